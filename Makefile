@@ -1,0 +1,35 @@
+# Everything from a fresh clone: `make check` before a commit, `make demo` to see it work. Needs Python 3.11+ and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: check demo clean
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict lstmlm
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+demo: $(VENV)/installed
+	$(BIN)/lstmlm train --config configs/quickstart.yaml --resume
+	$(BIN)/lstmlm generate "The function returns"
+	$(BIN)/lstmlm eval perplexity
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Stamps: what is installed is installed again only when the project's dependencies change.
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[dev]'
+	touch $@ $(VENV)/installed
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
