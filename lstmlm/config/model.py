@@ -1,0 +1,99 @@
+"""The `model` section: embedding, recurrent backbone, dropout and softmax."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from lstmlm.config.options import Options
+
+Probability = Annotated[float, Field(ge=0, lt=1)]
+
+
+class BackboneOptions(Options):
+    """What every stack of recurrent layers has in common."""
+
+    part: ClassVar[str] = "cell"
+
+    n_layers: Annotated[int, Field(ge=1, le=100)] = 2
+    """Recurrent layers, each reading the outputs of the one below."""
+
+    hidden_size: PositiveInt | tuple[PositiveInt, ...] = 200
+    """Width of every layer, or a list with the width of each: `[1150, 1150, 400]`."""
+
+    @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """The width of each layer."""
+        return (self.hidden_size,) * self.n_layers if isinstance(self.hidden_size, int) else self.hidden_size
+
+    @model_validator(mode="after")
+    def _one_width_a_layer(self) -> Self:
+        if len(self.hidden_sizes) != self.n_layers:
+            raise ValueError(
+                f"hidden_size: lists {len(self.hidden_sizes)} widths for {self.n_layers} layers. "
+                "Give one width a layer, or a single one for all."
+            )
+        return self
+
+
+class RNNOptions(BackboneOptions):
+    """The simple recurrent network (Elman 1990)."""
+
+    name: Literal["rnn"] = "rnn"
+
+    nonlinearity: Literal["tanh", "relu"] = "tanh"
+    """Applied to the sum of input and recurrence; `relu` is unbounded (Le et al. 2015)."""
+
+
+class LSTMOptions(BackboneOptions):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers et al. 2000)."""
+
+    name: Literal["lstm"] = "lstm"
+
+    forget_bias: float = 1.0
+    """Initial bias of the forget gate; 1 lets memories last from the start (Jozefowicz et al. 2015)."""
+
+
+AnyBackboneOptions = Annotated[RNNOptions | LSTMOptions, Field(discriminator="name")]
+
+
+class DropoutOptions(Options):
+    """Probabilities of dropping a unit in training; nothing is dropped at evaluation."""
+
+    embedding: Probability = 0.0
+    """Whole word vectors: a word is dropped everywhere in a window (Gal & Ghahramani 2016)."""
+
+    input: Probability = 0.0
+    """Units of the embedded words."""
+
+    hidden: Probability = 0.0
+    """Units between layers. Without effect on a single layer."""
+
+    output: Probability = 0.0
+    """Units of the last layer, before the softmax."""
+
+    weight_drop: Probability = 0.0
+    """Hidden-to-hidden weights, one mask a window: DropConnect (Merity et al. 2018)."""
+
+
+class ModelOptions(Options):
+    """Embedding, recurrent backbone, dropout and softmax."""
+
+    backbone: AnyBackboneOptions = LSTMOptions()
+
+    embedding_size: PositiveInt = 200
+    """Width of the vector that stands for a token."""
+
+    tie_weights: bool = True
+    """Let the softmax share the embedding's matrix (Press & Wolf 2017; Inan et al. 2017)."""
+
+    dropout: DropoutOptions = DropoutOptions()
+
+    @model_validator(mode="after")
+    def _tied_widths_agree(self) -> Self:
+        last_size = self.backbone.hidden_sizes[-1]
+        if self.tie_weights and last_size != self.embedding_size:
+            raise ValueError(
+                f"tie_weights: needs the last layer as wide as the embedding, got {last_size} and "
+                f"{self.embedding_size}. Make them equal, or set tie_weights: false."
+            )
+        return self

@@ -1,0 +1,54 @@
+"""The `optimizer` section."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from lstmlm.config.options import Options
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class OptimizerOptions(Options):
+    """What every optimizer has in common."""
+
+    part: ClassVar[str] = "optimizer"
+
+    learning_rate: PositiveFloat
+    """Step size on the mean loss a token. Each optimizer has its own scale: SGD about 20, Adam about 0.003."""
+
+    clip_norm: PositiveFloat | None = 0.25
+    """Largest 2-norm of the whole gradient; a longer one is scaled down (Pascanu et al. 2013). `null`: never."""
+
+    weight_decay: NonNegativeFloat = 0.0
+    """L2 penalty coupled to the gradient: `weight_decay * weight` is added to it."""
+
+
+class SGDOptions(OptimizerOptions):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"] = "sgd"
+
+    learning_rate: PositiveFloat = 20.0
+    """Step size on the mean loss a token; as large as this only with `clip_norm`."""
+
+    momentum: Decay = 0.0
+    """Share of the previous step that is added to the next."""
+
+
+class AdamOptions(OptimizerOptions):
+    """Adam (Kingma & Ba 2015)."""
+
+    name: Literal["adam"] = "adam"
+
+    learning_rate: PositiveFloat = 0.003
+    """Step size: about how far a weight moves in one update."""
+
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Decay of the running mean and of the running square of the gradient; a first beta of 0 is RMSProp-like."""
+
+    epsilon: PositiveFloat = 1e-8
+    """Added to the root of the running square, so that rare gradients do not make huge steps."""
+
+
+AnyOptimizerOptions = Annotated[SGDOptions | AdamOptions, Field(discriminator="name")]

@@ -1,0 +1,40 @@
+"""How to draw text from a model: the options of `lstmlm generate`, which are no part of a run."""
+
+import math
+from dataclasses import dataclass
+
+from lstmlm.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How to draw from the model's distribution.
+
+    First `<unk>` is taken out, then come temperature, top-k and top-p. Wrong values raise a `ConfigError` that names
+    the command-line flag.
+    """
+
+    max_tokens: int = 100
+    """Number of tokens to draw."""
+
+    temperature: float = 1.0
+    """1 is the model's own distribution, lower is safer, 0 always takes the most probable token."""
+
+    top_k: int | None = None
+    """Draw from this many most probable tokens only."""
+
+    top_p: float | None = None
+    """Draw from the fewest most probable tokens that have this probability together."""
+
+    allow_unk: bool = False
+    """Whether `<unk>`, the token of all unknown words, may be drawn."""
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 0:
+            raise ConfigError(f"--max-tokens: needs a whole number of 0 or more, got {self.max_tokens}.")
+        if math.isnan(self.temperature) or self.temperature < 0:
+            raise ConfigError(f"--temperature: needs a number of 0 or more, got {self.temperature:g}.")
+        if self.top_k is not None and self.top_k < 1:
+            raise ConfigError(f"--top-k: needs a whole number of 1 or more, got {self.top_k}.")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ConfigError(f"--top-p: needs a number above 0 and at most 1, got {self.top_p:g}.")

@@ -1,0 +1,42 @@
+"""The `training` section: how long, how often to validate, save and report."""
+
+from typing import Literal, Self
+
+from pydantic import NonNegativeInt, PositiveInt, model_validator
+
+from lstmlm.config.options import Options
+
+
+class TrainingOptions(Options):
+    """How long, how often to validate, save and report. Give `n_epochs` or `n_steps`."""
+
+    n_epochs: PositiveInt | None = None
+    """Passes over the training stream."""
+
+    n_steps: PositiveInt | None = None
+    """Updates of the weights, one a window."""
+
+    precision: Literal["auto", "float32"] = "auto"
+    """Number format of the matrix products. `auto` is resolved once, when a run is created, and written into it."""
+
+    validate_every: PositiveInt | None = None
+    """Steps between validations. Without it: at the end of every epoch. The last step always validates."""
+
+    save_every: PositiveInt | None = None
+    """Steps between checkpoints beside those that follow every validation."""
+
+    log_every: PositiveInt = 20
+    """Steps between progress reports."""
+
+    patience: PositiveInt | None = None
+    """Stop after this many validations in a row without improvement. Without it: never early."""
+
+    sample_tokens: NonNegativeInt = 30
+    """Length of the sample that is shown after each validation (tokens); 0 for none."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        given = [name for name in ("n_epochs", "n_steps") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs n_epochs or n_steps, got {' and '.join(given) or 'neither'}. Give one of them.")
+        return self

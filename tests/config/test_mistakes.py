@@ -1,0 +1,285 @@
+"""What a user reads after a mistake in a configuration: every message word for word."""
+
+from pathlib import Path
+
+import pytest
+
+from lstmlm.config import RunConfig
+from lstmlm.errors import ConfigError
+from lstmlm.schema import load_yaml
+
+VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
+
+KEYS = "data, model, optimizer, schedule, seed, training"
+MODEL_KEYS = "backbone, dropout, embedding_size, tie_weights"
+
+# What follows the two lines of VALID, and the message about it without the name of the file.
+ADDED_LINES = [
+    # keys
+    ("modle: {}", "3: modle: unknown key. Did you mean 'model'?"),
+    ("Seed: 3", "3: Seed: unknown key. Did you mean 'seed'?"),
+    ("zzz: 3", f"3: zzz: unknown key. Choose one of: {KEYS}."),
+    ("'': 3", f"3: '': unknown key. Choose one of: {KEYS}."),
+    ('"a\\nb": 3', f"3: a\\nb: unknown key. Choose one of: {KEYS}."),
+    ("model.tie_weights: false", f"3: model.tie_weights: unknown key. Choose one of: {KEYS}."),
+    ("batch_size: 3", "3: batch_size: unknown key. It belongs in data."),
+    ("patience: 3", "3: patience: unknown key. It belongs in schedule or in training."),
+    ("model: {seed: 3}", "3: model.seed: unknown key. It belongs at the top level."),
+    (
+        "model:\n  hiden_size: 3",
+        "4: model.hiden_size: unknown key. Did you mean 'hidden_size'? It belongs in model.backbone.",
+    ),
+    ("model:\n  hidden_size: 3", "4: model.hidden_size: unknown key. It belongs in model.backbone."),
+    ("model:\n  tie_weight: no", "4: model.tie_weight: unknown key. Did you mean 'tie_weights'?"),
+    ("model: {7up: 3}", f"3: model.7up: unknown key. Choose one of: {MODEL_KEYS}."),
+    ("seed: 1\nseed: 1", "4: seed: duplicate key, first given on line 3. Keep one of them."),
+    ("5: 3", "3: 5: a key must be a string, got 5. Quote it."),
+    ("on: 3", "3: on: a key must be a string, got True. Quote it."),
+    ("? [a]\n: 3", "3: ?: a key must be a plain string. Write it without ?, !, [ or {."),
+    ("model: {<<: {tie_weights: false}}", "3: model.<<: merge keys are not read. Write the keys out."),
+    # sections and parts
+    ("model:", "3: model: expected a mapping of keys, got null. Write its keys below it."),
+    ("model: [lstm]", "3: model: expected a mapping of keys, got ['lstm']. Write its keys below it."),
+    ("optimizer: adam", "3: optimizer: expected a mapping of keys, got 'adam'. Write {name: adam}."),
+    ("optimizer: 20", "3: optimizer: expected a mapping of keys, got 20. Write name and options below it."),
+    (
+        "optimizer: {name: adm}",
+        "3: optimizer.name: unknown optimizer 'adm'. Did you mean 'adam'? Choose one of: adam, sgd.",
+    ),
+    (
+        "optimizer: {name: SGD}",
+        "3: optimizer.name: unknown optimizer 'SGD'. Did you mean 'sgd'? Choose one of: adam, sgd.",
+    ),
+    ("optimizer: {name: 3}", "3: optimizer.name: expected a string, got 3. Quote it. Choose one of: adam, sgd."),
+    (
+        "model:\n  backbone:\n    name: ltsm",
+        "5: model.backbone.name: unknown cell 'ltsm'. Did you mean 'lstm'? Choose one of: lstm, rnn.",
+    ),
+    (
+        "schedule: {name: linear}",
+        "3: schedule.name: unknown schedule 'linear'. Choose one of: anneal_on_plateau, constant, warmup_cosine.",
+    ),
+    (
+        "model:\n  backbone: {name: rnn, forget_bias: 1}",
+        "4: model.backbone.forget_bias: is an option of 'lstm', not of 'rnn'. Remove it, or choose name: lstm.",
+    ),
+    (
+        "model:\n  backbone: {nonlinearity: relu}",
+        "4: model.backbone.nonlinearity: is an option of 'rnn', not of 'lstm'. Remove it, or choose name: rnn.",
+    ),
+    (
+        "model: {backbone: {name: rnn, forget_bais: 1}}",
+        "3: model.backbone.forget_bais: unknown key. Did you mean 'forget_bias'?",
+    ),
+    # types
+    ("seed: x", "3: seed: expected a whole number, got 'x'."),
+    ("seed: 1.5", "3: seed: expected a whole number, got 1.5."),
+    ("seed: '1'", "3: seed: expected a whole number, got '1'. Remove the quotes."),
+    ("seed: 010", "3: seed: expected a whole number, got '010'."),
+    ("seed: {x: 1}", "3: seed: expected a whole number, got a mapping."),
+    ("seed: [[1]]", "3: seed: expected a whole number, got a list."),
+    ("seed: true", "3: seed: expected a whole number, got True."),
+    ("model: {tie_weights: 'no'}", "3: model.tie_weights: expected true or false, got 'no'. Remove the quotes."),
+    ("model: {tie_weights: 0}", "3: model.tie_weights: expected true or false, got 0."),
+    ("model: {dropout: {input: a lot}}", "3: model.dropout.input: expected a number, got 'a lot'."),
+    (
+        "model: {backbone: {hidden_size: x}}",
+        "3: model.backbone.hidden_size: expected a whole number or a list, got 'x'.",
+    ),
+    (
+        "model:\n  backbone:\n    hidden_size:\n    - 3\n    - x",
+        "7: model.backbone.hidden_size[1]: expected a whole number, got 'x'.",
+    ),
+    ("optimizer: {name: adam, betas: [0.9]}", "3: optimizer.betas: expected a list of 2, got [0.9]."),
+    ("optimizer: {name: adam, betas: [0, 0, 0]}", "3: optimizer.betas: expected a list of 2, got [0, 0, 0]."),
+    ("seed: !!int '3'", "3: seed: tag '!!int' is not allowed. Remove it."),
+    (
+        "seed: !!python/object/apply:os.system [ls]",
+        "3: seed: tag '!!python/object/apply:os.system' is not allowed. Remove it.",
+    ),
+    # values
+    ("seed: -1", "3: seed: must be at least 0, got -1."),
+    ("model: {backbone: {n_layers: 101}}", "3: model.backbone.n_layers: must be at most 100, got 101."),
+    ("model: {backbone: {hidden_size: [0, 3]}}", "3: model.backbone.hidden_size[0]: must be more than 0, got 0."),
+    ("model: {dropout: {input: 1}}", "3: model.dropout.input: must be less than 1, got 1."),
+    ("optimizer: {learning_rate: .inf}", "3: optimizer.learning_rate: must be a finite number, got inf."),
+    ("optimizer: {clip_norm: .nan}", "3: optimizer.clip_norm: must be a finite number, got nan."),
+    (
+        "model: {backbone: {name: rnn, nonlinearity: tan}}",
+        "3: model.backbone.nonlinearity: unknown value 'tan'. Did you mean 'tanh'? Choose one of: relu, tanh.",
+    ),
+    # combinations
+    (
+        "model:\n  backbone: {hidden_size: 256}\n  tie_weights: true",
+        "5: model.tie_weights: needs the last layer as wide as the embedding, got 256 and 200. "
+        "Make them equal, or set tie_weights: false.",
+    ),
+    (
+        "model:\n  backbone:\n    hidden_size: [200]",
+        "5: model.backbone.hidden_size: lists 1 widths for 2 layers. Give one width a layer, or a single one for all.",
+    ),
+]
+
+# Whole files, and their message without the name of the file.
+FILES = [
+    ("training: {n_epochs: 1}", ":1: data: missing key. Add it."),
+    ("training: {n_epochs: 1}\ndata: {}", ":2: data.corpus: missing key. Add it."),
+    (
+        "data:\n  bptt: 35\n  corpus: no\ntraining: {n_epochs: 1}",
+        ":3: data.corpus: expected a string, got False. YAML reads no/off/false as false: quote it.",
+    ),
+    (
+        "data: {corpus: ON}\ntraining: {n_epochs: 1}",
+        ":1: data.corpus: expected a string, got True. YAML reads yes/on/true as true: quote it.",
+    ),
+    ("data: {corpus: 1984}\ntraining: {n_epochs: 1}", ":1: data.corpus: expected a string, got 1984. Quote it."),
+    ("data: {corpus: }\ntraining: {n_epochs: 1}", ":1: data.corpus: expected a string, got null."),
+    ("data: {corpus: ''}\ntraining: {n_epochs: 1}", ":1: data.corpus: must not be empty, got ''."),
+    (
+        "data: {corpus: x}\ntraining: {n_epochs: 1, precision: off}",
+        ":2: training.precision: expected one of auto, float32, got False. YAML reads no/off/false as false: quote it.",
+    ),
+    ("data: {corpus: x}\ntraining: {}", ":2: training: needs n_epochs or n_steps, got neither. Give one of them."),
+    (
+        "data: {corpus: x}\ntraining:\n  n_epochs: 1\n  n_steps: 1",
+        ":2: training: needs n_epochs or n_steps, got n_epochs and n_steps. Give one of them.",
+    ),
+    ("", ": empty. Write a mapping of keys."),
+    ("# nothing but a comment\n", ": empty. Write a mapping of keys."),
+    ("- 1", ":1: expected a mapping of keys, got [1]."),
+    (
+        "a: {",
+        ":1: not YAML: expected the node content, but found '<stream end>', "
+        "while parsing a flow node that starts on line 1.",
+    ),
+    ("a:\n\tb: 1", ":2: not YAML: found character '\\t' that cannot start any token. Indent with spaces."),
+    (
+        "a: b: c",
+        ":1: not YAML: mapping values are not allowed here. "
+        "Check the indentation, and quote a text that contains a colon.",
+    ),
+    ("a: 1\n---\na: 1", ":2: a second document starts here. Keep one document a file."),
+]
+
+OVERRIDES = [
+    ("seed", "--set seed: expected key=value, such as section.key=5."),
+    ("=1", "--set =1: expected key=value, such as section.key=5."),
+    ("model..x=1", "--set model..x=1: expected key=value, such as section.key=5."),
+    ("seed=x", "--set seed=x: seed: expected a whole number, got 'x'."),
+    ("seed=", "--set seed=: seed: expected a whole number, got null."),
+    (
+        "seed=a: b: c",
+        "--set seed=a: b: c: seed: not YAML: mapping values are not allowed here. "
+        "Check the indentation, and quote a text that contains a colon.",
+    ),
+    ("seed=!!int 1", "--set seed=!!int 1: seed: tag '!!int' is not allowed. Remove it."),
+    ("sede=1", "--set sede=1: sede: unknown key. Did you mean 'seed'?"),
+    ("modle.tie_weights=no", "--set modle.tie_weights=no: modle: unknown key. Did you mean 'model'?"),
+    (
+        "model.hidden_size=512",
+        "--set model.hidden_size=512: model.hidden_size: unknown key. It belongs in model.backbone.",
+    ),
+    (
+        "data.corpus.name=ptb",
+        "--set data.corpus.name=ptb: data.corpus is 'data/ptb', not a mapping of keys. Set data.corpus.",
+    ),
+    (
+        "model.backbone.name=ltsm",
+        "--set model.backbone.name=ltsm: model.backbone.name: unknown cell 'ltsm'. Did you mean 'lstm'? "
+        "Choose one of: lstm, rnn.",
+    ),
+    (
+        "model={dropout: {input: 2}}",
+        "--set model={dropout: {input: 2}}: model.dropout.input: must be less than 1, got 2.",
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "configs").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+
+def message_about(text: str | bytes, *overrides: str) -> str:
+    path = Path("configs/x.yaml")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError) as caught:
+        load_yaml(path, RunConfig, overrides)
+    assert caught.value.exit_status == 2
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("added", "message"), ADDED_LINES)
+def test_message_about_a_line(added: str, message: str) -> None:
+    assert message_about(VALID + added) == f"configs/x.yaml:{message}"
+
+
+@pytest.mark.parametrize(("text", "message"), FILES)
+def test_message_about_a_file(text: str, message: str) -> None:
+    assert message_about(text) == f"configs/x.yaml{message}"
+
+
+@pytest.mark.parametrize(("override", "message"), OVERRIDES)
+def test_message_about_an_override(override: str, message: str) -> None:
+    assert message_about(VALID, override) == message
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
+    text = (
+        "training: {n_epochs: 0}\nseed: x\nsede: 1\nmodel:\n  backbone: {name: gru}\n  dropout: {input: 2}\nseed: 2\n"
+    )
+    assert message_about(text, "data.bptt=0", "seed.x=1").splitlines() == [
+        "configs/x.yaml:1: training.n_epochs: must be more than 0, got 0.",
+        "configs/x.yaml:2: seed: expected a whole number, got 'x'.",
+        "configs/x.yaml:3: sede: unknown key. Did you mean 'seed'?",
+        "configs/x.yaml:5: model.backbone.name: unknown cell 'gru'. Choose one of: lstm, rnn.",
+        "configs/x.yaml:6: model.dropout.input: must be less than 1, got 2.",
+        "configs/x.yaml:7: seed: duplicate key, first given on line 2. Keep one of them.",
+        "--set data.bptt=0: data.corpus: missing key. Add it.",
+        "--set data.bptt=0: data.bptt: must be more than 0, got 0.",
+        "--set seed.x=1: seed is 'x', not a mapping of keys. Set seed.",
+    ]
+
+
+def test_a_typo_is_not_followed_by_a_contradiction_that_it_causes() -> None:
+    message = message_about(VALID + "model: {backbone: {hidden_size: 100}, embeding_size: 100}")
+    assert message == "configs/x.yaml:3: model.embeding_size: unknown key. Did you mean 'embedding_size'?"
+
+
+def test_an_option_left_over_from_a_replaced_part_is_named_with_its_line() -> None:
+    text = VALID + "model:\n  backbone:\n    name: lstm\n    forget_bias: 2.0\n"
+    assert message_about(text, "model.backbone.name=rnn") == (
+        "configs/x.yaml:6: model.backbone.forget_bias: is an option of 'lstm', not of 'rnn' "
+        "(--set model.backbone.name=rnn). Remove it, or choose name: lstm."
+    )
+
+
+def test_a_file_that_is_not_utf8() -> None:
+    assert message_about(b"# caf\xe9\n") == (
+        "configs/x.yaml: not UTF-8 (byte 0xE9 at offset 5, line 1). Convert it: iconv -f latin1 -t utf8."
+    )
+    assert "(byte 0xE9 at offset 10, line 3)" in message_about(b"# 1\n# 2\n# \xe9")
+
+
+def test_a_file_of_more_than_a_megabyte() -> None:
+    assert message_about("#" * 1_000_001) == "configs/x.yaml: more than 1000000 bytes. Give a YAML file of options."
+
+
+def test_files_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(ConfigError, match=r"^configs/y\.yaml: no such file\. Check the path\.$"):
+        load_yaml(Path("configs/y.yaml"), RunConfig)
+    with pytest.raises(ConfigError, match=r"^configs: a directory\. Name a YAML file in it\.$"):
+        load_yaml(Path("configs"), RunConfig)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ConfigError, match=r"^x: cannot be read \(Permission denied\)\. Check its permissions\.$"):
+        load_yaml(Path("x"), RunConfig)
+
+
+def test_long_and_unprintable_texts_stay_on_one_line() -> None:
+    message = message_about(VALID + f'"{"k" * 300}\\n": 1\nseed: "{"v" * 300}\\n"')
+    assert len(message.splitlines()) == 2
+    assert max(map(len, message.splitlines())) < 250
