@@ -1,0 +1,1 @@
+"""Text in, token ids out: sources, tokenizers, named corpora and the stream of windows."""

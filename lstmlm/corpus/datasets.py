@@ -1,0 +1,244 @@
+"""Corpora by path or by name: their splits, read in blocks and encoded into arrays of token ids."""
+
+import difflib
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32
+
+from lstmlm.config.data import DataOptions
+from lstmlm.corpus.python_docs import python_docs_provenance, read_python_docs
+from lstmlm.corpus.sources import BLOCK_BYTES, read_blocks
+from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
+from lstmlm.errors import ConfigError, DataError
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text that can be read again and again: what messages call it, and its blocks of whole lines."""
+
+    name: str
+    blocks: Callable[[], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """The token ids of a text, with its counts.
+
+    Words are pieces between white space, without `<eos>`; characters and bytes (of UTF-8) include the newlines.
+    """
+
+    name: str
+    """What messages call it: `data/ptb/valid.txt`."""
+    split: str | None
+    """`train`, `valid` or `test`; None for a text of its own."""
+    tokens: Int32[np.ndarray, " tokens"]
+    n_words: int
+    n_chars: int
+    n_bytes: int
+    n_unk: int
+    """Tokens that are `<unk>`, also where the text itself says so."""
+    sha256: str
+    """Digest of the text after the rules of `read_blocks`."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens."""
+        return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The splits of a corpus, encoded by one tokenizer."""
+
+    name: str
+    """As the configuration has it."""
+    tokenizer: Tokenizer
+    train: EncodedText
+    valid: EncodedText | None
+    test: EncodedText | None
+    provenance: dict[str, Any]
+    """What to compare when results differ: digests and counts of the splits, for environment.json."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A corpus that has a name: the texts of its splits, and what these depend on besides this package."""
+
+    texts: Callable[[], dict[str, Text]]
+    provenance: Callable[[], dict[str, str]]
+
+
+def _python_docs() -> dict[str, Text]:
+    def text(split: str) -> Text:
+        return Text(f"python-docs ({split})", lambda: _blocks_of(read_python_docs()[split]))
+
+    return {split: text(split) for split in SPLITS}
+
+
+DATASETS: Mapping[str, Dataset] = {
+    "python-docs": Dataset(_python_docs, python_docs_provenance),
+}
+
+
+def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Corpus:
+    """Read a corpus and encode its splits; without a tokenizer, train one on the training split.
+
+    Raises:
+        ConfigError: the corpus or the vocabulary is none that there can be.
+        DataError: a text is missing, empty or not UTF-8.
+    """
+    texts = _texts(options)
+    if "train" not in texts:
+        raise DataError(
+            f"{options.corpus}: has no train.txt. A corpus folder needs one; valid.txt and test.txt are optional."
+        )
+    tokenizer = tokenizer or train_tokenizer(options.tokenizer, texts["train"].blocks())
+    encoded = {split: _encode(text, tokenizer, split) for split, text in texts.items()}
+    provenance: dict[str, Any] = {
+        split: {"sha256": text.sha256, "n_tokens": text.n_tokens, "n_unk": text.n_unk, "n_bytes": text.n_bytes}
+        for split, text in encoded.items()
+    }
+    if options.corpus in DATASETS:
+        provenance |= DATASETS[options.corpus].provenance()
+    valid, test = encoded.get("valid"), encoded.get("test")
+    return Corpus(options.corpus, tokenizer, encoded["train"], valid, test, provenance)
+
+
+def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer) -> EncodedText:
+    """Read and encode one split of a corpus; without a name the test split where there is one, else valid.
+
+    Raises:
+        ConfigError: there is no split of that name.
+        DataError: the corpus lacks that split, or its text is missing, empty or not UTF-8.
+    """
+    if split not in (None, *SPLITS):
+        raise ConfigError(f"split: unknown {split!r}.{_did_you_mean(str(split), SPLITS)}")
+    texts = _texts(options)
+    wanted = (split,) if split else ("test", "valid")
+    for name in wanted:
+        if name in texts:
+            return _encode(texts[name], tokenizer, name)
+    missing = " or ".join(f"{name}.txt" for name in wanted)
+    raise DataError(f"{options.corpus}: has no {missing}. Put one there, or name a text file to evaluate.")
+
+
+def encode_file(path: Path, tokenizer: Tokenizer) -> EncodedText:
+    """Read and encode a text file.
+
+    Raises:
+        DataError: it is missing, empty or not UTF-8.
+    """
+    return _encode(_file(path), tokenizer, None)
+
+
+def _texts(options: DataOptions) -> dict[str, Text]:
+    """The splits that a corpus has, not read yet."""
+    if "/" not in options.corpus:
+        if options.corpus not in DATASETS:
+            raise ConfigError(
+                f"data.corpus: unknown corpus {options.corpus!r}.{_did_you_mean(options.corpus, DATASETS)} "
+                f"A path has a slash: ./{options.corpus}"
+            )
+        return DATASETS[options.corpus].texts()
+    path = Path(options.corpus)
+    if path.is_dir():
+        files = {split: path / f"{split}.txt" for split in SPLITS}
+        return {split: _file(file) for split, file in files.items() if file.exists()}
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder. Put the corpus there; data/README.md says where to get it.")
+    return _split_file(path, options.holdout)
+
+
+def _file(path: Path) -> Text:
+    return Text(str(path), lambda: read_blocks(path))
+
+
+def _split_file(path: Path, holdout: float) -> dict[str, Text]:
+    """Cut a file into train, valid and test: the last `holdout` of its characters is test, as much before it valid.
+
+    A line belongs to the split in which it begins.
+    """
+    n_chars = sum(map(len, read_blocks(path)))
+    first_valid, first_test = round(n_chars * (1 - 2 * holdout)), round(n_chars * (1 - holdout))
+    bounds = {"train": (0, first_valid), "valid": (first_valid, first_test), "test": (first_test, n_chars)}
+
+    def text(split: str) -> Text:
+        start, stop = bounds[split]
+        return Text(f"{path} ({split})", lambda: _lines_between(read_blocks(path), start, stop))
+
+    texts = {split: text(split) for split in SPLITS}
+    for split in SPLITS:
+        if next(texts[split].blocks(), None) is None:
+            raise DataError(
+                f"{path}: too few lines to hold out {holdout:g} of it as {split} split. "
+                "Use a longer text with more line ends, or a folder with train.txt, valid.txt and test.txt."
+            )
+    return texts
+
+
+def _lines_between(blocks: Iterable[str], start: int, stop: int) -> Iterator[str]:
+    """The lines that begin at character `start` or later and before `stop`, in blocks."""
+    offset = 0
+    for block in blocks:
+        part = block[_next_line(block, start - offset) : _next_line(block, stop - offset)]
+        if part:
+            yield part
+        offset += len(block)
+        if offset >= stop:
+            return
+
+
+def _next_line(block: str, position: int) -> int:
+    """Where the first line of a block of whole lines begins that does so at `position` or later."""
+    if position <= 0:
+        return 0
+    newline = block.find("\n", position - 1)
+    return len(block) if newline < 0 else newline + 1
+
+
+def _blocks_of(text: str) -> Iterator[str]:
+    """A text in memory, in blocks of whole lines."""
+    start = 0
+    while start < len(text):
+        stop = _next_line(text, start + BLOCK_BYTES)
+        yield text[start:stop]
+        start = stop
+
+
+def _encode(text: Text, tokenizer: Tokenizer, split: str | None) -> EncodedText:
+    """Encode a text block by block; only one block at a time is ever a list of pieces."""
+    tokens: list[np.ndarray] = []
+    n_words = n_chars = n_bytes = 0
+    digest = hashlib.sha256()
+    for block in text.blocks():
+        content = block.encode()
+        digest.update(content)
+        n_words += len(block.split())
+        n_chars += len(block)
+        n_bytes += len(content)
+        tokens.append(tokenizer.encode(block))
+    ids = np.concatenate(tokens)
+    return EncodedText(
+        name=text.name,
+        split=split,
+        tokens=ids,
+        n_words=n_words,
+        n_chars=n_chars,
+        n_bytes=n_bytes,
+        n_unk=0 if tokenizer.unk_id is None else int(np.count_nonzero(ids == tokenizer.unk_id)),
+        sha256=digest.hexdigest(),
+    )
+
+
+def _did_you_mean(word: str, choices: Iterable[str]) -> str:
+    choices = sorted(choices)
+    close = difflib.get_close_matches(word, choices, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{hint} Choose one of: {', '.join(choices)}."

@@ -1,0 +1,87 @@
+"""Text files as blocks of whole lines, in bounded memory: one set of rules for encodings and line ends."""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+from lstmlm.errors import DataError
+
+BLOCK_BYTES = 1 << 20
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_FOREIGN_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+
+
+def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[str]:
+    r"""The text of a UTF-8 file in blocks of whole lines, each of about `block_bytes` bytes of the file, or one line.
+
+    A byte-order mark is dropped; `\r\n` and `\r` become `\n`. Only these end a line: a form feed or U+2028 does not.
+    All blocks but the last end in a newline; the last does if the file does.
+
+    Raises:
+        DataError: no such file, a folder, unreadable, empty, or not UTF-8 (with the byte, its offset and its line).
+    """
+    offset, line = 0, 1
+    is_empty = True
+    for content in _raw_blocks(path, block_bytes):
+        if offset == 0:
+            _refuse_foreign_mark(path, content)
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line += _unix_line_ends(content[: error.start].decode("utf-8")).count("\n")
+            raise DataError(
+                f"{path}: not UTF-8 (byte 0x{content[error.start]:02X} at offset {offset + error.start}, line {line}). "
+                "Convert it: iconv -f latin1 -t utf8."
+            ) from None
+        text = _unix_line_ends(text.removeprefix("\ufeff") if offset == 0 else text)
+        offset += len(content)
+        line += text.count("\n")
+        if text:
+            is_empty = False
+            yield text
+    if is_empty:
+        raise DataError(f"{path}: is empty. Put text into it, a sentence or paragraph a line.")
+
+
+def _raw_blocks(path: Path, block_bytes: int) -> Iterator[bytes]:
+    r"""The bytes of a file, cut after a `\n`, `\r\n` or lone `\r`; hence never inside a UTF-8 sequence either."""
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
+    try:
+        with path.open("rb") as file:
+            pending = bytearray()
+            while chunk := file.read(block_bytes):
+                n_searched = len(pending)
+                pending += chunk
+                # A \r that comes last may be the first half of \r\n: it is looked at again with the next chunk.
+                last_end = max(
+                    pending.rfind(b"\n", n_searched), pending.rfind(b"\r", max(n_searched - 1, 0), len(pending) - 1)
+                )
+                if last_end >= 0:
+                    yield bytes(pending[: last_end + 1])
+                    del pending[: last_end + 1]
+            if pending:
+                yield bytes(pending)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file. Check the path, relative to the working directory.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+
+
+def _refuse_foreign_mark(path: Path, content: bytes) -> None:
+    for mark, encoding in _FOREIGN_MARKS:
+        if content.startswith(mark):
+            raise DataError(
+                f"{path}: not UTF-8 (begins with the byte-order mark of {encoding}). "
+                f"Convert it: iconv -f {encoding.lower()} -t utf8."
+            )
+
+
+def _unix_line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")

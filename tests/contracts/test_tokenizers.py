@@ -1,0 +1,115 @@
+"""What every tokenizer in TOKENIZERS keeps to."""
+
+import hashlib
+from typing import get_args
+
+import numpy as np
+import pytest
+import tokenizers as library
+
+from lstmlm.config.data import AnyTokenizerOptions, TokenizerOptions, WordTokenizerOptions
+from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, load_tokenizer, train_tokenizer
+
+TEXT = "The cat sat on the mat.\n\"Don't,\" said the café's owner; 3.5 €\n\nthe end\n"
+
+each_options = pytest.mark.parametrize(
+    "options",
+    [*(options() for options in TOKENIZERS), WordTokenizerOptions(split="punctuation")],
+    ids=lambda options: "-".join(str(value) for value in options.model_dump(exclude_defaults=False).values() if value),
+)
+
+
+@pytest.fixture
+def tokenizer(options: TokenizerOptions) -> Tokenizer:
+    return train_tokenizer(options, [TEXT])
+
+
+def test_the_table_has_every_option_class_and_no_other() -> None:
+    union = get_args(AnyTokenizerOptions)[0]
+    assert set(TOKENIZERS) == set(get_args(union))
+
+
+@each_options
+def test_ids_are_below_the_vocabulary_size_and_tokens_distinct(tokenizer: Tokenizer) -> None:
+    ids = tokenizer.encode(TEXT)
+    assert ids.dtype == np.int32
+    assert 0 <= ids.min() <= ids.max() < tokenizer.vocab_size
+    assert len({tokenizer.token(i) for i in range(tokenizer.vocab_size)}) == tokenizer.vocab_size
+
+
+@each_options
+def test_decode_is_the_inverse_of_encode(tokenizer: Tokenizer, options: TokenizerOptions) -> None:
+    decoded = tokenizer.decode(tokenizer.encode(TEXT))
+    if not isinstance(options, WordTokenizerOptions):
+        assert decoded == TEXT
+    elif options.split == "whitespace":
+        assert decoded.split("\n") == [" ".join(line.split()) for line in TEXT.split("\n")]
+    assert tokenizer.decode(tokenizer.encode(decoded)) == decoded
+    np.testing.assert_array_equal(tokenizer.encode(decoded), tokenizer.encode(TEXT))
+
+
+@each_options
+def test_nothing_of_the_training_text_is_unknown(tokenizer: Tokenizer) -> None:
+    assert tokenizer.unknown_pieces(TEXT) == []
+    assert tokenizer.unk_id not in tokenizer.encode(TEXT)
+
+
+@each_options
+def test_blocks_of_whole_lines_encode_as_the_whole_text_does(tokenizer: Tokenizer) -> None:
+    blocks = TEXT.splitlines(keepends=True)
+    np.testing.assert_array_equal(np.concatenate([tokenizer.encode(block) for block in blocks]), tokenizer.encode(TEXT))
+
+
+@each_options
+def test_the_start_is_the_end_of_a_line(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode("\n").tolist() == [tokenizer.start_id]
+    assert tokenizer.decode([tokenizer.start_id]) == "\n"
+
+
+@each_options
+def test_a_prompt_is_the_beginning_of_its_text(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode_prompt(TEXT) == tokenizer.encode(TEXT).tolist()
+    prompt = tokenizer.encode_prompt("The cat sat")
+    assert prompt == tokenizer.encode(TEXT)[: len(prompt)].tolist()
+
+
+@each_options
+def test_json_round_trip(tokenizer: Tokenizer, options: TokenizerOptions) -> None:
+    restored = load_tokenizer(options, tokenizer.to_json())
+    assert restored.to_json() == tokenizer.to_json()
+    assert restored.digest == tokenizer.digest == hashlib.sha256(tokenizer.to_json().encode()).hexdigest()
+    assert (restored.vocab_size, restored.start_id, restored.unk_id) == (
+        tokenizer.vocab_size,
+        tokenizer.start_id,
+        tokenizer.unk_id,
+    )
+    np.testing.assert_array_equal(restored.encode(TEXT), tokenizer.encode(TEXT))
+
+
+@each_options
+@pytest.mark.parametrize("text", [TEXT, "an unseen Ω\n", ""])
+def test_the_library_alone_reads_the_json_and_gives_the_same_ids(tokenizer: Tokenizer, text: str) -> None:
+    plain = library.Tokenizer.from_str(tokenizer.to_json())
+    assert plain.encode(text).ids == tokenizer.encode(text).tolist()
+    assert plain.get_vocab_size() == tokenizer.vocab_size
+
+
+@each_options
+def test_training_twice_gives_the_same_tokenizer(tokenizer: Tokenizer, options: TokenizerOptions) -> None:
+    blocks = TEXT.splitlines(keepends=True)
+    assert train_tokenizer(options, blocks).to_json() == tokenizer.to_json()
+
+
+@each_options
+def test_a_joiner_restores_what_a_person_wrote(tokenizer: Tokenizer) -> None:
+    joiner = tokenizer.joiner()
+    pieces = [joiner.feed(int(i)) for i in tokenizer.encode(TEXT)]
+    assert "".join(pieces) + joiner.flush() == TEXT
+
+
+@each_options
+def test_a_joiner_goes_on_from_its_prompt(tokenizer: Tokenizer) -> None:
+    prompt = "The cat sat"
+    joiner = tokenizer.joiner(prompt)
+    ids = tokenizer.encode(TEXT)[len(tokenizer.encode_prompt(prompt)) :]
+    assert prompt + "".join(joiner.feed(int(i)) for i in ids) + joiner.flush() == TEXT

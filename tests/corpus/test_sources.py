@@ -1,0 +1,111 @@
+"""Text files: encodings, line ends and blocks, and what is said of files that are not text."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lstmlm.corpus.sources import read_blocks
+from lstmlm.errors import DataError
+
+
+def written(folder: Path, content: bytes) -> Path:
+    path = folder / "train.txt"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"a\nb\n", "a\nb\n"),
+        (b"a\nb", "a\nb"),
+        (b"a\r\nb\r\n", "a\nb\n"),
+        (b"a\rb\r", "a\nb\n"),
+        (b"a\r\r\nb", "a\n\nb"),
+        (b"\xef\xbb\xbfa\n", "a\n"),
+        ("a\ufeffb\n".encode(), "a\ufeffb\n"),
+        (b"\n", "\n"),
+        (b"\r\n", "\n"),
+        ("a\u2028b\x85c\x0cd\x0be\x1cf\n".encode(), "a\u2028b\x85c\x0cd\x0be\x1cf\n"),
+    ],
+)
+@pytest.mark.parametrize("block_bytes", [1, 2, 3, 1 << 20])
+def test_only_line_feeds_end_lines_and_a_first_byte_order_mark_is_dropped(
+    content: bytes, text: str, block_bytes: int, tmp_path: Path
+) -> None:
+    assert "".join(read_blocks(written(tmp_path, content), block_bytes)) == text
+
+
+@settings(deadline=None)  # the clock is not what is tested
+@given(text=st.text(alphabet="aé€\U0001f600 \r\n\u2028", min_size=1), block_bytes=st.integers(1, 12))
+def test_the_size_of_blocks_does_not_change_the_text(
+    text: str, block_bytes: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = written(tmp_path_factory.mktemp("blocks"), text.encode())
+    blocks = list(read_blocks(path, block_bytes))
+    assert "".join(blocks) == text.replace("\r\n", "\n").replace("\r", "\n")
+    assert all(block.endswith("\n") for block in blocks[:-1])
+
+
+def test_blocks_are_whole_lines_of_about_the_size_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, b"one\ntwo\nthree is longer than a block\nfour\nfive\n")
+    assert list(read_blocks(path, 8)) == ["one\ntwo\n", "three is longer than a block\n", "four\nfive\n"]
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7, 64, 1 << 20])
+def test_not_utf8_names_the_byte_its_offset_and_line(block_bytes: int, tmp_path: Path) -> None:
+    first_lines = b"\xef\xbb\xbf" + "naïve\r\ncafé\rplain\n\n".encode()
+    path = written(tmp_path, first_lines + b"a caf\xe9 in latin1\nmore\n")
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path, block_bytes))
+    assert str(caught.value) == (
+        f"{path}: not UTF-8 (byte 0xE9 at offset {len(first_lines) + 5}, line 5). Convert it: iconv -f latin1 -t utf8."
+    )
+
+
+def test_not_utf8_where_the_file_ends_within_a_character(tmp_path: Path) -> None:
+    path = written(tmp_path, b"ok\n" + "€".encode()[:2])
+    with pytest.raises(DataError, match=r"byte 0xE2 at offset 3, line 2\)"):
+        list(read_blocks(path))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("utf-16", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32"), ("utf-32-be", "UTF-32")]
+)
+def test_other_unicode_encodings_are_recognised(encoding: str, name: str, tmp_path: Path) -> None:
+    path = written(tmp_path, ("\ufeff" if encoding.endswith("be") else "").encode(encoding) + "text\n".encode(encoding))
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert str(caught.value) == (
+        f"{path}: not UTF-8 (begins with the byte-order mark of {name}). Convert it: iconv -f {name.lower()} -t utf8."
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
+def test_an_empty_file(content: bytes, tmp_path: Path) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert str(caught.value) == f"{path}: is empty. Put text into it, a sentence or paragraph a line."
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "none.txt"
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert str(caught.value) == f"{path}: no such file. Check the path, relative to the working directory."
+
+
+def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(tmp_path))
+    assert str(caught.value) == f"{tmp_path}: is a folder, not a text file. Name a file in it."
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "loop.txt"
+    path.symlink_to(path)
+    with pytest.raises(DataError, match=r"loop.txt: cannot be read \(.+\)\. Check its permissions\."):
+        list(read_blocks(path))
