@@ -1,0 +1,41 @@
+"""Sums of negative log-likelihood and what they are called in other units."""
+
+import math
+from dataclasses import dataclass
+
+NO_TARGET = -1
+"""Stands for a token id where a column of a window has nothing left to predict. It costs nothing and is not counted."""
+
+
+@dataclass(frozen=True)
+class NatsTotal:
+    """A summed negative log-likelihood (nats) with the number of tokens it was summed over: never a mean of means."""
+
+    nats: float = 0.0
+    n_tokens: int = 0
+
+    def __add__(self, other: "NatsTotal") -> "NatsTotal":
+        return NatsTotal(self.nats + other.nats, self.n_tokens + other.n_tokens)
+
+    @property
+    def per_token(self) -> float:
+        """Mean surprisal of a token (nats)."""
+        return self.nats / self.n_tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nats / token); infinite where that is beyond a float."""
+        return perplexity(self.nats, self.n_tokens)
+
+
+def perplexity(nats: float, n_units: int) -> float:
+    """Return exp(`nats` / `n_units`), the perplexity per unit (token, word); infinity where a float cannot hold it."""
+    try:
+        return math.exp(nats / n_units)
+    except OverflowError:
+        return math.inf
+
+
+def bits_per(nats: float, n_units: int) -> float:
+    """Return the mean surprisal of a unit (token, word, character, byte) in bits."""
+    return nats / math.log(2) / n_units

@@ -1,0 +1,1 @@
+"""Embedding, recurrent backbone and softmax: the language model and its parts."""

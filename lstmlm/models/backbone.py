@@ -1,0 +1,79 @@
+"""The stack of recurrent layers: runs each cell over a window, carries the state, drops units and weights."""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lstmlm.config.model import BackboneOptions, DropoutOptions
+from lstmlm.models.cells import build_cell
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, map_state
+from lstmlm.models.dropout import dropout, weight_drop
+from lstmlm.randomness import Randomness
+
+BackboneState = tuple[CellState, ...]
+"""The state of every layer, the first layer's first."""
+
+
+class Backbone(nn.Module):
+    """A stack of recurrent layers over a window.
+
+    Each layer has one cell, shared by all time steps, and reads the outputs of the layer below.
+    """
+
+    def __init__(self, options: BackboneOptions, input_size: int, dropout: DropoutOptions) -> None:
+        super().__init__()
+        self.dropout = dropout
+        sizes = (input_size, *options.hidden_sizes)
+        self.cells = nn.ModuleList(build_cell(options, below, width) for below, width in pairwise(sizes))
+
+    @property
+    def layers(self) -> list[Cell]:
+        """The cell of each layer, from the input up."""
+        return [cell for cell in self.cells if isinstance(cell, Cell)]
+
+    def initial_state(self, batch_size: int) -> BackboneState:
+        """Return the state in which a text begins."""
+        return tuple(cell.initial_state(batch_size) for cell in self.layers)
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "time batch input"],
+        state: BackboneState,
+        randomness: Randomness | None = None,
+    ) -> tuple[Float[Tensor, "time batch hidden"], BackboneState]:
+        """Read a window.
+
+        Args:
+            inputs: One vector a token and column.
+            state: What `initial_state` or the window before returned.
+            randomness: The step's draws in training; None drops nothing.
+
+        Returns:
+            The last layer's outputs and the state after the window, which still belongs to the graph: see `detach`.
+        """
+        next_state = []
+        for level, (cell, cell_state) in enumerate(zip(self.layers, state, strict=True)):
+            if level > 0:
+                inputs = dropout(inputs, self.dropout.hidden, randomness, f"dropout.hidden.{level}")
+            weights = weight_drop(cell.weights(), self.dropout.weight_drop, randomness, f"dropout.weight.{level}")
+            inputs, cell_state = run_window(cell, inputs, cell_state, weights)
+            next_state.append(cell_state)
+        return inputs, tuple(next_state)
+
+
+def run_window(
+    cell: Cell, inputs: Float[Tensor, "time batch input"], state: CellState, weights: CellWeights
+) -> tuple[Float[Tensor, "time batch hidden"], CellState]:
+    """Apply `cell` to every time step in turn; returns the outputs and the last state."""
+    outputs = []
+    for x_t in inputs:
+        output, state = cell(x_t, state, weights)
+        outputs.append(output)
+    return torch.stack(outputs), state
+
+
+def detach(state: BackboneState) -> BackboneState:
+    """Cut `state` off the graph: the next window starts from its values, and no gradient flows back beyond it."""
+    return tuple(map_state(Tensor.detach, cell_state) for cell_state in state)

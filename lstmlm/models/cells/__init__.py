@@ -1,0 +1,15 @@
+"""The recurrent cells, one a file, each the readable specification of its equations."""
+
+from lstmlm.config.model import BackboneOptions, LSTMOptions, RNNOptions
+from lstmlm.models.cells.cell import Cell
+from lstmlm.models.cells.lstm import LSTMCell
+from lstmlm.models.cells.rnn import RNNCell
+
+CELLS: dict[type[BackboneOptions], type[Cell]] = {RNNOptions: RNNCell, LSTMOptions: LSTMCell}
+
+
+def build_cell(options: BackboneOptions, input_size: int, hidden_size: int) -> Cell:
+    """Build the cell that `options` choose; its options are those of the backbone that every stack does not share."""
+    own_options = options.model_dump(include=set(type(options).model_fields) - set(BackboneOptions.model_fields))
+    own_options.pop("name")
+    return CELLS[type(options)](input_size, hidden_size, **own_options)

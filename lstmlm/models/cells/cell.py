@@ -1,0 +1,78 @@
+"""What a recurrent cell is: one time step, from an input and a state to an output and the next state."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class CellWeights(NamedTuple):
+    """The parameters of a cell, gates stacked along the first axis."""
+
+    weight_ih: Float[Tensor, "gates input"]
+    """Input-to-hidden matrix W_x."""
+
+    weight_hh: Float[Tensor, "gates hidden"]
+    """Hidden-to-hidden matrix W_h, where weight drop applies."""
+
+    bias: Float[Tensor, " gates"]
+    """Bias b."""
+
+
+CellState = tuple[Tensor, ...]
+"""The state of one cell: a `NamedTuple` of tensors (batch, hidden)."""
+
+State = TypeVar("State", bound=CellState)
+
+
+class Cell(nn.Module, ABC):
+    """One time step of a recurrent layer.
+
+    A cell owns its weights and knows its equations; running it over a window, carrying and detaching the state, and
+    dropout are the backbone's work. Subclasses say how many gates they stack and what their state holds.
+    """
+
+    n_gates: ClassVar[int]
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.weight_ih = nn.Parameter(torch.empty(self.n_gates * hidden_size, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(self.n_gates * hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(self.n_gates * hidden_size))
+
+    def weights(self) -> CellWeights:
+        """Return the cell's own parameters."""
+        return CellWeights(self.weight_ih, self.weight_hh, self.bias)
+
+    @abstractmethod
+    def initialize(self, generator: torch.Generator) -> None:
+        """Draw the initial weights from `generator`."""
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> CellState:
+        """Return the state in which a text begins: zeros."""
+
+    @abstractmethod
+    def forward(
+        self, x_t: Float[Tensor, "batch input"], state: CellState, weights: CellWeights | None = None
+    ) -> tuple[Float[Tensor, "batch hidden"], CellState]:
+        """Read one token a column.
+
+        Args:
+            x_t: Input of this step.
+            state: State after the step before.
+            weights: What to use in place of the cell's own weights, such as dropped ones.
+
+        Returns:
+            The output of this step and the next state.
+        """
+
+
+def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
+    """Apply `function` to every tensor of a cell's state."""
+    return type(state)(*map(function, state))

@@ -1,0 +1,65 @@
+r"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
+
+.. math::
+
+    (i, f, g, o) &= W_x x_t + W_h h_{t-1} + b \\
+    c_t &= \sigma(f) \odot c_{t-1} + \sigma(i) \odot \tanh(g) \\
+    h_t &= \sigma(o) \odot \tanh(c_t)
+
+:math:`c_t` is the long memory: what the forget gate lets stay is carried on unchanged, so that its gradient does not
+vanish. :math:`h_t` is the short one, and the output. The four gates share one matrix, in PyTorch's order (input,
+forget, candidate, output), so that weights can be copied to and from `torch.nn.LSTM`;
+`tests/models/cells/test_lstm.py` does so.
+"""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights
+
+
+class LSTMState(NamedTuple):
+    """What an LSTM remembers: `hidden` for a short, `cell` for a long time."""
+
+    hidden: Float[Tensor, "batch hidden"]
+    cell: Float[Tensor, "batch hidden"]
+
+
+class LSTMCell(Cell):
+    """One step of a long short-term memory."""
+
+    n_gates: ClassVar[int] = 4
+
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
+        super().__init__(input_size, hidden_size)
+        self.forget_bias = forget_bias
+
+    def initialize(self, generator: torch.Generator) -> None:
+        """Draw both matrices from U(-1/sqrt(hidden), 1/sqrt(hidden)), as `torch.nn.LSTM` does; set the forget bias."""
+        bound = self.hidden_size**-0.5
+        nn.init.uniform_(self.weight_ih, -bound, bound, generator=generator)
+        nn.init.uniform_(self.weight_hh, -bound, bound, generator=generator)
+        nn.init.zeros_(self.bias)
+        with torch.no_grad():
+            self.bias[self.hidden_size : 2 * self.hidden_size] = self.forget_bias
+
+    def initial_state(self, batch_size: int) -> LSTMState:
+        """Return the state in which a text begins: zeros."""
+        zeros = self.bias.new_zeros(batch_size, self.hidden_size)
+        return LSTMState(zeros, zeros.clone())
+
+    def forward(
+        self, x_t: Float[Tensor, "batch input"], state: CellState, weights: CellWeights | None = None
+    ) -> tuple[Float[Tensor, "batch hidden"], LSTMState]:
+        """Read one token a column; see `Cell.forward`."""
+        w = weights or self.weights()
+        hidden, cell = state
+        gates = linear(x_t, w.weight_ih, w.bias) + linear(hidden, w.weight_hh)
+        i, f, g, o = gates.chunk(4, dim=1)
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        hidden = torch.sigmoid(o) * torch.tanh(cell)
+        return hidden, LSTMState(hidden, cell)

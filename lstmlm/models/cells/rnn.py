@@ -1,0 +1,59 @@
+r"""The simple recurrent network (Elman 1990, "Finding Structure in Time", section "Networks with memory").
+
+.. math::
+
+    h_t = \phi(W_x x_t + W_h h_{t-1} + b)
+
+where :math:`\phi` is tanh or relu. The output is :math:`h_t` itself. The gradient through k steps is a product of k
+Jacobians :math:`\mathrm{diag}(\phi') W_h`, so it vanishes or explodes with k (Bengio et al. 1994).
+"""
+
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights
+
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
+
+
+class RNNState(NamedTuple):
+    """What an Elman network remembers."""
+
+    hidden: Float[Tensor, "batch hidden"]
+
+
+class RNNCell(Cell):
+    """One step of an Elman network."""
+
+    n_gates: ClassVar[int] = 1
+
+    def __init__(self, input_size: int, hidden_size: int, nonlinearity: Literal["tanh", "relu"] = "tanh") -> None:
+        super().__init__(input_size, hidden_size)
+        self.nonlinearity = nonlinearity
+
+    def initialize(self, generator: torch.Generator) -> None:
+        """Draw W_x uniformly with variance 1 / fan-in and W_h orthogonal, so that gradients start with norm near one.
+
+        Orthogonal recurrence: Saxe et al. 2014; for relu scaled down a little, which would explode otherwise.
+        """
+        bound = (3 / self.input_size) ** 0.5
+        nn.init.uniform_(self.weight_ih, -bound, bound, generator=generator)
+        nn.init.orthogonal_(self.weight_hh, gain=1.0 if self.nonlinearity == "tanh" else 0.9, generator=generator)
+        nn.init.zeros_(self.bias)
+
+    def initial_state(self, batch_size: int) -> RNNState:
+        """Return the state in which a text begins: zeros."""
+        return RNNState(self.bias.new_zeros(batch_size, self.hidden_size))
+
+    def forward(
+        self, x_t: Float[Tensor, "batch input"], state: CellState, weights: CellWeights | None = None
+    ) -> tuple[Float[Tensor, "batch hidden"], RNNState]:
+        """Read one token a column; see `Cell.forward`."""
+        w = weights or self.weights()
+        (hidden,) = state
+        hidden = ACTIVATIONS[self.nonlinearity](linear(x_t, w.weight_ih, w.bias) + linear(hidden, w.weight_hh))
+        return hidden, RNNState(hidden)

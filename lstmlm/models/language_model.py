@@ -1,0 +1,104 @@
+"""The language model: embedding, recurrent backbone, output layer."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lstmlm.config.model import ModelOptions
+from lstmlm.errors import CheckpointError
+from lstmlm.models.backbone import Backbone, BackboneState
+from lstmlm.models.dropout import dropout, word_dropout
+from lstmlm.models.output_layer import SoftmaxLayer
+from lstmlm.randomness import Randomness
+
+EMBEDDING_RANGE = 0.1
+
+
+class LanguageModel(nn.Module):
+    """Predicts each token of a text from those before it.
+
+    The model has no training mode: whoever wants dropout passes the step's `Randomness`, everyone else gets the same
+    numbers every time.
+
+    Example::
+
+        state = model.initial_state(batch_size)
+        features, state = model(inputs, state)                    # inputs: (time, batch) token ids
+        nats = model.output_layer.nats(features, targets)         # (time, batch)
+    """
+
+    def __init__(self, options: ModelOptions, vocab_size: int) -> None:
+        super().__init__()
+        self.vocab_size = vocab_size
+        self.dropout = options.dropout
+        self.embedding = nn.Embedding(vocab_size, options.embedding_size)
+        self.backbone = Backbone(options.backbone, options.embedding_size, options.dropout)
+        own_weight = nn.Parameter(torch.empty(vocab_size, options.backbone.hidden_sizes[-1]))
+        self.output_layer = SoftmaxLayer(self.embedding.weight if options.tie_weights else own_weight)
+
+    def initial_state(self, batch_size: int) -> BackboneState:
+        """Return the state in which a text begins."""
+        return self.backbone.initial_state(batch_size)
+
+    def forward(
+        self, inputs: Int[Tensor, "time batch"], state: BackboneState, randomness: Randomness | None = None
+    ) -> tuple[Float[Tensor, "time batch hidden"], BackboneState]:
+        """Read a window of tokens.
+
+        Args:
+            inputs: Token ids, one column a text.
+            state: What `initial_state` or the window before returned.
+            randomness: The step's draws in training; None at evaluation.
+
+        Returns:
+            The features from which `output_layer` predicts the next token at every position, and the next state.
+        """
+        embedded = self.embedding(inputs)
+        embedded = word_dropout(embedded, inputs, self.vocab_size, self.dropout.embedding, randomness)
+        embedded = dropout(embedded, self.dropout.input, randomness, "dropout.input")
+        features, state = self.backbone(embedded, state, randomness)
+        return dropout(features, self.dropout.output, randomness, "dropout.output"), state
+
+
+def build_language_model(options: ModelOptions, vocab_size: int, seed: int) -> LanguageModel:
+    """Build a model with initial weights that depend on `options`, `vocab_size` and `seed` alone."""
+    model = LanguageModel(options, vocab_size)
+    randomness = Randomness(seed)
+    for level, cell in enumerate(model.backbone.layers):
+        cell.initialize(randomness.generator(f"initial.layer.{level}"))
+    for site, weight in {"embedding": model.embedding.weight, "softmax": model.output_layer.weight}.items():
+        if site == "softmax" and options.tie_weights:
+            continue
+        nn.init.uniform_(weight, -EMBEDDING_RANGE, EMBEDDING_RANGE, generator=randomness.generator(f"initial.{site}"))
+    return model
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters of `model` by name, a shared one once."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copy `weights`, as `weights_of` returned them, into `model`.
+
+    Raises:
+        CheckpointError: the weights are those of a model of another shape or vocabulary; nothing was copied.
+    """
+    parameters = dict(model.named_parameters())
+    for name in sorted(parameters.keys() | weights.keys()):
+        wanted = tuple(parameters[name].shape) if name in parameters else None
+        found = tuple(weights[name].shape) if name in weights else None
+        if wanted != found:
+            raise CheckpointError(
+                f"{name}: the checkpoint has {_describe(found)}, the model of this configuration and vocabulary "
+                f"{_describe(wanted)}. It belongs to another model."
+            )
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
+
+
+def _describe(shape: tuple[int, ...] | None) -> str:
+    return "no such weight" if shape is None else f"shape {' x '.join(map(str, shape))}"

@@ -1,0 +1,125 @@
+"""What every cell must do, whichever it is. A new line in CELLS is tested here before its author writes a test."""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lstmlm.config.model import AnyBackboneOptions, BackboneOptions, DropoutOptions
+from lstmlm.models.backbone import Backbone, detach
+from lstmlm.models.cells import CELLS
+from lstmlm.models.language_model import load_weights, weights_of
+from lstmlm.randomness import Randomness
+
+TIME, BATCH, INPUT, HIDDEN = 9, 3, 4, 5
+
+every_cell = pytest.mark.parametrize("options_class", CELLS, ids=lambda options: options.model_fields["name"].default)
+
+
+def build(options_class: type[BackboneOptions], dropout: DropoutOptions | None = None) -> Backbone:
+    backbone = Backbone(options_class(n_layers=2, hidden_size=(HIDDEN, HIDDEN + 1)), INPUT, dropout or DropoutOptions())
+    for level, cell in enumerate(backbone.layers):
+        cell.initialize(Randomness(1).generator(str(level)))
+    return backbone
+
+
+def inputs(seed: int = 0) -> torch.Tensor:
+    return torch.randn(TIME, BATCH, INPUT, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_table_lists_every_choice_of_the_configuration() -> None:
+    assert set(CELLS) == set(get_args(get_args(AnyBackboneOptions)[0]))
+
+
+@every_cell
+def test_shapes(options_class: type[BackboneOptions]) -> None:
+    backbone = build(options_class)
+    outputs, state = backbone(inputs(), backbone.initial_state(BATCH))
+    assert outputs.shape == (TIME, BATCH, HIDDEN + 1)
+    assert [tensor.shape[1] for tensor in state[0]] == [HIDDEN] * len(state[0])
+    assert [tensor.shape[1] for tensor in state[1]] == [HIDDEN + 1] * len(state[1])
+
+
+@every_cell
+def test_windows_join_up_exactly(options_class: type[BackboneOptions]) -> None:
+    backbone, x = build(options_class).double(), inputs().double()
+    whole, final = backbone(x, backbone.initial_state(BATCH))
+    first, state = backbone(x[:4], backbone.initial_state(BATCH))
+    second, state = backbone(x[4:], state)
+    # float64: a product over fewer rows may add in another order.
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=1e-14)
+    torch.testing.assert_close(state, final, rtol=0, atol=1e-14)
+
+
+@every_cell
+def test_columns_do_not_influence_each_other(options_class: type[BackboneOptions]) -> None:
+    backbone, x = build(options_class).double(), inputs().double()
+    together, _ = backbone(x, backbone.initial_state(BATCH))
+    alone, _ = backbone(x[:, 1:2], backbone.initial_state(1))
+    torch.testing.assert_close(together[:, 1:2], alone, rtol=0, atol=1e-14)
+
+
+@every_cell
+def test_no_gradient_flows_beyond_a_detached_state(options_class: type[BackboneOptions]) -> None:
+    backbone = build(options_class)
+    x = inputs().requires_grad_()
+    _, state = backbone(x, backbone.initial_state(BATCH))
+    outputs, _ = backbone(inputs(1), detach(state))
+    outputs.sum().backward()
+    assert x.grad is None
+    assert backbone.layers[0].weight_hh.grad is not None
+
+
+@every_cell
+def test_the_future_does_not_influence_the_past(options_class: type[BackboneOptions]) -> None:
+    backbone, x = build(options_class), inputs()
+    before, _ = backbone(x, backbone.initial_state(BATCH))
+    x[5:] += 1
+    after, _ = backbone(x, backbone.initial_state(BATCH))
+    torch.testing.assert_close(after[:5], before[:5], rtol=0, atol=0)
+    assert not torch.equal(after[5:], before[5:])
+
+
+@every_cell
+def test_keeps_the_number_format(options_class: type[BackboneOptions]) -> None:
+    backbone = build(options_class).double()
+    outputs, state = backbone(inputs().double(), backbone.initial_state(BATCH))
+    assert {outputs.dtype, *(tensor.dtype for cell_state in state for tensor in cell_state)} == {torch.float64}
+
+
+@every_cell
+def test_weights_survive_a_file(options_class: type[BackboneOptions], tmp_path: Path) -> None:
+    backbone = build(options_class)
+    save_file(weights_of(backbone), tmp_path / "weights.safetensors")
+    other = Backbone(options_class(n_layers=2, hidden_size=(HIDDEN, HIDDEN + 1)), INPUT, DropoutOptions())
+    load_weights(other, load_file(tmp_path / "weights.safetensors"))
+    wanted, _ = backbone(inputs(), backbone.initial_state(BATCH))
+    found, _ = other(inputs(), other.initial_state(BATCH))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+@every_cell
+def test_weight_drop_trains_the_raw_matrix_with_a_fresh_mask_a_step(options_class: type[BackboneOptions]) -> None:
+    backbone = build(options_class, DropoutOptions(weight_drop=0.5))
+    state = backbone.initial_state(BATCH)
+    first, _ = backbone(inputs(), state, Randomness(1, step=1))
+    second, _ = backbone(inputs(), state, Randomness(1, step=2))
+    again, _ = backbone(inputs(), state, Randomness(1, step=1))
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(again, first, rtol=0, atol=0)
+    first.sum().backward()
+    gradient = backbone.layers[0].weight_hh.grad
+    assert gradient is not None
+    share_without_gradient = (gradient == 0).double().mean().item()
+    assert 0.2 < share_without_gradient < 0.8
+
+
+@every_cell
+def test_evaluation_drops_nothing(options_class: type[BackboneOptions]) -> None:
+    dropping = build(options_class, DropoutOptions(hidden=0.5, weight_drop=0.5))
+    plain = build(options_class)
+    wanted, _ = plain(inputs(), plain.initial_state(BATCH))
+    found, _ = dropping(inputs(), dropping.initial_state(BATCH))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)

@@ -1,0 +1,112 @@
+"""The language model: tying, dropout, reproducible construction, and loading of weights."""
+
+import pytest
+import torch
+
+from lstmlm.config.model import DropoutOptions, LSTMOptions, ModelOptions
+from lstmlm.errors import CheckpointError
+from lstmlm.models.language_model import build_language_model, load_weights, weights_of
+from lstmlm.randomness import Randomness
+
+VOCAB = 11
+
+
+def options(**changes: object) -> ModelOptions:
+    return ModelOptions.model_validate(
+        {"backbone": LSTMOptions(n_layers=2, hidden_size=6), "embedding_size": 6, **changes}
+    )
+
+
+def tokens() -> torch.Tensor:
+    return torch.randint(VOCAB, (5, 3), generator=torch.Generator().manual_seed(0))
+
+
+def test_tied_weights_are_one_parameter_that_learns_from_both_ends() -> None:
+    model = build_language_model(options(), VOCAB, seed=1)
+    assert "output_layer.weight" not in weights_of(model)
+    features, _ = model(tokens(), model.initial_state(3))
+    model.output_layer.loss(features, tokens()).backward()
+    untied = build_language_model(options(tie_weights=False), VOCAB, seed=1)
+    with torch.no_grad():
+        untied.output_layer.weight.copy_(model.embedding.weight)
+    features, _ = untied(tokens(), untied.initial_state(3))
+    untied.output_layer.loss(features, tokens()).backward()
+    assert model.embedding.weight.grad is not None and untied.embedding.weight.grad is not None
+    torch.testing.assert_close(
+        model.embedding.weight.grad, untied.embedding.weight.grad + untied.output_layer.weight.grad
+    )
+
+
+def test_the_same_seed_builds_the_same_model() -> None:
+    first, second, other = (weights_of(build_language_model(options(), VOCAB, seed)) for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["embedding.weight"], other["embedding.weight"])
+
+
+def test_log_probabilities_sum_to_one_and_are_the_loss() -> None:
+    model = build_language_model(options(), VOCAB, seed=1).double()
+    features, _ = model(tokens(), model.initial_state(3))
+    log_probabilities = model.output_layer.log_probabilities(features)
+    torch.testing.assert_close(log_probabilities.exp().sum(-1), torch.ones(5, 3).double())
+    targets = tokens().flip(0)
+    wanted = -log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(model.output_layer.nats(features, targets), wanted)
+    torch.testing.assert_close(model.output_layer.loss(features, targets), wanted.sum())
+
+
+def test_a_missing_target_costs_nothing() -> None:
+    model = build_language_model(options(), VOCAB, seed=1)
+    features, _ = model(tokens(), model.initial_state(3))
+    targets = tokens()
+    targets[-1, 2] = -1
+    nats = model.output_layer.nats(features, targets)
+    assert nats[-1, 2] == 0
+    torch.testing.assert_close(model.output_layer.loss(features, targets), nats.sum())
+
+
+@pytest.mark.parametrize("kind", ["embedding", "input", "hidden", "output", "weight_drop"])
+def test_each_dropout_acts_in_training_alone_and_repeats_by_seed(kind: str) -> None:
+    model = build_language_model(options(dropout=DropoutOptions.model_validate({kind: 0.5})), VOCAB, seed=1)
+    plain = build_language_model(options(), VOCAB, seed=1)
+    state = model.initial_state(3)
+    evaluated, wanted = model(tokens(), state)[0], plain(tokens(), state)[0]
+    assert torch.equal(evaluated, wanted)
+    dropped = model(tokens(), state, Randomness(1, step=3))[0]
+    assert not torch.equal(dropped, wanted)
+    assert torch.equal(dropped, model(tokens(), state, Randomness(1, step=3))[0])
+    assert not torch.equal(dropped, model(tokens(), state, Randomness(1, step=4))[0])
+
+
+def test_embedding_dropout_drops_a_word_wherever_it_occurs() -> None:
+    model = build_language_model(options(dropout=DropoutOptions(embedding=0.5)), VOCAB, seed=1)
+    seen: list[torch.Tensor] = []
+    model.backbone.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    repeated = torch.arange(VOCAB).repeat(2).view(-1, 1)
+    model(repeated, model.initial_state(1), Randomness(1, step=1))
+    is_dropped = (seen[0] == 0).all(-1).squeeze(1)
+    assert torch.equal(is_dropped[:VOCAB], is_dropped[VOCAB:])
+    assert 0 < is_dropped.sum() < 2 * VOCAB
+    kept = ~is_dropped
+    torch.testing.assert_close(seen[0][kept, 0], 2 * model.embedding.weight[repeated[kept, 0]])
+
+
+def test_dropped_units_are_made_up_for() -> None:
+    model = build_language_model(options(dropout=DropoutOptions(output=0.25)), VOCAB, seed=1)
+    state = model.initial_state(3)
+    plain, dropped = model(tokens(), state)[0], model(tokens(), state, Randomness(5, step=1))[0]
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], plain[kept] / 0.75)
+    assert 0.5 < kept.double().mean() < 0.95
+
+
+def test_weights_of_another_vocabulary_are_refused() -> None:
+    model = build_language_model(options(), VOCAB, seed=1)
+    other = weights_of(build_language_model(options(), VOCAB + 1, seed=1))
+    before = {name: weight.clone() for name, weight in weights_of(model).items()}
+    with pytest.raises(CheckpointError) as error:
+        load_weights(model, other)
+    assert str(error.value) == (
+        "embedding.weight: the checkpoint has shape 12 x 6, the model of this configuration and vocabulary "
+        "shape 11 x 6. It belongs to another model."
+    )
+    assert all(torch.equal(before[name], weight) for name, weight in weights_of(model).items())
