@@ -1,0 +1,138 @@
+"""The scorer: from token ids to nats per token. Every figure that lstmlm reports comes through here.
+
+A text is read once, in order, with the state carried from its first token to its last; the first token is predicted in
+the zero state after an implicit start token. To be fast, a long text is cut into columns that are read side by side,
+each first from the zero state; then every column is re-read from its predecessor's true final state until its states
+agree with those found before, so that the result is that of one column.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lstmlm.metrics import NO_TARGET
+from lstmlm.models.backbone import BackboneState
+from lstmlm.models.cells.cell import map_state
+from lstmlm.models.language_model import LanguageModel
+
+ROWS_PER_BLOCK = 64
+"""Time steps between comparisons of states."""
+
+REMEMBERED_BLOCKS = 32
+"""States are kept for comparison at this many blocks from the top of a column; a trained network forgets where it
+started within 500-700 tokens."""
+
+TOKENS_PER_COLUMN = 2000
+MAX_COLUMNS = 32
+
+STATE_TOLERANCE = 1e-6
+"""Two states agree when no unit differs by more, relative to the larger of 1 and its magnitude."""
+
+
+@torch.inference_mode()
+def score(
+    model: LanguageModel, tokens: Int[np.ndarray, " tokens"], start_id: int, n_columns: int | None = None
+) -> Float[np.ndarray, " tokens"]:
+    """Return the surprisal of every token of a text (nats, float64), each given all tokens before it.
+
+    Args:
+        model: The model to ask; it is left as it was.
+        tokens: Token ids of the whole text.
+        start_id: The token that is read before the first one, in the zero state.
+        n_columns: How many parts of the text to read side by side; the result is the same to float precision. Chosen
+            by the length of the text where not given.
+    """
+    if len(tokens) == 0:
+        return np.zeros(0)
+    if n_columns is None:
+        n_columns = min(MAX_COLUMNS, max(1, len(tokens) // TOKENS_PER_COLUMN))
+    columns = _Columns(model, tokens, start_id, n_columns)
+    columns.read_all()
+    columns.join_up()
+    return columns.nats.T.flatten()[: len(tokens)].numpy()
+
+
+@torch.inference_mode()
+def next_log_probabilities(
+    model: LanguageModel, tokens: Int[Tensor, "time batch"], state: BackboneState
+) -> tuple[Float[Tensor, "batch vocab"], BackboneState]:
+    """Read `tokens` and return the log-probabilities (nats) of the token that follows in each column, and the state."""
+    features, state = model(tokens, state)
+    return model.output_layer.log_probabilities(features[-1]), state
+
+
+class _Columns:
+    """A text laid out as columns (time, column), with what is known of each position so far."""
+
+    def __init__(self, model: LanguageModel, tokens: Int[np.ndarray, " tokens"], start_id: int, n_columns: int) -> None:
+        self.model = model
+        n_rows = -(-len(tokens) // n_columns)
+        # Rounding up can leave whole columns without a token: they are not needed.
+        self.n_columns = -(-len(tokens) // n_rows)
+        padded = np.full(1 + n_rows * self.n_columns, NO_TARGET, dtype=np.int64)
+        padded[0] = start_id
+        padded[1 : 1 + len(tokens)] = tokens
+        self.targets = torch.from_numpy(padded[1:]).view(self.n_columns, n_rows).T
+        # What is read where there is nothing left to predict has no effect on any score.
+        self.inputs = torch.from_numpy(np.maximum(padded[:-1], 0)).view(self.n_columns, n_rows).T
+        self.nats = torch.zeros(n_rows, self.n_columns, dtype=torch.float64)
+        self.remembered: list[BackboneState] = []
+        self.final = model.initial_state(self.n_columns)
+
+    def read_all(self) -> None:
+        """Score every position, each column from the zero state."""
+        everywhere = torch.arange(self.n_columns)
+        state = self.model.initial_state(self.n_columns)
+        for block, first in enumerate(range(0, len(self.inputs), ROWS_PER_BLOCK)):
+            state = self._read_block(first, everywhere, state)
+            if block < REMEMBERED_BLOCKS:
+                # A copy: both are corrected later, each at its own time.
+                self.remembered.append(_select(state, everywhere))
+        self.final = state
+
+    def join_up(self) -> None:
+        """Re-read the top of the columns from their predecessors' final states until all states agree."""
+        unsettled = torch.arange(1, self.n_columns)
+        while len(unsettled) > 0:
+            unsettled = self._reread(unsettled) + 1
+            unsettled = unsettled[unsettled < self.n_columns]
+
+    def _reread(self, columns: Int[Tensor, " columns"]) -> Int[Tensor, " changed"]:
+        """Re-read `columns` from their predecessors' final states; return those whose own final state changed."""
+        state = _select(self.final, columns - 1)
+        for block, first in enumerate(range(0, len(self.inputs), ROWS_PER_BLOCK)):
+            state = self._read_block(first, columns, state)
+            if block < REMEMBERED_BLOCKS:
+                differs = ~_agree(state, _select(self.remembered[block], columns))
+                _assign(self.remembered[block], columns, state)
+                columns, state = columns[differs], _select(state, differs)
+                if len(columns) == 0:
+                    return columns
+        differs = ~_agree(state, _select(self.final, columns))
+        _assign(self.final, columns, state)
+        return columns[differs]
+
+    def _read_block(self, first: int, columns: Int[Tensor, " columns"], state: BackboneState) -> BackboneState:
+        rows = slice(first, first + ROWS_PER_BLOCK)
+        features, state = self.model(self.inputs[rows, columns], state)
+        self.nats[rows, columns] = self.model.output_layer.nats(features, self.targets[rows, columns]).double()
+        return state
+
+
+def _select(state: BackboneState, columns: Tensor) -> BackboneState:
+    return tuple(map_state(lambda tensor: tensor[columns], cell_state) for cell_state in state)
+
+
+def _assign(state: BackboneState, columns: Tensor, values: BackboneState) -> None:
+    for cell_state, cell_values in zip(state, values, strict=True):
+        for tensor, value in zip(cell_state, cell_values, strict=True):
+            tensor[columns] = value
+
+
+def _agree(state: BackboneState, other: BackboneState) -> Tensor:
+    """Say for each column whether all units of both states agree."""
+    pairs = [pair for both in zip(state, other, strict=True) for pair in zip(*both, strict=True)]
+    return torch.stack([((a - b).abs() <= STATE_TOLERANCE * b.abs().clamp(min=1)).all(dim=1) for a, b in pairs]).all(
+        dim=0
+    )

@@ -1,0 +1,113 @@
+"""The contract of the numbers: every token once, whatever the layout."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lstmlm import scoring
+from lstmlm.config.model import LSTMOptions, ModelOptions, RNNOptions
+from lstmlm.metrics import NatsTotal, bits_per, perplexity
+from lstmlm.models.language_model import LanguageModel, build_language_model
+from lstmlm.scoring import next_log_probabilities, score
+
+VOCAB, START = 13, 0
+
+
+def model(name: str = "lstm") -> LanguageModel:
+    backbone = {"lstm": LSTMOptions, "rnn": RNNOptions}[name](n_layers=2, hidden_size=16)
+    built = build_language_model(ModelOptions(backbone=backbone, embedding_size=16), VOCAB, seed=1)
+    with torch.no_grad():
+        # Large weights make a model with opinions, whose predictions depend on its state.
+        built.embedding.weight.mul_(20)
+    return built
+
+
+def text(n_tokens: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(VOCAB, size=n_tokens)
+
+
+def by_hand(model: LanguageModel, tokens: np.ndarray) -> np.ndarray:
+    """One token at a time, from the zero state after the start token."""
+    state, previous, nats = model.initial_state(1), START, []
+    for token in tokens:
+        log_probabilities, state = next_log_probabilities(model, torch.tensor([[previous]]), state)
+        nats.append(-log_probabilities[0, token].item())
+        previous = int(token)
+    return np.array(nats)
+
+
+@pytest.mark.parametrize("name", ["lstm", "rnn"])
+def test_is_the_sum_over_single_steps(name: str) -> None:
+    double = model(name).double()
+    tokens = text(300)
+    np.testing.assert_allclose(score(double, tokens, START), by_hand(double, tokens), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-9)])
+def test_a_uniform_model_is_as_perplexed_as_its_vocabulary_is_large(dtype: torch.dtype, tolerance: float) -> None:
+    uniform = model().to(dtype)
+    with torch.no_grad():
+        uniform.embedding.weight.zero_()
+    nats = score(uniform, text(5000), START)
+    assert perplexity(nats.sum(), len(nats)) == pytest.approx(VOCAB, rel=tolerance)
+
+
+@pytest.mark.parametrize("name", ["lstm", "rnn"])
+@pytest.mark.parametrize("n_columns", [2, 7, 32])
+def test_does_not_depend_on_the_number_of_columns(name: str, n_columns: int) -> None:
+    asked, tokens = model(name), text(6001)
+    alone, together = score(asked, tokens, START, n_columns=1), score(asked, tokens, START, n_columns=n_columns)
+    assert together.sum() == pytest.approx(alone.sum(), rel=1e-6)
+    np.testing.assert_allclose(together, alone, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("n_rows", [1, 35, 500])
+def test_does_not_depend_on_the_length_of_windows(n_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, tokens = model(), text(1200)
+    wanted = score(asked, tokens, START, n_columns=1)
+    monkeypatch.setattr(scoring, "ROWS_PER_BLOCK", n_rows)
+    assert score(asked, tokens, START, n_columns=3).sum() == pytest.approx(wanted.sum(), rel=1e-6)
+
+
+def test_does_not_depend_on_the_number_of_threads() -> None:
+    asked, tokens = model(), text(5000)
+    before, nats = torch.get_num_threads(), []
+    try:
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            nats.append(score(asked, tokens, START).sum())
+    finally:
+        torch.set_num_threads(before)
+    assert nats[0] == pytest.approx(nats[1], rel=1e-6)
+
+
+def test_columns_join_up_even_where_nothing_is_ever_forgotten() -> None:
+    """A network that counts carries its state from the first token to the last: every column has to be re-read."""
+    asked = build_language_model(
+        ModelOptions(backbone=RNNOptions(n_layers=1, hidden_size=2, nonlinearity="relu"), embedding_size=2), 3, seed=1
+    ).double()
+    with torch.no_grad():
+        cell = asked.backbone.layers[0]
+        cell.weight_ih.copy_(torch.eye(2))
+        cell.weight_hh.copy_(torch.eye(2))
+        cell.bias.zero_()
+        asked.embedding.weight.copy_(torch.tensor([[0.0, 0.0], [0.001, 0.0], [0.0, 0.001]]))
+    tokens = np.random.default_rng(1).integers(3, size=4000)
+    alone = score(asked, tokens, START, n_columns=1)
+    np.testing.assert_allclose(score(asked, tokens, START, n_columns=5), alone, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_tokens", [0, 1, 2, 31, 33])
+def test_short_texts_in_many_columns(n_tokens: int) -> None:
+    double, tokens = model().double(), text(n_tokens)
+    found = score(double, tokens, START, n_columns=32)
+    np.testing.assert_allclose(found, by_hand(double, tokens), rtol=0, atol=1e-12)
+
+
+def test_units() -> None:
+    total = NatsTotal(2 * math.log(8), 1) + NatsTotal(math.log(8), 2)
+    assert (total.n_tokens, total.perplexity) == (3, pytest.approx(8))
+    assert bits_per(total.nats, 3) == pytest.approx(3)
+    assert perplexity(1e6, 1) == math.inf
