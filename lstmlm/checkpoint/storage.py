@@ -1,0 +1,197 @@
+"""Checkpoints on disk: the only place that reads or writes tensors, and the digests that vouch for every byte.
+
+A checkpoint is a directory of tensors (safetensors) and JSON; nothing in it can run code. Its manifest lists the size
+and SHA-256 of its files and of the files of the run it depends on; `manifest.sha256` vouches for the manifest and can
+be checked with `sha256sum -c`.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, contiguous_format
+
+from lstmlm.errors import CheckpointError
+from lstmlm.files import list_directory, publish_directory, read_bytes
+
+MODEL = "model.safetensors"
+TRAINING = "training.safetensors"
+STATE = "state.json"
+CHECKPOINT_FILES = (MODEL, TRAINING, STATE)
+MANIFEST = "manifest.json"
+MANIFEST_DIGEST = "manifest.sha256"
+
+_REMEDY = "Restore it from a copy, or train the run again."
+
+
+class Checkpoint(NamedTuple):
+    """What a training needs to continue exactly where it was."""
+
+    weights: dict[str, Tensor]
+    """The model's parameters by name: all that using the model needs."""
+    training: dict[str, Tensor]
+    """The other tensors: optimizer, carried state, generators."""
+    state: dict[str, object]
+    """The other values, as JSON has them: counters, positions."""
+
+
+class FileRecord(BaseModel):
+    """What the manifest knows of a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    size: int
+    """In bytes."""
+    sha256: str
+    """In hexadecimal."""
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """The record of a file with this content."""
+        return cls(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+class Manifest(BaseModel):
+    """The content of `manifest.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    step: int
+    checkpoint: dict[str, FileRecord]
+    """The files beside the manifest."""
+    run: dict[str, FileRecord]
+    """The files of the run directory that give the tensors their meaning."""
+
+
+def publish_checkpoint(directory: Path, step: int, content: Checkpoint, run_files: Mapping[str, bytes]) -> None:
+    """Write a checkpoint: whole and durable, or not at all.
+
+    Args:
+        directory: Where it will be; a checkpoint that is there is replaced.
+        step: The step after which it was taken.
+        content: The tensors may be on any device, views or shared; each is saved on its own.
+        run_files: The content of the files of the run that give the tensors their meaning, by name.
+
+    Raises:
+        CheckpointError: It cannot be written; what was at `directory` still is.
+        ValueError: A number in the state is NaN or infinite, which JSON does not have.
+    """
+    files = {
+        MODEL: save(_owned(content.weights)),
+        TRAINING: save(_owned(content.training)),
+        STATE: json_bytes(content.state),
+    }
+    manifest = Manifest(
+        step=step,
+        checkpoint={name: FileRecord.of(file) for name, file in files.items()},
+        run={name: FileRecord.of(file) for name, file in run_files.items()},
+    )
+    files[MANIFEST] = json_bytes(manifest.model_dump())
+    files[MANIFEST_DIGEST] = _digest_line(files[MANIFEST])
+    publish_directory(directory, files)
+
+
+def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, Tensor]:
+    """The weights of a checkpoint, on the CPU, once every byte of the checkpoint has been verified.
+
+    Raises:
+        CheckpointError: A file of the checkpoint or of the run is missing, damaged or unknown to the manifest.
+    """
+    contents = verify_checkpoint(directory, step, run_files, wanted=[MODEL])
+    return _tensors(directory / MODEL, contents[MODEL])
+
+
+def load_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> Checkpoint:
+    """All of a checkpoint, its tensors on the CPU, once every byte of it has been verified.
+
+    Raises:
+        CheckpointError: A file of the checkpoint or of the run is missing, damaged or unknown to the manifest.
+    """
+    contents = verify_checkpoint(directory, step, run_files, wanted=CHECKPOINT_FILES)
+    return Checkpoint(
+        weights=_tensors(directory / MODEL, contents[MODEL]),
+        training=_tensors(directory / TRAINING, contents[TRAINING]),
+        state=json.loads(contents[STATE]),
+    )
+
+
+def verify_checkpoint(
+    directory: Path, step: int, run_files: Sequence[Path], wanted: Collection[str] = ()
+) -> dict[str, bytes]:
+    """Compare every file with the manifest and return the content of the `wanted` ones: the very bytes compared.
+
+    Raises:
+        CheckpointError: A file of the checkpoint or of the run is missing, damaged or unknown to the manifest.
+    """
+    manifest = verify_run_files(directory, step, run_files)
+    for path in list_directory(directory):
+        if path.name not in (*CHECKPOINT_FILES, MANIFEST, MANIFEST_DIGEST):
+            raise CheckpointError(f"{path}: is not part of the checkpoint. Move it elsewhere.")
+    contents = {}
+    for name in CHECKPOINT_FILES:
+        content = _verified(directory / name, manifest.checkpoint[name])
+        if name in wanted:
+            contents[name] = content
+    return contents
+
+
+def verify_run_files(directory: Path, step: int, run_files: Sequence[Path]) -> Manifest:
+    """Compare the files of the run with the manifest of a checkpoint, and return that manifest.
+
+    Raises:
+        CheckpointError: The manifest or one of the files is missing, damaged or of another checkpoint.
+    """
+    path = directory / MANIFEST
+    content = read_bytes(path)
+    if read_bytes(directory / MANIFEST_DIGEST) != _digest_line(content):
+        raise CheckpointError(f"{path}: is damaged (its SHA-256 differs from {MANIFEST_DIGEST}). {_REMEDY}")
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: is damaged ({error.errors()[0]['msg']}). {_REMEDY}") from None
+    # Only names that are known beforehand are ever joined to a path.
+    names = (sorted(manifest.checkpoint), sorted(manifest.run))
+    if (manifest.step, names) != (step, (sorted(CHECKPOINT_FILES), sorted(path.name for path in run_files))):
+        raise CheckpointError(f"{path}: is of another checkpoint (of step {manifest.step}). {_REMEDY}")
+    for path in run_files:
+        _verified(path, manifest.run[path.name])
+    return manifest
+
+
+def json_bytes(value: Mapping[str, object]) -> bytes:
+    """JSON as it is written to a run: strict, indented, a newline at the end.
+
+    Raises:
+        ValueError: A number is NaN or infinite, which JSON does not have.
+    """
+    return json.dumps(value, allow_nan=False, indent=2).encode() + b"\n"
+
+
+def _verified(path: Path, record: FileRecord) -> bytes:
+    content = read_bytes(path)
+    if len(content) != record.size:
+        raise CheckpointError(f"{path}: is damaged ({len(content)} bytes, the manifest says {record.size}). {_REMEDY}")
+    if FileRecord.of(content) != record:
+        raise CheckpointError(f"{path}: is damaged (its SHA-256 differs from the manifest). {_REMEDY}")
+    return content
+
+
+def _owned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    # safetensors refuses views and tensors that share memory, such as the states of layers computed together.
+    return {name: tensor.detach().cpu().clone(memory_format=contiguous_format) for name, tensor in tensors.items()}
+
+
+def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: is damaged ({error}). {_REMEDY}") from None
+
+
+def _digest_line(manifest: bytes) -> bytes:
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n".encode()

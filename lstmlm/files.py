@@ -1,0 +1,289 @@
+"""Every file effect of a run: atomic, fsynced writes, the removal of what a killed process left behind, and locks.
+
+A write either happens whole or not at all, whatever kills the process in between: the content is written under a
+temporary name in the same directory, forced to the disk, and only then given its name. Reading needs no lock. Effects
+go through `os.*` and nothing else, so that a test can stand in for `os` and fail any one of them. An error of the
+operating system becomes a `CheckpointError` that names the file and says what to do.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lstmlm.errors import CheckpointError
+
+_TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
+_ASIDE_NAME = re.compile(r"\.(.+)\.replaced")
+_REMEDIES = {
+    errno.ENOSPC: "Free some space there.",
+    errno.EDQUOT: "Free some space there.",
+    errno.EACCES: "Allow it, or choose another directory.",
+    errno.EPERM: "Allow it, or choose another directory.",
+    errno.EROFS: "Choose another directory.",
+    errno.ENOTDIR: "Choose another directory.",
+    errno.ENOLCK: "Choose a directory on a file system with locks.",
+}
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        CheckpointError: The file is missing or cannot be read.
+    """
+    with _explained(path, "read"):
+        return path.read_bytes()
+
+
+def read_text(path: Path) -> str:
+    """The content of a UTF-8 file, its line ends as they are.
+
+    Raises:
+        CheckpointError: The file is missing, cannot be read or is not UTF-8.
+    """
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(
+            f"{path}: is damaged (not UTF-8 at offset {error.start}). Restore it from a copy."
+        ) from None
+
+
+def list_directory(path: Path) -> list[Path]:
+    """What a directory holds, sorted by name.
+
+    Raises:
+        CheckpointError: The directory is missing or cannot be read.
+    """
+    with _explained(path, "read"):
+        return sorted(path.iterdir())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file: afterwards, even after a crash, it holds either what it held before or `content`.
+
+    Raises:
+        CheckpointError: The disk is full, not writable or failing; the old content is still there.
+    """
+    temporary = _temporary_beside(path)
+    with _explained(path, "written"):
+        with _removed_on_error(temporary):
+            _write_new(temporary, content)
+            os.replace(temporary, path)
+        _sync_directory(path.parent)
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add to the end of a file, which is created if it is missing. Not atomic: a kill can leave a part of `content`.
+
+    Raises:
+        CheckpointError: The disk is full, not writable or failing.
+    """
+    with _explained(path, "written"), _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as descriptor:
+        _write_all(descriptor, content)
+
+
+def publish_directory(path: Path, files: Mapping[str, bytes]) -> None:
+    """Create or replace a directory of `files`: afterwards, even after a crash, `published` finds the old or the new.
+
+    What reached the disk is read back and compared before the directory gets its name.
+
+    Raises:
+        CheckpointError: The disk is full, not writable or failing; what was published before still is.
+    """
+    temporary = _temporary_beside(path)
+    aside = _aside(path)
+    with _explained(path, "written"):
+        with _removed_on_error(temporary):
+            os.mkdir(temporary)
+            for name, content in files.items():
+                _write_new(temporary / name, content)
+            _sync_directory(temporary)
+            for name, content in files.items():
+                if (temporary / name).read_bytes() != content:
+                    raise OSError(errno.EIO, f"the disk gave back other bytes for {name} than were written")
+            if path.exists():
+                # No rename replaces a directory that is not empty, so the old one steps aside.
+                if aside.exists():
+                    _delete(aside)
+                os.rename(path, aside)
+                _sync_directory(path.parent)
+            os.rename(temporary, path)
+        _sync_directory(path.parent)
+        if aside.exists():
+            _delete(aside)
+
+
+def published(path: Path) -> Path:
+    """Where a directory is found: at `path`, or aside if the process that replaced it was killed in the middle."""
+    aside = _aside(path)
+    return aside if aside.exists() and not path.exists() else path
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory and the parents it lacks, durably; one that exists is left as it is.
+
+    Raises:
+        CheckpointError: A part of the path is a file, or its parent is not writable.
+    """
+    with _explained(path, "created"):
+        for directory in reversed([directory for directory in (path, *path.parents) if not directory.exists()]):
+            # Another process may be creating the same parents.
+            with suppress(FileExistsError):
+                os.mkdir(directory)
+            _sync_directory(directory.parent)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory and all it holds. It loses its name first, so that no one ever sees a part of it.
+
+    Raises:
+        CheckpointError: The directory is missing or not writable.
+    """
+    with _explained(path, "removed"):
+        nameless = _temporary_beside(path)
+        os.rename(path, nameless)
+        _delete(nameless)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Undo what killed processes left unfinished in `directory`. The caller holds the lock of the run.
+
+    Raises:
+        CheckpointError: A leftover cannot be removed.
+    """
+    with _explained(directory, "cleaned up"):
+        for path in list_directory(directory):
+            original = _ASIDE_NAME.fullmatch(path.name)
+            if original and not path.with_name(original[1]).exists():
+                os.rename(path, path.with_name(original[1]))
+            elif is_leftover(path):
+                _delete(path)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file or directory has a name that only unfinished writes and removals have."""
+    return any(name.fullmatch(path.name) for name in (_TEMPORARY_NAME, _ASIDE_NAME))
+
+
+class FileLock:
+    """A context manager that lets one process at a time work on the directory of a lock file.
+
+    The operating system drops the lock with the process that holds it, however that process ends; the file itself stays
+    and tells the owner's process number.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        """Take the lock, at once or not at all.
+
+        Raises:
+            CheckpointError: Another process holds the lock, or the file system has no locks.
+        """
+        with _explained(self.path, "locked"):
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                self._claim(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        self._descriptor = descriptor
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Release the lock."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _claim(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(descriptor, 32).decode("ascii", "replace").strip()
+            raise CheckpointError(
+                f"{self.path.parent}: is in use by {f'process {owner}' if owner else 'another process'}. "
+                "Wait until that has ended, or choose another directory."
+            ) from None
+        os.ftruncate(descriptor, 0)
+        _write_all(descriptor, b"%d\n" % os.getpid())
+
+
+def _temporary_beside(path: Path) -> Path:
+    # In the same directory, because a rename is atomic only within a file system.
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.replaced")
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+        _write_all(descriptor, content)
+        os.fsync(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _sync_directory(path: Path) -> None:
+    # A new name is durable only once the directory that holds it is.
+    with _opened(path, os.O_RDONLY) as descriptor:
+        os.fsync(descriptor)
+
+
+def _delete(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        os.unlink(path)
+        return
+    for entry in path.iterdir():
+        _delete(entry)
+    os.rmdir(path)
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    # Readable for whom the umask allows: unlike those of `tempfile`, these files are meant to stay.
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _removed_on_error(temporary: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # Best effort: the error that led here is the one to report, and the next run removes leftovers.
+        with suppress(OSError):
+            _delete(temporary)
+        raise
+
+
+@contextmanager
+def _explained(path: Path, participle: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and participle == "read":
+            raise CheckpointError(f"{path}: is missing. Restore it from a copy.") from error
+        remedy = _REMEDIES.get(error.errno or 0, "Check the path and the disk.")
+        raise CheckpointError(f"{path}: cannot be {participle} ({error.strerror or error}). {remedy}") from error

@@ -1,0 +1,189 @@
+"""Names and layout of a run directory, who may create, open and write one, and which checkpoints it keeps."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.errors import CheckpointError
+
+Create = Callable[[str], RunDirectory]
+Content = Callable[..., dict[str, Any]]
+AssertHolds = Callable[..., None]
+
+
+def refusal(function: Callable[..., object], *arguments: object) -> str:
+    with pytest.raises(CheckpointError) as error:
+        function(*arguments)
+    return str(error.value)
+
+
+def listing(path: str) -> list[str]:
+    return sorted(entry.name for entry in Path(path).iterdir())
+
+
+def test_a_run_is_laid_out_as_documented(run: RunDirectory, content: Content) -> None:
+    assert listing("runs/a") == ["config.yaml", "environment.json", "format", "lock", "tokenizer.json"]
+    with run.lock():
+        run.save(400, **content(400), is_best=True)
+    assert listing("runs/a") == [
+        *("best", "checkpoints", "config.yaml", "environment.json", "format", "last", "lock", "tokenizer.json")
+    ]
+    assert listing("runs/a/checkpoints/00000400") == [
+        *("manifest.json", "manifest.sha256", "model.safetensors", "state.json", "training.safetensors")
+    ]
+    contents = [Path("runs/a", name).read_text() for name in ("format", "best", "last")]
+    assert contents == ["1\n", "400\n", "400\n"]
+    assert run.metrics_path == Path("runs/a/metrics.jsonl")
+
+
+def test_an_opened_run_is_the_one_that_was_created(run: RunDirectory) -> None:
+    opened = RunDirectory.open(Path("runs/a"))
+    assert (opened.path, opened.config, opened.tokenizer_json) == (run.path, run.config, run.tokenizer_json)
+    assert opened.config.data.corpus == "data/tiny"
+    assert opened.tokenizer_json == '{"vocab": ["<unk>", "<eos>", "naïve\\r"]}\n'
+    assert (opened.best, opened.last) == (None, None)
+
+
+def test_a_run_with_checkpoints_is_not_created_again(run: RunDirectory, create: Create, content: Content) -> None:
+    with run.lock():
+        run.save(400, **content(400), is_best=True)
+    message = "runs/a: already holds 400 steps. Use --resume to continue it, or another --run-dir."
+    assert refusal(create, "runs/a") == message
+    assert refusal(RunDirectory.require_free, Path("runs/a")) == message
+
+
+def test_a_run_that_died_before_its_first_checkpoint_can_be_resumed(run: RunDirectory, create: Create) -> None:
+    message = "runs/a: holds a run without a checkpoint. Use --resume to start it, or another --run-dir."
+    assert refusal(create, "runs/a") == message
+    assert RunDirectory.exists(run.path)
+    assert RunDirectory.open(run.path).last is None
+
+
+def test_a_directory_of_something_else_is_left_alone(create: Create) -> None:
+    Path("mine").mkdir()
+    Path("mine/config.yaml").write_text("mine")
+    assert refusal(create, "mine") == "mine: is not empty and holds no run. Choose another --run-dir."
+    assert listing("mine") == ["config.yaml"]
+    Path("file").write_text("mine")
+    assert refusal(create, "file") == "file: is not a directory. Choose another --run-dir."
+    assert Path("file").read_text() == "mine"
+
+
+def test_an_empty_directory_is_as_good_as_none(create: Create) -> None:
+    Path("empty").mkdir()
+    assert create("empty").path == Path("empty")
+    RunDirectory.require_free(Path("runs/b"))
+    assert not Path("runs/b").exists()
+
+
+@pytest.mark.parametrize("name", ["runs/b", "other"])
+def test_a_run_that_does_not_exist_cannot_be_opened(name: str) -> None:
+    Path("other").mkdir()
+    message = f"{name}: no such run. Train one: lstmlm train --config FILE --run-dir {name}."
+    assert refusal(RunDirectory.open, Path(name)) == message
+    assert not RunDirectory.exists(Path(name))
+
+
+def test_another_format_is_refused(run: RunDirectory) -> None:
+    Path("runs/a/format").write_text("2\n")
+    message = "runs/a/format: is 2, this lstmlm reads 1. Use the version of lstmlm that wrote the run."
+    assert refusal(RunDirectory.open, run.path) == message
+
+
+@pytest.mark.parametrize("name", ["format", "last", "best"])
+@pytest.mark.parametrize("damaged", ["", "1", "1\x0b", "x\n", "-1\n", "1\n1\n", "١\n"])
+def test_a_damaged_number_is_refused(run: RunDirectory, name: str, damaged: str) -> None:
+    Path("runs/a", name).write_bytes(damaged.encode())
+    message = f"runs/a/{name}: is damaged (expected a number, got {damaged.encode()!r}). Restore it from a copy."
+    assert refusal(lambda: RunDirectory.open(run.path).best) == message
+
+
+def test_the_newest_run_is_the_one_that_published_last(create: Create, content: Content) -> None:
+    runs = {name: create(f"runs/{name}") for name in ("a", "b", "c", "d")}
+    Path("runs/notes").mkdir()
+    Path("runs/notes/last").write_text("1\n")
+    for name in ("a", "b", "c"):
+        with runs[name].lock():
+            runs[name].save(400, **content(400), is_best=False)
+    for name, seconds in [("a", 2), ("b", 3), ("c", 3), ("notes", 9)]:
+        os.utime(f"runs/{name}/last", (seconds, seconds))
+    assert RunDirectory.newest(Path("runs")).path == Path("runs/c")
+    os.utime("runs/a/last", (4, 4))
+    assert RunDirectory.newest(Path("runs")).path == Path("runs/a")
+
+
+def test_without_a_trained_run_there_is_no_newest(create: Create) -> None:
+    message = "runs: holds no trained run. Train one first: lstmlm train --config configs/quickstart.yaml."
+    assert refusal(RunDirectory.newest, Path("runs")) == message
+    create("runs/a")
+    assert refusal(RunDirectory.newest, Path("runs")) == message
+
+
+def test_only_best_and_last_are_kept(run: RunDirectory, content: Content, assert_holds: AssertHolds) -> None:
+    kept = []
+    with run.lock():
+        for step, is_best in [(100, False), (200, True), (300, False), (400, False), (500, True), (600, False)]:
+            run.save(step, **content(step), is_best=is_best)
+            kept.append((run.best, run.last, listing("runs/a/checkpoints")))
+    assert kept == [
+        (None, 100, ["00000100"]),
+        (200, 200, ["00000200"]),
+        (200, 300, ["00000200", "00000300"]),
+        (200, 400, ["00000200", "00000400"]),
+        (500, 500, ["00000500"]),
+        (500, 600, ["00000500", "00000600"]),
+    ]
+    for step in (500, 600):
+        assert_holds(run, step)
+
+
+def test_a_step_can_be_saved_again(run: RunDirectory, content: Content, assert_holds: AssertHolds) -> None:
+    with run.lock():
+        run.save(400, **content(400, version=1), is_best=False)
+        run.save(400, **content(400, version=2), is_best=True)
+    assert_holds(run, 400, 2)
+    assert (run.best, run.last) == (400, 400)
+    assert listing("runs/a/checkpoints") == ["00000400"]
+
+
+def test_a_missing_checkpoint_is_named_with_those_there_are(run: RunDirectory, content: Content) -> None:
+    with run.lock():
+        run.save(400, **content(400), is_best=True)
+        run.save(500, **content(500), is_best=False)
+    assert refusal(run.load_weights, 300) == (
+        "runs/a/checkpoints/00000300: no such checkpoint (saved: 400, 500). "
+        "Run the command again if the run is being trained, or restore it from a copy."
+    )
+
+
+def test_a_checkpoint_vouches_for_what_the_run_worked_with(run: RunDirectory, content: Content) -> None:
+    Path("runs/a/tokenizer.json").write_text("{}")
+    with run.lock():
+        run.save(400, **content(400), is_best=True)
+    assert refusal(run.load_weights, 400).startswith("runs/a/tokenizer.json: is damaged (")
+
+
+def test_a_run_has_one_writer_and_readers_need_no_lock(run: RunDirectory, content: Content) -> None:
+    with pytest.raises(RuntimeError, match="needs the lock"):
+        run.save(400, **content(400), is_best=True)
+    other = RunDirectory.open(run.path)
+    with run.lock():
+        run.save(400, **content(400), is_best=True)
+        assert refusal(other.lock().__enter__).startswith(f"runs/a: is in use by process {os.getpid()}. ")
+        assert RunDirectory.open(run.path).load_weights(400).keys() == {"embedding", "bias"}
+    with other.lock():
+        other.save(500, **content(500), is_best=False)
+    assert run.last == 500
+
+
+def test_a_new_run_is_not_created_while_another_process_creates_it(create: Create) -> None:
+    from lstmlm.files import FileLock
+
+    Path("runs/b").mkdir(parents=True)
+    with FileLock(Path("runs/b/lock")):
+        assert refusal(create, "runs/b").startswith(f"runs/b: is in use by process {os.getpid()}. ")
+    create("runs/b")

@@ -1,0 +1,227 @@
+"""What files.py promises: a write happens whole or not at all, errors are sentences, a lock has one holder."""
+
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lstmlm import files
+from lstmlm.errors import CheckpointError
+
+StandIn = Callable[..., None]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Replace functions of `os`, for files.py only."""
+
+    def replace(**functions: Callable[..., Any]) -> None:
+        monkeypatch.setattr(files, "os", SimpleNamespace(**{**vars(os), **functions}))
+
+    return replace
+
+
+def names() -> list[str]:
+    return sorted(path.name for path in Path().iterdir())
+
+
+def failing(number: int) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.fixture(autouse=True)
+def _relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_write_replaces_the_content_and_leaves_nothing_else() -> None:
+    path = Path("best")
+    files.write_atomically(path, b"1\n")
+    files.write_atomically(path, b"2\n")
+    assert path.read_bytes() == b"2\n"
+    assert names() == ["best"]
+
+
+def test_a_file_is_readable_for_whom_the_umask_allows() -> None:
+    mask = os.umask(0o022)
+    try:
+        files.write_atomically(Path("best"), b"1\n")
+        files.publish_directory(Path("checkpoint"), {"a": b"1"})
+    finally:
+        os.umask(mask)
+    modes = [stat.S_IMODE(Path(name).stat().st_mode) for name in ("best", "checkpoint", "checkpoint/a")]
+    assert modes == [0o644, 0o755, 0o644]
+
+
+@pytest.mark.parametrize("function", ["open", "write", "fsync", "replace"])
+def test_a_failed_write_keeps_the_old_content(stand_in: StandIn, function: str) -> None:
+    files.write_atomically(Path("best"), b"1\n")
+    stand_in(**{function: failing(errno.EIO)})
+    with pytest.raises(CheckpointError, match=r"^best: cannot be written \(Input/output error\)\. "):
+        files.write_atomically(Path("best"), b"2\n")
+    assert Path("best").read_bytes() == b"1\n"
+    assert names() == ["best"]
+
+
+def test_a_write_is_forced_to_the_disk_before_and_after_it_gets_its_name(stand_in: StandIn) -> None:
+    calls = []
+
+    def recorded(name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            calls.append(name)
+            return getattr(os, name)(*arguments, **options)
+
+        return call
+
+    stand_in(**{name: recorded(name) for name in ("write", "fsync", "replace", "rename", "mkdir", "unlink")})
+    files.write_atomically(Path("best"), b"1\n")
+    assert calls == ["write", "fsync", "replace", "fsync"]
+    calls.clear()
+    files.publish_directory(Path("checkpoint"), {"a": b"1", "b": b"2"})
+    assert calls == ["mkdir", "write", "fsync", "write", "fsync", "fsync", "rename", "fsync"]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "runs/a/best: cannot be written (No space left on device). Free some space there."),
+        (errno.EACCES, "runs/a/best: cannot be written (Permission denied). Allow it, or choose another directory."),
+        (errno.EROFS, "runs/a/best: cannot be written (Read-only file system). Choose another directory."),
+        (errno.EIO, "runs/a/best: cannot be written (Input/output error). Check the path and the disk."),
+    ],
+)
+def test_an_error_of_the_system_says_what_to_do(stand_in: StandIn, number: int, message: str) -> None:
+    files.make_directory(Path("runs/a"))
+    stand_in(open=failing(number))
+    with pytest.raises(CheckpointError) as error:
+        files.write_atomically(Path("runs/a/best"), b"1\n")
+    assert str(error.value) == message
+
+
+def test_a_directory_below_a_file_cannot_be_created() -> None:
+    Path("runs").write_text("mine")
+    with pytest.raises(CheckpointError) as error:
+        files.make_directory(Path("runs/a"))
+    assert str(error.value) == "runs/a: cannot be created (Not a directory). Choose another directory."
+
+
+def test_short_writes_are_continued(stand_in: StandIn) -> None:
+    stand_in(write=lambda descriptor, content: os.write(descriptor, content[:3]))
+    files.write_atomically(Path("best"), b"0123456789")
+    assert Path("best").read_bytes() == b"0123456789"
+
+
+def test_bytes_that_changed_on_their_way_to_the_disk_are_not_published(stand_in: StandIn) -> None:
+    stand_in(write=lambda descriptor, content: os.write(descriptor, bytes(content).replace(b"4", b"5")))
+    with pytest.raises(CheckpointError) as error:
+        files.publish_directory(Path("checkpoint"), {"a": b"4"})
+    assert str(error.value) == (
+        "checkpoint: cannot be written (the disk gave back other bytes for a than were written). "
+        "Check the path and the disk."
+    )
+    assert names() == []
+
+
+def test_a_published_directory_replaces_the_one_before() -> None:
+    path = Path("checkpoint")
+    files.publish_directory(path, {"a": b"1", "b": b"2"})
+    files.publish_directory(path, {"a": b"3"})
+    assert {entry.name: entry.read_bytes() for entry in path.iterdir()} == {"a": b"3"}
+    assert names() == ["checkpoint"]
+
+
+def test_leftovers_are_removed_and_everything_else_stays() -> None:
+    files.publish_directory(Path("checkpoint"), {"a": b"1"})
+    Path(".checkpoint.0123456789abcdef.partial").mkdir()
+    Path(".checkpoint.0123456789abcdef.partial/a").write_text("torn")
+    Path(".best.0123456789abcdef.partial").write_text("torn")
+    Path(".mine.partial").write_text("the user's")
+    files.remove_leftovers(Path())
+    assert names() == [".mine.partial", "checkpoint"]
+
+
+def test_a_replacement_that_was_cut_short_is_undone() -> None:
+    files.publish_directory(Path("checkpoint"), {"a": b"1"})
+    Path("checkpoint").rename(".checkpoint.replaced")
+    assert (files.published(Path("checkpoint")) / "a").read_bytes() == b"1"
+    files.remove_leftovers(Path())
+    assert Path("checkpoint/a").read_bytes() == b"1"
+
+
+def test_reading_what_is_missing_or_no_text_is_an_error() -> None:
+    with pytest.raises(CheckpointError) as error:
+        files.read_bytes(Path("best"))
+    assert str(error.value) == "best: is missing. Restore it from a copy."
+    Path("tokenizer.json").write_bytes(b"{\xff}")
+    with pytest.raises(CheckpointError) as error:
+        files.read_text(Path("tokenizer.json"))
+    assert str(error.value) == "tokenizer.json: is damaged (not UTF-8 at offset 1). Restore it from a copy."
+
+
+def test_text_keeps_its_line_ends() -> None:
+    files.write_atomically(Path("tokenizer.json"), "ä\r\nb\rc\n".encode())
+    assert files.read_text(Path("tokenizer.json")) == "ä\r\nb\rc\n"
+
+
+HOLD_THE_LOCK = """
+import sys
+from pathlib import Path
+from lstmlm.files import FileLock
+with FileLock(Path("runs/a/lock")):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder() -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that holds the lock until its stdin is closed."""
+    files.make_directory(Path("runs/a"))
+    project = Path(__file__).parent.parent
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD_THE_LOCK],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(project)},
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"locked\n"
+        yield process
+
+
+def test_a_lock_names_its_owner_and_is_free_once_that_has_ended(holder: subprocess.Popen[bytes]) -> None:
+    with pytest.raises(CheckpointError) as error, files.FileLock(Path("runs/a/lock")):
+        pass
+    assert str(error.value) == (
+        f"runs/a: is in use by process {holder.pid}. Wait until that has ended, or choose another directory."
+    )
+    holder.communicate()
+    with files.FileLock(Path("runs/a/lock")):
+        assert Path("runs/a/lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_lock_dies_with_its_owner(holder: subprocess.Popen[bytes]) -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with files.FileLock(Path("runs/a/lock")):
+        pass
+
+
+def test_a_lock_holds_within_a_process_too_and_is_released_by_an_error() -> None:
+    lock = files.FileLock(Path("lock"))
+    with pytest.raises(CheckpointError, match="is in use"), lock, files.FileLock(Path("lock")):
+        pass
+    with lock:
+        pass

@@ -1,0 +1,63 @@
+"""The metrics of a run: one JSON object a line, and no line twice after a resume."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from lstmlm.tracking import MetricsLog
+
+EVENTS: list[dict[str, object]] = [{"event": "step", "step": step, "nats": step / 7} for step in (1, 2, 3)]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> MetricsLog:
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    for event in EVENTS:
+        log.write(event)
+    return log
+
+
+def events_of(log: MetricsLog) -> list[object]:
+    return [json.loads(line) for line in log.path.read_text().splitlines()]
+
+
+def test_an_event_is_a_line_of_json_and_in_the_file_at_once(log: MetricsLog) -> None:
+    assert events_of(log) == EVENTS
+    log.write({"event": "sample", "step": 3, "text": "two\nlines ü\u2028"})
+    assert events_of(log)[-1] == {"event": "sample", "step": 3, "text": "two\nlines ü\u2028"}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_number_that_json_does_not_have_is_refused(log: MetricsLog, number: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        log.write({"event": "step", "step": 4, "nats": number})
+    assert events_of(log) == EVENTS
+
+
+def test_a_resumed_run_drops_the_lines_of_later_steps(log: MetricsLog) -> None:
+    log.keep_until(2)
+    assert events_of(log) == EVENTS[:2]
+    log.write(EVENTS[2])
+    assert events_of(log) == EVENTS
+    log.keep_until(0)
+    assert events_of(log) == []
+
+
+def test_every_torn_last_line_is_dropped(log: MetricsLog) -> None:
+    whole = log.path.read_bytes()
+    n_last = len(whole.splitlines(keepends=True)[-1])
+    for length in range(len(whole) - n_last, len(whole)):
+        log.path.write_bytes(whole[:length])
+        log.keep_until(3)
+        assert events_of(log) == EVENTS[:2]
+        assert log.path.read_bytes().endswith(b"\n")
+
+
+def test_a_log_without_later_lines_is_left_alone(log: MetricsLog) -> None:
+    before = log.path.stat().st_ino
+    log.keep_until(3)
+    assert log.path.stat().st_ino == before
+    MetricsLog(log.path.with_name("missing")).keep_until(3)
+    assert not log.path.with_name("missing").exists()
