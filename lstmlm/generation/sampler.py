@@ -1,0 +1,87 @@
+"""The sampler: reads a prompt into the state, then draws one token after another.
+
+What a sample becomes depends on the model, the prompt, the options and its own seed, and not on the samples drawn
+beside it: each token is chosen with one uniform number that belongs to (seed, position).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from lstmlm.config.sampling import SamplingOptions
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.generation.filters import apply_filters
+from lstmlm.models.language_model import LanguageModel
+from lstmlm.randomness import Randomness
+from lstmlm.scoring import next_log_probabilities
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The next token of every sample."""
+
+    ids: Int64[Tensor, " batch"]
+
+    log_probabilities: Float[Tensor, " batch"]
+    """Of those tokens under the model's own distribution, before any filter (nats)."""
+
+
+def generate(
+    model: LanguageModel, tokenizer: Tokenizer, prompt: str, options: SamplingOptions, seeds: Sequence[int]
+) -> Iterator[Sampled]:
+    """Continue a prompt once for each seed, all samples side by side.
+
+    The prompt is read like any text: after the implicit start token, from the zero state. An empty one starts a text.
+
+    Yields:
+        The token at each of the `max_tokens` positions as soon as it is drawn, one column a seed.
+    """
+    unk_id = None if options.allow_unk else tokenizer.unk_id
+    device = next(model.parameters()).device
+    prompt_ids = torch.tensor([tokenizer.start_id, *tokenizer.encode_prompt(prompt)], device=device)
+    tokens = prompt_ids[:, None].expand(-1, len(seeds)).contiguous()
+    state = model.initial_state(len(seeds))
+    for position in range(options.max_tokens):
+        # Not around the loop: a generator must not leave its caller in inference mode.
+        with torch.inference_mode():
+            log_probabilities, state = next_log_probabilities(model, tokens, state)
+            sampled = _draw(log_probabilities.cpu(), _uniform_numbers(seeds, position), options, unk_id)
+            tokens = sampled.ids[None].to(device)
+        yield sampled
+
+
+def choose(
+    log_probabilities: Float64[Tensor, "batch vocab"], uniform: Float64[Tensor, "batch 1"]
+) -> Int64[Tensor, "batch 1"]:
+    """Turn a number in [0, 1) into a token: the first whose cumulative probability exceeds it."""
+    cumulative = log_probabilities.exp().cumsum(dim=-1)
+    # The sum misses 1 by rounding; below its last value there is always a token, and a possible one.
+    return torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
+
+
+def _draw(
+    log_probabilities: Float[Tensor, "batch vocab"],
+    uniform: Float64[Tensor, "batch 1"],
+    options: SamplingOptions,
+    unk_id: int | None,
+) -> Sampled:
+    filtered = apply_filters(
+        log_probabilities.double(),
+        {
+            "without_token": unk_id,
+            "temperature": options.temperature,
+            "top_k": options.top_k,
+            "top_p": options.top_p,
+        },
+    )
+    ids = choose(filtered, uniform)
+    return Sampled(ids=ids[:, 0], log_probabilities=log_probabilities.gather(-1, ids)[:, 0])
+
+
+def _uniform_numbers(seeds: Sequence[int], position: int) -> Float64[Tensor, "batch 1"]:
+    """Draw one number in [0, 1) for each sample from a generator of its own."""
+    generators = [Randomness(seed, position).generator("sample") for seed in seeds]
+    return torch.stack([torch.rand(1, generator=generator, dtype=torch.float64) for generator in generators])
