@@ -1,0 +1,103 @@
+"""The learning-rate schedules that a configuration can name."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from lstmlm.config.schedule import AnnealOnPlateauOptions, ConstantOptions, ScheduleOptions, WarmupCosineOptions
+
+
+class Schedule(ABC):
+    """The learning rate of every step.
+
+    Args:
+        options: The schedule's own options.
+        peak: The optimizer's learning rate, which the schedule scales.
+        n_steps: Length of the whole training.
+    """
+
+    def __init__(self, options: Any, peak: float, n_steps: int) -> None:
+        self.options = options
+        self.peak = peak
+        self.n_steps = n_steps
+
+    @abstractmethod
+    def learning_rate(self, step: int) -> float:
+        """Return the rate of the update after `step` completed ones."""
+
+    def after_validation(self, nats_per_token: float) -> None:
+        """Take note of a validation. Most schedules do not mind."""
+
+    def state(self) -> dict[str, float | int]:
+        """Return what must be remembered to continue, as plain numbers."""
+        return {}
+
+    def load_state(self, state: Mapping[str, float | int]) -> None:
+        """Restore what `state` returned."""
+
+
+class Constant(Schedule):
+    """The same rate throughout."""
+
+    def learning_rate(self, step: int) -> float:
+        """Return the optimizer's rate."""
+        return self.peak
+
+
+class AnnealOnPlateau(Schedule):
+    """Lower the rate whenever validation stops improving (as in the PyTorch examples' language model)."""
+
+    def __init__(self, options: AnnealOnPlateauOptions, peak: float, n_steps: int) -> None:
+        super().__init__(options, peak, n_steps)
+        self._n_lowered = 0
+        self._n_stale = 0
+        self._best = math.inf
+
+    def learning_rate(self, step: int) -> float:
+        """Return the rate after all reductions so far."""
+        return float(self.peak * self.options.factor**self._n_lowered)
+
+    def after_validation(self, nats_per_token: float) -> None:
+        """Lower the rate if this validation and `patience` ones before it failed to improve on the best."""
+        if nats_per_token < self._best:
+            self._best, self._n_stale = nats_per_token, 0
+            return
+        self._n_stale += 1
+        if self._n_stale > self.options.patience:
+            self._n_lowered, self._n_stale = self._n_lowered + 1, 0
+
+    def state(self) -> dict[str, float | int]:
+        """Return the reductions so far and what decides on the next."""
+        best = {"best": self._best} if math.isfinite(self._best) else {}
+        return {"n_lowered": self._n_lowered, "n_stale": self._n_stale, **best}
+
+    def load_state(self, state: Mapping[str, float | int]) -> None:
+        """Restore what `state` returned."""
+        self._n_lowered, self._n_stale = int(state["n_lowered"]), int(state["n_stale"])
+        self._best = state.get("best", math.inf)
+
+
+class WarmupCosine(Schedule):
+    """Rise linearly, then fall along a half cosine (Loshchilov & Hutter 2017, section 3, without restarts)."""
+
+    def learning_rate(self, step: int) -> float:
+        """Return the rate at `step`; the last step of the training uses the final fraction of the peak."""
+        if step < self.options.warmup_steps:
+            return float(self.peak * (step + 1) / (self.options.warmup_steps + 1))
+        n_falling = max(1, self.n_steps - 1 - self.options.warmup_steps)
+        progress = min(1.0, (step - self.options.warmup_steps) / n_falling)
+        cosine = (1 + math.cos(math.pi * progress)) / 2
+        return float(self.peak * (self.options.final_fraction + (1 - self.options.final_fraction) * cosine))
+
+
+SCHEDULES: dict[type[ScheduleOptions], type[Schedule]] = {
+    ConstantOptions: Constant,
+    AnnealOnPlateauOptions: AnnealOnPlateau,
+    WarmupCosineOptions: WarmupCosine,
+}
+
+
+def build_schedule(options: ScheduleOptions, peak: float, n_steps: int) -> Schedule:
+    """Build the schedule that `options` choose; `peak` is the optimizer's learning rate."""
+    return SCHEDULES[type(options)](options, peak, n_steps)

@@ -1,0 +1,1 @@
+"""The training loop, what it remembers, and what watches it."""

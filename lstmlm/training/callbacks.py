@@ -1,0 +1,193 @@
+"""What happens beside the updates: resuming, validating, saving, sampling, stopping early, writing metrics."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.config.sampling import SamplingOptions
+from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.generation.sampler import generate
+from lstmlm.metrics import NatsTotal
+from lstmlm.models.language_model import weights_of
+from lstmlm.randomness import Randomness
+from lstmlm.scoring import score
+from lstmlm.tracking import MetricsLog
+from lstmlm.training.events import CheckpointEvent, Event, SampleEvent, ValidationEvent
+from lstmlm.training.state import TrainState
+
+if TYPE_CHECKING:
+    from lstmlm.training.trainer import Trainer
+
+
+class Callback:
+    """Watches a training. Callbacks are called in the order in which they were given."""
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Act once before the first step."""
+
+    def after_step(self, trainer: "Trainer") -> None:
+        """Act after each step, and once at the start, when a resumed run may still owe work for its last step."""
+
+    def on_event(self, event: Event) -> None:
+        """Take note of what happened."""
+
+    def on_interrupt(self, trainer: "Trainer") -> None:
+        """Act before a signal ends the training; the last step is complete."""
+
+
+class Resume(Callback):
+    """Continues from the last checkpoint of a run, if it has one."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Restore weights and everything else that the next step depends on."""
+        if self._run.last is not None:
+            weights, tensors, state = self._run.load_training(self._run.last)
+            trainer.restore(weights, tensors, TrainState.from_json(state))
+
+
+class Record(Callback):
+    """Writes every event to metrics.jsonl; a resumed run first drops what came after its checkpoint."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._log = MetricsLog(run.metrics_path)
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Forget the lines of steps that will be done again."""
+        self._log.keep_until(trainer.state.step)
+
+    def on_event(self, event: Event) -> None:
+        """Write one line."""
+        self._log.write(event.as_record())
+
+
+class Tell(Callback):
+    """Passes every event on to an observer, such as a progress display."""
+
+    def __init__(self, observer: Callable[[Event], None]) -> None:
+        self._observer = observer
+
+    def on_event(self, event: Event) -> None:
+        """Tell the observer."""
+        self._observer(event)
+
+
+class Validate(Callback):
+    """Scores the validation split at the end of every epoch, or every `validate_every` steps, and at the end."""
+
+    def __init__(self, text: EncodedText, start_id: int) -> None:
+        self._text = text
+        self._start_id = start_id
+
+    def after_step(self, trainer: "Trainer") -> None:
+        """Validate if it is due and not yet done: every token once, in order, with carried state."""
+        state = trainer.state
+        if state.step == state.validated_step or not self._is_due(trainer):
+            return
+        started = time.monotonic()
+        nats = score(trainer.model, self._text.tokens, self._start_id)
+        total = NatsTotal(float(nats.sum()), len(nats))
+        is_best = trainer.record_validation(total.per_token)
+        trainer.emit(
+            ValidationEvent(
+                step=state.step,
+                epoch=trainer.epoch,
+                n_tokens=total.n_tokens,
+                nats=total.nats,
+                perplexity=total.perplexity,
+                learning_rate=trainer.learning_rate,
+                is_best=is_best,
+                seconds=time.monotonic() - started,
+                elapsed_seconds=state.elapsed_seconds,
+            )
+        )
+
+    @staticmethod
+    def _is_due(trainer: "Trainer") -> bool:
+        every = trainer.options.validate_every
+        at_interval = trainer.state.window == 0 if every is None else trainer.state.step % every == 0
+        return at_interval or trainer.state.step >= trainer.n_steps
+
+
+class Save(Callback):
+    """Publishes a checkpoint after each validation, every `save_every` steps, at the end and at an interruption."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run
+        self._saved = (0, 0)
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Remember what is on disk already."""
+        if self._run.last is not None:
+            self._saved = self._progress(trainer)
+
+    def after_step(self, trainer: "Trainer") -> None:
+        """Save if it is due."""
+        state, every = trainer.state, trainer.options.save_every
+        is_due = state.step in (state.validated_step, trainer.n_steps) or (every and state.step % every == 0)
+        if state.step > 0 and is_due:
+            self._save(trainer)
+
+    def on_interrupt(self, trainer: "Trainer") -> None:
+        """Save the last completed step."""
+        if trainer.state.step > 0:
+            self._save(trainer)
+
+    def _save(self, trainer: "Trainer") -> None:
+        progress, state = self._progress(trainer), trainer.copy_of_state()
+        if progress == self._saved:
+            return
+        started = time.monotonic()
+        # Until something has been validated, the newest weights are the best known ones.
+        is_best = state.best_step in (0, state.step)
+        with trainer.uninterrupted():
+            weights = weights_of(trainer.model)
+            self._run.save(state.step, weights, trainer.training_tensors(), state.to_json(), is_best=is_best)
+        self._saved = progress
+        trainer.emit(CheckpointEvent(step=state.step, is_best=is_best, seconds=time.monotonic() - started))
+
+    @staticmethod
+    def _progress(trainer: "Trainer") -> tuple[int, int]:
+        """Tell one state worth saving from another: the same step is saved again once it has been validated."""
+        return trainer.state.step, trainer.state.validated_step
+
+
+class Sample(Callback):
+    """Shows a short text of the model's own after each validation."""
+
+    def __init__(self, tokenizer: Tokenizer, temperature: float = 0.8) -> None:
+        self._tokenizer = tokenizer
+        self._temperature = temperature
+        self._sampled_step = 0
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Do not repeat the sample of a checkpoint that is resumed."""
+        self._sampled_step = trainer.state.validated_step
+
+    def after_step(self, trainer: "Trainer") -> None:
+        """Sample if there was a validation at this step."""
+        n_tokens = trainer.options.sample_tokens
+        if n_tokens == 0 or trainer.state.validated_step == self._sampled_step:
+            return
+        self._sampled_step = trainer.state.step
+        options = SamplingOptions(max_tokens=n_tokens, temperature=self._temperature)
+        seed = Randomness(trainer.seed, trainer.state.step).seed_of("sample")
+        joiner = self._tokenizer.joiner("")
+        steps = generate(trainer.model, self._tokenizer, "", options, [seed])
+        text = "".join(joiner.feed(int(step.ids[0])) for step in steps) + joiner.flush()
+        trainer.emit(SampleEvent(step=trainer.state.step, text=text))
+
+
+class EarlyStop(Callback):
+    """Ends the training after `patience` validations in a row without improvement."""
+
+    def after_step(self, trainer: "Trainer") -> None:
+        """Stop if it is time."""
+        patience = trainer.options.patience or math.inf
+        if trainer.state.n_stale >= patience:
+            trainer.stop_reason = f"{trainer.state.n_stale} validations without improvement"

@@ -1,0 +1,101 @@
+"""What happens during training, for whoever watches: the metrics file, the terminal. No torch is imported."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened after `step` updates."""
+
+    event: ClassVar[str]
+    step: int
+
+    def as_record(self) -> dict[str, object]:
+        """Return the line of metrics.jsonl; JSON has no infinity, so a number beyond a float becomes null."""
+        values = {key: None if _is_beyond_float(value) else value for key, value in asdict(self).items()}
+        return {"event": self.event, **values}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSummary:
+    """How large a split is, and how much of it the model cannot tell apart."""
+
+    split: str
+    n_tokens: int
+    n_unk: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartEvent(Event):
+    """What is about to be trained on what; environment.json keeps the same facts."""
+
+    event: ClassVar[str] = "start"
+    corpus: str
+    splits: tuple[SplitSummary, ...]
+    vocab_size: int
+    n_parameters: int
+    n_steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepEvent(Event):
+    """Progress since the last such event. Losses are means over the tokens of that time."""
+
+    event: ClassVar[str] = "step"
+    epoch: float
+    n_tokens: int
+    nats: float
+    perplexity: float
+    learning_rate: float
+    gradient_norm: float
+    tokens_per_second: float
+    elapsed_seconds: float
+    n_steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationEvent(Event):
+    """The whole validation split was scored, with carried state, every token once."""
+
+    event: ClassVar[str] = "validation"
+    epoch: float
+    n_tokens: int
+    nats: float
+    perplexity: float
+    learning_rate: float
+    is_best: bool
+    seconds: float
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleEvent(Event):
+    """A short text of the model's own."""
+
+    event: ClassVar[str] = "sample"
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointEvent(Event):
+    """A checkpoint was published."""
+
+    event: ClassVar[str] = "checkpoint"
+    is_best: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndEvent(Event):
+    """Training ended by itself."""
+
+    event: ClassVar[str] = "end"
+    reason: str
+    n_tokens: int
+    elapsed_seconds: float
+
+
+def _is_beyond_float(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

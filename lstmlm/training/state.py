@@ -1,0 +1,74 @@
+"""All that a bit-exact resume needs beside the weights."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from lstmlm.models.backbone import BackboneState
+
+
+@dataclass
+class TrainState:
+    """Where a training stands. Plain numbers only; tensors are kept beside it."""
+
+    step: int = 0
+    """Completed updates."""
+
+    epoch: int = 0
+    """Completed passes over the stream."""
+
+    window: int = 0
+    """The next window of this pass."""
+
+    n_tokens: int = 0
+    """Targets learnt from so far."""
+
+    elapsed_seconds: float = 0.0
+    """Time spent training, over all resumed parts."""
+
+    best_nats: float | None = None
+    """Lowest validation loss so far (nats per token)."""
+
+    best_step: int = 0
+    """Step of that validation; 0 before the first."""
+
+    n_stale: int = 0
+    """Validations in a row without improvement."""
+
+    validated_step: int = 0
+    """Step of the last completed validation."""
+
+    schedule: dict[str, float | int] = field(default_factory=dict)
+    """What the schedule remembers."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of state.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "TrainState":
+        """Restore what `to_json` returned."""
+        return cls(**record)
+
+
+def state_tensors(state: BackboneState) -> dict[str, Tensor]:
+    """Name the tensors of a backbone's state by layer: "0/hidden", "0/cell", "1/hidden" and so on."""
+    return {
+        f"{level}/{name}": tensor
+        for level, cell_state in enumerate(state)
+        for name, tensor in zip(_fields(cell_state), cell_state, strict=True)
+    }
+
+
+def restore_state(like: BackboneState, tensors: Mapping[str, Tensor]) -> BackboneState:
+    """Rebuild a backbone's state, shaped `like` the given one, from what `state_tensors` returned."""
+    return tuple(
+        type(cell_state)(*(tensors[f"{level}/{name}"] for name in _fields(cell_state)))
+        for level, cell_state in enumerate(like)
+    )
+
+
+def _fields(cell_state: Any) -> tuple[str, ...]:
+    return tuple(cell_state._fields)

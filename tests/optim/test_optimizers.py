@@ -1,0 +1,43 @@
+"""The optimizers, each by one step computed by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from lstmlm.config.optimizer import AdamOptions, OptimizerOptions, SGDOptions
+from lstmlm.optim.optimizers import build_optimizer
+
+
+def one_step(options: OptimizerOptions, weight: float, gradients: list[float]) -> float:
+    model = nn.Linear(1, 1, bias=False).double()
+    with torch.no_grad():
+        model.weight.fill_(weight)
+    optimizer = build_optimizer(options, model)
+    for gradient in gradients:
+        model.weight.grad = torch.full_like(model.weight, gradient)
+        optimizer.step()
+    return model.weight.item()
+
+
+def test_sgd() -> None:
+    assert one_step(SGDOptions(learning_rate=0.5), 2.0, [3.0]) == pytest.approx(2.0 - 0.5 * 3.0)
+
+
+def test_sgd_with_momentum_and_decay() -> None:
+    options = SGDOptions(learning_rate=0.5, momentum=0.9, weight_decay=0.1)
+    velocity = 3.0 + 0.1 * 2.0
+    weight = 2.0 - 0.5 * velocity
+    velocity = 0.9 * velocity + (1.0 + 0.1 * weight)
+    assert one_step(options, 2.0, [3.0, 1.0]) == pytest.approx(weight - 0.5 * velocity)
+
+
+def test_adam_with_coupled_decay() -> None:
+    """The penalty goes through both running averages, unlike AdamW's."""
+    options = AdamOptions(learning_rate=0.1, betas=(0.0, 0.99), epsilon=1e-8, weight_decay=0.5)
+    first = 3.0 + 0.5 * 2.0
+    square = 0.01 * first**2
+    weight = 2.0 - 0.1 * first / ((square / (1 - 0.99)) ** 0.5 + 1e-8)
+    second = 1.0 + 0.5 * weight
+    square = 0.99 * square + 0.01 * second**2
+    weight -= 0.1 * second / ((square / (1 - 0.99**2)) ** 0.5 + 1e-8)
+    assert one_step(options, 2.0, [3.0, 1.0]) == pytest.approx(weight)
