@@ -1,0 +1,57 @@
+"""The command line: one command a file. Nothing here imports torch before a command needs it."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from lstmlm.cli.config import config_app
+from lstmlm.cli.eval import eval_app
+from lstmlm.cli.generate import generate
+from lstmlm.cli.render import ErrorRenderingGroup
+from lstmlm.cli.train import train
+
+app = typer.Typer(
+    name="lstmlm",
+    cls=ErrorRenderingGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(train)
+app.command()(generate)
+app.add_typer(eval_app, name="eval")
+app.add_typer(config_app, name="config")
+
+
+def _print_version(wanted: bool | None) -> None:
+    if wanted:
+        from lstmlm import __version__
+
+        print(f"lstmlm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _lstmlm(
+    version: Annotated[
+        bool | None, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = None,
+) -> None:
+    """Train recurrent next-word language models, generate text and measure perplexity.
+
+    lstmlm train --config configs/quickstart.yaml
+
+    lstmlm generate "The function returns"
+
+    lstmlm eval perplexity
+    """
+
+
+def main() -> None:
+    """Run the command line; the exit statuses are those of design.md, section 13."""
+    # Text goes out as UTF-8 whatever the terminal's locale: a generated character must never end the program.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    app()

@@ -1,0 +1,64 @@
+"""`lstmlm generate`: text from a trained model."""
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lstmlm.cli.render import result_text, say, warn
+from lstmlm.config.sampling import SamplingOptions
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text.')] = "",
+    run: Annotated[Path | None, typer.Option(help="Run directory.", show_default="the newest under runs/")] = None,
+    max_tokens: Annotated[int, typer.Option(help="Length of the continuation (tokens).")] = SamplingOptions.max_tokens,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1 more likely words, above 1 more surprising ones; 0 the likeliest always.")
+    ] = SamplingOptions.temperature,
+    top_k: Annotated[int | None, typer.Option(help="Choose among this many most likely tokens.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Choose among the likeliest tokens that have this probability together.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of samples.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same text; sample k has seed + k - 1.")] = None,
+    allow_unk: Annotated[bool, typer.Option("--allow-unk", help="Let <unk> be sampled.")] = False,
+) -> None:
+    """Continue a prompt.
+
+    Examples:
+
+    lstmlm generate "The function returns"
+
+    lstmlm generate "The" --n 3 --temperature 0.7 --top-p 0.9 --seed 1
+
+    lstmlm generate "" --run runs/shakespeare-char --max-tokens 500
+    """
+    from lstmlm import workflows
+
+    options = SamplingOptions(
+        max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, allow_unk=allow_unk
+    )
+    trained = workflows.load(workflows.choose_run(run))
+    first_seed = secrets.randbelow(1_000_000) if seed is None else seed
+    say(f"{trained.run.path}, seed {first_seed}")
+    unknown = trained.tokenizer.unknown_pieces(prompt)
+    if unknown:
+        warn([f"the model does not know {', '.join(unknown)}: read as <unk>."])
+
+    texts = [prompt] * n
+    _write(prompt)
+    for pieces in workflows.generate_texts(trained, prompt, options, range(first_seed, first_seed + n)):
+        _write(pieces[0])
+        texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
+    for text in texts[1:]:
+        _write("\n\n" + text)
+    _write("\n")
+
+
+def _write(text: str) -> None:
+    """Show text as soon as there is some."""
+    sys.stdout.write(result_text(text))
+    sys.stdout.flush()

@@ -1,0 +1,205 @@
+"""What people see: errors, progress and tables. The one place where an error becomes an exit status."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from lstmlm.errors import Interrupted, LstmlmError
+
+if TYPE_CHECKING:
+    from lstmlm.evaluation.report import Report
+    from lstmlm.training.events import Event, SampleEvent, StartEvent, StepEvent, ValidationEvent
+
+OUT_OF_MEMORY = 5
+SECONDS_BETWEEN_LINES = 10.0
+"""Without a terminal, progress is a plain line at most this often."""
+
+
+class ErrorRenderingGroup(TyperGroup):
+    """Shows a user's error as one message and ends with its exit status; a bug keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except LstmlmError as error:
+            _fail(str(error), error.exit_status)
+        except Interrupted as stop:
+            raise typer.Exit(128 + stop.signal_number) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # The reader has seen enough, as in `lstmlm generate … | head`: end quietly.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except MemoryError:
+            _fail(_MEMORY_ADVICE, OUT_OF_MEMORY)
+        except RuntimeError as error:
+            # torch reports a failed allocation on the CPU as a plain RuntimeError.
+            if "can't allocate memory" not in str(error) and "out of memory" not in str(error):
+                raise
+            _fail(_MEMORY_ADVICE, OUT_OF_MEMORY)
+
+
+_MEMORY_ADVICE = "out of memory. Lower data.batch_size, data.bptt, model.backbone.hidden_size or the vocabulary."
+
+
+def _fail(message: str, status: int) -> None:
+    say(message)
+    raise typer.Exit(status) from None
+
+
+def say(message: str) -> None:
+    """Tell the person at the terminal something that is not a result."""
+    print(printable(message), file=sys.stderr, flush=True)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Tell what will happen otherwise than someone may think."""
+    for warning in warnings:
+        say(f"warning: {warning}")
+
+
+def printable(text: str) -> str:
+    """Escape control codes, which a corpus or a model may hold, so that no terminal interprets them."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def result_text(text: str) -> str:
+    """Return `text` as it goes to stdout: escaped for a terminal, unchanged for a file or pipe."""
+    return printable(text) if sys.stdout.isatty() else text
+
+
+def print_report(report: "Report", *, as_json: bool) -> None:
+    """Print the result of an evaluation on stdout."""
+    if as_json:
+        print(report.to_json())
+        return
+    width = max(map(len, report.values))
+    for name, value in report.values.items():
+        if value is not None:
+            print(f"{name:<{width}}  {result_text(_format(value))}")
+
+
+def _format(value: str | float) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4f}" if isinstance(value, float) else value
+
+
+@contextmanager
+def progress_display() -> Iterator[Callable[["Event"], None]]:
+    """Show a training on stderr: live on a terminal, as plain lines elsewhere."""
+    is_live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+    if not is_live:
+        yield _PlainLines().show
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console = Console(stderr=True, highlight=False, markup=False)
+    columns = [BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)]
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _LiveBar(progress).show
+
+
+class _PlainLines:
+    """Progress for log files."""
+
+    def __init__(self) -> None:
+        self._last = -SECONDS_BETWEEN_LINES
+
+    def show(self, event: "Event") -> None:
+        if event.event == "step" and time.monotonic() - self._last < SECONDS_BETWEEN_LINES:
+            return
+        if event.event == "step":
+            self._last = time.monotonic()
+        line = describe(event)
+        if line:
+            say(line)
+
+
+class _LiveBar:
+    """Progress for people: one line that moves, the others scroll above it."""
+
+    def __init__(self, progress: Any) -> None:
+        self._progress = progress
+        self._task = progress.add_task("starting", total=None)
+
+    def show(self, event: "Event") -> None:
+        line = printable(describe(event))
+        if event.event == "step":
+            total = getattr(event, "n_steps", None)
+            self._progress.update(self._task, completed=event.step, total=total, description=line)
+        elif line:
+            self._progress.console.print(line)
+
+
+def describe(event: "Event") -> str:
+    """Put an event into words; "" for one that people need not see."""
+    teller = _TELLERS.get(event.event)
+    return teller(event) if teller else ""
+
+
+def _tell_start(event: "StartEvent") -> str:
+    splits = " · ".join(
+        f"{split.split} {split.n_tokens:,} tokens ({split.n_unk / split.n_tokens:.1%} <unk>)" for split in event.splits
+    )
+    size = f"{event.n_parameters:,} parameters · {event.n_steps:,} steps"
+    lines = [f"{event.corpus}: {splits} · vocabulary {event.vocab_size:,}", size]
+    train, *others = event.splits
+    if train.n_unk == 0 and any(split.n_unk for split in others):
+        lines.append(
+            "warning: <unk> never occurs in the training split, so the model cannot learn to expect unknown words. "
+            "Set data.tokenizer.min_count: 2."
+        )
+    return "\n".join(lines)
+
+
+def _tell_step(event: "StepEvent") -> str:
+    remaining = (event.n_steps - event.step) * event.elapsed_seconds / max(1, event.step)
+    return (
+        f"step {event.step:,}/{event.n_steps:,} · epoch {event.epoch:.2f} · loss {event.nats:.3f} · "
+        f"perplexity {event.perplexity:,.1f} · learning rate {event.learning_rate:.3g} · "
+        f"{event.tokens_per_second:,.0f} tokens/s · {_clock(remaining)} left"
+    )
+
+
+def _tell_validation(event: "ValidationEvent") -> str:
+    mark = " · best so far" if event.is_best else ""
+    return (
+        f"epoch {event.epoch:.2f} · step {event.step:,} · valid perplexity {event.perplexity:,.2f} "
+        f"(all {event.n_tokens:,} tokens, carried state){mark} · {_clock(event.elapsed_seconds)} passed"
+    )
+
+
+def _tell_sample(event: "SampleEvent") -> str:
+    return "  " + event.text.strip().replace("\n", "\n  ")
+
+
+def _tell_end(event: Any) -> str:
+    return f"ended by {event.reason} at step {event.step:,}, {event.n_tokens:,} tokens, {_clock(event.elapsed_seconds)}"
+
+
+_TELLERS: dict[str, Callable[[Any], str]] = {
+    "start": _tell_start,
+    "step": _tell_step,
+    "validation": _tell_validation,
+    "sample": _tell_sample,
+    "end": _tell_end,
+}
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

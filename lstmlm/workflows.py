@@ -1,0 +1,211 @@
+"""START HERE. Train, generate, evaluate: each a screenful that puts the parts together.
+
+A tour of the parts, in the order in which `train` uses them:
+
+    config/__init__.py        every option of a run
+    corpus/datasets.py        text → token ids
+    corpus/stream.py          token ids → columns → windows
+    models/language_model.py  embedding → backbone → softmax
+    models/cells/lstm.py      one time step, the equations
+    training/trainer.py       the loop
+    generation/sampler.py     from a trained model back to text
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lstmlm.checkpoint.environment import describe_environment
+from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.config import RunConfig
+from lstmlm.config.sampling import SamplingOptions
+from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split
+from lstmlm.corpus.stream import TrainingStream
+from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
+from lstmlm.errors import CheckpointError, ConfigError
+from lstmlm.evaluation import EVALUATIONS
+from lstmlm.evaluation.report import Report
+from lstmlm.generation.sampler import generate
+from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
+from lstmlm.optim.optimizers import build_optimizer
+from lstmlm.optim.schedules import build_schedule
+from lstmlm.training.callbacks import EarlyStop, Record, Resume, Sample, Save, Tell, Validate
+from lstmlm.training.events import Event, SplitSummary, StartEvent
+from lstmlm.training.trainer import Trainer, n_training_steps
+
+
+def train(
+    config: RunConfig, run_dir: Path, *, resume: bool = False, observers: Sequence[Callable[[Event], None]] = ()
+) -> Report | None:
+    """Train a language model and leave in `run_dir` everything that is needed to use it.
+
+    Args:
+        config: What to train, on what, how and for how long.
+        run_dir: Where the run goes; must not hold one yet, unless `resume`.
+        resume: Continue the run in `run_dir`, exactly where it was, or start it if there is none.
+        observers: Are told every event, such as a progress display.
+
+    Returns:
+        The perplexity of the best weights on the validation split; None if the corpus has none.
+
+    Raises:
+        ConfigError: the configuration does not suit the corpus, or training diverged.
+        DataError: the corpus cannot be read, or is too short.
+        CheckpointError: `run_dir` holds another run, or is in use.
+        Interrupted: a signal ended the training; its last step is saved.
+    """
+    config = _resolve(config)
+    existing = _run_to_resume(run_dir, config, resume)
+    corpus = load_corpus(config.data, _tokenizer_of(existing) if existing else None)
+    _check_against_corpus(config, corpus)
+    tokenizer = corpus.tokenizer
+
+    model = build_language_model(config.model, tokenizer.vocab_size, config.seed)
+    stream = TrainingStream(corpus.train, tokenizer.start_id, config.data)
+    optimizer = build_optimizer(config.optimizer, model)
+    n_steps = n_training_steps(config.training, stream)
+    schedule = build_schedule(config.schedule, config.optimizer.learning_rate, n_steps)
+    clip_norm, seed = config.optimizer.clip_norm, config.seed
+    trainer = Trainer(config.training, model, optimizer, schedule, stream, clip_norm=clip_norm, seed=seed)
+
+    environment = describe_environment(corpus.provenance)
+    run = existing or RunDirectory.create(run_dir, config, tokenizer.to_json(), environment)
+    for observer in observers:
+        observer(_announce(corpus, trainer))
+    with run.lock():
+        validate = [Validate(corpus.valid, tokenizer.start_id), EarlyStop()] if corpus.valid else []
+        trainer.fit([Resume(run), Record(run), *map(Tell, observers), *validate, Save(run), Sample(tokenizer)])
+    if corpus.valid is None:
+        return None
+    return evaluate(load(run_dir), "perplexity", split="valid")
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model with its best weights and the tokenizer that belongs to it."""
+
+    run: RunDirectory
+    model: LanguageModel
+    tokenizer: Tokenizer
+
+
+def load(run_dir: Path) -> TrainedModel:
+    """Load the best weights of a run. The corpus is not needed.
+
+    Raises:
+        CheckpointError: there is no run, it has no checkpoint yet, or a file of it is damaged.
+    """
+    run = RunDirectory.open(run_dir)
+    tokenizer = _tokenizer_of(run)
+    model = build_language_model(run.config.model, tokenizer.vocab_size, run.config.seed)
+    load_weights(model, run.load_weights(_best(run)))
+    return TrainedModel(run, model, tokenizer)
+
+
+def generate_texts(
+    trained: TrainedModel, prompt: str, options: SamplingOptions, seeds: Sequence[int]
+) -> Iterator[list[str]]:
+    """Continue `prompt` once for each seed, side by side.
+
+    Yields:
+        After each token, the piece of text that it adds to each sample: prompt and pieces read as one text.
+    """
+    joiners = [trained.tokenizer.joiner(prompt) for _ in seeds]
+    for step in generate(trained.model, trained.tokenizer, prompt, options, seeds):
+        yield [joiner.feed(int(token)) for joiner, token in zip(joiners, step.ids, strict=True)]
+    yield [joiner.flush() for joiner in joiners]
+
+
+def evaluate(trained: TrainedModel, question: str, *, split: str | None = None, text: Path | None = None) -> Report:
+    """Ask one of `EVALUATIONS` about a text file, or about a split of the run's own corpus.
+
+    Args:
+        trained: The model to ask.
+        question: A name in `EVALUATIONS`.
+        split: "train", "valid" or "test"; without it "test" where there is one, else "valid".
+        text: A file to evaluate in place of a split.
+
+    Raises:
+        DataError: the text cannot be read, or the corpus has no such split.
+    """
+    if text is not None:
+        encoded = encode_file(text, trained.tokenizer)
+    else:
+        encoded = load_split(trained.run.config.data, split, trained.tokenizer)
+    return EVALUATIONS[question](trained.model, encoded, trained.tokenizer.start_id, str(trained.run.path))
+
+
+def choose_run(run_dir: Path | None) -> Path:
+    """Return `run_dir`, or without one the run with the newest published checkpoint under runs/."""
+    return run_dir or RunDirectory.newest(Path("runs")).path
+
+
+def _announce(corpus: Corpus, trainer: Trainer) -> StartEvent:
+    splits = [split for split in (corpus.train, corpus.valid, corpus.test) if split]
+    return StartEvent(
+        step=0,
+        corpus=corpus.name,
+        splits=tuple(SplitSummary(split=str(s.split), n_tokens=s.n_tokens, n_unk=s.n_unk) for s in splits),
+        vocab_size=corpus.tokenizer.vocab_size,
+        n_parameters=sum(weight.numel() for weight in trainer.model.parameters()),
+        n_steps=trainer.n_steps,
+    )
+
+
+def _run_to_resume(run_dir: Path, config: RunConfig, resume: bool) -> RunDirectory | None:
+    """Open the run to be continued; None where a new one begins, after a check that its place is free."""
+    if not resume or not RunDirectory.exists(run_dir):
+        RunDirectory.require_free(run_dir)
+        return None
+    run = RunDirectory.open(run_dir)
+    _require_same_config(run, config)
+    return run
+
+
+def _tokenizer_of(run: RunDirectory) -> Tokenizer:
+    return load_tokenizer(run.config.data.tokenizer, run.tokenizer_json)
+
+
+def _resolve(config: RunConfig) -> RunConfig:
+    """Replace every `auto` by what it means on this machine."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"precision": "float32"})})
+
+
+def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
+    differences = [
+        f"{key} is {there!r} there, {here!r} here"
+        for key, there, here in _differences(run.config.model_dump(), config.model_dump())
+    ]
+    if differences:
+        raise CheckpointError(
+            f"{run.path}: was started with another configuration: {'; '.join(differences)}. "
+            "Give the same one to continue it, or another --run-dir."
+        )
+
+
+def _differences(
+    there: Mapping[str, object], here: Mapping[str, object], prefix: str = ""
+) -> Iterator[tuple[str, object, object]]:
+    for key in dict.fromkeys([*there, *here]):
+        a, b = there.get(key), here.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            yield from _differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            yield f"{prefix}{key}", a, b
+
+
+def _check_against_corpus(config: RunConfig, corpus: Corpus) -> None:
+    """Refuse options that can have no effect without a validation split."""
+    if corpus.valid is None and config.training.patience is not None:
+        raise ConfigError("training.patience: stops early by validation, but the corpus has no valid.txt. Remove it.")
+    if corpus.valid is None and config.schedule.name == "anneal_on_plateau":
+        raise ConfigError(
+            "schedule.name: anneal_on_plateau lowers the learning rate by validation, but the corpus has no valid.txt. "
+            "Choose constant or warmup_cosine."
+        )
+
+
+def _best(run: RunDirectory) -> int:
+    if run.best is None:
+        raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: lstmlm train --config FILE --resume.")
+    return run.best

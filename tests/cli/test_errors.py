@@ -1,0 +1,164 @@
+"""A user's mistake is one clear line on stderr and an exit status, and loses nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+TRAIN = ("train", "--config", "tiny.yaml")
+
+
+def fails(result: Any, status: int) -> str:
+    """Check the exit status and that nothing but the message was said; return the message."""
+    assert result.exit_code == status, (result.stderr, result.exception)
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    message: str = result.stderr.rstrip("\n")
+    return message
+
+
+def corpus(folder: Path, **texts: str) -> str:
+    (folder / "corpus").mkdir()
+    for split, text in texts.items():
+        (folder / "corpus" / f"{split}.txt").write_text(text)
+    return "data.corpus=corpus/"
+
+
+def test_a_missing_configuration(here: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm("train", "--config", "other.yaml"), 2)
+    assert message.startswith("other.yaml: ")
+
+
+def test_an_unknown_key_with_its_line(here: Path, lstmlm: Cli) -> None:
+    (here / "x.yaml").write_text(
+        "data: {corpus: ./corpus}\nmodel:\n  backbone:\n    hiden_size: 5\ntraining: {n_steps: 1}\n"
+    )
+    message = fails(lstmlm("train", "--config", "x.yaml"), 2)
+    assert message == "x.yaml:4: model.backbone.hiden_size: unknown key. Did you mean 'hidden_size'?"
+
+
+def test_a_duplicate_key(here: Path, lstmlm: Cli) -> None:
+    (here / "x.yaml").write_text("seed: 1\ndata: {corpus: ./corpus}\nseed: 2\ntraining: {n_steps: 1}\n")
+    message = fails(lstmlm("config", "check", "x.yaml"), 2)
+    assert message.startswith("x.yaml:3: seed: ")
+    assert "line 1" in message
+
+
+def test_a_wrong_type(here: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm(*TRAIN, "--set", "training.n_steps=many"), 2)
+    assert message == "--set training.n_steps=many: training.n_steps: expected a whole number, got 'many'."
+
+
+def test_contradictory_options(here: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm(*TRAIN, "--set", "model.embedding_size=200"), 2)
+    assert "needs the last layer as wide as the embedding, got 12 and 200." in message
+    assert "set tie_weights: false." in message
+
+
+def test_an_unknown_corpus(here: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm(*TRAIN, "--set", "data.corpus=python-doc"), 2)
+    assert "unknown corpus 'python-doc'. Did you mean 'python-docs'?" in message
+
+
+def test_a_missing_corpus(here: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm(*TRAIN, "--set", "data.corpus=data/nothing"), 3)
+    assert message.startswith("data/nothing: no such file or folder.")
+    assert not (here / "runs").exists()
+
+
+def test_an_empty_text(here: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm(*TRAIN, "--set", corpus(here, train="")), 3)
+    assert message.startswith("corpus/train.txt: is empty")
+
+
+def test_a_text_that_is_not_utf8(here: Path, lstmlm: Cli) -> None:
+    choice = corpus(here)
+    (here / "corpus" / "train.txt").write_bytes(b"one line\n" * 30 + b"caf\xe9\n")
+    message = fails(lstmlm(*TRAIN, "--set", choice), 3)
+    wanted = "corpus/train.txt: not UTF-8 (byte 0xE9 at offset 273, line 31). Convert it: iconv -f latin1 -t utf8."
+    assert message == wanted
+
+
+def test_a_text_too_short_for_the_batch(here: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm(*TRAIN, "--set", corpus(here, train="a b c\n")), 3)
+    wanted = "corpus/train.txt: 4 tokens, but batch_size 4 × (bptt 7 + 1) needs 32. Lower data.batch_size."
+    assert message == wanted
+    assert not (here / "runs").exists()
+
+
+def test_a_run_directory_that_exists(trained: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm(*TRAIN), 4)
+    assert message == "runs/tiny: already holds 6 steps. Use --resume to continue it, or another --run-dir."
+
+
+@pytest.mark.parametrize("command", [["generate", "x"], ["eval", "perplexity"]])
+def test_a_run_that_does_not_exist(command: list[str], here: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm(*command, "--run", "runs/none"), 4)
+    assert message == "runs/none: no such run. Train one: lstmlm train --config FILE --run-dir runs/none."
+    message = fails(lstmlm(*command), 4)
+    assert message.startswith("runs: holds no trained run.")
+
+
+def test_a_damaged_byte(trained: Path, lstmlm: Cli) -> None:
+    path = trained / "runs" / "tiny" / "checkpoints" / "00000006" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    message = fails(lstmlm("eval", "perplexity"), 4)
+    assert message.startswith("runs/tiny/checkpoints/00000006/model.safetensors: is damaged")
+
+
+def test_a_tokenizer_of_another_run(trained: Path, lstmlm: Cli) -> None:
+    path = trained / "runs" / "tiny" / "tokenizer.json"
+    path.write_text(path.read_text().replace("farmer", "former"))
+    message = fails(lstmlm("generate", "The"), 4)
+    assert message.startswith("runs/tiny/tokenizer.json: ")
+
+
+def test_an_unknown_split(trained: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm("eval", "perplexity", "--split", "tset"), 2)
+    assert "tset" in message
+
+
+def test_split_and_text_together(trained: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm("eval", "perplexity", "--split", "test", "--text", "x.txt"), 2)
+    assert message == "--text: cannot be combined with --split test. Give one of them."
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--temperature", "-1"), ("--top-k", "0"), ("--top-p", "0"), ("--max-tokens", "-1")]
+)
+def test_sampling_options_out_of_range(option: str, value: str, trained: Path, lstmlm: Cli) -> None:
+    message = fails(lstmlm("generate", "The", option, value), 2)
+    assert message.startswith(f"{option}: needs a ")
+
+
+def test_divergence(here: Path, lstmlm: Cli) -> None:
+    sets = ["optimizer={name: sgd, learning_rate: 1.0e+30, clip_norm: null}", "training.n_steps=50"]
+    message = fails(lstmlm(*TRAIN, "--set", sets[0], "--set", sets[1]), 2).splitlines()[-1]
+    assert "Lower optimizer.learning_rate or set clip_norm." in message
+
+
+def test_a_bug_keeps_its_traceback(trained: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm import workflows
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(workflows, "load", broken)
+    with pytest.raises(ZeroDivisionError):
+        lstmlm("eval", "perplexity")
+
+
+def test_out_of_memory(trained: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm import workflows
+
+    def hungry(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+    monkeypatch.setattr(workflows, "load", hungry)
+    message = fails(lstmlm("eval", "perplexity"), 5)
+    assert message.startswith("out of memory. Lower data.batch_size")

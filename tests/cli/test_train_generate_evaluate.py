@@ -1,0 +1,128 @@
+"""From a YAML file to text and figures, by the command line alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+REPORT_KEYS = (
+    "run text split n_tokens n_words n_chars n_bytes n_unk nats perplexity perplexity_per_word bits_per_token "
+    "bits_per_word bits_per_char bits_per_byte precision seconds"
+).split()
+
+
+def test_the_three_commands_need_no_further_options(trained: Path, lstmlm: Cli) -> None:
+    assert (trained / "runs" / "tiny" / "best").read_text() == "6\n"
+    generated = lstmlm("generate", "The farmer")
+    assert generated.exit_code == 0
+    assert generated.stdout.startswith("The farmer")
+    assert "runs/tiny, seed " in generated.stderr
+    evaluated = lstmlm("eval", "perplexity")
+    assert evaluated.exit_code == 0
+    assert "perplexity" in evaluated.stdout
+    assert "test.txt" in evaluated.stderr
+
+
+@pytest.mark.parametrize("tokenizer", ["{name: char}", "{name: byte}", "{name: word, split: punctuation}"])
+def test_every_tokenizer_trains_generates_and_evaluates(tokenizer: str, here: Path, lstmlm: Cli) -> None:
+    assert lstmlm("train", "--config", "tiny.yaml", "--set", f"data.tokenizer={tokenizer}").exit_code == 0
+    generated = lstmlm("generate", "The farmer", "--seed", "1", "--max-tokens", "12")
+    assert generated.stdout.startswith("The farmer")
+    assert generated.stdout.endswith("\n")
+    assert lstmlm("eval", "perplexity", "--json").exit_code == 0
+
+
+def test_another_backbone_by_name_alone(here: Path, lstmlm: Cli) -> None:
+    arguments = ["train", "--config", "tiny.yaml", "--run-dir", "runs/rnn", "--set", "model.backbone.name=rnn"]
+    assert lstmlm(*arguments).exit_code == 0
+    assert lstmlm("generate", "The", "--run", "runs/rnn").exit_code == 0
+
+
+def test_results_go_to_stdout_and_everything_else_to_stderr(trained: Path, lstmlm: Cli) -> None:
+    generated = lstmlm("generate", "The farmer", "--seed", "1", "--max-tokens", "3")
+    assert generated.stdout.count("\n") >= 1
+    assert "seed" not in generated.stdout
+    report = json.loads(lstmlm("eval", "perplexity", "--json").stdout)
+    assert list(report) == REPORT_KEYS
+
+
+def test_the_split_is_named_and_can_be_chosen(trained: Path, lstmlm: Cli) -> None:
+    for options, split in (([], "test"), (["--split", "valid"], "valid"), (["--split", "train"], "train")):
+        report = json.loads(lstmlm("eval", "perplexity", "--json", *options).stdout)
+        assert (report["split"], Path(report["text"]).name) == (split, f"{split}.txt")
+
+
+def test_a_text_file_of_ones_own(trained: Path, lstmlm: Cli) -> None:
+    (trained / "own.txt").write_text("The farmer sleeps.\n")
+    report = json.loads(lstmlm("eval", "perplexity", "--json", "--text", "own.txt").stdout)
+    assert (report["text"], report["split"], report["n_words"]) == ("own.txt", None, 3)
+
+
+def test_the_same_seed_gives_the_same_text(trained: Path, lstmlm: Cli) -> None:
+    first, second, other = (lstmlm("generate", "The", "--seed", seed).stdout for seed in ("1", "1", "2"))
+    assert first == second != other
+
+
+def test_samples_are_separated_by_a_blank_line_and_numbered_by_seed(trained: Path, lstmlm: Cli) -> None:
+    together = lstmlm("generate", "The", "--n", "3", "--seed", "5", "--max-tokens", "4").stdout
+    alone = [lstmlm("generate", "The", "--seed", seed, "--max-tokens", "4").stdout for seed in ("5", "6", "7")]
+    assert together == "\n".join(alone)
+
+
+def test_unknown_words_are_read_as_unk_with_a_warning(trained: Path, lstmlm: Cli) -> None:
+    generated = lstmlm("generate", "The xylophone farmer")
+    assert "warning: the model does not know xylophone: read as <unk>." in generated.stderr
+    assert generated.stdout.startswith("The xylophone farmer")
+
+
+def test_an_empty_prompt_starts_a_text(trained: Path, lstmlm: Cli) -> None:
+    generated = lstmlm("generate", "", "--seed", "1", "--max-tokens", "5")
+    assert generated.exit_code == 0
+    assert generated.stdout.strip()
+
+
+def test_resume_starts_and_then_continues(here: Path, lstmlm: Cli) -> None:
+    for _ in range(2):
+        result = lstmlm("train", "--config", "tiny.yaml", "--resume")
+        assert result.exit_code == 0, result.stderr
+    assert "ended by the last step at step 6" in result.stderr
+
+
+def test_config_show_is_a_configuration(here: Path, lstmlm: Cli) -> None:
+    shown = lstmlm("config", "show", "tiny.yaml", "--set", "seed=7")
+    (here / "complete.yaml").write_text(shown.stdout)
+    assert "seed: 7" in shown.stdout
+    assert lstmlm("config", "check", "complete.yaml").stdout == "complete.yaml: ok\n"
+    assert lstmlm("config", "show", "complete.yaml").stdout == shown.stdout
+
+
+def test_control_codes_of_a_text_do_not_reach_the_terminal() -> None:
+    from lstmlm.cli.render import printable
+
+    assert printable("a\x1b[31mb\tc\n\x07[bold]") == "a\\x1b[31mb\tc\n\\x07[bold]"
+
+
+def test_the_size_of_what_is_trained_is_told(here: Path, lstmlm: Cli) -> None:
+    said = lstmlm("train", "--config", "tiny.yaml", "--set", "data.tokenizer.min_count=2").stderr
+    assert "/tiny: train " in said
+    assert "% <unk>) · vocabulary " in said
+    assert " parameters · 6 steps" in said
+    assert "warning" not in said
+
+
+def test_unknown_words_that_training_never_shows_are_warned_of(here: Path, lstmlm: Cli) -> None:
+    (here / "corpus").mkdir()
+    (here / "corpus" / "train.txt").write_text("a b c d\n" * 100)
+    (here / "corpus" / "valid.txt").write_text("a b c e\n" * 10)
+    said = lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus").stderr
+    assert "warning: <unk> never occurs in the training split" in said
+
+
+def test_options_without_effect_are_warned_of(here: Path, lstmlm: Cli) -> None:
+    for command in (["config", "check", "tiny.yaml"], ["train", "--config", "tiny.yaml"]):
+        said = lstmlm(*command, "--set", "model.dropout.hidden=0.5").stderr
+        assert "warning: model.dropout.hidden: has no effect on a single layer. Use dropout.output." in said

@@ -1,0 +1,120 @@
+"""What the documentation says is true: its commands run, its paths exist, its tables name what is there."""
+
+import re
+import shlex
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+PAGES = [PROJECT / "README.md", PROJECT / "docs" / "design.md"]
+
+STAND_INS = [
+    "data.batch_size=4",
+    "data.bptt=7",
+    "model.backbone.hidden_size=12",
+    "model.backbone.n_layers=1",
+    "model.embedding_size=12",
+    "model.tie_weights=true",
+    "training.n_epochs=null",
+    "training.n_steps=2",
+]
+
+
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[list[str]]:
+    lines = [line for block in blocks(page) for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("lstmlm ")]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with the project's configurations and a tiny text under every name that the pages use."""
+    from lstmlm.corpus import datasets
+    from lstmlm.corpus.sources import read_blocks
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(PROJECT / "configs", "configs")
+    for corpus in ("ptb", "wikitext-2"):
+        shutil.copytree(PROJECT / "data" / "tiny", Path("data") / corpus)
+    for text in ("data/tinyshakespeare/input.txt", "novel.txt", "chapter.txt"):
+        Path(text).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / "data" / "tiny" / "train.txt", text)
+    # Reading the real one takes seconds; tests/corpus/test_python_docs.py does it.
+    texts = {
+        split: datasets.Text(split, partial(read_blocks, PROJECT / "data" / "tiny" / f"{split}.txt"))
+        for split in datasets.SPLITS
+    }
+    monkeypatch.setitem(datasets.DATASETS, "python-docs", datasets.Dataset(lambda: texts, dict))
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_runs(page: Path, workplace: Path) -> None:
+    from typer.testing import CliRunner
+
+    from lstmlm.cli import app
+
+    for arguments in commands(page):
+        stand_ins = [part for change in STAND_INS for part in ("--set", change)] if arguments[0] == "train" else []
+        result = CliRunner().invoke(app, [*arguments, *stand_ins])
+        assert result.exit_code == 0, (arguments, result.output, result.exception)
+        assert result.stdout or arguments[0] == "train"
+
+
+def test_the_readme_shows_the_three_commands_without_options() -> None:
+    shown = [" ".join(command) for command in commands(PROJECT / "README.md")]
+    assert shown[:3] == [
+        "train --config configs/quickstart.yaml",
+        "generate The function returns",
+        "eval perplexity",
+    ]
+
+
+def links(page: Path) -> list[str]:
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    return [target for target in targets if "://" not in target]
+
+
+@pytest.mark.parametrize("page", [*PAGES, PROJECT / "data" / "README.md"], ids=lambda page: page.parent.name)
+def test_every_linked_file_exists(page: Path) -> None:
+    missing = [target for target in links(page) if not (page.parent / target).exists()]
+    assert not missing
+
+
+def test_every_path_that_the_design_names_exists() -> None:
+    text = PAGES[1].read_text()
+    named = set(re.findall(r"`((?:lstmlm|tests|configs|docs)/[\w/.]+)(?:::\w+)?`", text)) - {
+        "lstmlm/models/cells/x.py",
+        "lstmlm/evaluation/x.py",
+    }
+    assert len(named) > 30
+    assert not [path for path in named if not (PROJECT / path).exists()]
+
+
+def notebook_rows() -> list[list[str]]:
+    text = PAGES[1].read_text()
+    table = text[text.index("| the notebook sketched |") :].split("\n\n", 1)[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+@pytest.mark.parametrize("row", notebook_rows(), ids=lambda row: row[0][:30])
+def test_each_thing_that_the_notebook_sketched_works_somewhere(row: list[str]) -> None:
+    _sketched, wrong, where, test = row
+    assert wrong
+    paths = re.findall(r"`(lstmlm/[\w/]+\.py)`", where)
+    assert paths
+    assert all((PROJECT / path).is_file() for path in paths)
+    match = re.fullmatch(r"`(tests/[\w/]+\.py)::(\w+)`", test)
+    assert match
+    assert f"def {match[2]}(" in (PROJECT / match[1]).read_text()
+
+
+def test_the_readme_lists_every_configuration() -> None:
+    listed = set(re.findall(r"`configs/([\w-]+\.yaml)`", PAGES[0].read_text()))
+    assert listed == {path.name for path in (PROJECT / "configs").glob("*.yaml")}

@@ -1,0 +1,170 @@
+"""A resumed run is the uninterrupted run, bit for bit."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.errors import CheckpointError, Interrupted
+from lstmlm.training.events import Event
+from lstmlm.workflows import train
+
+
+class StopAfter:
+    """Raises a signal when a step is reported, as a person pressing Ctrl-C would."""
+
+    def __init__(self, step: int, signal_number: int = signal.SIGINT) -> None:
+        self.step = step
+        self.signal_number = signal_number
+
+    def __call__(self, event: Event) -> None:
+        if event.event == "step" and event.step == self.step:
+            signal.raise_signal(self.signal_number)
+
+
+def train_in_parts(config: Any, run_dir: Path, stops: list[int]) -> None:
+    for step in stops:
+        with pytest.raises(Interrupted):
+            train(config, run_dir, resume=True, observers=[StopAfter(step)])
+        assert RunDirectory.open(run_dir).last == step
+    train(config, run_dir, resume=True)
+
+
+def everything(run_dir: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict[str, Any]]:
+    run = RunDirectory.open(run_dir)
+    assert run.last is not None
+    weights, tensors, state = run.load_training(run.last)
+    return weights, tensors, {key: value for key, value in state.items() if key != "elapsed_seconds"}
+
+
+def losses(run_dir: Path) -> list[tuple[str, int, float]]:
+    events = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [(event["event"], event["step"], event["nats"]) for event in events if "nats" in event]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert losses(one) == losses(other)
+    weights, tensors, state = everything(one)
+    other_weights, other_tensors, other_state = everything(other)
+    assert state == other_state
+    for ours, theirs in ((weights, other_weights), (tensors, other_tensors)):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert RunDirectory.open(one).best == RunDirectory.open(other).best
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"model__backbone": {"name": "rnn", "hidden_size": 12}},
+        {"optimizer": {"name": "sgd", "learning_rate": 2.0, "momentum": 0.9}},
+        {"schedule": {"name": "warmup_cosine", "warmup_steps": 3}},
+        {"schedule": {"name": "anneal_on_plateau"}, "training__validate_every": 2},
+        {"model__dropout": {"embedding": 0.2, "weight_drop": 0.3}},
+    ],
+    ids=["adam", "rnn", "sgd", "warmup_cosine", "anneal_on_plateau", "weight_drop"],
+)
+def test_ten_steps_are_five_and_five(changes: dict[str, Any], make_config: Any, tmp_path: Path) -> None:
+    config = make_config(**changes)
+    train(config, tmp_path / "whole")
+    train_in_parts(config, tmp_path / "parts", [5])
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_across_the_end_of_an_epoch(make_config: Any, tmp_path: Path) -> None:
+    config = make_config(data__bptt=200, training__n_steps=None, training__n_epochs=4)
+    train(config, tmp_path / "whole")
+    n_steps = RunDirectory.open(tmp_path / "whole").last
+    assert n_steps is not None
+    a_pass = n_steps // 4
+    assert a_pass > 1
+    train_in_parts(config, tmp_path / "parts", [a_pass - 1, a_pass, a_pass + 1, 2 * a_pass])
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_the_last_step(signal_number: int, make_config: Any, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted) as stop:
+        train(make_config(), tmp_path / "run", observers=[StopAfter(4, signal_number)])
+    assert stop.value.signal_number == signal_number
+    assert RunDirectory.open(tmp_path / "run").last == 4
+
+
+def test_a_signal_during_a_step_lets_it_end(make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.training.trainer import Trainer
+
+    step = Trainer.train_step
+
+    def interrupted_step(self: Trainer) -> None:
+        if self.state.step == 3:
+            signal.raise_signal(signal.SIGTERM)
+        step(self)
+
+    monkeypatch.setattr(Trainer, "train_step", interrupted_step)
+    config = make_config()
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "parts")
+    assert RunDirectory.open(tmp_path / "parts").last == 4
+    monkeypatch.undo()
+    train(config, tmp_path / "parts", resume=True)
+    train(config, tmp_path / "whole")
+    # The report of step 4 was due when the signal came, so its line is missing; everything else is the same.
+    assert everything(tmp_path / "whole")[2] == everything(tmp_path / "parts")[2]
+
+
+def test_a_signal_during_validation_does_not_lose_it(
+    make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lstmlm.training import callbacks
+
+    score = callbacks.score
+
+    def interrupted_score(*arguments: Any) -> Any:
+        monkeypatch.setattr(callbacks, "score", score)
+        signal.raise_signal(signal.SIGINT)
+
+    config = make_config(training__validate_every=4)
+    train(config, tmp_path / "whole")
+    monkeypatch.setattr(callbacks, "score", interrupted_score)
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "parts")
+    assert RunDirectory.open(tmp_path / "parts").last == 4
+    train(config, tmp_path / "parts", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_resuming_a_finished_run_changes_nothing(make_config: Any, tmp_path: Path) -> None:
+    config, run_dir = make_config(), tmp_path / "run"
+    report = train(config, run_dir)
+    before = losses(run_dir)
+    again = train(config, run_dir, resume=True)
+    assert report is not None and again is not None
+    assert again.values["nats"] == report.values["nats"]
+    assert losses(run_dir) == before
+
+
+def test_another_configuration_is_refused_by_name(make_config: Any, tmp_path: Path) -> None:
+    train(make_config(), tmp_path / "run")
+    other = make_config(optimizer__learning_rate=0.02, training__n_steps=12)
+    with pytest.raises(CheckpointError) as error:
+        train(other, tmp_path / "run", resume=True)
+    assert str(error.value) == (
+        f"{tmp_path / 'run'}: was started with another configuration: optimizer.learning_rate is 0.01 there, 0.02 "
+        "here; training.n_steps is 10 there, 12 here. Give the same one to continue it, or another --run-dir."
+    )
+
+
+def test_an_existing_run_is_refused_without_resume(make_config: Any, tmp_path: Path) -> None:
+    config, run_dir = make_config(), tmp_path / "run"
+    train(config, run_dir)
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError) as error:
+        train(config, run_dir)
+    message = f"{run_dir}: already holds 10 steps. Use --resume to continue it, or another --run-dir."
+    assert str(error.value) == message
+    assert before == {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}

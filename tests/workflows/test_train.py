@@ -1,0 +1,139 @@
+"""Training as a whole: it learns, repeats by seed, stops early, refuses to diverge."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.errors import ConfigError, DivergenceError
+from lstmlm.training.trainer import Trainer
+from lstmlm.workflows import evaluate, load, train
+
+
+def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
+    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] == name]
+
+
+@pytest.mark.parametrize("name", ["lstm", "rnn"])
+def test_learns(name: str, make_config: Any, tmp_path: Path) -> None:
+    config = make_config(
+        model__backbone={"name": name, "n_layers": 1, "hidden_size": 32},
+        model__embedding_size=32,
+        training__n_steps=150,
+        training__validate_every=50,
+    )
+    train(config, tmp_path / "run")
+    perplexities = [event["perplexity"] for event in events(tmp_path / "run", "validation")]
+    n_types = load(tmp_path / "run").tokenizer.vocab_size
+    assert perplexities == sorted(perplexities, reverse=True)
+    assert perplexities[-1] < n_types / 4
+
+
+def test_the_same_seed_gives_the_same_weights(make_config: Any, tmp_path: Path) -> None:
+    for name, seed in (("one", 3), ("again", 3), ("other", 4)):
+        train(make_config(seed=seed), tmp_path / name)
+    one, again, other = (
+        RunDirectory.open(tmp_path / name).load_weights(10)["embedding.weight"] for name in ("one", "again", "other")
+    )
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_the_best_weights_are_kept_beside_the_last(make_config: Any, tmp_path: Path) -> None:
+    config = make_config(
+        optimizer={"name": "sgd", "learning_rate": 1.0},
+        schedule={"name": "constant"},
+        training__n_steps=40,
+        training__validate_every=4,
+    )
+    report = train(config, tmp_path / "run")
+    validations = events(tmp_path / "run", "validation")
+    best = min(validations, key=lambda event: event["nats"])
+    run = RunDirectory.open(tmp_path / "run")
+    assert (run.best, run.last) == (best["step"], 40)
+    assert report is not None
+    assert report.values["nats"] == pytest.approx(best["nats"], rel=1e-9)
+    assert report.values == {**report.values, "split": "valid", "n_tokens": best["n_tokens"]}
+    saved = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert saved == sorted({f"{best['step']:08}", "00000040"})
+
+
+def test_stops_early(make_config: Any, tmp_path: Path) -> None:
+    config = make_config(
+        optimizer={"name": "sgd", "learning_rate": 1e-9},
+        training__n_steps=100,
+        training__validate_every=2,
+        training__patience=3,
+        model__dropout={},
+    )
+    train(config, tmp_path / "run")
+    validations = events(tmp_path / "run", "validation")
+    (end,) = events(tmp_path / "run", "end")
+    assert end["step"] < 100
+    assert end["reason"] == "3 validations without improvement"
+    assert [event["is_best"] for event in validations[-3:]] == [False] * 3
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(
+    make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Trainer.train_step
+    trainers = []
+
+    def spoilt_step(self: Trainer) -> None:
+        trainers.append(self)
+        if self.state.step == 6:
+            with torch.no_grad():
+                self.model.embedding.weight[0, 0] = float("nan")
+        step(self)
+
+    monkeypatch.setattr(Trainer, "train_step", spoilt_step)
+    config = make_config(training__validate_every=5)
+    with pytest.raises(DivergenceError) as error:
+        train(config, tmp_path / "run")
+    message = str(error.value)
+    assert message.startswith("step 7: loss is nan (learning rate 0.01, last gradient norm ")
+    assert message.endswith("Last good step: 6. Lower optimizer.learning_rate or set clip_norm.")
+    assert trainers[-1].state.step == 6
+    assert RunDirectory.open(tmp_path / "run").last == 5
+
+
+def test_options_that_need_a_validation_split(make_config: Any, tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "train.txt").write_text("a b c d e\n" * 200)
+    corpus = str(tmp_path / "corpus")
+    assert train(make_config(data__corpus=corpus), tmp_path / "run") is None
+    assert RunDirectory.open(tmp_path / "run").best == 10
+    for name, (changes, wanted) in enumerate(
+        [
+            ({"training__patience": 2}, "training.patience: stops early by validation"),
+            ({"schedule": {"name": "anneal_on_plateau"}}, "schedule.name: anneal_on_plateau lowers the learning rate"),
+        ]
+    ):
+        with pytest.raises(ConfigError, match=wanted):
+            train(make_config(data__corpus=corpus, **changes), tmp_path / str(name))
+        assert not (tmp_path / str(name)).exists()
+
+
+def test_the_run_describes_itself(make_config: Any, tmp_path: Path) -> None:
+    train(make_config(), tmp_path / "run")
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environment["packages"]["torch"] == torch.__version__
+    assert environment["n_threads"] == torch.get_num_threads()
+    everything = "".join(path.read_text() for path in (tmp_path / "run").glob("*.json*"))
+    assert str(Path.home()) not in everything
+
+
+def test_evaluation_counts_every_token_once(make_config: Any, tmp_path: Path) -> None:
+    train(make_config(), tmp_path / "run")
+    text = "the cat sat .\nand a zebra\n"
+    (tmp_path / "text.txt").write_text(text)
+    report = evaluate(load(tmp_path / "run"), "perplexity", text=tmp_path / "text.txt")
+    values = report.values
+    assert (values["n_tokens"], values["n_words"], values["n_chars"], values["n_bytes"]) == (9, 7, 26, 26)
+    assert values["split"] is None
+    assert json.loads(report.to_json()) == values
