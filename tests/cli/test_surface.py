@@ -1,0 +1,61 @@
+"""The commands and their flags, pinned: a new knob belongs in the configuration."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+COMMANDS = {
+    "train": {"--config", "-c", "--run-dir", "--set", "--resume"},
+    "generate": {"--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"},
+    "eval perplexity": {"--run", "--split", "--text", "--json"},
+    "config check": {"--set"},
+    "config show": {"--set"},
+    "config schema": set(),
+}
+
+
+def commands_of(group: Any, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = commands_of(command, f"{prefix}{name} ") if hasattr(command, "commands") else {}
+        found |= inner or {prefix + name: command}
+    return found
+
+
+def test_the_flags_are_these() -> None:
+    import typer
+
+    from lstmlm.cli import app
+
+    found = {
+        name: {flag for parameter in command.params for flag in parameter.opts if flag.startswith("-")}
+        for name, command in commands_of(typer.main.get_command(app)).items()
+    }
+    assert found == COMMANDS
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_shows_examples(command: str, lstmlm: Callable[..., Any]) -> None:
+    for flag in ("--help", "-h"):
+        result = lstmlm(*command.split(), flag)
+        assert result.exit_code == 0
+        assert f"lstmlm {command}".strip() in result.stdout
+
+
+def test_version(lstmlm: Callable[..., Any]) -> None:
+    assert lstmlm("--version").stdout == f"lstmlm {version('lstmlm')}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--config", "missing.yaml"]])
+def test_runs_as_a_module_without_loading_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys, runpy; sys.argv[1:] = sys.argv[1:]\n"
+        "try: runpy.run_module('lstmlm', run_name='__main__')\n"
+        "except SystemExit as end: print('status', end.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"status {2 if 'train' in arguments else 0} False"
