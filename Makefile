@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: check demo clean
+.PHONY: check demo bench clean
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -18,6 +18,10 @@ demo: $(VENV)/installed
 	$(BIN)/lstmlm train --config configs/quickstart.yaml --resume
 	$(BIN)/lstmlm generate "The function returns"
 	$(BIN)/lstmlm eval perplexity
+
+bench: $(VENV)/installed
+	$(BIN)/python tests/benchmarks/training_step.py
+	$(BIN)/python tests/benchmarks/training_step.py --precision bfloat16
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -31,6 +31,7 @@ from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
 from lstmlm.training.callbacks import EarlyStop, Record, Resume, Sample, Save, Tell, Validate
 from lstmlm.training.events import Event, SplitSummary, StartEvent
+from lstmlm.training.execution import ResolvedExecution, execution_of, resolve_execution, resolve_like
 from lstmlm.training.trainer import Trainer, n_training_steps
 
 
@@ -54,24 +55,33 @@ def train(
         CheckpointError: `run_dir` holds another run, or is in use.
         Interrupted: a signal ended the training; its last step is saved.
     """
-    config = _resolve(config)
     existing = _run_to_resume(run_dir, config, resume)
     corpus = load_corpus(config.data, _tokenizer_of(existing) if existing else None)
     _check_against_corpus(config, corpus)
     tokenizer = corpus.tokenizer
 
-    model = build_language_model(config.model, tokenizer.vocab_size, config.seed)
     stream = TrainingStream(corpus.train, tokenizer.start_id, config.data)
-    optimizer = build_optimizer(config.optimizer, model)
     n_steps = n_training_steps(config.training, stream)
+    execution = ResolvedExecution(existing.config, {}) if existing else resolve_execution(config, n_steps)
+    config = execution.config
+    model = build_language_model(config.model, tokenizer.vocab_size, config.seed)
+    optimizer = build_optimizer(config.optimizer, model)
     schedule = build_schedule(config.schedule, config.optimizer.learning_rate, n_steps)
-    clip_norm, seed = config.optimizer.clip_norm, config.seed
-    trainer = Trainer(config.training, model, optimizer, schedule, stream, clip_norm=clip_norm, seed=seed)
+    trainer = Trainer(
+        config.training,
+        model,
+        optimizer,
+        schedule,
+        stream,
+        clip_norm=config.optimizer.clip_norm,
+        seed=config.seed,
+        execution=execution_of(config.training),
+    )
 
-    environment = describe_environment(corpus.provenance)
+    environment = describe_environment(corpus.provenance, execution.milliseconds)
     run = existing or RunDirectory.create(run_dir, config, tokenizer.to_json(), environment)
     for observer in observers:
-        observer(_announce(corpus, trainer))
+        observer(_announce(corpus, trainer, execution))
     with run.lock():
         validate = [Validate(corpus.valid, tokenizer.start_id), EarlyStop()] if corpus.valid else []
         trainer.fit([Resume(run), Record(run), *map(Tell, observers), *validate, Save(run), Sample(tokenizer)])
@@ -140,7 +150,7 @@ def choose_run(run_dir: Path | None) -> Path:
     return run_dir or RunDirectory.newest(Path("runs")).path
 
 
-def _announce(corpus: Corpus, trainer: Trainer) -> StartEvent:
+def _announce(corpus: Corpus, trainer: Trainer, execution: ResolvedExecution) -> StartEvent:
     splits = [split for split in (corpus.train, corpus.valid, corpus.test) if split]
     return StartEvent(
         step=0,
@@ -149,6 +159,9 @@ def _announce(corpus: Corpus, trainer: Trainer) -> StartEvent:
         vocab_size=corpus.tokenizer.vocab_size,
         n_parameters=sum(weight.numel() for weight in trainer.model.parameters()),
         n_steps=trainer.n_steps,
+        precision=execution.config.training.precision,
+        milliseconds=execution.milliseconds,
+        warnings=tuple(execution.warnings()),
     )
 
 
@@ -158,17 +171,12 @@ def _run_to_resume(run_dir: Path, config: RunConfig, resume: bool) -> RunDirecto
         RunDirectory.require_free(run_dir)
         return None
     run = RunDirectory.open(run_dir)
-    _require_same_config(run, config)
+    _require_same_config(run, resolve_like(config, run.config))
     return run
 
 
 def _tokenizer_of(run: RunDirectory) -> Tokenizer:
     return load_tokenizer(run.config.data.tokenizer, run.tokenizer_json)
-
-
-def _resolve(config: RunConfig) -> RunConfig:
-    """Replace every `auto` by what it means on this machine."""
-    return config.model_copy(update={"training": config.training.model_copy(update={"precision": "float32"})})
 
 
 def _require_same_config(run: RunDirectory, config: RunConfig) -> None:

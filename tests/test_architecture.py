@@ -80,7 +80,7 @@ def test_import_contracts_hold() -> None:
 A_PATH = re.compile(r"(?<![\w./<-])(?:[\w.-]+/)+(?:[\w-]+\.(?:py|md|yaml|toml|txt)\b|(?=[\s`),.;:]|$))")
 
 # What the reader puts there, or training does.
-NOT_IN_THE_PROJECT = re.compile(r"(runs|data/(?!README|tiny)[\w.-]+)/")
+NOT_IN_THE_PROJECT = re.compile(r"(runs|texts|data/(?!README|tiny)[\w.-]+)/")
 
 
 def paths_named_in(text: str) -> set[str]:

@@ -42,7 +42,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(PROJECT / "configs", "configs")
     for corpus in ("ptb", "wikitext-2"):
         shutil.copytree(PROJECT / "data" / "tiny", Path("data") / corpus)
-    for text in ("data/tinyshakespeare/input.txt", "novel.txt", "chapter.txt"):
+    for text in ("data/tinyshakespeare/input.txt", "texts/novel.txt", "texts/chapter.txt"):
         Path(text).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / "data" / "tiny" / "train.txt", text)
     # Reading the real one takes seconds; tests/corpus/test_python_docs.py does it.

@@ -148,7 +148,10 @@ def test_what_is_written_is_complete_and_reads_well(folder: Path) -> None:
     overrides = ["model.backbone.hidden_size=[100, 200]", "optimizer={name: adam, epsilon: 1e-5}", "data.corpus='no'"]
     text = dump_yaml(load_text(folder, VALID, RunConfig, *overrides))
     assert "\n  corpus: 'no'\n" in text
-    assert "\n  backbone:\n    name: lstm\n    n_layers: 2\n    hidden_size: [100, 200]\n    forget_bias: 1.0\n" in text
+    assert (
+        "\n  backbone:\n    name: lstm\n    n_layers: 2\n    hidden_size: [100, 200]\n    implementation: auto\n    forget_bias: 1.0\n"
+        in text
+    )
     assert "\n  betas: [0.9, 0.999]\n  epsilon: 1.0e-05\n" in text
     assert "\n  n_steps: null\n" in text
     sections = [line for line in text.splitlines() if not line.startswith(" ")]

@@ -154,8 +154,11 @@ def _tell_start(event: "StartEvent") -> str:
     splits = " · ".join(
         f"{split.split} {split.n_tokens:,} tokens ({split.n_unk / split.n_tokens:.1%} <unk>)" for split in event.splits
     )
-    size = f"{event.n_parameters:,} parameters · {event.n_steps:,} steps"
+    measured = ", ".join(f"{name} {value:.0f} ms" for name, value in event.milliseconds.items())
+    precision = f"{event.precision} ({measured})" if measured else event.precision
+    size = f"{event.n_parameters:,} parameters · {event.n_steps:,} steps · {precision}"
     lines = [f"{event.corpus}: {splits} · vocabulary {event.vocab_size:,}", size]
+    lines += [f"warning: {warning}" for warning in event.warnings]
     train, *others = event.splits
     if train.n_unk == 0 and any(split.n_unk for split in others):
         lines.append(

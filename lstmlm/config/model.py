@@ -20,6 +20,10 @@ class BackboneOptions(Options):
     hidden_size: PositiveInt | tuple[PositiveInt, ...] = 200
     """Width of every layer, or a list with the width of each: `[1150, 1150, 400]`."""
 
+    implementation: Literal["auto", "reference", "fused"] = "auto"
+    """`reference` runs the cell step by step as its equations stand, `fused` a kernel over whole windows that agrees
+    with it; `auto` takes the kernel where the cell has one."""
+
     @property
     def hidden_sizes(self) -> tuple[int, ...]:
         """The width of each layer."""

@@ -16,8 +16,16 @@ class TrainingOptions(Options):
     n_steps: PositiveInt | None = None
     """Updates of the weights, one a window."""
 
-    precision: Literal["auto", "float32"] = "auto"
-    """Number format of the matrix products. `auto` is resolved once, when a run is created, and written into it."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the matrix products in training; weights, state and sums stay float32, and so does evaluation.
+    `auto` measures once, when a run is created, and writes into it what is faster on that machine."""
+
+    matmul: Literal["auto", "native", "onednn"] = "auto"
+    """Library of the float32 matrix products in training, measured with `precision`. Without effect in bfloat16."""
+
+    compile: Literal["auto", "never", "always"] = "auto"
+    """Whether the arithmetic between the matrix products is compiled, which takes some seconds at the start and a C++
+    compiler; `auto` compiles where there is one and the training is long enough to gain by it."""
 
     validate_every: PositiveInt | None = None
     """Steps between validations. Without it: at the end of every epoch. The last step always validates."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lstmlm.config.sampling import SamplingOptions
 from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.errors import DivergenceError
 from lstmlm.generation.filters import apply_filters
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.randomness import Randomness
@@ -35,6 +36,9 @@ def generate(
     """Continue a prompt once for each seed, all samples side by side.
 
     The prompt is read like any text: after the implicit start token, from the zero state. An empty one starts a text.
+
+    Raises:
+        DivergenceError: the model gives no probabilities but NaN.
 
     Yields:
         The token at each of the `max_tokens` positions as soon as it is drawn, one column a seed.
@@ -68,6 +72,11 @@ def _draw(
     options: SamplingOptions,
     unk_id: int | None,
 ) -> Sampled:
+    if log_probabilities.isnan().any():
+        raise DivergenceError(
+            "the model's probabilities are not numbers: its training diverged. "
+            "Train it again with a lower optimizer.learning_rate, or set clip_norm."
+        )
     filtered = apply_filters(
         log_probabilities.double(),
         {

@@ -10,6 +10,7 @@ from lstmlm.config.model import BackboneOptions, DropoutOptions
 from lstmlm.models.cells import build_cell
 from lstmlm.models.cells.cell import Cell, CellState, CellWeights, map_state
 from lstmlm.models.dropout import dropout, weight_drop
+from lstmlm.models.kernels import EVALUATION, KERNELS, Execution, run_window
 from lstmlm.randomness import Randomness
 
 BackboneState = tuple[CellState, ...]
@@ -25,6 +26,7 @@ class Backbone(nn.Module):
     def __init__(self, options: BackboneOptions, input_size: int, dropout: DropoutOptions) -> None:
         super().__init__()
         self.dropout = dropout
+        self.implementation = options.implementation
         sizes = (input_size, *options.hidden_sizes)
         self.cells = nn.ModuleList(build_cell(options, below, width) for below, width in pairwise(sizes))
 
@@ -42,6 +44,7 @@ class Backbone(nn.Module):
         inputs: Float[Tensor, "time batch input"],
         state: BackboneState,
         randomness: Randomness | None = None,
+        execution: Execution = EVALUATION,
     ) -> tuple[Float[Tensor, "time batch hidden"], BackboneState]:
         """Read a window.
 
@@ -49,6 +52,7 @@ class Backbone(nn.Module):
             inputs: One vector a token and column.
             state: What `initial_state` or the window before returned.
             randomness: The step's draws in training; None drops nothing.
+            execution: How kernels compute.
 
         Returns:
             The last layer's outputs and the state after the window, which still belongs to the graph: see `detach`.
@@ -58,15 +62,18 @@ class Backbone(nn.Module):
             if level > 0:
                 inputs = dropout(inputs, self.dropout.hidden, randomness, f"dropout.hidden.{level}")
             weights = weight_drop(cell.weights(), self.dropout.weight_drop, randomness, f"dropout.weight.{level}")
-            inputs, cell_state = run_window(cell, inputs, cell_state, weights)
+            if self.implementation == "reference" or type(cell) not in KERNELS:
+                inputs, cell_state = run_steps(cell, inputs, cell_state, weights)
+            else:
+                inputs, cell_state = run_window(cell, inputs, cell_state, weights, execution=execution)
             next_state.append(cell_state)
         return inputs, tuple(next_state)
 
 
-def run_window(
+def run_steps(
     cell: Cell, inputs: Float[Tensor, "time batch input"], state: CellState, weights: CellWeights
 ) -> tuple[Float[Tensor, "time batch hidden"], CellState]:
-    """Apply `cell` to every time step in turn; returns the outputs and the last state."""
+    """Apply `cell` to every time step in turn: the reference of the kernels. Returns outputs and the last state."""
     outputs = []
     for x_t in inputs:
         output, state = cell(x_t, state, weights)

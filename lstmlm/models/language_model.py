@@ -10,6 +10,7 @@ from lstmlm.config.model import ModelOptions
 from lstmlm.errors import CheckpointError
 from lstmlm.models.backbone import Backbone, BackboneState
 from lstmlm.models.dropout import dropout, word_dropout
+from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.output_layer import SoftmaxLayer
 from lstmlm.randomness import Randomness
 
@@ -43,7 +44,11 @@ class LanguageModel(nn.Module):
         return self.backbone.initial_state(batch_size)
 
     def forward(
-        self, inputs: Int[Tensor, "time batch"], state: BackboneState, randomness: Randomness | None = None
+        self,
+        inputs: Int[Tensor, "time batch"],
+        state: BackboneState,
+        randomness: Randomness | None = None,
+        execution: Execution = EVALUATION,
     ) -> tuple[Float[Tensor, "time batch hidden"], BackboneState]:
         """Read a window of tokens.
 
@@ -51,6 +56,7 @@ class LanguageModel(nn.Module):
             inputs: Token ids, one column a text.
             state: What `initial_state` or the window before returned.
             randomness: The step's draws in training; None at evaluation.
+            execution: How kernels compute; by default as at evaluation, in the precision of the weights.
 
         Returns:
             The features from which `output_layer` predicts the next token at every position, and the next state.
@@ -58,7 +64,7 @@ class LanguageModel(nn.Module):
         embedded = self.embedding(inputs)
         embedded = word_dropout(embedded, inputs, self.vocab_size, self.dropout.embedding, randomness)
         embedded = dropout(embedded, self.dropout.input, randomness, "dropout.input")
-        features, state = self.backbone(embedded, state, randomness)
+        features, state = self.backbone(embedded, state, randomness, execution)
         return dropout(features, self.dropout.output, randomness, "dropout.output"), state
 
 

@@ -3,12 +3,9 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import linear
 
-from lstmlm.metrics import NO_TARGET
-
-LOGITS_PER_BLOCK = 1 << 22
-"""Scoring holds no more logits than this at a time (16 MB in float32), whatever the length of the text."""
+from lstmlm.models.kernels import EVALUATION, Execution, linear_cross_entropy, linear_nats
 
 
 class SoftmaxLayer(nn.Module):
@@ -28,21 +25,16 @@ class SoftmaxLayer(nn.Module):
         return torch.log_softmax(linear(features, self.weight, self.bias), dim=-1)
 
     def loss(
-        self, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
+        self,
+        features: Float[Tensor, "time batch hidden"],
+        targets: Int[Tensor, "time batch"],
+        execution: Execution = EVALUATION,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats) of the targets that are not `NO_TARGET`."""
-        logits = linear(features.flatten(0, 1), self.weight, self.bias)
-        return cross_entropy(logits, targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
+        return linear_cross_entropy(features.flatten(0, 1), self.weight, self.bias, targets.flatten(), execution)
 
-    @torch.no_grad()
     def nats(
         self, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
     ) -> Float[Tensor, "time batch"]:
-        """Return the negative log-likelihood (nats) of each target; 0 for `NO_TARGET`. In blocks, for scoring only."""
-        n_rows = max(1, LOGITS_PER_BLOCK // self.weight.shape[0])
-        blocks = zip(torch.split(features.flatten(0, 1), n_rows), torch.split(targets.flatten(), n_rows), strict=True)
-        nats = [
-            cross_entropy(linear(rows, self.weight, self.bias), wanted, ignore_index=NO_TARGET, reduction="none")
-            for rows, wanted in blocks
-        ]
-        return torch.cat(nats).view(targets.shape)
+        """Return the negative log-likelihood (nats) of each target; 0 for `NO_TARGET`. No gradient."""
+        return linear_nats(features.flatten(0, 1), self.weight, self.bias, targets.flatten()).view(targets.shape)

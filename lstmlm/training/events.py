@@ -1,6 +1,7 @@
 """What happens during training, for whoever watches: the metrics file, the terminal. No torch is imported."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -37,6 +38,11 @@ class StartEvent(Event):
     vocab_size: int
     n_parameters: int
     n_steps: int
+    precision: str
+    milliseconds: Mapping[str, float]
+    """What the layers' matrix products take in a step by each route that was measured; empty where none was."""
+
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

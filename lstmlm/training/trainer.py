@@ -14,6 +14,7 @@ from lstmlm.corpus.stream import TrainingStream, Window
 from lstmlm.errors import DivergenceError, Interrupted
 from lstmlm.metrics import NatsTotal
 from lstmlm.models.backbone import detach
+from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.language_model import LanguageModel, load_weights
 from lstmlm.optim.optimizers import load_optimizer_tensors, optimizer_tensors, set_learning_rate
 from lstmlm.optim.schedules import Schedule
@@ -41,6 +42,7 @@ class Trainer:
         *,
         clip_norm: float | None,
         seed: int,
+        execution: Execution = EVALUATION,
     ) -> None:
         self.options = options
         self.model = model
@@ -51,6 +53,7 @@ class Trainer:
         self.n_steps = n_training_steps(options, stream)
         self.stop_reason: str | None = None
         self._optimizer = optimizer
+        self._execution = execution
         self._max_norm = math.inf if clip_norm is None else clip_norm
         self._parameters = list(model.parameters())
         self._carried = model.initial_state(stream.batch_size)
@@ -133,8 +136,8 @@ class Trainer:
     def _backward(self, window: Window) -> float:
         """Compute the window's clipped gradient and return its mean loss (nats per token)."""
         randomness = Randomness(self.seed, self.state.step)
-        features, state = self.model(window.inputs, self._carried, randomness)
-        loss = self.model.output_layer.loss(features, window.targets) / window.n_tokens
+        features, state = self.model(window.inputs, self._carried, randomness, self._execution)
+        loss = self.model.output_layer.loss(features, window.targets, self._execution) / window.n_tokens
         mean_nats = loss.item()
         step = self.state.step
         self._require_finite("loss", mean_nats, step=step + 1, last_good_step=step)

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from lstmlm.config.model import DropoutOptions, LSTMOptions, ModelOptions
+from lstmlm.config.training import TrainingOptions
 from lstmlm.models.language_model import build_language_model
 from lstmlm.randomness import Randomness
+from lstmlm.training.execution import execution_of
 
 BPTT, LEARNING_RATE, CLIP_NORM, DROPOUT = 35, 1.0, 0.25, 0.2
 WARM_UP = 3
@@ -56,7 +58,7 @@ def step_of(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], float]
     return step
 
 
-def measure(width: int, batch_size: int, vocab_size: int, n_rounds: int) -> str:
+def measure(width: int, batch_size: int, vocab_size: int, n_rounds: int, training: TrainingOptions) -> str:
     """Return a line with both medians and the ratio for two layers of `width`."""
     options = ModelOptions(
         backbone=LSTMOptions(n_layers=2, hidden_size=width),
@@ -67,10 +69,11 @@ def measure(width: int, batch_size: int, vocab_size: int, n_rounds: int) -> str:
     theirs = TorchModel(vocab_size, width)
     inputs, targets = torch.randint(vocab_size, (2, BPTT, batch_size))
     steps = count()
+    execution = execution_of(training)
 
     def our_loss() -> Tensor:
-        features, _ = ours(inputs, ours.initial_state(batch_size), Randomness(1, next(steps)))
-        return ours.output_layer.loss(features, targets) / targets.numel()
+        features, _ = ours(inputs, ours.initial_state(batch_size), Randomness(1, next(steps)), execution)
+        return ours.output_layer.loss(features, targets, execution) / targets.numel()
 
     our_step, their_step = step_of(ours, our_loss), step_of(theirs, lambda: theirs.loss(inputs, targets))
     rounds = [(our_step(), their_step()) for _ in range(WARM_UP + n_rounds)][WARM_UP:]
@@ -86,10 +89,16 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=20)
     parser.add_argument("--vocab-size", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--matmul", choices=["native", "onednn"], default="native")
+    parser.add_argument("--compile", choices=["never", "always"], default="always")
     arguments = parser.parse_args()
+    choices = {key: getattr(arguments, key) for key in ("precision", "matmul", "compile")}
+    training = TrainingOptions.model_validate({"n_steps": 1, **choices})
+    print(choices)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {arguments.batch_size}, bptt {BPTT}")
     for width in arguments.widths:
-        print(measure(width, arguments.batch_size, arguments.vocab_size, arguments.rounds))
+        print(measure(width, arguments.batch_size, arguments.vocab_size, arguments.rounds, training))
 
 
 if __name__ == "__main__":

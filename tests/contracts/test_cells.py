@@ -15,11 +15,21 @@ from lstmlm.randomness import Randomness
 
 TIME, BATCH, INPUT, HIDDEN = 9, 3, 4, 5
 
-every_cell = pytest.mark.parametrize("options_class", CELLS, ids=lambda options: options.model_fields["name"].default)
+every_cell = pytest.mark.parametrize(
+    "options",
+    [
+        options_class.model_validate(
+            {"n_layers": 2, "hidden_size": (HIDDEN, HIDDEN + 1), "implementation": implementation}
+        )
+        for options_class in CELLS
+        for implementation in ("reference", "fused")
+    ],
+    ids=lambda options: f"{options.name}-{options.implementation}",
+)
 
 
-def build(options_class: type[BackboneOptions], dropout: DropoutOptions | None = None) -> Backbone:
-    backbone = Backbone(options_class(n_layers=2, hidden_size=(HIDDEN, HIDDEN + 1)), INPUT, dropout or DropoutOptions())
+def build(options: BackboneOptions, dropout: DropoutOptions | None = None) -> Backbone:
+    backbone = Backbone(options, INPUT, dropout or DropoutOptions())
     for level, cell in enumerate(backbone.layers):
         cell.initialize(Randomness(1).generator(str(level)))
     return backbone
@@ -34,8 +44,8 @@ def test_the_table_lists_every_choice_of_the_configuration() -> None:
 
 
 @every_cell
-def test_shapes(options_class: type[BackboneOptions]) -> None:
-    backbone = build(options_class)
+def test_shapes(options: BackboneOptions) -> None:
+    backbone = build(options)
     outputs, state = backbone(inputs(), backbone.initial_state(BATCH))
     assert outputs.shape == (TIME, BATCH, HIDDEN + 1)
     assert [tensor.shape[1] for tensor in state[0]] == [HIDDEN] * len(state[0])
@@ -43,8 +53,8 @@ def test_shapes(options_class: type[BackboneOptions]) -> None:
 
 
 @every_cell
-def test_windows_join_up_exactly(options_class: type[BackboneOptions]) -> None:
-    backbone, x = build(options_class).double(), inputs().double()
+def test_windows_join_up_exactly(options: BackboneOptions) -> None:
+    backbone, x = build(options).double(), inputs().double()
     whole, final = backbone(x, backbone.initial_state(BATCH))
     first, state = backbone(x[:4], backbone.initial_state(BATCH))
     second, state = backbone(x[4:], state)
@@ -54,16 +64,16 @@ def test_windows_join_up_exactly(options_class: type[BackboneOptions]) -> None:
 
 
 @every_cell
-def test_columns_do_not_influence_each_other(options_class: type[BackboneOptions]) -> None:
-    backbone, x = build(options_class).double(), inputs().double()
+def test_columns_do_not_influence_each_other(options: BackboneOptions) -> None:
+    backbone, x = build(options).double(), inputs().double()
     together, _ = backbone(x, backbone.initial_state(BATCH))
     alone, _ = backbone(x[:, 1:2], backbone.initial_state(1))
     torch.testing.assert_close(together[:, 1:2], alone, rtol=0, atol=1e-14)
 
 
 @every_cell
-def test_no_gradient_flows_beyond_a_detached_state(options_class: type[BackboneOptions]) -> None:
-    backbone = build(options_class)
+def test_no_gradient_flows_beyond_a_detached_state(options: BackboneOptions) -> None:
+    backbone = build(options)
     x = inputs().requires_grad_()
     _, state = backbone(x, backbone.initial_state(BATCH))
     outputs, _ = backbone(inputs(1), detach(state))
@@ -73,8 +83,8 @@ def test_no_gradient_flows_beyond_a_detached_state(options_class: type[BackboneO
 
 
 @every_cell
-def test_the_future_does_not_influence_the_past(options_class: type[BackboneOptions]) -> None:
-    backbone, x = build(options_class), inputs()
+def test_the_future_does_not_influence_the_past(options: BackboneOptions) -> None:
+    backbone, x = build(options), inputs()
     before, _ = backbone(x, backbone.initial_state(BATCH))
     x[5:] += 1
     after, _ = backbone(x, backbone.initial_state(BATCH))
@@ -83,17 +93,17 @@ def test_the_future_does_not_influence_the_past(options_class: type[BackboneOpti
 
 
 @every_cell
-def test_keeps_the_number_format(options_class: type[BackboneOptions]) -> None:
-    backbone = build(options_class).double()
+def test_keeps_the_number_format(options: BackboneOptions) -> None:
+    backbone = build(options).double()
     outputs, state = backbone(inputs().double(), backbone.initial_state(BATCH))
     assert {outputs.dtype, *(tensor.dtype for cell_state in state for tensor in cell_state)} == {torch.float64}
 
 
 @every_cell
-def test_weights_survive_a_file(options_class: type[BackboneOptions], tmp_path: Path) -> None:
-    backbone = build(options_class)
+def test_weights_survive_a_file(options: BackboneOptions, tmp_path: Path) -> None:
+    backbone = build(options)
     save_file(weights_of(backbone), tmp_path / "weights.safetensors")
-    other = Backbone(options_class(n_layers=2, hidden_size=(HIDDEN, HIDDEN + 1)), INPUT, DropoutOptions())
+    other = Backbone(options, INPUT, DropoutOptions())
     load_weights(other, load_file(tmp_path / "weights.safetensors"))
     wanted, _ = backbone(inputs(), backbone.initial_state(BATCH))
     found, _ = other(inputs(), other.initial_state(BATCH))
@@ -101,8 +111,8 @@ def test_weights_survive_a_file(options_class: type[BackboneOptions], tmp_path: 
 
 
 @every_cell
-def test_weight_drop_trains_the_raw_matrix_with_a_fresh_mask_a_step(options_class: type[BackboneOptions]) -> None:
-    backbone = build(options_class, DropoutOptions(weight_drop=0.5))
+def test_weight_drop_trains_the_raw_matrix_with_a_fresh_mask_a_step(options: BackboneOptions) -> None:
+    backbone = build(options, DropoutOptions(weight_drop=0.5))
     state = backbone.initial_state(BATCH)
     first, _ = backbone(inputs(), state, Randomness(1, step=1))
     second, _ = backbone(inputs(), state, Randomness(1, step=2))
@@ -116,10 +126,25 @@ def test_weight_drop_trains_the_raw_matrix_with_a_fresh_mask_a_step(options_clas
     assert 0.2 < share_without_gradient < 0.8
 
 
+def test_every_cell_has_a_kernel_that_agrees_with_it() -> None:
+    for options_class in CELLS:
+        found = []
+        for implementation in ("reference", "auto"):
+            backbone = build(
+                options_class.model_validate({"hidden_size": 6, "implementation": implementation})
+            ).double()
+            x = inputs().double().requires_grad_()
+            outputs, _ = backbone(x, backbone.initial_state(BATCH))
+            outputs.square().sum().backward()
+            found.append([outputs, x.grad, *(parameter.grad for parameter in backbone.parameters())])
+        # float64: only the order of additions differs.
+        torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-10)
+
+
 @every_cell
-def test_evaluation_drops_nothing(options_class: type[BackboneOptions]) -> None:
-    dropping = build(options_class, DropoutOptions(hidden=0.5, weight_drop=0.5))
-    plain = build(options_class)
+def test_evaluation_drops_nothing(options: BackboneOptions) -> None:
+    dropping = build(options, DropoutOptions(hidden=0.5, weight_drop=0.5))
+    plain = build(options)
     wanted, _ = plain(inputs(), plain.initial_state(BATCH))
     found, _ = dropping(inputs(), dropping.initial_state(BATCH))
     torch.testing.assert_close(found, wanted, rtol=0, atol=0)

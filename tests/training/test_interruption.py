@@ -16,21 +16,29 @@ def test_raises_at_once_outside_a_held_part() -> None:
 
 def test_waits_for_the_end_of_a_held_part() -> None:
     done = []
-    with Interruption().active() as interruption, pytest.raises(Interrupted):
+
+    def work(interruption: Interruption) -> None:
         with interruption.held():
             signal.raise_signal(signal.SIGINT)
             done.append("the step")
         done.append("what follows")
+
+    with Interruption().active() as interruption, pytest.raises(Interrupted):
+        work(interruption)
     assert done == ["the step"]
 
 
 def test_a_second_interrupt_does_not_wait() -> None:
     done = []
-    with Interruption().active() as interruption, pytest.raises(Interrupted):
+
+    def work(interruption: Interruption) -> None:
         with interruption.held():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
             done.append("the step")
+
+    with Interruption().active() as interruption, pytest.raises(Interrupted):
+        work(interruption)
     assert done == []
 
 

@@ -128,6 +128,14 @@ def test_the_run_describes_itself(make_config: Any, tmp_path: Path) -> None:
     assert str(Path.home()) not in everything
 
 
+def test_a_run_can_be_loaded_from_python(make_config: Any, tmp_path: Path) -> None:
+    import lstmlm
+
+    train(make_config(), tmp_path / "run")
+    trained = lstmlm.load(str(tmp_path / "run"))
+    assert trained.model.vocab_size == trained.tokenizer.vocab_size
+
+
 def test_evaluation_counts_every_token_once(make_config: Any, tmp_path: Path) -> None:
     train(make_config(), tmp_path / "run")
     text = "the cat sat .\nand a zebra\n"

@@ -25,11 +25,13 @@ def copy_of(reference: nn.LSTM, options: LSTMOptions) -> Backbone:
     return backbone
 
 
+@pytest.mark.parametrize("implementation", ["reference", "fused"])
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
-def test_equals_torch_in_outputs_states_and_gradients(n_layers: int) -> None:
+def test_equals_torch_in_outputs_states_and_gradients(n_layers: int, implementation: str) -> None:
     torch.manual_seed(0)
     reference = nn.LSTM(INPUT, HIDDEN, n_layers).double()
-    backbone = copy_of(reference, LSTMOptions(n_layers=n_layers, hidden_size=HIDDEN))
+    options = {"n_layers": n_layers, "hidden_size": HIDDEN, "implementation": implementation}
+    backbone = copy_of(reference, LSTMOptions.model_validate(options))
     inputs = torch.randn(TIME, BATCH, INPUT, dtype=torch.float64, requires_grad=True)
     hidden, cell = torch.randn(2, n_layers, BATCH, HIDDEN, dtype=torch.float64)
     wanted, (wanted_hidden, wanted_cell) = reference(inputs, (hidden, cell))

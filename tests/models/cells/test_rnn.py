@@ -15,11 +15,19 @@ TIME, BATCH, INPUT, HIDDEN = 7, 3, 4, 5
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize("implementation", ["reference", "fused"])
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
-def test_equals_torch_in_outputs_states_and_gradients(n_layers: int, nonlinearity: str) -> None:
+def test_equals_torch_in_outputs_states_and_gradients(n_layers: int, nonlinearity: str, implementation: str) -> None:
     torch.manual_seed(0)
     reference = nn.RNN(INPUT, HIDDEN, n_layers, nonlinearity=nonlinearity).double()
-    options = RNNOptions.model_validate({"n_layers": n_layers, "hidden_size": HIDDEN, "nonlinearity": nonlinearity})
+    options = RNNOptions.model_validate(
+        {
+            "n_layers": n_layers,
+            "hidden_size": HIDDEN,
+            "nonlinearity": nonlinearity,
+            "implementation": implementation,
+        }
+    )
     backbone = Backbone(options, INPUT, DropoutOptions()).double()
     with torch.no_grad():
         for level, cell in enumerate(backbone.layers):

@@ -1,0 +1,64 @@
+"""The cells of `models/cells/` over a whole window, fast; each agrees with its cell, which is its specification."""
+
+from collections.abc import Callable
+from typing import cast
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights
+from lstmlm.models.cells.lstm import LSTMCell
+from lstmlm.models.cells.rnn import RNNCell
+from lstmlm.models.kernels.cross_entropy import linear_cross_entropy, linear_nats
+from lstmlm.models.kernels.gemm import GemmChoice, GemmPath, LayerShape, available_paths, choose_gemm_path
+from lstmlm.models.kernels.lstm import LSTMKernel
+from lstmlm.models.kernels.rnn import RNNKernel
+from lstmlm.models.kernels.window import EVALUATION, Execution, WindowKernel, run_kernel
+
+__all__ = [
+    "EVALUATION",
+    "KERNELS",
+    "Execution",
+    "GemmChoice",
+    "GemmPath",
+    "LayerShape",
+    "available_paths",
+    "choose_gemm_path",
+    "linear_cross_entropy",
+    "linear_nats",
+    "run_window",
+]
+
+KERNELS: dict[type[Cell], Callable[[Cell], WindowKernel]] = {
+    LSTMCell: lambda _: LSTMKernel(),
+    RNNCell: lambda cell: RNNKernel(cast(RNNCell, cell).nonlinearity),
+}
+
+
+def run_window(
+    cell: Cell,
+    inputs: Float[Tensor, "time batch input"],
+    state: CellState,
+    weights: CellWeights,
+    state_mask: Float[Tensor, "batch hidden"] | None = None,
+    execution: Execution = EVALUATION,
+) -> tuple[Float[Tensor, "time batch hidden"], CellState]:
+    """Apply `cell` to every time step of a window.
+
+    Args:
+        cell: Which equations to follow; its own weights are not read.
+        inputs: One vector a token and column.
+        state: State before the window.
+        weights: The weights to use, already dropped where weight drop is on.
+        state_mask: State dropout: what h_{t-1} is multiplied with on its way into W_h, the same at all steps.
+        execution: How to compute.
+
+    Returns:
+        The outputs of all steps and the state after the last one, which still belongs to the graph.
+    """
+    hidden, *memory = state
+    outputs, last_memory = run_kernel(
+        KERNELS[type(cell)](cell), inputs, hidden, tuple(memory), weights, state_mask, execution
+    )
+    # A copy: the state is carried on, and must not keep the outputs of the whole window alive.
+    return outputs, type(state)(outputs[-1].clone(), *last_memory)

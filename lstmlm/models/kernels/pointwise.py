@@ -1,0 +1,106 @@
+"""Element-by-element arithmetic of a kernel as one operation, where a C++ compiler can be had.
+
+torch's compiler turns a function of a dozen small operations into one loop that reads each operand once. Only such a
+function is compiled, never a loop over time. It is called hundreds of times a second with a few thousand elements, so
+it is compiled for exact shapes and called without the guards of `torch.compile`, which cost more than the arithmetic.
+Where compiling fails, for whatever reason, the same arithmetic runs as torch's own in-place operations.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Operands = Sequence[Tensor | None]
+Signature = tuple[tuple[torch.Size, tuple[int, ...], torch.dtype, torch.device] | None, ...]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PointwiseStep:
+    """One piece of arithmetic, told twice. Both write their results into operands and return nothing.
+
+    Attributes:
+        equations: The formulas, with every result stored by `copy_` at the end; made for the compiler.
+        in_place: The same with few operations and little memory; made for running as it stands.
+    """
+
+    equations: Callable[..., None]
+    in_place: Callable[..., None]
+
+    def bind(self, operands: Operands, *, fuse: bool) -> Callable[..., None]:
+        """Return the step for operands of the same shapes, strides and types as `operands`, None for absent ones.
+
+        Args:
+            operands: Examples; nothing is read from or written to them.
+            fuse: Whether to compile; falls back to `in_place` where that fails, with one line in the log.
+        """
+        compiled = _compile(self.equations, _signature(operands), torch.get_num_threads()) if fuse else None
+        if compiled is None:
+            return self.in_place
+        # A compiled function empties the list that it is given, hence a new one for each call.
+        if None in [operand if operand is None else ... for operand in operands]:
+            return lambda *arguments: compiled([argument for argument in arguments if argument is not None])
+        return lambda *arguments: compiled(list(arguments))
+
+
+def _signature(operands: Operands) -> Signature:
+    return tuple(
+        None if operand is None else (operand.shape, operand.stride(), operand.dtype, operand.device)
+        for operand in operands
+    )
+
+
+@cache
+def _compile(
+    equations: Callable[..., None],
+    signature: Signature,
+    n_threads: int,  # noqa: ARG001  (the compiler bakes it in, so it is part of the key)
+) -> Callable[[list[Tensor]], Any] | None:
+    """Compile `equations` for operands of `signature`; None where that fails. `n_threads` is part of the result."""
+    try:
+        # What is imported here is not public, and takes seconds: no import at the top.
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            return _compile_or_raise(equations, signature)
+    except Exception as error:  # noqa: BLE001  (a compiler fails in a hundred ways, and speed is all that is lost)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        logger.warning("%s is not compiled (%s): the slower way is taken.", equations.__name__, reason)
+        return None
+
+
+def _compile_or_raise(equations: Callable[..., None], signature: Signature) -> Callable[[list[Tensor]], Any]:
+    from torch._inductor import config
+    from torch._inductor.compile_fx import compile_fx_inner
+    from torch._inductor.decomposition import select_decomp_table
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    present = [place for place, operand in enumerate(signature) if operand is not None]
+    examples = [
+        torch.empty_strided(size, stride, dtype=dtype, device=device)
+        for size, stride, dtype, device in (operand for operand in signature if operand is not None)
+    ]
+
+    def flat(*arguments: Tensor) -> tuple[()]:
+        operands: list[Tensor | None] = [None] * len(signature)
+        for place, argument in zip(present, arguments, strict=True):
+            operands[place] = argument
+        equations(*operands)
+        return ()
+
+    # Checks of sizes at each call cost as much as the call; one thread compiles, no pool of processes is started.
+    with config.patch(size_asserts=False, compile_threads=1):
+        graph = make_fx(flat, tracing_mode="fake", decomposition_table=select_decomp_table())(*examples)
+        compiled: Callable[[list[Tensor]], Any] = compile_fx_inner(graph, examples)
+    return compiled
+
+
+def fast_tanh(x: Tensor) -> Tensor:
+    """Return tanh x = 2 σ(2x) − 1, which compiled code computes in half the time; off by 1e-7 at most in float32."""
+    return 2 * torch.sigmoid(2 * x) - 1

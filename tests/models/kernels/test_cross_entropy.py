@@ -1,0 +1,158 @@
+"""The fused last layer and loss against the plain one: values, gradients, ignored targets, memory."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, linear
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from lstmlm.metrics import NO_TARGET
+from lstmlm.models.kernels import Execution, GemmPath, linear_cross_entropy, linear_nats
+from lstmlm.models.kernels import cross_entropy as module
+
+ROWS, HIDDEN, VOCAB = 23, 6, 50
+each_execution = pytest.mark.parametrize(
+    "execution", [Execution(path, fuse) for path in GemmPath for fuse in (False, True)], ids=str
+)
+# bfloat16 rounds logits to 8 bits: an error of 2^-9 of a logit, each its own, of which sums keep little.
+TOLERANCES = {GemmPath.NATIVE: 1e-6, GemmPath.ONEDNN: 1e-6, GemmPath.BFLOAT16: 1e-2}
+
+
+@pytest.fixture(params=[ROWS, 5], ids=["one block", "blocks of 5 rows"])
+def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {dtype: request.param * VOCAB * dtype.itemsize for dtype in module.BLOCK_BYTES}
+    monkeypatch.setattr(module, "BLOCK_BYTES", sizes)
+    monkeypatch.setattr(module, "EAGER_ROWS", 3)
+
+
+def operands(dtype: torch.dtype, rows: int = ROWS) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    features, weight, bias = (
+        torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
+        for shape in ((rows, HIDDEN), (VOCAB, HIDDEN), (VOCAB,))
+    )
+    targets = torch.randint(VOCAB, (rows,), generator=generator)
+    targets[1::4] = NO_TARGET
+    return features, weight, bias, targets
+
+
+def reference(*arguments: Tensor) -> Tensor:
+    features, weight, bias, targets = arguments
+    return cross_entropy(linear(features, weight, bias), targets, ignore_index=NO_TARGET, reduction="sum")
+
+
+def distances(got: list[Tensor], wanted: list[Tensor]) -> list[float]:
+    return [float((a.double() - b).norm() / b.norm()) for a, b in zip(got, wanted, strict=True)]
+
+
+@pytest.mark.usefixtures("_blocks")
+def test_float64_is_exact() -> None:
+    *leaves, targets = operands(torch.float64)
+    results = []
+    for function in (reference, linear_cross_entropy):
+        loss = function(*leaves, targets)
+        results.append([loss, *torch.autograd.grad(3 * loss, leaves)])
+    assert max(distances(results[1], results[0])) < 1e-13
+
+
+@pytest.mark.usefixtures("_blocks")
+def test_gradients_are_those_of_finite_differences() -> None:
+    *leaves, targets = operands(torch.float64)
+    assert torch.autograd.gradcheck(lambda *leaves: linear_cross_entropy(*leaves, targets), leaves)
+
+
+@pytest.mark.usefixtures("_blocks")
+@each_execution
+def test_every_execution_is_near_float64(execution: Execution) -> None:
+    *leaves, targets = operands(torch.float64)
+    loss = reference(*leaves, targets)
+    wanted = [loss, *torch.autograd.grad(3 * loss, leaves)]
+    *leaves, targets = operands(torch.float32)
+    loss = linear_cross_entropy(*leaves, targets, execution)
+    got = [loss, *torch.autograd.grad(3 * loss, leaves)]
+    assert {result.dtype for result in got} == {torch.float32}
+    assert max(distances(got, wanted)) < TOLERANCES[execution.gemm_path]
+
+
+@pytest.mark.usefixtures("_blocks")
+@each_execution
+def test_nats_of_each_token(execution: Execution) -> None:
+    *leaves, targets = operands(torch.float64)
+    wanted = cross_entropy(linear(leaves[0], leaves[1], leaves[2]), targets, ignore_index=NO_TARGET, reduction="none")
+    *leaves, targets = operands(torch.float32)
+    nats = linear_nats(*leaves, targets, execution)
+    assert nats[targets == NO_TARGET].count_nonzero() == 0
+    assert not nats.requires_grad
+    assert distances([nats], [wanted])[0] < TOLERANCES[execution.gemm_path]
+    with torch.no_grad():
+        torch.testing.assert_close(linear_cross_entropy(*leaves, targets, execution), nats.sum())
+
+
+def test_a_uniform_model_costs_the_logarithm_of_the_vocabulary() -> None:
+    zeros = torch.zeros(VOCAB, HIDDEN)
+    nats = linear_nats(torch.ones(4, HIDDEN), zeros, zeros[:, 0], torch.arange(4))
+    torch.testing.assert_close(nats, torch.full((4,), math.log(VOCAB)))
+
+
+@each_execution
+def test_rows_without_a_target_have_no_gradient(execution: Execution) -> None:
+    features, weight, bias, targets = operands(torch.float32)
+    linear_cross_entropy(features, weight, bias, torch.full_like(targets, NO_TARGET), execution).backward()
+    assert all(leaf.grad is not None and leaf.grad.count_nonzero() == 0 for leaf in (features, weight, bias))
+
+
+@each_execution
+def test_huge_logits_stay_finite(execution: Execution) -> None:
+    features, weight, bias, targets = operands(torch.float32)
+    loss = linear_cross_entropy(features * 1e4, weight * 1e4, bias, targets, execution)
+    loss.backward()
+    assert loss.isfinite()
+    assert weight.grad is not None and weight.grad.isfinite().all()
+
+
+def test_only_gradients_that_are_asked_for_are_computed() -> None:
+    features, weight, bias, targets = operands(torch.float64)
+    linear_cross_entropy(features, weight.detach(), bias.detach(), targets).backward()
+    wanted = torch.autograd.grad(reference(features, weight, bias, targets), features)
+    assert features.grad is not None and distances([features.grad], list(wanted))[0] < 1e-13
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_few_rows(rows: int) -> None:
+    features, weight, bias, targets = operands(torch.float64, rows)
+    loss = linear_cross_entropy(features, weight, bias, targets)
+    torch.testing.assert_close(loss, reference(features, weight, bias, targets))
+    assert linear_nats(features, weight, bias, targets).shape == (rows,)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the most elements of a tensor of each number format that an operation returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_elements: dict[torch.dtype, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(result):
+            if isinstance(tensor, Tensor):
+                self.n_elements[tensor.dtype] = max(self.n_elements.get(tensor.dtype, 0), tensor.numel())
+        return result
+
+
+@each_execution
+def test_no_float32_tensor_of_tokens_by_vocabulary_is_ever_alive(
+    execution: Execution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, n_rows_a_block = 120, 20
+    monkeypatch.setitem(module.BLOCK_BYTES, torch.float32, n_rows_a_block * VOCAB * 4)
+    monkeypatch.setattr(module, "EAGER_ROWS", n_rows_a_block)
+    *leaves, targets = operands(torch.float32, rows)
+    with LargestTensor() as largest:
+        linear_cross_entropy(*leaves, targets, execution).backward()
+        linear_nats(*leaves, targets, execution)
+    assert largest.n_elements[torch.float32] == n_rows_a_block * VOCAB

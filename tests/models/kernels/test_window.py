@@ -1,0 +1,289 @@
+"""Every window kernel against its cell, which is its specification: values, gradients, states, and what it costs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lstmlm.models.cells import CELLS
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights
+from lstmlm.models.cells.lstm import LSTMCell
+from lstmlm.models.cells.rnn import RNNCell
+from lstmlm.models.kernels import KERNELS, Execution, GemmPath, gemm, run_window
+
+TIME, BATCH, INPUT, HIDDEN = 6, 3, 5, 7
+
+MAKERS: dict[str, Callable[[], Cell]] = {
+    "lstm": lambda: LSTMCell(INPUT, HIDDEN),
+    "rnn-tanh": lambda: RNNCell(INPUT, HIDDEN),
+    "rnn-relu": lambda: RNNCell(INPUT, HIDDEN, "relu"),
+}
+each_cell = pytest.mark.parametrize("name", MAKERS)
+each_execution = pytest.mark.parametrize(
+    "execution", [Execution(path, fuse) for path in GemmPath for fuse in (False, True)], ids=str
+)
+
+# Largest distance of a result from the float64 reference, relative to the result's own norm. float32 carries 24 bits;
+# bfloat16 operands carry 8, an error of 2^-9 each, which relu's jumps turn into whole gradients that differ.
+TOLERANCES = {"float32": 2e-6, "bfloat16": 0.02, "bfloat16-relu": 0.15}
+
+
+def tolerance_of(name: str, execution: Execution) -> float:
+    if execution.gemm_path != GemmPath.BFLOAT16:
+        return TOLERANCES["float32"]
+    return TOLERANCES["bfloat16-relu" if name == "rnn-relu" else "bfloat16"]
+
+
+@dataclass
+class Case:
+    """A cell with everything that it reads, all of it asking for gradients."""
+
+    cell: Cell
+    inputs: Tensor
+    state: CellState
+    mask: Tensor | None
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        return [self.inputs, *self.state, *self.cell.weights()]
+
+    def reference(self, inputs: Tensor, state: CellState, mask: Tensor | None = None) -> tuple[Tensor, CellState]:
+        """Apply the cell step by step, with autograd's own derivatives."""
+        outputs = []
+        for x_t in inputs:
+            hidden, *memory = state
+            dropped = type(state)(hidden if mask is None else hidden * mask, *memory)
+            output, state = self.cell(x_t, dropped)
+            outputs.append(output)
+        return torch.stack(outputs), state
+
+    def kernel(self, inputs: Tensor, state: CellState, execution: Execution) -> tuple[Tensor, CellState]:
+        return run_window(self.cell, inputs, state, self.cell.weights(), self.mask, execution)
+
+    def to(self, dtype: torch.dtype) -> "Case":
+        def leaf(tensor: Tensor) -> Tensor:
+            return tensor.detach().to(dtype).requires_grad_()
+
+        state = type(self.state)(*map(leaf, self.state))
+        mask = None if self.mask is None else self.mask.to(dtype)
+        return Case(self.cell.to(dtype), leaf(self.inputs), state, mask)
+
+
+def make_case(name: str, *, masked: bool = False, batch: int = BATCH, dtype: torch.dtype = torch.float64) -> Case:
+    generator = torch.Generator().manual_seed(3)
+    cell = MAKERS[name]()
+    cell.initialize(generator)
+    state = cell.initial_state(batch)
+    state = type(state)(*(torch.randn(batch, HIDDEN, generator=generator) for _ in state))
+    inputs = torch.randn(TIME, batch, INPUT, generator=generator)
+    mask = torch.rand(batch, HIDDEN, generator=generator).gt(0.4) / 0.6 if masked else None
+    return Case(cell, inputs, state, mask).to(dtype)
+
+
+def results(case: Case, outputs: Tensor, state: CellState) -> list[Tensor]:
+    """Return values and all gradients of a loss that weighs every output and every part of the last state."""
+    generator = torch.Generator().manual_seed(7)
+    terms = [(t * torch.randn(t.shape, generator=generator).to(t.dtype)).sum() for t in (outputs, *state)]
+    return [outputs, *state, *torch.autograd.grad(sum(terms[1:], terms[0]), case.leaves)]
+
+
+def assert_all_close(got: list[Tensor], wanted: list[Tensor], tolerance: float) -> None:
+    for place, (ours, theirs) in enumerate(zip(got, wanted, strict=True)):
+        distance = (ours.double() - theirs.double()).norm() / theirs.double().norm()
+        assert distance <= tolerance, f"result {place} is off by {distance:.2e}"
+
+
+def test_every_cell_has_a_kernel() -> None:
+    assert set(KERNELS) == set(CELLS.values())
+    assert {type(make()) for make in MAKERS.values()} == set(KERNELS)
+
+
+@each_cell
+@pytest.mark.parametrize("masked", [False, True])
+def test_float64_equals_the_cell(name: str, masked: bool) -> None:
+    case = make_case(name, masked=masked)
+    wanted = results(case, *case.reference(case.inputs, case.state, case.mask))
+    for path in GemmPath:  # float64 has one route, whatever is asked for
+        assert_all_close(results(case, *case.kernel(case.inputs, case.state, Execution(path))), wanted, 1e-13)
+
+
+@each_cell
+@pytest.mark.parametrize("masked", [False, True])
+@each_execution
+def test_every_execution_is_near_float64(name: str, masked: bool, execution: Execution) -> None:
+    case = make_case(name, masked=masked)
+    wanted = results(case, *case.reference(case.inputs, case.state, case.mask))
+    case = case.to(torch.float32)
+    got = results(case, *case.kernel(case.inputs, case.state, execution))
+    assert {result.dtype for result in got} == {torch.float32}
+    assert_all_close(got, wanted, tolerance_of(name, execution))
+
+
+@each_cell
+@pytest.mark.parametrize("masked", [False, True])
+def test_gradients_are_those_of_finite_differences(name: str, masked: bool) -> None:
+    case = make_case(name, masked=masked)
+
+    def run(inputs: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        state, weights = type(case.state)(*rest[:-3]), CellWeights(*rest[-3:])
+        outputs, last = run_window(case.cell, inputs, state, weights, case.mask)
+        return outputs, *last
+
+    assert torch.autograd.gradcheck(run, case.leaves)
+
+
+@each_cell
+@each_execution
+def test_windows_join_up(name: str, execution: Execution) -> None:
+    """Two windows of different length that hand on the state are the long window, gradients included."""
+    case = make_case(name, masked=True, dtype=torch.float32)
+    wanted = results(case, *case.kernel(case.inputs, case.state, execution))
+    first, state = case.kernel(case.inputs[:2], case.state, execution)
+    second, state = case.kernel(case.inputs[2:], state, execution)
+    # In bfloat16 each window rounds its own sum over time of the gradients of weights.
+    tolerance = 0.02 if execution.gemm_path == GemmPath.BFLOAT16 else 2e-6
+    assert_all_close(results(case, torch.cat([first, second]), state), wanted, tolerance)
+
+
+@each_cell
+@pytest.mark.parametrize("batch", [1, 2])
+def test_columns_do_not_touch_each_other(name: str, batch: int) -> None:
+    wide = make_case(name)
+    outputs, _ = wide.kernel(wide.inputs, wide.state, Execution())
+    narrow = type(wide.state)(*(part[:batch] for part in wide.state))
+    some, _ = wide.kernel(wide.inputs[:, :batch], narrow, Execution())
+    torch.testing.assert_close(some, outputs[:, :batch], rtol=0, atol=1e-14)
+
+
+@each_cell
+@each_execution
+def test_outputs_may_be_used_twice_and_gradients_arrive_in_any_layout(name: str, execution: Execution) -> None:
+    case = make_case(name, dtype=torch.float32)
+    outputs, _ = case.kernel(case.inputs, case.state, execution)
+    # A transposed and an expanded gradient: neither is contiguous.
+    weight = torch.randn(HIDDEN, BATCH, TIME)
+    loss = (outputs.permute(2, 1, 0) * weight).sum() + 2 * outputs.sum()
+    once = torch.autograd.grad(loss, case.leaves, retain_graph=True)
+    assert_all_close(list(torch.autograd.grad(loss, case.leaves)), list(once), 0)
+    plain = make_case(name)
+    reference, _ = plain.reference(plain.inputs, plain.state)
+    wanted = torch.autograd.grad((reference.permute(2, 1, 0) * weight).sum() + 2 * reference.sum(), plain.leaves)
+    assert_all_close(list(once), list(wanted), tolerance_of(name, execution))
+
+
+@each_cell
+def test_only_gradients_that_are_asked_for_are_computed(name: str) -> None:
+    """A first layer above a frozen embedding, and a carried state that was detached."""
+    case = make_case(name)
+    state = type(case.state)(*(part.detach() for part in case.state))
+    outputs, _ = case.kernel(case.inputs.detach(), state, Execution())
+    got = torch.autograd.grad(outputs.sum(), list(case.cell.parameters()))
+    wanted, _ = case.reference(case.inputs, case.state)
+    assert_all_close(list(got), list(torch.autograd.grad(wanted.sum(), list(case.cell.parameters()))), 1e-13)
+
+
+@each_cell
+@each_execution
+def test_evaluation_gives_the_same_values_and_keeps_nothing(name: str, execution: Execution) -> None:
+    case = make_case(name, masked=True, dtype=torch.float32)
+    outputs, state = case.kernel(case.inputs, case.state, execution)
+    with torch.no_grad():
+        again, state_again = case.kernel(case.inputs, case.state, execution)
+    assert not again.requires_grad
+    assert_all_close([again, *state_again], [outputs, *state], 0)
+
+
+@each_cell
+def test_a_step_writes_to_nothing_that_it_was_given(name: str) -> None:
+    case = make_case(name, masked=True)
+    before = [leaf.detach().clone() for leaf in case.leaves]
+    results(case, *case.kernel(case.inputs, case.state, Execution()))
+    assert all(torch.equal(now, then) for now, then in zip(case.leaves, before, strict=True))
+
+
+def test_a_changed_output_is_noticed() -> None:
+    """The backward pass reads the outputs, so changing them in place must not pass for their gradient."""
+    case = make_case("lstm")
+    outputs, _ = case.kernel(case.inputs, case.state, Execution())
+    outputs.detach().mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        outputs.sum().backward()
+
+
+def test_the_carried_state_does_not_hold_the_window() -> None:
+    case = make_case("lstm", dtype=torch.float32)
+    _, state = case.kernel(case.inputs, case.state, Execution())
+    assert all(part.untyped_storage().nbytes() == part.nbytes for part in state)
+
+
+@pytest.fixture
+def _without_onednn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delattr(torch.ops.mkldnn, "_linear_pointwise")
+    gemm.onednn_linear.cache_clear()
+    yield
+    monkeypatch.undo()
+    gemm.onednn_linear.cache_clear()
+
+
+@each_cell
+@pytest.mark.usefixtures("_without_onednn")
+def test_every_route_works_where_onednn_has_no_binding(name: str) -> None:
+    wanted_case = make_case(name)
+    wanted = results(wanted_case, *wanted_case.reference(wanted_case.inputs, wanted_case.state))
+    for path in GemmPath:
+        case = make_case(name, dtype=torch.float32)
+        execution = Execution(path)
+        assert_all_close(
+            results(case, *case.kernel(case.inputs, case.state, execution)), wanted, tolerance_of(name, execution)
+        )
+
+
+class CountingMode(TorchDispatchMode):
+    """Counts the operations that torch dispatches, views apart: those cost no arithmetic and no memory."""
+
+    VIEWS = frozenset({"aten::view", "aten::select", "aten::slice", "aten::unbind", "aten::split", "aten::t"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.n_operations += func.name().split(".")[0] not in self.VIEWS
+        return func(*args, **(kwargs or {}))
+
+
+def operations_per_step(name: str, execution: Execution, *, backward: bool) -> float:
+    """Return by how many operations a window grows with each of its steps."""
+
+    def count(n_steps: int) -> int:
+        case = make_case(name, dtype=torch.float32)
+        inputs = torch.randn(n_steps, BATCH, INPUT)
+        case.kernel(inputs, case.state, execution)[0].sum().backward()  # compiles what is to be compiled
+        with CountingMode() as mode:
+            outputs, _ = case.kernel(inputs, case.state, execution)
+        if backward:
+            with CountingMode() as mode:
+                outputs.sum().backward()
+        return mode.n_operations
+
+    return (count(12) - count(4)) / 8
+
+
+@pytest.mark.parametrize("path", GemmPath)
+@pytest.mark.parametrize("backward", [False, True])
+@each_cell
+def test_a_compiled_step_is_one_product_and_nothing_else(name: str, path: GemmPath, backward: bool) -> None:
+    """The guard of speed: no clock, but what is dispatched. The compiled pointwise step is no operation of torch's."""
+    assert operations_per_step(name, Execution(path, fuse=True), backward=backward) == 1
+
+
+@pytest.mark.parametrize(("name", "backward", "most"), [("lstm", False, 10), ("lstm", True, 17), ("rnn-tanh", True, 6)])
+def test_an_uncompiled_step_takes_few_operations(name: str, backward: bool, most: int) -> None:
+    for path in GemmPath:
+        # Copies between number formats come on top in bfloat16.
+        extra = 2 if path == GemmPath.BFLOAT16 else 0
+        assert operations_per_step(name, Execution(path, fuse=False), backward=backward) <= most + extra

@@ -1,0 +1,81 @@
+"""What `auto` means is decided once, told, and kept."""
+
+from typing import Any
+
+import pytest
+
+from lstmlm.config import RunConfig
+from lstmlm.models.kernels import GemmChoice, GemmPath
+from lstmlm.training import execution
+from lstmlm.training.execution import execution_of, resolve_execution, resolve_like
+
+
+def config(**training: Any) -> RunConfig:
+    return RunConfig.model_validate({"data": {"corpus": "./x"}, "training": {"n_steps": 1000, **training}})
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> dict[GemmPath, float]:
+    """A machine with every route and a compiler, on which each route takes what the test says (seconds)."""
+    seconds = {GemmPath.NATIVE: 3.0, GemmPath.ONEDNN: 2.0, GemmPath.BFLOAT16: 1.0}
+
+    def choose(_: object, candidates: list[GemmPath]) -> GemmChoice:
+        found = {path: seconds[path] for path in candidates}
+        return GemmChoice(min(found, key=found.__getitem__), found)
+
+    monkeypatch.setattr(execution, "choose_gemm_path", choose)
+    monkeypatch.setattr(execution, "available_paths", lambda _: tuple(GemmPath))
+    monkeypatch.setattr(execution.shutil, "which", lambda name: name)
+    return seconds
+
+
+def resolved(config: RunConfig, n_steps: int = 1000) -> tuple[str, str, str]:
+    training = resolve_execution(config, n_steps).config.training
+    return training.precision, training.matmul, training.compile
+
+
+def test_the_fastest_route_is_taken(measured: dict[GemmPath, float]) -> None:
+    assert resolved(config()) == ("bfloat16", "native", "always")
+    measured[GemmPath.BFLOAT16] = 2.5
+    assert resolved(config()) == ("float32", "onednn", "always")
+
+
+def test_a_choice_of_the_user_stays(measured: dict[GemmPath, float]) -> None:
+    assert resolved(config(precision="float32")) == ("float32", "onednn", "always")
+    assert resolved(config(precision="float32", matmul="native")) == ("float32", "native", "always")
+    assert resolved(config(compile="never"))[2] == "never"
+    measured[GemmPath.BFLOAT16] = 9.0
+    assert resolved(config(precision="bfloat16"))[0] == "bfloat16"
+
+
+def test_a_slow_choice_is_warned_of_with_the_figures(measured: dict[GemmPath, float]) -> None:
+    assert resolve_execution(config(precision="bfloat16"), 1000).warnings() == []
+    measured[GemmPath.BFLOAT16] = 9.0
+    assert resolve_execution(config(precision="bfloat16"), 1000).warnings() == [
+        "training.precision: bfloat16 is slower here: 9000 ms a step for the layers' matrix products, "
+        "3000 ms in float32."
+    ]
+
+
+def test_a_short_training_is_not_worth_measuring(measured: dict[GemmPath, float]) -> None:
+    assert resolved(config(), n_steps=10) == ("float32", "native", "never")
+
+
+def test_without_a_compiler_nothing_is_compiled(
+    measured: dict[GemmPath, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution.shutil, "which", lambda _: None)
+    assert resolved(config())[2] == "never"
+
+
+def test_a_resumed_run_keeps_what_was_decided(measured: dict[GemmPath, float]) -> None:
+    run = resolve_execution(config(), 1000).config
+    assert resolve_like(config(), run) == run
+    assert resolve_like(config(precision="float32"), run) != run
+
+
+def test_what_the_kernels_are_told() -> None:
+    told = execution_of(config(precision="bfloat16", matmul="native", compile="always").training)
+    assert (told.gemm_path, told.fuse) == (GemmPath.BFLOAT16, True)
+    told = execution_of(config(precision="float32", matmul="onednn", compile="never").training)
+    assert (told.gemm_path, told.fuse) == (GemmPath.ONEDNN, False)
