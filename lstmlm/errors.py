@@ -4,6 +4,8 @@ A message reads `where: what is wrong, with the value. What to do.` and is shown
 exception is a bug and shows one.
 """
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -35,15 +37,22 @@ class CheckpointError(LstmlmError):
     exit_status = 4
 
 
-class MissingExtraError(LstmlmError):
-    """An optional dependency that is not installed."""
-
-    exit_status = 6
-
-
 class Interrupted(KeyboardInterrupt):
-    """SIGINT, SIGTERM or SIGHUP, raised between two steps. The command ends with 128 + the signal's number."""
+    """SIGINT, SIGTERM or SIGHUP, raised where nothing is left half done. Exit status: 128 + its number."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__()
         self.signal_number = signal_number
+
+
+def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the choice that `word` resembles most, whatever its case; None where it resembles none."""
+    by_lower_case = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(word[:80].lower(), by_lower_case, n=1, cutoff=cutoff)
+    return by_lower_case[found[0]] if found else None
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return "Did you mean 'x'? " for the choice that `word` resembles; "" where it resembles none."""
+    found = nearest(word, choices)
+    return f"Did you mean {found!r}? " if found else ""

@@ -1,7 +1,9 @@
 """Sums of negative log-likelihood and what they are called in other units."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 NO_TARGET = -1
 """Stands for a token id where a column of a window has nothing left to predict. It costs nothing and is not counted."""
@@ -29,7 +31,12 @@ class NatsTotal:
 
 
 def perplexity(nats: float, n_units: int) -> float:
-    """Return exp(`nats` / `n_units`), the perplexity per unit (token, word); infinity where a float cannot hold it."""
+    """Return exp(`nats` / `n_units`), the perplexity per unit (token, word); infinity where a float cannot hold it.
+
+    Without units it is not a number.
+    """
+    if n_units == 0:
+        return math.nan
     try:
         return math.exp(nats / n_units)
     except OverflowError:
@@ -37,5 +44,12 @@ def perplexity(nats: float, n_units: int) -> float:
 
 
 def bits_per(nats: float, n_units: int) -> float:
-    """Return the mean surprisal of a unit (token, word, character, byte) in bits."""
-    return nats / math.log(2) / n_units
+    """Return the mean surprisal of a unit (token, word, character, byte) in bits; without units, not a number."""
+    return nats / math.log(2) / n_units if n_units else math.nan
+
+
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` with None in place of numbers that JSON does not have: infinity and not a number."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
+    }

@@ -5,10 +5,9 @@ innermost out, so that every error of pydantic concerns a key of the section at 
 here, values and their combinations by the classes.
 """
 
-import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -19,6 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails, core_schema
 
 from lstmlm import strict_yaml
+from lstmlm.errors import did_you_mean, nearest
 from lstmlm.settings import Settings, dotted, shown
 from lstmlm.strict_yaml import KeyPath, Value
 
@@ -120,7 +120,7 @@ class _Builder:
             self._settings.report((*path, "name"), _mismatch("a string", name) + f" {one_of}")
         elif name not in choices:
             noun = getattr(next(iter(choices.values())), "part", "name")
-            text = f"unknown {noun} {shown(name)}. {_did_you_mean(name, choices)}{one_of}"
+            text = f"unknown {noun} {shown(name)}. {did_you_mean(name, choices)}{one_of}"
             self._settings.report((*path, "name"), text)
         else:
             return self.section(choices[name], {**value, "name": name}, path, choices)
@@ -138,7 +138,7 @@ class _Builder:
             text = f"unknown key. It belongs {_listed(places, 'or')}."
         else:
             here = options_class.model_fields
-            meant = _nearest(key, [*here, *(other for other, _ in self._places)], cutoff=0.8) or _nearest(key, here)
+            meant = nearest(key, [*here, *(other for other, _ in self._places)], cutoff=0.8) or nearest(key, here)
             if meant is None:
                 text = f"unknown key. Choose one of: {', '.join(sorted(here))}."
             else:
@@ -204,7 +204,7 @@ def _explain_one(field: FieldInfo, error: ErrorDetails) -> str:
     if kind == "literal_error" and (choices := _literals(field.annotation)):
         if not isinstance(value, str):
             return _mismatch(f"one of {', '.join(choices)}", value)
-        return f"unknown value {shown(value)}. {_did_you_mean(value, choices)}Choose one of: {', '.join(choices)}."
+        return f"unknown value {shown(value)}. {did_you_mean(value, choices)}Choose one of: {', '.join(choices)}."
     if kind == "finite_number":
         return f"must be a finite number, got {shown(value)}."
     if kind == "string_too_short":
@@ -256,17 +256,6 @@ def _literals(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return sorted(map(str, get_args(annotation)))
     return [text for member in get_args(annotation) for text in _literals(member)]
-
-
-def _nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str | None:
-    by_lower_case = {known.lower(): known for known in words}
-    nearest = difflib.get_close_matches(word[:80].lower(), by_lower_case, n=1, cutoff=cutoff)
-    return by_lower_case[nearest[0]] if nearest else None
-
-
-def _did_you_mean(word: str, words: Iterable[str]) -> str:
-    nearest = _nearest(word, words)
-    return f"Did you mean {nearest!r}? " if nearest else ""
 
 
 def _listed(words: Sequence[str], conjunction: str, write: Callable[[str], str] = str) -> str:

@@ -26,7 +26,7 @@ started within 500-700 tokens."""
 TOKENS_PER_COLUMN = 2000
 MAX_COLUMNS = 32
 
-STATE_TOLERANCE = 1e-6
+STATE_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 """Two states agree when no unit differs by more, relative to the larger of 1 and its magnitude."""
 
 
@@ -133,6 +133,6 @@ def _assign(state: BackboneState, columns: Tensor, values: BackboneState) -> Non
 def _agree(state: BackboneState, other: BackboneState) -> Tensor:
     """Say for each column whether all units of both states agree."""
     pairs = [pair for both in zip(state, other, strict=True) for pair in zip(*both, strict=True)]
-    return torch.stack([((a - b).abs() <= STATE_TOLERANCE * b.abs().clamp(min=1)).all(dim=1) for a, b in pairs]).all(
-        dim=0
-    )
+    return torch.stack(
+        [((a - b).abs() <= STATE_TOLERANCE[a.dtype] * b.abs().clamp(min=1)).all(dim=1) for a, b in pairs]
+    ).all(dim=0)

@@ -23,7 +23,7 @@ class MetricsLog:
         append(self.path, json.dumps(event, allow_nan=False).encode() + b"\n")
 
     def keep_until(self, step: int) -> None:
-        """Drop the events of later steps, and a last line that a kill cut short: a resumed run writes them again.
+        """Drop the events of later steps, the end, and a line that a kill cut short: a resumed run writes them again.
 
         Raises:
             CheckpointError: The file cannot be read or written.
@@ -43,5 +43,8 @@ def _is_event_until(step: int, line: bytes) -> bool:
         return False
     # A cut-off line may be valid JSON by chance; only its newline shows that it is whole.
     if not (isinstance(event, dict) and line.endswith(b"\n")):
+        return False
+    # The end of a run that goes on was none.
+    if event.get("event") == "end":
         return False
     return not isinstance(event.get("step"), int) or event["step"] <= step

@@ -22,7 +22,7 @@ from lstmlm.config.sampling import SamplingOptions
 from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
-from lstmlm.errors import CheckpointError, ConfigError
+from lstmlm.errors import CheckpointError, ConfigError, DataError
 from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.sampler import generate
@@ -58,6 +58,8 @@ def train(
     existing = _run_to_resume(run_dir, config, resume)
     corpus = load_corpus(config.data, _tokenizer_of(existing) if existing else None)
     _check_against_corpus(config, corpus)
+    if existing:
+        _require_same_corpus(existing, corpus)
     tokenizer = corpus.tokenizer
 
     stream = TrainingStream(corpus.train, tokenizer.start_id, config.data)
@@ -84,10 +86,11 @@ def train(
         observer(_announce(corpus, trainer, execution))
     with run.lock():
         validate = [Validate(corpus.valid, tokenizer.start_id), EarlyStop()] if corpus.valid else []
-        trainer.fit([Resume(run), Record(run), *map(Tell, observers), *validate, Save(run), Sample(tokenizer)])
+        trainer.fit([Resume(run), Record(run), *map(Tell, observers), *validate, Sample(tokenizer), Save(run)])
     if corpus.valid is None:
         return None
-    return evaluate(load(run_dir), "perplexity", split="valid")
+    load_weights(model, run.load_weights(_best(run)))
+    return EVALUATIONS["perplexity"](model, corpus.valid, tokenizer.start_id, str(run_dir))
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,10 @@ def load(run_dir: Path) -> TrainedModel:
     run = RunDirectory.open(run_dir)
     tokenizer = _tokenizer_of(run)
     model = build_language_model(run.config.model, tokenizer.vocab_size, run.config.seed)
-    load_weights(model, run.load_weights(_best(run)))
+    try:
+        load_weights(model, run.load_weights(_best(run)))
+    except CheckpointError as error:
+        raise CheckpointError(f"{run.path}: {error}" if str(run.path) not in str(error) else str(error)) from None
     return TrainedModel(run, model, tokenizer)
 
 
@@ -150,6 +156,11 @@ def choose_run(run_dir: Path | None) -> Path:
     return run_dir or RunDirectory.newest(Path("runs")).path
 
 
+def last_step(run_dir: Path) -> int | None:
+    """Return the step of the newest checkpoint in `run_dir`; None if there is none."""
+    return RunDirectory.open(run_dir).last if RunDirectory.exists(run_dir) else None
+
+
 def _announce(corpus: Corpus, trainer: Trainer, execution: ResolvedExecution) -> StartEvent:
     splits = [split for split in (corpus.train, corpus.valid, corpus.test) if split]
     return StartEvent(
@@ -161,8 +172,20 @@ def _announce(corpus: Corpus, trainer: Trainer, execution: ResolvedExecution) ->
         n_steps=trainer.n_steps,
         precision=execution.config.training.precision,
         milliseconds=execution.milliseconds,
-        warnings=tuple(execution.warnings()),
+        warnings=(*execution.warnings(), *_corpus_warnings(corpus)),
     )
+
+
+def _corpus_warnings(corpus: Corpus) -> list[str]:
+    if corpus.valid is None:
+        return ["data.corpus: has no validation split: nothing tells the best weights, so the last are kept."]
+    others = [split for split in (corpus.valid, corpus.test) if split]
+    if corpus.train.n_unk > 0 or not any(split.n_unk for split in others):
+        return []
+    return [
+        "data.tokenizer: <unk> never occurs in the training split, so the model cannot learn to expect unknown words. "
+        "Set min_count: 2."
+    ]
 
 
 def _run_to_resume(run_dir: Path, config: RunConfig, resume: bool) -> RunDirectory | None:
@@ -176,7 +199,10 @@ def _run_to_resume(run_dir: Path, config: RunConfig, resume: bool) -> RunDirecto
 
 
 def _tokenizer_of(run: RunDirectory) -> Tokenizer:
-    return load_tokenizer(run.config.data.tokenizer, run.tokenizer_json)
+    try:
+        return load_tokenizer(run.config.data.tokenizer, run.tokenizer_json)
+    except DataError as error:
+        raise CheckpointError(f"{run.path}: {error}") from None
 
 
 def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
@@ -189,6 +215,17 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
             f"{run.path}: was started with another configuration: {'; '.join(differences)}. "
             "Give the same one to continue it, or another --run-dir."
         )
+
+
+def _require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:
+    recorded = run.environment.get("data", {})
+    for split, facts in corpus.provenance.items():
+        if isinstance(facts, dict) and facts["sha256"] != recorded.get(split, facts)["sha256"]:
+            raise DataError(
+                f"{corpus.name}: the {split} split is not the text that {run.path} was started on (SHA-256 "
+                f"{recorded[split]['sha256'][:12]} there, {facts['sha256'][:12]} here). "
+                "Restore that text, or choose another --run-dir."
+            )
 
 
 def _differences(

@@ -148,10 +148,8 @@ def test_what_is_written_is_complete_and_reads_well(folder: Path) -> None:
     overrides = ["model.backbone.hidden_size=[100, 200]", "optimizer={name: adam, epsilon: 1e-5}", "data.corpus='no'"]
     text = dump_yaml(load_text(folder, VALID, RunConfig, *overrides))
     assert "\n  corpus: 'no'\n" in text
-    assert (
-        "\n  backbone:\n    name: lstm\n    n_layers: 2\n    hidden_size: [100, 200]\n    implementation: auto\n    forget_bias: 1.0\n"
-        in text
-    )
+    assert "\n  backbone:\n    name: lstm\n    n_layers: 2\n    hidden_size: [100, 200]\n" in text
+    assert "\n    implementation: auto\n    forget_bias: 1.0\n" in text
     assert "\n  betas: [0.9, 0.999]\n  epsilon: 1.0e-05\n" in text
     assert "\n  n_steps: null\n" in text
     sections = [line for line in text.splitlines() if not line.startswith(" ")]
@@ -161,8 +159,8 @@ def test_what_is_written_is_complete_and_reads_well(folder: Path) -> None:
 @patient
 @given(
     st.text(min_size=1),
-    st.floats(min_value=0, exclude_min=True, allow_infinity=False),
-    st.lists(st.integers(1, 10**6), min_size=1, max_size=5).map(tuple),
+    st.floats(min_value=0, exclude_min=True, max_value=1e6),
+    st.lists(st.integers(1, 2**16), min_size=1, max_size=5).map(tuple),
 )
 def test_what_is_written_is_read_again(folder: Path, corpus: str, rate: float, sizes: tuple[int, ...]) -> None:
     backbone = {"name": "lstm", "n_layers": len(sizes), "hidden_size": sizes}

@@ -4,7 +4,7 @@
 
     config.yaml       resolved and complete
     tokenizer.json    so that using the model never needs the corpus
-    environment.json  versions, threads, precision, digests of the data
+    environment.json  versions, threads, digests of the data
     metrics.jsonl     one event a line
     checkpoints/      one directory a step, `00000400`: see storage.py
     best  last        the step of the best and of the newest checkpoint, in one line
@@ -12,11 +12,12 @@
     lock              held by the one process that writes
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -141,6 +142,18 @@ class RunDirectory:
                 f"{root}: holds no trained run. Train one first: lstmlm train --config configs/quickstart.yaml."
             )
         return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path.name)))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What the run was made with, as `create` was told.
+
+        Raises:
+            CheckpointError: environment.json is missing or damaged.
+        """
+        try:
+            return dict(json.loads(files.read_text(self.path / ENVIRONMENT)))
+        except ValueError:
+            raise CheckpointError(f"{self.path / ENVIRONMENT}: is damaged. Restore it from a copy.") from None
 
     @property
     def metrics_path(self) -> Path:

@@ -35,7 +35,7 @@ class Checkpoint(NamedTuple):
     weights: dict[str, Tensor]
     """The model's parameters by name: all that using the model needs."""
     training: dict[str, Tensor]
-    """The other tensors: optimizer, carried state, generators."""
+    """The other tensors: optimizer, carried state."""
     state: dict[str, object]
     """The other values, as JSON has them: counters, positions."""
 

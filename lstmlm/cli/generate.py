@@ -10,6 +10,8 @@ import typer
 from lstmlm.cli.render import result_text, say, warn
 from lstmlm.config.sampling import SamplingOptions
 
+SHOWN_UNKNOWN = 5
+
 
 def generate(
     prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text.')] = "",
@@ -36,17 +38,19 @@ def generate(
 
     lstmlm generate "" --run runs/shakespeare-char --max-tokens 500
     """
-    from lstmlm import workflows
-
     options = SamplingOptions(
         max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, allow_unk=allow_unk
     )
+    from lstmlm import workflows
+
     trained = workflows.load(workflows.choose_run(run))
     first_seed = secrets.randbelow(1_000_000) if seed is None else seed
     say(f"{trained.run.path}, seed {first_seed}")
     unknown = trained.tokenizer.unknown_pieces(prompt)
     if unknown:
-        warn([f"the model does not know {', '.join(unknown)}: read as <unk>."])
+        shown = ", ".join(unknown[:SHOWN_UNKNOWN])
+        more = f" and {len(unknown) - SHOWN_UNKNOWN:,} more" if len(unknown) > SHOWN_UNKNOWN else ""
+        warn([f"the model does not know {shown}{more}: read as <unk>."])
 
     texts = [prompt] * n
     _write(prompt)

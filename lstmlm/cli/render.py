@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -38,6 +38,10 @@ class ErrorRenderingGroup(TyperGroup):
             # The reader has seen enough, as in `lstmlm generate … | head`: end quietly.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            _fail(f"cannot write the output: {error.strerror}.", 1)
         except MemoryError:
             _fail(_MEMORY_ADVICE, OUT_OF_MEMORY)
         except RuntimeError as error:
@@ -57,7 +61,9 @@ def _fail(message: str, status: int) -> None:
 
 def say(message: str) -> None:
     """Tell the person at the terminal something that is not a result."""
-    print(printable(message), file=sys.stderr, flush=True)
+    # Nobody may be listening any more, as in `lstmlm train … 2>&1 | head`: no reason to end a training.
+    with suppress(OSError):
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 def warn(warnings: Iterable[str]) -> None:
@@ -86,7 +92,7 @@ def print_report(report: "Report", *, as_json: bool) -> None:
         return
     width = max(map(len, report.values))
     for name, value in report.values.items():
-        if value is not None:
+        if value is not None and value == value:  # not a number: the text has no such units
             print(f"{name:<{width}}  {result_text(_format(value))}")
 
 
@@ -107,7 +113,7 @@ def progress_display() -> Iterator[Callable[["Event"], None]]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True, highlight=False, markup=False)
-    columns = [BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)]
+    columns = [BarColumn(bar_width=8), TextColumn("{task.description}", markup=False)]
     with Progress(*columns, console=console, transient=True) as progress:
         yield _LiveBar(progress).show
 
@@ -158,30 +164,26 @@ def _tell_start(event: "StartEvent") -> str:
     precision = f"{event.precision} ({measured})" if measured else event.precision
     size = f"{event.n_parameters:,} parameters · {event.n_steps:,} steps · {precision}"
     lines = [f"{event.corpus}: {splits} · vocabulary {event.vocab_size:,}", size]
+    if any(split.split == "valid" for split in event.splits):
+        lines.append("valid perplexity counts every token once, in order, with carried state")
     lines += [f"warning: {warning}" for warning in event.warnings]
-    train, *others = event.splits
-    if train.n_unk == 0 and any(split.n_unk for split in others):
-        lines.append(
-            "warning: <unk> never occurs in the training split, so the model cannot learn to expect unknown words. "
-            "Set data.tokenizer.min_count: 2."
-        )
     return "\n".join(lines)
 
 
 def _tell_step(event: "StepEvent") -> str:
+    # What people look for first comes first: a narrow terminal cuts the end off.
     remaining = (event.n_steps - event.step) * event.elapsed_seconds / max(1, event.step)
     return (
-        f"step {event.step:,}/{event.n_steps:,} · epoch {event.epoch:.2f} · loss {event.nats:.3f} · "
-        f"perplexity {event.perplexity:,.1f} · learning rate {event.learning_rate:.3g} · "
-        f"{event.tokens_per_second:,.0f} tokens/s · {_clock(remaining)} left"
+        f"epoch {event.epoch:.2f} · {_clock(remaining)} left · perplexity {event.perplexity:,.1f} · "
+        f"{event.tokens_per_second:,.0f} tokens/s · loss {event.nats:.3f} · rate {event.learning_rate:.3g}"
     )
 
 
 def _tell_validation(event: "ValidationEvent") -> str:
     mark = " · best so far" if event.is_best else ""
     return (
-        f"epoch {event.epoch:.2f} · step {event.step:,} · valid perplexity {event.perplexity:,.2f} "
-        f"(all {event.n_tokens:,} tokens, carried state){mark} · {_clock(event.elapsed_seconds)} passed"
+        f"epoch {event.epoch:.2f} · step {event.step:,} · valid perplexity {event.perplexity:,.2f}"
+        f" · {_clock(event.elapsed_seconds)}{mark}"
     )
 
 

@@ -1,11 +1,12 @@
 """`lstmlm train`: from a YAML file to a run directory."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lstmlm.cli.render import print_report, progress_display, say, warn
+from lstmlm.cli.render import progress_display, say, warn
 from lstmlm.errors import Interrupted
 
 
@@ -45,13 +46,12 @@ def train(
         with progress_display() as observer:
             report = workflows.train(checked, where, resume=resume, observers=[observer])
     except Interrupted:
-        again = " ".join(f"--set {override}" for override in overrides or [])
-        say(
-            f"Interrupted. Continue: lstmlm train --config {config} --run-dir {where} {again} --resume".replace(
-                "  ", " "
-            )
-        )
+        sets = [part for override in overrides or [] for part in ("--set", override)]
+        again = ["lstmlm", "train", "--config", str(config), "--run-dir", str(where), *sets, "--resume"]
+        saved = workflows.last_step(where)
+        state = "Nothing is saved yet; start again" if saved is None else f"Step {saved:,} is saved; continue"
+        say(f"Interrupted. {state}: {shlex.join(again)}")
         raise
     if report:
-        print_report(report, as_json=False)
-    say(f'{where} is ready. Try it: lstmlm generate "…" --run {where}')
+        print(f"valid perplexity {report.values['perplexity']:,.2f}")
+    say(f'{where} is ready. Try it: lstmlm generate "" --run {shlex.quote(str(where))}')

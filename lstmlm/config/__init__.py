@@ -35,6 +35,11 @@ class RunConfig(Options):
         found = []
         if self.model.backbone.n_layers == 1 and self.model.dropout.hidden > 0:
             found.append("model.dropout.hidden: has no effect on a single layer. Use dropout.output.")
-        if self.training.patience is not None and self.schedule.name == "warmup_cosine":
-            found.append("training.patience: may stop before warmup_cosine has lowered the learning rate.")
+        if self.schedule.name == "warmup_cosine":
+            if self.training.patience is not None:
+                found.append("training.patience: may stop before warmup_cosine has lowered the learning rate.")
+            if self.training.n_steps is not None and self.schedule.warmup_steps >= self.training.n_steps:
+                found.append("schedule.warmup_steps: the training ends before the learning rate has risen. Lower it.")
+        if self.model.backbone.implementation == "reference" and self.training.precision == "bfloat16":
+            found.append("training.precision: layers with implementation: reference compute in float32 all the same.")
         return found

@@ -2,10 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from lstmlm.config.options import Options
 
+Width = Annotated[int, Field(gt=0, le=65536)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -17,12 +18,12 @@ class BackboneOptions(Options):
     n_layers: Annotated[int, Field(ge=1, le=100)] = 2
     """Recurrent layers, each reading the outputs of the one below."""
 
-    hidden_size: PositiveInt | tuple[PositiveInt, ...] = 200
+    hidden_size: Width | tuple[Width, ...] = 200
     """Width of every layer, or a list with the width of each: `[1150, 1150, 400]`."""
 
     implementation: Literal["auto", "reference", "fused"] = "auto"
     """`reference` runs the cell step by step as its equations stand, `fused` a kernel over whole windows that agrees
-    with it; `auto` takes the kernel where the cell has one."""
+    with it. `auto` takes the kernel: every cell has one."""
 
     @property
     def hidden_sizes(self) -> tuple[int, ...]:
@@ -84,7 +85,7 @@ class ModelOptions(Options):
 
     backbone: AnyBackboneOptions = LSTMOptions()
 
-    embedding_size: PositiveInt = 200
+    embedding_size: Width = 200
     """Width of the vector that stands for a token."""
 
     tie_weights: bool = True

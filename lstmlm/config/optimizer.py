@@ -2,10 +2,11 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from lstmlm.config.options import Options
 
+Rate = Annotated[float, Field(gt=0, le=1e6)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -14,13 +15,13 @@ class OptimizerOptions(Options):
 
     part: ClassVar[str] = "optimizer"
 
-    learning_rate: PositiveFloat
-    """Step size on the mean loss a token. Each optimizer has its own scale: SGD about 20, Adam about 0.003."""
+    learning_rate: Rate
+    """Step size on the mean loss a token. Each optimizer has its own scale."""
 
     clip_norm: PositiveFloat | None = 0.25
     """Largest 2-norm of the whole gradient; a longer one is scaled down (Pascanu et al. 2013). `null`: never."""
 
-    weight_decay: NonNegativeFloat = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """L2 penalty coupled to the gradient: `weight_decay * weight` is added to it."""
 
 
@@ -29,7 +30,7 @@ class SGDOptions(OptimizerOptions):
 
     name: Literal["sgd"] = "sgd"
 
-    learning_rate: PositiveFloat = 20.0
+    learning_rate: Rate = 20.0
     """Step size on the mean loss a token; as large as this only with `clip_norm`."""
 
     momentum: Decay = 0.0
@@ -41,7 +42,7 @@ class AdamOptions(OptimizerOptions):
 
     name: Literal["adam"] = "adam"
 
-    learning_rate: PositiveFloat = 0.003
+    learning_rate: Rate = 0.003
     """Step size: about how far a weight moves in one update."""
 
     betas: tuple[Decay, Decay] = (0.9, 0.999)

@@ -1,6 +1,5 @@
 """Corpora by path or by name: their splits, read in blocks and encoded into arrays of token ids."""
 
-import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,12 +10,10 @@ import numpy as np
 from jaxtyping import Int32
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.python_docs import python_docs_provenance, read_python_docs
+from lstmlm.corpus.python_docs import SPLITS, python_docs_provenance, read_python_docs
 from lstmlm.corpus.sources import BLOCK_BYTES, read_blocks
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
-from lstmlm.errors import ConfigError, DataError
-
-SPLITS = ("train", "valid", "test")
+from lstmlm.errors import ConfigError, DataError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer) ->
         DataError: the corpus lacks that split, or its text is missing, empty or not UTF-8.
     """
     if split not in (None, *SPLITS):
-        raise ConfigError(f"split: unknown {split!r}.{_did_you_mean(str(split), SPLITS)}")
+        raise ConfigError(f"--split: unknown split {split!r}. Choose one of: {', '.join(SPLITS)}.")
     texts = _texts(options)
     wanted = (split,) if split else ("test", "valid")
     for name in wanted:
@@ -142,8 +139,13 @@ def _texts(options: DataOptions) -> dict[str, Text]:
     """The splits that a corpus has, not read yet."""
     if "/" not in options.corpus:
         if options.corpus not in DATASETS:
+            if Path(options.corpus).exists():
+                raise ConfigError(
+                    f"data.corpus: {options.corpus!r} lies here, but a path has a slash. Write ./{options.corpus}"
+                )
             raise ConfigError(
-                f"data.corpus: unknown corpus {options.corpus!r}.{_did_you_mean(options.corpus, DATASETS)} "
+                f"data.corpus: unknown corpus {options.corpus!r}. {did_you_mean(options.corpus, DATASETS)}"
+                f"Choose one of: {', '.join(DATASETS)}. "
                 f"A path has a slash: ./{options.corpus}"
             )
         return DATASETS[options.corpus].texts()
@@ -235,10 +237,3 @@ def _encode(text: Text, tokenizer: Tokenizer, split: str | None) -> EncodedText:
         n_unk=0 if tokenizer.unk_id is None else int(np.count_nonzero(ids == tokenizer.unk_id)),
         sha256=digest.hexdigest(),
     )
-
-
-def _did_you_mean(word: str, choices: Iterable[str]) -> str:
-    choices = sorted(choices)
-    close = difflib.get_close_matches(word, choices, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"{hint} Choose one of: {', '.join(choices)}."

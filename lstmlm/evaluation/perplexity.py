@@ -25,7 +25,6 @@ def evaluate_perplexity(model: LanguageModel, text: EncodedText, start_id: int, 
     nats = float(score(model, text.tokens, start_id).sum())
     n_tokens = len(text.tokens)
     return Report(
-        "perplexity",
         {
             "run": run,
             "text": text.name,

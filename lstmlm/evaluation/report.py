@@ -4,16 +4,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lstmlm.metrics import finite
+
 Value = str | int | float | None
 
 
 @dataclass(frozen=True)
 class Report:
-    """Named values; the names are the JSON keys and carry the units."""
+    """Named values; the names are the JSON keys and carry the units. None: there is no such number."""
 
-    title: str
     values: Mapping[str, Value]
 
     def to_json(self) -> str:
-        """Return one JSON object on one line."""
-        return json.dumps(dict(self.values), ensure_ascii=False)
+        """Return one JSON object on one line; JSON has no infinity, so a number beyond a float becomes null."""
+        return json.dumps(finite(self.values), ensure_ascii=False, allow_nan=False)

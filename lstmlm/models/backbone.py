@@ -10,7 +10,7 @@ from lstmlm.config.model import BackboneOptions, DropoutOptions
 from lstmlm.models.cells import build_cell
 from lstmlm.models.cells.cell import Cell, CellState, CellWeights, map_state
 from lstmlm.models.dropout import dropout, weight_drop
-from lstmlm.models.kernels import EVALUATION, KERNELS, Execution, run_window
+from lstmlm.models.kernels import EVALUATION, Execution, run_window
 from lstmlm.randomness import Randomness
 
 BackboneState = tuple[CellState, ...]
@@ -62,7 +62,7 @@ class Backbone(nn.Module):
             if level > 0:
                 inputs = dropout(inputs, self.dropout.hidden, randomness, f"dropout.hidden.{level}")
             weights = weight_drop(cell.weights(), self.dropout.weight_drop, randomness, f"dropout.weight.{level}")
-            if self.implementation == "reference" or type(cell) not in KERNELS:
+            if self.implementation == "reference":
                 inputs, cell_state = run_steps(cell, inputs, cell_state, weights)
             else:
                 inputs, cell_state = run_window(cell, inputs, cell_state, weights, execution=execution)

@@ -34,10 +34,14 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.vocab_size = vocab_size
         self.dropout = options.dropout
-        self.embedding = nn.Embedding(vocab_size, options.embedding_size)
+        # Given, so that it is not drawn twice: `build_language_model` draws it by the run's seed.
+        vectors = torch.empty(vocab_size, options.embedding_size)
+        self.embedding = nn.Embedding(vocab_size, options.embedding_size, _weight=vectors)
         self.backbone = Backbone(options.backbone, options.embedding_size, options.dropout)
-        own_weight = nn.Parameter(torch.empty(vocab_size, options.backbone.hidden_sizes[-1]))
-        self.output_layer = SoftmaxLayer(self.embedding.weight if options.tie_weights else own_weight)
+        if options.tie_weights:
+            self.output_layer = SoftmaxLayer(self.embedding.weight)
+        else:
+            self.output_layer = SoftmaxLayer(nn.Parameter(torch.empty(vocab_size, options.backbone.hidden_sizes[-1])))
 
     def initial_state(self, batch_size: int) -> BackboneState:
         """Return the state in which a text begins."""

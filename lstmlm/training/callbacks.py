@@ -92,20 +92,21 @@ class Validate(Callback):
         started = time.monotonic()
         nats = score(trainer.model, self._text.tokens, self._start_id)
         total = NatsTotal(float(nats.sum()), len(nats))
-        is_best = trainer.record_validation(total.per_token)
-        trainer.emit(
-            ValidationEvent(
-                step=state.step,
-                epoch=trainer.epoch,
-                n_tokens=total.n_tokens,
-                nats=total.nats,
-                perplexity=total.perplexity,
-                learning_rate=trainer.learning_rate,
-                is_best=is_best,
-                seconds=time.monotonic() - started,
-                elapsed_seconds=state.elapsed_seconds,
+        with trainer.uninterrupted():
+            is_best = trainer.record_validation(total)
+            trainer.emit(
+                ValidationEvent(
+                    step=state.step,
+                    epoch=trainer.epoch,
+                    n_tokens=total.n_tokens,
+                    nats=total.nats,
+                    perplexity=total.perplexity,
+                    learning_rate=trainer.learning_rate,
+                    is_best=is_best,
+                    seconds=time.monotonic() - started,
+                    elapsed_seconds=trainer.elapsed_seconds,
+                )
             )
-        )
 
     @staticmethod
     def _is_due(trainer: "Trainer") -> bool:
@@ -119,7 +120,7 @@ class Save(Callback):
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
-        self._saved = (0, 0)
+        self._saved = (0, 0, 0)
 
     def on_start(self, trainer: "Trainer") -> None:
         """Remember what is on disk already."""
@@ -152,9 +153,9 @@ class Save(Callback):
         trainer.emit(CheckpointEvent(step=state.step, is_best=is_best, seconds=time.monotonic() - started))
 
     @staticmethod
-    def _progress(trainer: "Trainer") -> tuple[int, int]:
-        """Tell one state worth saving from another: the same step is saved again once it has been validated."""
-        return trainer.state.step, trainer.state.validated_step
+    def _progress(trainer: "Trainer") -> tuple[int, int, int]:
+        """Tell one state worth saving from another: a step is saved again once it has been validated and sampled."""
+        return trainer.state.step, trainer.state.validated_step, trainer.state.sampled_step
 
 
 class Sample(Callback):
@@ -163,24 +164,20 @@ class Sample(Callback):
     def __init__(self, tokenizer: Tokenizer, temperature: float = 0.8) -> None:
         self._tokenizer = tokenizer
         self._temperature = temperature
-        self._sampled_step = 0
-
-    def on_start(self, trainer: "Trainer") -> None:
-        """Do not repeat the sample of a checkpoint that is resumed."""
-        self._sampled_step = trainer.state.validated_step
 
     def after_step(self, trainer: "Trainer") -> None:
         """Sample if there was a validation at this step."""
-        n_tokens = trainer.options.sample_tokens
-        if n_tokens == 0 or trainer.state.validated_step == self._sampled_step:
+        state, n_tokens = trainer.state, trainer.options.sample_tokens
+        if n_tokens == 0 or state.sampled_step == state.validated_step:
             return
-        self._sampled_step = trainer.state.step
         options = SamplingOptions(max_tokens=n_tokens, temperature=self._temperature)
         seed = Randomness(trainer.seed, trainer.state.step).seed_of("sample")
         joiner = self._tokenizer.joiner("")
         steps = generate(trainer.model, self._tokenizer, "", options, [seed])
         text = "".join(joiner.feed(int(step.ids[0])) for step in steps) + joiner.flush()
-        trainer.emit(SampleEvent(step=trainer.state.step, text=text))
+        with trainer.uninterrupted():
+            state.sampled_step = state.validated_step
+            trainer.emit(SampleEvent(step=state.step, text=text))
 
 
 class EarlyStop(Callback):

@@ -1,9 +1,10 @@
 """What happens during training, for whoever watches: the metrics file, the terminal. No torch is imported."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar
+
+from lstmlm.metrics import finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +16,7 @@ class Event:
 
     def as_record(self) -> dict[str, object]:
         """Return the line of metrics.jsonl; JSON has no infinity, so a number beyond a float becomes null."""
-        values = {key: None if _is_beyond_float(value) else value for key, value in asdict(self).items()}
-        return {"event": self.event, **values}
+        return {"event": self.event, **finite(asdict(self))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class SplitSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class StartEvent(Event):
-    """What is about to be trained on what; environment.json keeps the same facts."""
+    """What is about to be trained, on what, and how."""
 
     event: ClassVar[str] = "start"
     corpus: str
@@ -101,7 +101,3 @@ class EndEvent(Event):
     reason: str
     n_tokens: int
     elapsed_seconds: float
-
-
-def _is_beyond_float(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)

@@ -10,6 +10,7 @@ import torch
 
 from lstmlm.config import RunConfig
 from lstmlm.config.training import TrainingOptions
+from lstmlm.errors import ConfigError
 from lstmlm.models.cells import CELLS
 from lstmlm.models.kernels import Execution, GemmPath, LayerShape, available_paths, choose_gemm_path
 
@@ -61,6 +62,9 @@ def resolve_execution(config: RunConfig, n_steps: int) -> ResolvedExecution:
     Args:
         config: The configuration as the user gave it.
         n_steps: Length of the training; a short one is not worth measuring.
+
+    Raises:
+        ConfigError: this build of torch lacks the library that the user chose.
     """
     training, is_long = config.training, n_steps >= STEPS_WORTH_TUNING
     changes: dict[str, Any] = {}
@@ -73,8 +77,9 @@ def resolve_execution(config: RunConfig, n_steps: int) -> ResolvedExecution:
         measured = choose_gemm_path(_layer_shapes(config), [*allowed, *_compared_paths(training)]).seconds
         path = min(allowed, key=measured.__getitem__)
     changes["precision"] = "bfloat16" if path == GemmPath.BFLOAT16 else "float32"
-    # Unused in bfloat16, but a resolved configuration leaves nothing open.
-    changes["matmul"] = "native" if path == GemmPath.BFLOAT16 else path.value
+    if training.matmul == "auto":
+        # Unused in bfloat16, but a resolved configuration leaves nothing open.
+        changes["matmul"] = "native" if path == GemmPath.BFLOAT16 else path.value
     milliseconds = {name.value: 1000 * seconds for name, seconds in measured.items()}
     return ResolvedExecution(_with_training(config, changes), milliseconds)
 
@@ -84,11 +89,13 @@ def _allowed_paths(training: TrainingOptions) -> list[GemmPath]:
     if training.precision == "bfloat16":
         return [GemmPath.BFLOAT16]
     available = available_paths(torch.device("cpu"))
+    if training.matmul not in ("auto", *available):
+        raise ConfigError(f"training.matmul: {training.matmul} is not in this build of torch. Choose native or auto.")
     float32 = [path for path in available if path != GemmPath.BFLOAT16]
     paths: list[GemmPath] = [path for path in float32 if training.matmul in ("auto", path.value)]
     if training.precision == "auto" and GemmPath.BFLOAT16 in available:
         paths.append(GemmPath.BFLOAT16)
-    return paths or [GemmPath.NATIVE]
+    return paths
 
 
 def _compared_paths(training: TrainingOptions) -> list[GemmPath]:

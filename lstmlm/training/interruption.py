@@ -14,7 +14,7 @@ STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interruption:
     """While active, SIGINT, SIGTERM and SIGHUP raise `Interrupted`: at once, or at the end of a `held` part.
 
-    A second SIGINT within a held part stops at once.
+    A second SIGINT within a held part stops at once, as a `KeyboardInterrupt`: the step is torn, nothing may be saved.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,8 @@ class Interruption:
             raise Interrupted(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._is_held and not (number == signal.SIGINT == self._pending):
-            self._pending = number
-            return
-        raise Interrupted(number)
+        if not self._is_held:
+            raise Interrupted(number)
+        if number == signal.SIGINT == self._pending:
+            raise KeyboardInterrupt
+        self._pending = number

@@ -40,6 +40,18 @@ class TrainState:
     validated_step: int = 0
     """Step of the last completed validation."""
 
+    learning_rate: float = 0.0
+    """The rate of the last update."""
+
+    sampled_step: int = 0
+    """Step of the last sample."""
+
+    unreported_nats: float = 0.0
+    """Loss of the steps since the last report, summed over their tokens (nats)."""
+
+    unreported_tokens: int = 0
+    """How many tokens these were."""
+
     schedule: dict[str, float | int] = field(default_factory=dict)
     """What the schedule remembers."""
 

@@ -50,7 +50,7 @@ class Trainer:
         self.stream = stream
         self.seed = seed
         self.state = TrainState()
-        self.n_steps = n_training_steps(options, stream)
+        self.n_steps = schedule.n_steps
         self.stop_reason: str | None = None
         self._optimizer = optimizer
         self._execution = execution
@@ -59,7 +59,7 @@ class Trainer:
         self._carried = model.initial_state(stream.batch_size)
         self._callbacks: Sequence[Callback] = ()
         self._interruption = Interruption()
-        self._since_report = NatsTotal()
+        self._started = time.monotonic()
         self._seconds_since_report = 0.0
         self._gradient_norm = 0.0
 
@@ -70,8 +70,13 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next update."""
-        return self.schedule.learning_rate(self.state.step)
+        """The rate of the last update."""
+        return self.state.learning_rate
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Time spent training so far, over all resumed parts."""
+        return time.monotonic() - self._started
 
     def fit(self, callbacks: Sequence[Callback]) -> None:
         """Train to the end, or until a callback sets `stop_reason`.
@@ -92,9 +97,8 @@ class Trainer:
                 raise
 
     def _loop(self) -> None:
-        started = time.monotonic() - self.state.elapsed_seconds
+        self._started = time.monotonic() - self.state.elapsed_seconds
         while True:
-            self.state.elapsed_seconds = time.monotonic() - started
             # A resumed run may still owe what was due after its last step, so this comes before the next one.
             for callback in self._callbacks:
                 callback.after_step(self)
@@ -104,14 +108,14 @@ class Trainer:
                 break
             with self._interruption.held():
                 self.train_step()
-            if self.state.step % self.options.log_every == 0 or self.state.step == self.n_steps:
-                self._report()
+                if self.state.step % self.options.log_every == 0 or self.state.step == self.n_steps:
+                    self._report()
         self.emit(
             EndEvent(
                 step=self.state.step,
                 reason=self.stop_reason,
                 n_tokens=self.state.n_tokens,
-                elapsed_seconds=self.state.elapsed_seconds,
+                elapsed_seconds=self.elapsed_seconds,
             )
         )
 
@@ -119,12 +123,14 @@ class Trainer:
         """Learn from the next window."""
         started = time.monotonic()
         window = self.stream.window(self.state.window)
-        set_learning_rate(self._optimizer, self.learning_rate)
+        self.state.learning_rate = self.schedule.learning_rate(self.state.step)
+        set_learning_rate(self._optimizer, self.state.learning_rate)
 
         loss = self._backward(window)
         self._optimizer.step()
 
-        self._since_report += NatsTotal(loss * window.n_tokens, window.n_tokens)
+        self.state.unreported_nats += loss * window.n_tokens
+        self.state.unreported_tokens += window.n_tokens
         self.state.n_tokens += window.n_tokens
         self.state.step += 1
         self.state.window += 1
@@ -161,7 +167,8 @@ class Trainer:
         )
 
     def _report(self) -> None:
-        since, self._since_report = self._since_report, NatsTotal()
+        since = NatsTotal(self.state.unreported_nats, self.state.unreported_tokens)
+        self.state.unreported_nats, self.state.unreported_tokens = 0.0, 0
         seconds, self._seconds_since_report = self._seconds_since_report, 0.0
         self.emit(
             StepEvent(
@@ -173,19 +180,21 @@ class Trainer:
                 learning_rate=self.learning_rate,
                 gradient_norm=self._gradient_norm,
                 tokens_per_second=since.n_tokens / seconds,
-                elapsed_seconds=self.state.elapsed_seconds,
+                elapsed_seconds=self.elapsed_seconds,
                 n_steps=self.n_steps,
             )
         )
 
-    def record_validation(self, nats_per_token: float) -> bool:
+    def record_validation(self, total: NatsTotal) -> bool:
         """Take note of a validation of the current step; returns whether it is the best so far.
 
         Raises:
-            DivergenceError: the validation loss is not finite.
+            DivergenceError: the validation loss is not finite, or so large that the perplexity is not.
         """
-        state = self.state
-        self._require_finite("validation loss", nats_per_token, step=state.step, last_good_step=state.validated_step)
+        state, nats_per_token = self.state, total.per_token
+        self._require_finite(
+            "validation perplexity", total.perplexity, step=state.step, last_good_step=state.validated_step
+        )
         is_best = self.state.best_nats is None or nats_per_token < self.state.best_nats
         if is_best:
             self.state.best_nats, self.state.best_step, self.state.n_stale = nats_per_token, self.state.step, 0
@@ -201,7 +210,7 @@ class Trainer:
 
     def copy_of_state(self) -> TrainState:
         """Return where the training stands, as state.json will hold it."""
-        return replace(self.state, schedule=self.schedule.state())
+        return replace(self.state, schedule=self.schedule.state(), elapsed_seconds=self.elapsed_seconds)
 
     def emit(self, event: Event) -> None:
         """Tell every callback of `event`."""

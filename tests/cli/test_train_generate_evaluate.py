@@ -119,7 +119,7 @@ def test_unknown_words_that_training_never_shows_are_warned_of(here: Path, lstml
     (here / "corpus" / "train.txt").write_text("a b c d\n" * 100)
     (here / "corpus" / "valid.txt").write_text("a b c e\n" * 10)
     said = lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus").stderr
-    assert "warning: <unk> never occurs in the training split" in said
+    assert "warning: data.tokenizer: <unk> never occurs in the training split" in said
 
 
 def test_options_without_effect_are_warned_of(here: Path, lstmlm: Cli) -> None:

@@ -137,7 +137,8 @@ FILES = [
     ("data: {corpus: ''}\ntraining: {n_epochs: 1}", ":1: data.corpus: must not be empty, got ''."),
     (
         "data: {corpus: x}\ntraining: {n_epochs: 1, precision: off}",
-        ":2: training.precision: expected one of auto, bfloat16, float32, got False. YAML reads no/off/false as false: quote it.",
+        ":2: training.precision: expected one of auto, bfloat16, float32, got False. "
+        "YAML reads no/off/false as false: quote it.",
     ),
     ("data: {corpus: x}\ntraining: {}", ":2: training: needs n_epochs or n_steps, got neither. Give one of them."),
     (

@@ -173,7 +173,7 @@ class TestSplit:
     def test_a_split_of_another_name(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             load_split(folder(tmp_path, train="a\n"), "tset", BYTES)
-        assert str(caught.value) == "split: unknown 'tset'. Did you mean 'test'? Choose one of: test, train, valid."
+        assert str(caught.value) == "--split: unknown split 'tset'. Choose one of: train, valid, test."
 
 
 class TestNames:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lstmlm.config import RunConfig
+from lstmlm.errors import ConfigError
 from lstmlm.models.kernels import GemmChoice, GemmPath
 from lstmlm.training import execution
 from lstmlm.training.execution import execution_of, resolve_execution, resolve_like
@@ -79,3 +80,22 @@ def test_what_the_kernels_are_told() -> None:
     assert (told.gemm_path, told.fuse) == (GemmPath.BFLOAT16, True)
     told = execution_of(config(precision="float32", matmul="onednn", compile="never").training)
     assert (told.gemm_path, told.fuse) == (GemmPath.ONEDNN, False)
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16"])
+@pytest.mark.parametrize("matmul", ["auto", "native", "onednn"])
+@pytest.mark.parametrize("compiled", ["auto", "never", "always"])
+def test_the_same_configuration_can_always_resume(
+    precision: str, matmul: str, compiled: str, measured: dict[GemmPath, float]
+) -> None:
+    given = config(precision=precision, matmul=matmul, compile=compiled)
+    run = resolve_execution(given, 1000).config
+    assert resolve_like(given, run) == run
+    assert "auto" not in run.training.model_dump().values()
+
+
+def test_a_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "available_paths", lambda _: (GemmPath.NATIVE,))
+    with pytest.raises(ConfigError) as error:
+        resolve_execution(config(matmul="onednn"), 1000)
+    assert str(error.value) == "training.matmul: onednn is not in this build of torch. Choose native or auto."

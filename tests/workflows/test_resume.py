@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lstmlm.checkpoint.run_directory import RunDirectory
-from lstmlm.errors import CheckpointError, Interrupted
+from lstmlm.errors import CheckpointError, DataError, Interrupted
 from lstmlm.training.events import Event
 from lstmlm.workflows import train
 
@@ -41,13 +41,15 @@ def everything(run_dir: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.
     return weights, tensors, {key: value for key, value in state.items() if key != "elapsed_seconds"}
 
 
-def losses(run_dir: Path) -> list[tuple[str, int, float]]:
+def lines(run_dir: Path) -> list[str]:
+    """The whole record, without what a clock says and without checkpoints, which an interruption adds to."""
     events = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    return [(event["event"], event["step"], event["nats"]) for event in events if "nats" in event]
+    timed = {"elapsed_seconds", "seconds", "tokens_per_second"}
+    return [str({k: v for k, v in e.items() if k not in timed}) for e in events if e["event"] != "checkpoint"]
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    assert losses(one) == losses(other)
+    assert lines(one) == lines(other)
     weights, tensors, state = everything(one)
     other_weights, other_tensors, other_state = everything(other)
     assert state == other_state
@@ -113,8 +115,63 @@ def test_a_signal_during_a_step_lets_it_end(make_config: Any, tmp_path: Path, mo
     monkeypatch.undo()
     train(config, tmp_path / "parts", resume=True)
     train(config, tmp_path / "whole")
-    # The report of step 4 was due when the signal came, so its line is missing; everything else is the same.
-    assert everything(tmp_path / "whole")[2] == everything(tmp_path / "parts")[2]
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_second_interrupt_within_a_step_saves_nothing(
+    make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lstmlm.training.trainer import Trainer
+
+    backward = Trainer._backward
+
+    def impatient(self: Trainer, *arguments: Any) -> float:
+        loss = backward(self, *arguments)
+        if self.state.step == 6:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return loss
+
+    config = make_config(training__save_every=5)
+    monkeypatch.setattr(Trainer, "_backward", impatient)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        train(config, tmp_path / "parts")
+    assert not isinstance(stop.value, Interrupted)
+    assert RunDirectory.open(tmp_path / "parts").last == 5
+    monkeypatch.undo()
+    train(config, tmp_path / "parts", resume=True)
+    train(config, tmp_path / "whole")
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_reports_over_several_steps_go_on_where_they_were(make_config: Any, tmp_path: Path) -> None:
+    config = make_config(training__log_every=4)
+    train(config, tmp_path / "whole")
+
+    def stop_at_six(event: Event) -> None:
+        if event.event == "checkpoint" and event.step == 6:
+            signal.raise_signal(signal.SIGTERM)
+
+    saving = make_config(training__log_every=4, training__save_every=6)
+    with pytest.raises(Interrupted):
+        train(saving, tmp_path / "parts", observers=[stop_at_six])
+    train(saving, tmp_path / "parts", resume=True)
+    assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
+
+
+def test_another_text_is_refused(make_config: Any, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "train.txt").write_text("a b c d e\n" * 100)
+    config = make_config(data__corpus=str(corpus))
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "run", observers=[StopAfter(5)])
+    (corpus / "train.txt").write_text("e d c b a\n" * 100)
+    with pytest.raises(DataError) as error:
+        train(config, tmp_path / "run", resume=True)
+    message = str(error.value)
+    assert message.startswith(f"{corpus}: the train split is not the text that {tmp_path / 'run'} was started on (SHA")
+    assert message.endswith("Restore that text, or choose another --run-dir.")
 
 
 def test_a_signal_during_validation_does_not_lose_it(
@@ -141,11 +198,11 @@ def test_a_signal_during_validation_does_not_lose_it(
 def test_resuming_a_finished_run_changes_nothing(make_config: Any, tmp_path: Path) -> None:
     config, run_dir = make_config(), tmp_path / "run"
     report = train(config, run_dir)
-    before = losses(run_dir)
+    before = lines(run_dir)
     again = train(config, run_dir, resume=True)
     assert report is not None and again is not None
     assert again.values["nats"] == report.values["nats"]
-    assert losses(run_dir) == before
+    assert lines(run_dir) == before
 
 
 def test_another_configuration_is_refused_by_name(make_config: Any, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class LSTMCell(Cell):
 
     n_gates: ClassVar[int] = 4
 
-    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float) -> None:
         super().__init__(input_size, hidden_size)
         self.forget_bias = forget_bias
 

@@ -31,7 +31,7 @@ class RNNCell(Cell):
 
     n_gates: ClassVar[int] = 1
 
-    def __init__(self, input_size: int, hidden_size: int, nonlinearity: Literal["tanh", "relu"] = "tanh") -> None:
+    def __init__(self, input_size: int, hidden_size: int, nonlinearity: Literal["tanh", "relu"]) -> None:
         super().__init__(input_size, hidden_size)
         self.nonlinearity = nonlinearity
 

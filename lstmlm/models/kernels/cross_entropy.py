@@ -18,9 +18,12 @@ from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.pointwise import PointwiseStep
 from lstmlm.models.kernels.window import EVALUATION, Execution
 
-BLOCK_BYTES = {torch.bfloat16: 48 << 20, torch.float32: 16 << 20, torch.float64: 16 << 20}
+BLOCK_BYTES = {torch.bfloat16: 24 << 20, torch.float32: 16 << 20, torch.float64: 16 << 20}
 """Largest block of logits. Each block adds to the gradient of W, which costs as much memory traffic as W is large; in
-bfloat16, where arithmetic is cheap, this weighs more, and the rows of a usual window make one block."""
+bfloat16, where arithmetic is cheap, this weighs more, so that its blocks have more rows."""
+
+SLICE_BYTES = 8 << 20
+"""Rows of W that are cast and multiplied together: few enough to stay in the cache, so that W is never copied whole."""
 
 EAGER_ROWS = 32
 """Rows whose softmax is computed together where it is not compiled, so that its passes stay in the cache."""
@@ -53,16 +56,16 @@ def linear_nats(
 ) -> Float[Tensor, " rows"]:
     """Return the negative log-likelihood (nats) of each target, 0 for `NO_TARGET`; no gradient."""
     gemm = Gemm.of(execution.gemm_path, features.dtype)
-    rows, weight, bias = gemm.cast(features), gemm.cast(weight), gemm.cast(bias)
-    nats = []
-    for block in _blocks(len(rows), len(weight), rows.dtype):
-        logits = gemm.linear(rows[block], weight, bias)
-        for part in _blocks(len(logits), len(weight), logits.dtype, EAGER_ROWS):
-            values = logits[part].to(features.dtype)
+    rows = gemm.cast(features)
+    nats = [features.new_zeros(0)]
+    for block in _row_blocks(rows, weight):
+        logits = _logits(gemm, rows[block], weight)
+        for part in _blocks(len(logits), EAGER_ROWS):
+            values = logits[part] + bias
             wanted = targets[block][part]
             picked = values.gather(1, wanted.clamp(min=0)[:, None])[:, 0]
             nats.append((values.logsumexp(1) - picked).masked_fill_(wanted == NO_TARGET, 0))
-    return torch.cat(nats) if nats else features.new_zeros(0)
+    return torch.cat(nats)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -75,70 +78,89 @@ class _LinearCrossEntropy(torch.autograd.Function):
         gemm = Gemm.of(execution.gemm_path, features.dtype)
         fuse = execution.fuse and features.dtype == torch.float32
         needs_features, needs_weight, needs_bias, *_ = ctx.needs_input_grad
-        rows, cast_weight, cast_bias = gemm.cast(features), gemm.cast(weight), gemm.cast(bias)
-        grad_features = torch.empty_like(features) if needs_features else None
-        grad_weight = grad_bias = None
-        nats = features.new_empty(len(features))
-        for block in _blocks(len(rows), len(weight), rows.dtype):
-            logits = gemm.linear(rows[block], cast_weight, cast_bias)
-            nats[block] = _differentiate(logits, targets[block], features.dtype, fuse=fuse)
-            if grad_features is not None:
-                grad_features[block] = gemm.linear(logits, cast_weight.t())
-            if needs_weight:
-                product = gemm.outer(logits, rows[block])
-                grad_weight = product.to(weight.dtype) if grad_weight is None else grad_weight.add_(product)
-            if needs_bias:
-                total = logits.sum(0, dtype=bias.dtype)
-                grad_bias = total if grad_bias is None else grad_bias.add_(total)
+        rows, nats = gemm.cast(features), features.new_empty(len(features))
+        grad_features = torch.zeros_like(features) if needs_features else None
+        grad_weight = weight.new_empty(weight.shape) if needs_weight else None
+        grad_bias = torch.zeros_like(bias) if needs_bias else None
+        for block in _row_blocks(rows, weight):
+            grad_logits = _logits(gemm, rows[block], weight)
+            nats[block] = _differentiate(grad_logits, bias, targets[block], fuse=fuse)
+            for columns in _slices(weight):
+                if grad_features is not None:
+                    grad_features[block] += gemm.linear(grad_logits[:, columns], gemm.cast(weight[columns]).t())
+                if grad_weight is not None:
+                    product = gemm.outer(grad_logits[:, columns], rows[block])
+                    grad_weight[columns] = product if block.start == 0 else grad_weight[columns].add_(product)
+            if grad_bias is not None:
+                grad_bias += gemm.total(grad_logits)
         ctx.save_for_backward(grad_features, grad_weight, grad_bias)
         return nats.sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = (None if gradient is None else gradient * grad_loss for gradient in ctx.saved_tensors)
+        # In place unless the graph is kept for another pass: a second tensor as large as W costs more than the product.
+        scale = torch.mul if graph_is_kept() else Tensor.mul_
+        gradients = (None if gradient is None else scale(gradient, grad_loss) for gradient in ctx.saved_tensors)
         return *gradients, None, None
 
 
-def _differentiate(logits: Tensor, targets: Tensor, dtype: torch.dtype, *, fuse: bool) -> Tensor:
-    """Replace `logits` by the gradient of the loss with respect to them; returns the nats of each target."""
-    ignored = targets == NO_TARGET
-    index = targets.clamp(min=0)[:, None]
-    picked = logits.gather(1, index)[:, 0].to(dtype)
+def graph_is_kept() -> bool:
+    """Return whether the backward pass under way may be followed by another; True where torch does not tell."""
+    ask = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)  # not public
+    return ask is None or bool(ask())
+
+
+def _logits(gemm: Gemm, rows: Tensor, weight: Tensor) -> Tensor:
+    """Return W h of cast `rows`, without the bias, which the softmax adds in full precision."""
+    logits = rows.new_empty(len(rows), len(weight))
+    for columns in _slices(weight):
+        gemm.linear_into(logits[:, columns], rows, gemm.cast(weight[columns]))
+    return logits
+
+
+def _differentiate(logits: Tensor, bias: Tensor, targets: Tensor, *, fuse: bool) -> Tensor:
+    """Replace `logits` (without bias) by the gradient of the loss with respect to them; returns each target's nats."""
+    ignored, wanted = targets == NO_TARGET, targets.clamp(min=0)
+    each_row = torch.arange(len(targets), device=targets.device)
+    picked = logits[each_row, wanted] + bias[wanted]
     # An infinite normalizer makes every probability zero, and so the gradient of a row without a target.
     penalty = torch.zeros_like(picked).masked_fill_(ignored, torch.inf)[:, None]
     normalizer = torch.empty_like(penalty)
-    SOFTMAX.bind((logits, normalizer, penalty), fuse=fuse)(logits, normalizer, penalty)
+    SOFTMAX.bind((logits, bias, normalizer, penalty), fuse=fuse)(logits, bias, normalizer, penalty)
     nats = (normalizer[:, 0] - picked).masked_fill_(ignored, 0)
     # p_y − 1 = exp(−nats) − 1, here without the rounding of p_y.
-    logits.scatter_(1, index, torch.expm1(-nats)[:, None].to(logits.dtype))
+    logits[each_row, wanted] = torch.expm1(-nats).to(logits.dtype)
     return nats
 
 
-def _softmax_equations(logits: Tensor, normalizer: Tensor, penalty: Tensor) -> None:
-    values = logits.float()
+def _softmax_equations(logits: Tensor, bias: Tensor, normalizer: Tensor, penalty: Tensor) -> None:
+    values = logits + bias
     log_total = torch.logsumexp(values, dim=1, keepdim=True)
     logits.copy_(torch.exp(values - (log_total + penalty)))
     normalizer.copy_(log_total)
 
 
-def _softmax_in_place(logits: Tensor, normalizer: Tensor, penalty: Tensor) -> None:
-    for rows, total, extra in zip(
-        *(torch.split(tensor, EAGER_ROWS) for tensor in (logits, normalizer, penalty)), strict=True
-    ):
-        values = rows.to(total.dtype)
-        torch.logsumexp(values, dim=1, keepdim=True, out=total)
-        probabilities = values.sub_(total + extra).exp_()
-        if probabilities is not rows:
-            rows.copy_(probabilities)
+def _softmax_in_place(logits: Tensor, bias: Tensor, normalizer: Tensor, penalty: Tensor) -> None:
+    for part in _blocks(len(logits), EAGER_ROWS):
+        values = logits[part] + bias
+        torch.logsumexp(values, dim=1, keepdim=True, out=normalizer[part])
+        logits[part] = values.sub_(normalizer[part] + penalty[part]).exp_()
 
 
 SOFTMAX = PointwiseStep(_softmax_equations, _softmax_in_place)
 
 
-def _blocks(n_rows: int, vocab_size: int, dtype: torch.dtype, most: int | None = None) -> list[slice]:
-    """Cut `n_rows` into equal blocks (the last may be smaller) of at most `BLOCK_BYTES`, or of `most` rows."""
-    most = most or max(1, BLOCK_BYTES[dtype] // (vocab_size * dtype.itemsize))
-    n_blocks = -(-n_rows // most)
-    size = -(-n_rows // max(1, n_blocks))
-    return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, max(1, size))]
+def _row_blocks(rows: Tensor, weight: Tensor) -> list[slice]:
+    return _blocks(len(rows), BLOCK_BYTES[rows.dtype] // (len(weight) * rows.dtype.itemsize))
+
+
+def _slices(weight: Tensor) -> list[slice]:
+    return _blocks(len(weight), SLICE_BYTES // (weight.shape[1] * weight.dtype.itemsize))
+
+
+def _blocks(length: int, most: int) -> list[slice]:
+    """Cut `length` into equal parts, the last of which may be smaller, of at most `most` (at least one)."""
+    n_parts = -(-length // max(1, most))
+    size = -(-length // max(1, n_parts))
+    return [slice(start, min(start + size, length)) for start in range(0, length, max(1, size))]

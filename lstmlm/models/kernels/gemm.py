@@ -70,6 +70,15 @@ class Gemm:
             return product
         return torch.mm(rows, weight.t()) if bias is None else torch.addmm(bias, rows, weight.t())
 
+    def linear_into(
+        self, out: Float[Tensor, "rows out"], rows: Float[Tensor, "rows in"], weight: Float[Tensor, "out in"]
+    ) -> None:
+        """Write x Wᵀ into `out`, which may be a part of a wider matrix; all operands are cast."""
+        if self.path == GemmPath.ONEDNN:
+            out.copy_(self.linear(rows, weight))
+        else:
+            torch.mm(rows, weight.t(), out=out)
+
     def outer(self, left: Float[Tensor, "rows out"], right: Float[Tensor, "rows in"]) -> Float[Tensor, "out in"]:
         """Return the sum over rows of their outer products, Lᵀ R: the gradient of a weight. Operands are cast."""
         return self.linear(left.t(), right.t())

@@ -79,13 +79,15 @@ def _compile_or_raise(equations: Callable[..., None], signature: Signature) -> C
     from torch._inductor import config
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
+    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.proxy_tensor import make_fx
 
     present = [place for place, operand in enumerate(signature) if operand is not None]
-    examples = [
-        torch.empty_strided(size, stride, dtype=dtype, device=device)
-        for size, stride, dtype, device in (operand for operand in signature if operand is not None)
-    ]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        examples = [
+            torch.empty_strided(size, stride, dtype=dtype, device=device)
+            for size, stride, dtype, device in (operand for operand in signature if operand is not None)
+        ]
 
     def flat(*arguments: Tensor) -> tuple[()]:
         operands: list[Tensor | None] = [None] * len(signature)
@@ -96,7 +98,7 @@ def _compile_or_raise(equations: Callable[..., None], signature: Signature) -> C
 
     # Checks of sizes at each call cost as much as the call; one thread compiles, no pool of processes is started.
     with config.patch(size_asserts=False, compile_threads=1):
-        graph = make_fx(flat, tracing_mode="fake", decomposition_table=select_decomp_table())(*examples)
+        graph = make_fx(flat, decomposition_table=select_decomp_table())(*examples)
         compiled: Callable[[list[Tensor]], Any] = compile_fx_inner(graph, examples)
     return compiled
 

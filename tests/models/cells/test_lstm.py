@@ -56,7 +56,7 @@ def test_equals_torch_in_outputs_states_and_gradients(n_layers: int, implementat
 
 def test_one_step_by_hand() -> None:
     """One unit, one input: every gate has its own weights, and the memories are multiplied element by element."""
-    cell = LSTMCell(1, 1).double()
+    cell = LSTMCell(1, 1, forget_bias=1.0).double()
     with torch.no_grad():
         cell.weight_ih.copy_(torch.tensor([[0.1], [0.2], [0.3], [0.4]]))
         cell.weight_hh.copy_(torch.tensor([[0.5], [0.6], [0.7], [0.8]]))
@@ -92,7 +92,7 @@ def test_the_forget_gate_starts_open() -> None:
 
 def test_gradients_by_finite_differences() -> None:
     torch.manual_seed(0)
-    cell = LSTMCell(2, 3).double()
+    cell = LSTMCell(2, 3, forget_bias=1.0).double()
     weights = [torch.randn_like(weight).requires_grad_() for weight in cell.weights()]
     x, h, c = (torch.randn(2, size, dtype=torch.float64, requires_grad=True) for size in (2, 3, 3))
 

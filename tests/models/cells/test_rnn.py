@@ -55,7 +55,7 @@ def test_equals_torch_in_outputs_states_and_gradients(n_layers: int, nonlinearit
 
 def test_one_step_by_hand() -> None:
     """The recurrence reads the hidden state, not the last input, and is bent by the nonlinearity."""
-    cell = RNNCell(1, 1).double()
+    cell = RNNCell(1, 1, "tanh").double()
     with torch.no_grad():
         cell.weight_ih.fill_(0.3)
         cell.weight_hh.fill_(-0.7)
@@ -66,14 +66,14 @@ def test_one_step_by_hand() -> None:
 
 
 def test_the_recurrence_starts_without_stretching_or_shrinking() -> None:
-    cell = RNNCell(3, 6)
+    cell = RNNCell(3, 6, "tanh")
     cell.initialize(torch.Generator().manual_seed(0))
     torch.testing.assert_close(cell.weight_hh @ cell.weight_hh.T, torch.eye(6))
 
 
 def test_gradients_by_finite_differences() -> None:
     torch.manual_seed(0)
-    cell = RNNCell(2, 3).double()
+    cell = RNNCell(2, 3, "tanh").double()
     weights = [torch.randn_like(weight).requires_grad_() for weight in cell.weights()]
     x, h = (torch.randn(2, size, dtype=torch.float64, requires_grad=True) for size in (2, 3))
 

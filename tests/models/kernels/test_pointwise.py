@@ -1,6 +1,11 @@
 """Compiled pointwise steps: the same results as running in place, and in place where compiling fails."""
 
 import logging
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,16 +63,30 @@ def test_where_compiling_fails_it_runs_in_place_and_says_so_once(
     assert caplog.messages == ["_equations is not compiled (no compiler here): the slower way is taken."]
 
 
-def test_a_missing_compiler_is_no_error(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """The real failure: torch's compiler looks for g++ and finds nothing that it could run."""
-    from torch._inductor import config
+COMPUTE = """
+import torch
+from lstmlm.models.kernels import Execution, linear_cross_entropy
+weight = torch.eye(5, 3, requires_grad=True)
+for _ in range(2):
+    loss = linear_cross_entropy(torch.ones(2, 3), weight, torch.ones(5), torch.ones(2).long(), Execution(fuse=True))
+print(f"{loss.item():.4f}")
+"""
 
-    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
-    monkeypatch.setattr(config, "fx_graph_cache", False)
-    x, out = torch.ones(2, 17), torch.empty(2, 17)
-    STEP.bind((x, x, out), fuse=True)(x, x, out)
-    assert out.equal(torch.full((2, 17), 3.0))
-    assert len(caplog.messages) == 1
+
+@pytest.mark.parametrize("cause", ["no compiler", "a cache that cannot be written"])
+def test_the_real_failures_are_no_errors(cause: str, tmp_path: Path) -> None:
+    """In a process of its own: torch looks for its compiler and its cache once."""
+    a_file = tmp_path / "file"
+    a_file.touch()
+    settings = {
+        "no compiler": {"CXX": str(tmp_path / "no-such-compiler"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")},
+        "a cache that cannot be written": {"TORCHINDUCTOR_CACHE_DIR": str(a_file / "cache")},
+    }
+    command = [sys.executable, "-c", COMPUTE]
+    result = subprocess.run(command, env=os.environ | settings[cause], capture_output=True, text=True, check=False)
+    assert result.stdout == f"{2 * (math.log(3 * math.e + 2) - 1):.4f}\n", result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("_softmax_equations is not compiled (")
 
 
 def test_fast_tanh_is_tanh() -> None:
