@@ -20,6 +20,9 @@ OUT_OF_MEMORY = 5
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal, progress is a plain line at most this often."""
 
+COLUMNS_FOR_A_BAR = 100
+"""A narrower terminal shows the numbers alone."""
+
 
 class ErrorRenderingGroup(TyperGroup):
     """Shows a user's error as one message and ends with its exit status; a bug keeps its traceback."""
@@ -110,10 +113,12 @@ def progress_display() -> Iterator[Callable[["Event"], None]]:
         yield _PlainLines().show
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 
     console = Console(stderr=True, highlight=False, markup=False)
-    columns = [BarColumn(bar_width=8), TextColumn("{task.description}", markup=False)]
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False)]
+    if console.width >= COLUMNS_FOR_A_BAR:
+        columns.insert(0, BarColumn(bar_width=16))
     with Progress(*columns, console=console, transient=True) as progress:
         yield _LiveBar(progress).show
 
@@ -174,8 +179,8 @@ def _tell_step(event: "StepEvent") -> str:
     # What people look for first comes first: a narrow terminal cuts the end off.
     remaining = (event.n_steps - event.step) * event.elapsed_seconds / max(1, event.step)
     return (
-        f"epoch {event.epoch:.2f} · {_clock(remaining)} left · perplexity {event.perplexity:,.1f} · "
-        f"{event.tokens_per_second:,.0f} tokens/s · loss {event.nats:.3f} · rate {event.learning_rate:.3g}"
+        f"epoch {event.epoch:.1f} · {_clock(remaining)} left · perplexity {event.perplexity:,.1f} · "
+        f"loss {event.nats:.2f} · rate {event.learning_rate:.2g} · {event.tokens_per_second / 1000:.1f}k tok/s"
     )
 
 

@@ -154,7 +154,10 @@ def _texts(options: DataOptions) -> dict[str, Text]:
         files = {split: path / f"{split}.txt" for split in SPLITS}
         return {split: _file(file) for split, file in files.items() if file.exists()}
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder. Put the corpus there; data/README.md says where to get it.")
+        raise DataError(
+            f"{path}: no such file or folder. Paths start at the working directory; "
+            "data/README.md says where to get known corpora."
+        )
     return _split_file(path, options.holdout)
 
 

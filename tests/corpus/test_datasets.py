@@ -189,7 +189,8 @@ class TestNames:
         with pytest.raises(DataError) as caught:
             load_corpus(DataOptions(corpus=f"{tmp_path}/none"))
         assert str(caught.value) == (
-            f"{tmp_path}/none: no such file or folder. Put the corpus there; data/README.md says where to get it."
+            f"{tmp_path}/none: no such file or folder. Paths start at the working directory; "
+            "data/README.md says where to get known corpora."
         )
 
 
