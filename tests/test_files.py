@@ -216,7 +216,7 @@ def test_a_lock_dies_with_its_owner(holder: subprocess.Popen[bytes]) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with files.FileLock(Path("runs/a/lock")):
-        pass
+        assert Path("runs/a/lock").read_text() == f"{os.getpid()}\n"
 
 
 def test_a_lock_holds_within_a_process_too_and_is_released_by_an_error() -> None:
