@@ -68,8 +68,9 @@ def assert_same_run(one: Path, other: Path) -> None:
         {"schedule": {"name": "warmup_cosine", "warmup_steps": 3}},
         {"schedule": {"name": "anneal_on_plateau"}, "training__validate_every": 2},
         {"model__dropout": {"embedding": 0.2, "weight_drop": 0.3}},
+        {"training__precision": "bfloat16", "training__compile": "always"},
     ],
-    ids=["adam", "rnn", "sgd", "warmup_cosine", "anneal_on_plateau", "weight_drop"],
+    ids=["adam", "rnn", "sgd", "warmup_cosine", "anneal_on_plateau", "weight_drop", "bfloat16"],
 )
 def test_ten_steps_are_five_and_five(changes: dict[str, Any], make_config: Any, tmp_path: Path) -> None:
     config = make_config(**changes)
