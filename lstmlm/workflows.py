@@ -64,7 +64,10 @@ def train(
 
     stream = TrainingStream(corpus.train, tokenizer.start_id, config.data)
     n_steps = n_training_steps(config.training, stream)
-    execution = ResolvedExecution(existing.config, {}) if existing else resolve_execution(config, n_steps)
+    if existing:
+        execution = ResolvedExecution(existing.config, {})
+    else:
+        execution = resolve_execution(config, tokenizer.vocab_size, n_steps)
     config = execution.config
     model = build_language_model(config.model, tokenizer.vocab_size, config.seed)
     optimizer = build_optimizer(config.optimizer, model)

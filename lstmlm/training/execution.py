@@ -1,9 +1,9 @@
 """How a training computes: what `auto` means on this machine, measured once, when a run is created."""
 
-import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import torch
@@ -11,13 +11,19 @@ import torch
 from lstmlm.config import RunConfig
 from lstmlm.config.training import TrainingOptions
 from lstmlm.errors import ConfigError
-from lstmlm.models.cells import CELLS
-from lstmlm.models.kernels import Execution, GemmPath, LayerShape, available_paths, choose_gemm_path
+from lstmlm.models.kernels import Execution, GemmPath, available_paths, library
+from lstmlm.models.language_model import LanguageModel, build_language_model
+from lstmlm.randomness import Randomness
 
 STEPS_WORTH_TUNING = 300
-"""A shorter training is over before measuring and compiling have paid for themselves."""
+"""A shorter training is over before measuring has paid for itself."""
 
-COMPILERS = ("g++", "clang++", "c++")
+MEASURED_ROUNDS = 5
+SECONDS_TO_MEASURE = 3.0
+"""No new round begins after this time, but each route is measured once at least."""
+
+CLEARLY_FASTER = 0.95
+"""A route is preferred to a plainer one only below this share of its time, so that chance decides less often."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class ResolvedExecution:
 
     config: RunConfig
     milliseconds: Mapping[str, float]
-    """What the matrix products of the layers take in a training step, by each route that was measured."""
+    """What the passes of a training step take, forward and backward, by each route that was measured."""
 
     def warnings(self) -> list[str]:
         """Say whether the user's choice is the slower one here."""
@@ -37,15 +43,14 @@ class ResolvedExecution:
         if self.config.training.precision != "bfloat16" or chosen is None or not others or chosen <= min(others):
             return []
         return [
-            f"training.precision: bfloat16 is slower here: {chosen:.0f} ms a step for the layers' matrix products, "
-            f"{min(others):.0f} ms in float32."
+            f"training.precision: bfloat16 is slower here: {chosen:.0f} ms a step, {min(others):.0f} ms in float32."
         ]
 
 
 def execution_of(options: TrainingOptions) -> Execution:
     """Return what the kernels need to know of resolved options."""
     path = GemmPath.BFLOAT16 if options.precision == "bfloat16" else GemmPath(options.matmul)
-    return Execution(path, fuse=options.compile == "always")
+    return Execution(path, compiled=options.compile == "always")
 
 
 def resolve_like(config: RunConfig, run: RunConfig) -> RunConfig:
@@ -54,34 +59,70 @@ def resolve_like(config: RunConfig, run: RunConfig) -> RunConfig:
     return _with_training(config, resolved)
 
 
-def resolve_execution(config: RunConfig, n_steps: int) -> ResolvedExecution:
+def resolve_execution(config: RunConfig, vocab_size: int, n_steps: int) -> ResolvedExecution:
     """Replace every `auto` of the training options by what is fastest here.
 
     A choice that the user made stays, and is measured too where it may be a bad one.
 
     Args:
         config: The configuration as the user gave it.
+        vocab_size: Size of the vocabulary, on which it depends how much the softmax weighs.
         n_steps: Length of the training; a short one is not worth measuring.
 
     Raises:
         ConfigError: this build of torch lacks the library that the user chose.
     """
-    training, is_long = config.training, n_steps >= STEPS_WORTH_TUNING
-    changes: dict[str, Any] = {}
+    training, changes = config.training, dict[str, Any]()
     if training.compile == "auto":
-        has_compiler = any(map(shutil.which, COMPILERS))
-        changes["compile"] = "always" if is_long and has_compiler else "never"
-    allowed, measured = _allowed_paths(training), {}
+        changes["compile"] = "always" if library() is not None else "never"
+    allowed, measured = _allowed_paths(training), dict[GemmPath, float]()
     path = allowed[0]
-    if is_long and (len(allowed) > 1 or training.precision == "bfloat16"):
-        measured = choose_gemm_path(_layer_shapes(config), [*allowed, *_compared_paths(training)]).seconds
-        path = min(allowed, key=measured.__getitem__)
+    if n_steps >= STEPS_WORTH_TUNING and (len(allowed) > 1 or training.precision == "bfloat16"):
+        compiled = changes.get("compile", training.compile) == "always"
+        measured = seconds_of_paths(config, vocab_size, [*allowed, *_compared_paths(training)], compiled=compiled)
+        for other in allowed[1:]:
+            path = other if measured[other] < CLEARLY_FASTER * measured[path] else path
     changes["precision"] = "bfloat16" if path == GemmPath.BFLOAT16 else "float32"
     if training.matmul == "auto":
         # Unused in bfloat16, but a resolved configuration leaves nothing open.
         changes["matmul"] = "native" if path == GemmPath.BFLOAT16 else path.value
     milliseconds = {name.value: 1000 * seconds for name, seconds in measured.items()}
     return ResolvedExecution(_with_training(config, changes), milliseconds)
+
+
+def seconds_of_paths(
+    config: RunConfig, vocab_size: int, paths: list[GemmPath], *, compiled: bool
+) -> dict[GemmPath, float]:
+    """Measure the passes of a training step, forward and backward, by each route (seconds, medians).
+
+    Rounds alternate between the routes, so that what else the machine does slows all of them alike.
+    """
+    model = build_language_model(config.model, vocab_size, config.seed)
+    shape = (2, config.data.bptt, config.data.batch_size)
+    window = torch.randint(vocab_size, shape, generator=Randomness(config.seed).generator("execution"))
+    steps = {path: _step(model, window, Execution(path, compiled)) for path in paths}
+    for step in steps.values():
+        step()  # warms up
+    measured: dict[GemmPath, list[float]] = {path: [] for path in paths}
+    started = time.perf_counter()
+    for _ in range(MEASURED_ROUNDS):
+        for path, step in steps.items():
+            before = time.perf_counter()
+            step()
+            measured[path].append(time.perf_counter() - before)
+        if time.perf_counter() - started > SECONDS_TO_MEASURE:
+            break
+    return {path: median(seconds) for path, seconds in measured.items()}
+
+
+def _step(model: LanguageModel, window: torch.Tensor, execution: Execution) -> Callable[[], None]:
+    inputs, targets = window
+
+    def step() -> None:
+        features, _ = model(inputs, model.initial_state(inputs.shape[1]), execution=execution)
+        torch.autograd.grad(model.output_layer.loss(features, targets, execution), list(model.parameters()))
+
+    return step
 
 
 def _allowed_paths(training: TrainingOptions) -> list[GemmPath]:
@@ -101,16 +142,6 @@ def _allowed_paths(training: TrainingOptions) -> list[GemmPath]:
 def _compared_paths(training: TrainingOptions) -> list[GemmPath]:
     """Return what else to measure: whoever asks for bfloat16 is told if it does not pay."""
     return [GemmPath.NATIVE] if training.precision == "bfloat16" else []
-
-
-def _layer_shapes(config: RunConfig) -> list[LayerShape]:
-    backbone, data = config.model.backbone, config.data
-    n_gates = CELLS[type(backbone)].n_gates
-    below = (config.model.embedding_size, *backbone.hidden_sizes)
-    return [
-        LayerShape(data.bptt, data.batch_size, input_size, hidden_size, n_gates)
-        for input_size, hidden_size in pairwise(below)
-    ]
 
 
 def _is_auto(config: RunConfig, key: str) -> bool:

@@ -10,28 +10,27 @@ from lstmlm.models.cells.cell import Cell, CellState, CellWeights
 from lstmlm.models.cells.lstm import LSTMCell
 from lstmlm.models.cells.rnn import RNNCell
 from lstmlm.models.kernels.cross_entropy import linear_cross_entropy, linear_nats
-from lstmlm.models.kernels.gemm import GemmChoice, GemmPath, LayerShape, available_paths, choose_gemm_path
-from lstmlm.models.kernels.lstm import LSTMKernel
-from lstmlm.models.kernels.rnn import RNNKernel
+from lstmlm.models.kernels.gemm import GemmPath, available_paths
+from lstmlm.models.kernels.lstm import LSTM_KERNEL
+from lstmlm.models.kernels.native import library
+from lstmlm.models.kernels.rnn import RNN_KERNELS
 from lstmlm.models.kernels.window import EVALUATION, Execution, WindowKernel, run_kernel
 
 __all__ = [
     "EVALUATION",
     "KERNELS",
     "Execution",
-    "GemmChoice",
     "GemmPath",
-    "LayerShape",
     "available_paths",
-    "choose_gemm_path",
+    "library",
     "linear_cross_entropy",
     "linear_nats",
     "run_window",
 ]
 
 KERNELS: dict[type[Cell], Callable[[Cell], WindowKernel]] = {
-    LSTMCell: lambda _: LSTMKernel(),
-    RNNCell: lambda cell: RNNKernel(cast(RNNCell, cell).nonlinearity),
+    LSTMCell: lambda _: LSTM_KERNEL,
+    RNNCell: lambda cell: RNN_KERNELS[cast(RNNCell, cell).nonlinearity],
 }
 
 

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from lstmlm.metrics import NO_TARGET
 from lstmlm.models.kernels.gemm import Gemm
-from lstmlm.models.kernels.pointwise import PointwiseStep
+from lstmlm.models.kernels.native import Softmax, native_function
 from lstmlm.models.kernels.window import EVALUATION, Execution
 
 BLOCK_BYTES = {torch.bfloat16: 24 << 20, torch.float32: 16 << 20, torch.float64: 16 << 20}
@@ -56,16 +56,11 @@ def linear_nats(
 ) -> Float[Tensor, " rows"]:
     """Return the negative log-likelihood (nats) of each target, 0 for `NO_TARGET`; no gradient."""
     gemm = Gemm.of(execution.gemm_path, features.dtype)
-    rows = gemm.cast(features)
-    nats = [features.new_zeros(0)]
+    rows, nats = gemm.cast(features), features.new_empty(len(features))
     for block in _row_blocks(rows, weight):
         logits = _logits(gemm, rows[block], weight)
-        for part in _blocks(len(logits), EAGER_ROWS):
-            values = logits[part] + bias
-            wanted = targets[block][part]
-            picked = values.gather(1, wanted.clamp(min=0)[:, None])[:, 0]
-            nats.append((values.logsumexp(1) - picked).masked_fill_(wanted == NO_TARGET, 0))
-    return torch.cat(nats)
+        nats[block] = _softmax(logits, bias, targets[block], differentiate=False, compiled=execution.compiled)
+    return nats
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -76,7 +71,6 @@ class _LinearCrossEntropy(torch.autograd.Function):
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, execution: Execution
     ) -> Tensor:
         gemm = Gemm.of(execution.gemm_path, features.dtype)
-        fuse = execution.fuse and features.dtype == torch.float32
         needs_features, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         rows, nats = gemm.cast(features), features.new_empty(len(features))
         grad_features = torch.zeros_like(features) if needs_features else None
@@ -84,7 +78,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_bias = torch.zeros_like(bias) if needs_bias else None
         for block in _row_blocks(rows, weight):
             grad_logits = _logits(gemm, rows[block], weight)
-            nats[block] = _differentiate(grad_logits, bias, targets[block], fuse=fuse)
+            nats[block] = _softmax(grad_logits, bias, targets[block], differentiate=True, compiled=execution.compiled)
             for columns in _slices(weight):
                 if grad_features is not None:
                     grad_features[block] += gemm.linear(grad_logits[:, columns], gemm.cast(weight[columns]).t())
@@ -119,36 +113,44 @@ def _logits(gemm: Gemm, rows: Tensor, weight: Tensor) -> Tensor:
     return logits
 
 
-def _differentiate(logits: Tensor, bias: Tensor, targets: Tensor, *, fuse: bool) -> Tensor:
-    """Replace `logits` (without bias) by the gradient of the loss with respect to them; returns each target's nats."""
-    ignored, wanted = targets == NO_TARGET, targets.clamp(min=0)
-    each_row = torch.arange(len(targets), device=targets.device)
-    picked = logits[each_row, wanted] + bias[wanted]
-    # An infinite normalizer makes every probability zero, and so the gradient of a row without a target.
-    penalty = torch.zeros_like(picked).masked_fill_(ignored, torch.inf)[:, None]
-    normalizer = torch.empty_like(penalty)
-    SOFTMAX.bind((logits, bias, normalizer, penalty), fuse=fuse)(logits, bias, normalizer, penalty)
-    nats = (normalizer[:, 0] - picked).masked_fill_(ignored, 0)
-    # p_y − 1 = exp(−nats) − 1, here without the rounding of p_y.
-    logits[each_row, wanted] = torch.expm1(-nats).to(logits.dtype)
-    return nats
-
-
-def _softmax_equations(logits: Tensor, bias: Tensor, normalizer: Tensor, penalty: Tensor) -> None:
-    values = logits + bias
-    log_total = torch.logsumexp(values, dim=1, keepdim=True)
-    logits.copy_(torch.exp(values - (log_total + penalty)))
-    normalizer.copy_(log_total)
-
-
-def _softmax_in_place(logits: Tensor, bias: Tensor, normalizer: Tensor, penalty: Tensor) -> None:
+def _softmax(
+    logits: Float[Tensor, "rows vocab"],
+    bias: Float[Tensor, " vocab"],
+    targets: Int[Tensor, " rows"],
+    *,
+    differentiate: bool,
+    compiled: bool,
+) -> Float[Tensor, " rows"]:
+    """Return each target's nats; `differentiate` replaces `logits`, without bias, by the loss's gradient by them."""
+    native = native_function("softmax", logits) if compiled else None
+    nats = bias.new_empty(len(logits))
+    if native is not None:
+        native(
+            Softmax.of(
+                n_rows=len(logits),
+                n_columns=logits.shape[1],
+                stride=logits.stride(0),
+                n_threads=torch.get_num_threads(),
+                differentiate=differentiate,
+                logits=logits,
+                bias=bias.contiguous(),
+                targets=targets.contiguous(),
+                nats=nats,
+            )
+        )
+        return nats
     for part in _blocks(len(logits), EAGER_ROWS):
-        values = logits[part] + bias
-        torch.logsumexp(values, dim=1, keepdim=True, out=normalizer[part])
-        logits[part] = values.sub_(normalizer[part] + penalty[part]).exp_()
-
-
-SOFTMAX = PointwiseStep(_softmax_equations, _softmax_in_place)
+        values, ignored = logits[part] + bias, targets[part] == NO_TARGET
+        log_total = values.logsumexp(1)
+        wanted = targets[part].clamp(min=0)[:, None]
+        nats[part] = (log_total - values.gather(1, wanted)[:, 0]).masked_fill_(ignored, 0)
+        if differentiate:
+            # An infinite normalizer makes every probability zero, and so the gradient of a row without a target.
+            gradient = values.sub_(log_total.masked_fill(ignored, torch.inf)[:, None]).exp_()
+            # p_y − 1 = exp(−nats) − 1, here without the rounding of p_y.
+            gradient.scatter_(1, wanted, torch.expm1(-nats[part])[:, None])
+            logits[part] = gradient
+    return nats
 
 
 def _row_blocks(rows: Tensor, weight: Tensor) -> list[slice]:

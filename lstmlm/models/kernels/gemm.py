@@ -1,16 +1,9 @@
-"""Matrix products by each route that the machine offers, and the measurement that chooses among them.
+"""Matrix products by each route that the machine offers. Which is fastest differs by processor and shape."""
 
-A recurrent step multiplies few rows (the columns of a batch) by a large matrix that stays the same for a whole window.
-Which library is fastest at that differs by processor, width and batch, often by a factor of two, so it is measured.
-"""
-
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from statistics import median
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -60,15 +53,13 @@ class Gemm:
         transposed = weight.t()
         return lambda rows: torch.mm(rows, transposed)
 
-    def linear(
-        self, rows: Float[Tensor, "rows in"], weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None = None
-    ) -> Float[Tensor, "rows out"]:
-        """Return x Wᵀ + b once, for many rows; all operands are cast."""
+    def linear(self, rows: Float[Tensor, "rows in"], weight: Float[Tensor, "out in"]) -> Float[Tensor, "rows out"]:
+        """Return x Wᵀ once, for many rows; all operands are cast."""
         # oneDNN takes plain matrices as well; for one product with many rows, laying them out does not pay.
         if self.path == GemmPath.ONEDNN and (linear := self._onednn(weight)) is not None:
-            product: Tensor = linear(rows, weight, bias, "none", [], "")
+            product: Tensor = linear(rows, weight, None, "none", [], "")
             return product
-        return torch.mm(rows, weight.t()) if bias is None else torch.addmm(bias, rows, weight.t())
+        return torch.mm(rows, weight.t())
 
     def linear_into(
         self, out: Float[Tensor, "rows out"], rows: Float[Tensor, "rows in"], weight: Float[Tensor, "out in"]
@@ -111,25 +102,6 @@ def onednn_linear(dtype: torch.dtype) -> Callable[..., Tensor] | None:
     return linear if all(product.equal(weight.t()[:3]) for product in products) else None
 
 
-@dataclass(frozen=True)
-class LayerShape:
-    """What decides the products of a recurrent layer: its widths and its window."""
-
-    n_steps: int
-    batch_size: int
-    input_size: int
-    hidden_size: int
-    n_gates: int
-
-
-@dataclass(frozen=True)
-class GemmChoice:
-    """The fastest route for a model, and the seconds that the products of one training step took by each."""
-
-    path: GemmPath
-    seconds: dict[GemmPath, float]
-
-
 def available_paths(device: torch.device) -> tuple[GemmPath, ...]:
     """Return the routes that exist on `device`; bfloat16 only where the hardware has instructions for it."""
     if device.type == "cuda":
@@ -143,55 +115,3 @@ def available_paths(device: torch.device) -> tuple[GemmPath, ...]:
     if any(question is not None and question() for question in questions):
         paths.append(GemmPath.BFLOAT16)
     return tuple(paths)
-
-
-def choose_gemm_path(
-    shapes: Sequence[LayerShape], candidates: Iterable[GemmPath] | None = None, *, n_rounds: int = 5
-) -> GemmChoice:
-    """Measure the products of a training step on the processor by each route and choose the fastest.
-
-    Rounds alternate between the routes, so that what else the machine does slows all of them alike.
-
-    Args:
-        shapes: The layers of the model.
-        candidates: Routes to compare; by default all that are available.
-        n_rounds: Measurements of each route, of which the median counts.
-    """
-    paths = tuple(candidates or available_paths(torch.device("cpu")))
-    measured: dict[GemmPath, list[float]] = {path: [] for path in paths}
-    workloads = {path: [_training_products(Gemm(path), shape) for shape in shapes] for path in paths}
-    for round_number in range(n_rounds + 1):
-        for path, layers in workloads.items():
-            seconds = sum(layer() for layer in layers)
-            if round_number > 0:  # the first round warms up
-                measured[path].append(seconds)
-    medians = {path: median(seconds) for path, seconds in measured.items()}
-    return GemmChoice(min(medians, key=medians.__getitem__), medians)
-
-
-def _training_products(gemm: Gemm, shape: LayerShape) -> Callable[[], float]:
-    """Return a measurement of a layer's products, in seconds: forward and backward, each serial one done twice."""
-    n_rows, gates_size = shape.n_steps * shape.batch_size, shape.n_gates * shape.hidden_size
-    inputs = gemm.cast(torch.ones(n_rows, shape.input_size))
-    gates = gemm.cast(torch.ones(n_rows, gates_size))
-    hidden = gemm.cast(torch.ones(n_rows, shape.hidden_size))
-    weight_ih = gemm.cast(torch.ones(gates_size, shape.input_size))
-    weight_hh = gemm.cast(torch.ones(gates_size, shape.hidden_size))
-
-    def seconds_of(function: Callable[..., Any], *arguments: Any) -> float:
-        start = time.perf_counter()
-        function(*arguments)
-        return time.perf_counter() - start
-
-    @torch.no_grad()
-    def measure() -> float:
-        forward, backward = gemm.prepare(weight_hh, shape.batch_size), gemm.prepare(weight_hh.t(), shape.batch_size)
-        few_hidden, few_gates = hidden[: shape.batch_size], gates[: shape.batch_size]
-        serial = [
-            seconds_of(forward, few_hidden) + seconds_of(backward, few_gates) for _ in range(min(8, shape.n_steps))
-        ]
-        window = seconds_of(gemm.linear, inputs, weight_ih) + seconds_of(gemm.linear, gates, weight_ih.t())
-        window += seconds_of(gemm.outer, gates, inputs) + seconds_of(gemm.outer, gates, hidden)
-        return shape.n_steps * median(serial) + window
-
-    return measure

@@ -1,15 +1,14 @@
-"""Element-by-element arithmetic of a kernel as one operation, where a C++ compiler can be had.
+"""Element-by-element arithmetic of a kernel as one operation on a GPU.
 
-torch's compiler turns a function of a dozen small operations into one loop that reads each operand once. Only such a
+torch's compiler turns a function of a dozen small operations into one that reads each operand once. Only such a
 function is compiled, never a loop over time. It is called hundreds of times a second with a few thousand elements, so
 it is compiled for exact shapes and called without the guards of `torch.compile`, which cost more than the arithmetic.
-Where compiling fails, for whatever reason, the same arithmetic runs as torch's own in-place operations.
+Where compiling fails, for whatever reason, the same arithmetic runs operation by operation.
 """
 
 import logging
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -22,32 +21,19 @@ Signature = tuple[tuple[torch.Size, tuple[int, ...], torch.dtype, torch.device] 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class PointwiseStep:
-    """One piece of arithmetic, told twice. Both write their results into operands and return nothing.
+def bind(function: Callable[..., None], operands: Operands, *, fuse: bool) -> Callable[..., None]:
+    """Return `function`, which writes its results into operands, for others of the same shapes, strides and types.
 
-    Attributes:
-        equations: The formulas, with every result stored by `copy_` at the end; made for the compiler.
-        in_place: The same with few operations and little memory; made for running as it stands.
+    Args:
+        function: The arithmetic, with every result stored by `copy_` at the end.
+        operands: Examples, None for absent ones; nothing is read from or written to them.
+        fuse: Whether to compile; where that fails `function` itself is returned, with one line in the log.
     """
-
-    equations: Callable[..., None]
-    in_place: Callable[..., None]
-
-    def bind(self, operands: Operands, *, fuse: bool) -> Callable[..., None]:
-        """Return the step for operands of the same shapes, strides and types as `operands`, None for absent ones.
-
-        Args:
-            operands: Examples; nothing is read from or written to them.
-            fuse: Whether to compile; falls back to `in_place` where that fails, with one line in the log.
-        """
-        compiled = _compile(self.equations, _signature(operands), torch.get_num_threads()) if fuse else None
-        if compiled is None:
-            return self.in_place
-        # A compiled function empties the list that it is given, hence a new one for each call.
-        if None in [operand if operand is None else ... for operand in operands]:
-            return lambda *arguments: compiled([argument for argument in arguments if argument is not None])
-        return lambda *arguments: compiled(list(arguments))
+    compiled = _compile(function, _signature(operands), torch.get_num_threads()) if fuse else None
+    if compiled is None:
+        return function
+    # A compiled function empties the list that it is given, hence a new one for each call.
+    return lambda *arguments: compiled([argument for argument in arguments if argument is not None])
 
 
 def _signature(operands: Operands) -> Signature:
@@ -59,23 +45,23 @@ def _signature(operands: Operands) -> Signature:
 
 @cache
 def _compile(
-    equations: Callable[..., None],
+    function: Callable[..., None],
     signature: Signature,
     n_threads: int,  # noqa: ARG001  (the compiler bakes it in, so it is part of the key)
 ) -> Callable[[list[Tensor]], Any] | None:
-    """Compile `equations` for operands of `signature`; None where that fails. `n_threads` is part of the result."""
+    """Compile `function` for operands of `signature`; None where that fails. `n_threads` is part of the result."""
     try:
         # What is imported here is not public, and takes seconds: no import at the top.
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            return _compile_or_raise(equations, signature)
+            return _compile_or_raise(function, signature)
     except Exception as error:  # noqa: BLE001  (a compiler fails in a hundred ways, and speed is all that is lost)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        logger.warning("%s is not compiled (%s): the slower way is taken.", equations.__name__, reason)
+        logger.warning("%s is not compiled (%s): the slower way is taken.", function.__name__, reason)
         return None
 
 
-def _compile_or_raise(equations: Callable[..., None], signature: Signature) -> Callable[[list[Tensor]], Any]:
+def _compile_or_raise(function: Callable[..., None], signature: Signature) -> Callable[[list[Tensor]], Any]:
     from torch._inductor import config
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
@@ -93,7 +79,7 @@ def _compile_or_raise(equations: Callable[..., None], signature: Signature) -> C
         operands: list[Tensor | None] = [None] * len(signature)
         for place, argument in zip(present, arguments, strict=True):
             operands[place] = argument
-        equations(*operands)
+        function(*operands)
         return ()
 
     # Checks of sizes at each call cost as much as the call; one thread compiles, no pool of processes is started.
@@ -101,8 +87,3 @@ def _compile_or_raise(equations: Callable[..., None], signature: Signature) -> C
         graph = make_fx(flat, decomposition_table=select_decomp_table())(*examples)
         compiled: Callable[[list[Tensor]], Any] = compile_fx_inner(graph, examples)
     return compiled
-
-
-def fast_tanh(x: Tensor) -> Tensor:
-    """Return tanh x = 2 σ(2x) − 1, which compiled code computes in half the time; off by 1e-7 at most in float32."""
-    return 2 * torch.sigmoid(2 * x) - 1

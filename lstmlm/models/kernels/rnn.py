@@ -1,4 +1,4 @@
-r"""The window kernel of the Elman network: the pointwise steps of `models/cells/rnn.py`, forward and backward.
+r"""The window kernels of the Elman network: the arithmetic of `models/cells/rnn.py` on pre-activations, both ways.
 
 The derivative of both nonlinearities is a function of the output, so that nothing but the outputs is kept:
 
@@ -8,86 +8,32 @@ The derivative of both nonlinearities is a function of the output, so that nothi
     \bar a_t = \bar h_t \odot [h_t > 0] \quad\text{for relu}.
 """
 
-from collections.abc import Iterable
-from itertools import repeat
-from typing import ClassVar
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from lstmlm.models.kernels.pointwise import PointwiseStep, fast_tanh
-from lstmlm.models.kernels.window import Views, WindowKernel
+from lstmlm.models.kernels.window import WindowKernel
 
 
-def _store(h_t: Tensor, mask: Tensor | None, hidden: Tensor, operand: Tensor | None) -> None:
-    hidden.copy_(h_t)
-    if operand is not None:
-        operand.copy_(h_t if mask is None else h_t * mask)
+def _kernel(name: str, activate: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor]) -> WindowKernel:
+    """Build the kernel of a nonlinearity whose `derivative` is a function of its result."""
+
+    def forward(
+        projected: Tensor, recurrent: Tensor, hidden_before: Tensor, memory: None
+    ) -> tuple[Tensor, None, tuple[Tensor, ...]]:
+        return activate(projected + recurrent), None, ()
+
+    def backward(
+        grad_hidden: Tensor, carry: Tensor, hidden_before: Tensor, hidden: Tensor, *_: object
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], None]:
+        gradients = (grad_hidden * derivative(hidden),)
+        return gradients, gradients, None
+
+    return WindowKernel(name, n_gates=1, n_kept=0, has_memory=False, forward=forward, backward=backward)
 
 
-def _gradient_of_hidden(grad_output: Tensor, grad_recurrent: Tensor, mask: Tensor | None) -> Tensor:
-    grad_recurrent = grad_recurrent.to(grad_output.dtype)
-    return grad_output + (grad_recurrent if mask is None else grad_recurrent * mask)
-
-
-def _tanh_forward(
-    projected: Tensor, recurrent: Tensor, mask: Tensor | None, hidden: Tensor, operand: Tensor | None
-) -> None:
-    _store(fast_tanh(projected.float() + recurrent.float()), mask, hidden, operand)
-
-
-def _tanh_forward_in_place(
-    projected: Tensor, recurrent: Tensor, mask: Tensor | None, hidden: Tensor, operand: Tensor | None
-) -> None:
-    torch.tanh(recurrent.to(hidden.dtype).add_(projected), out=hidden)
-    if operand is not None:
-        operand.copy_(hidden if mask is None else hidden * mask)
-
-
-def _tanh_backward(
-    grad_output: Tensor, grad_recurrent: Tensor, mask: Tensor | None, hidden: Tensor, grad_gate: Tensor
-) -> None:
-    grad_gate.copy_(_gradient_of_hidden(grad_output, grad_recurrent, mask) * (1 - hidden * hidden))
-
-
-def _relu_forward(
-    projected: Tensor, recurrent: Tensor, mask: Tensor | None, hidden: Tensor, operand: Tensor | None
-) -> None:
-    _store(torch.relu(projected.to(hidden.dtype) + recurrent.to(hidden.dtype)), mask, hidden, operand)
-
-
-def _relu_backward(
-    grad_output: Tensor, grad_recurrent: Tensor, mask: Tensor | None, hidden: Tensor, grad_gate: Tensor
-) -> None:
-    grad_gate.copy_(_gradient_of_hidden(grad_output, grad_recurrent, mask) * (hidden > 0))
-
-
-STEPS = {
-    "tanh": (PointwiseStep(_tanh_forward, _tanh_forward_in_place), PointwiseStep(_tanh_backward, _tanh_backward)),
-    "relu": (PointwiseStep(_relu_forward, _relu_forward), PointwiseStep(_relu_backward, _relu_backward)),
+RNN_KERNELS = {
+    "tanh": _kernel("rnn_tanh", torch.tanh, lambda hidden: 1 - hidden * hidden),
+    "relu": _kernel("rnn_relu", torch.relu, lambda hidden: (hidden > 0).to(hidden.dtype)),
 }
-
-
-class RNNKernel(WindowKernel):
-    """The Elman network over a window."""
-
-    n_gates: ClassVar[int] = 1
-
-    def __init__(self, nonlinearity: str) -> None:
-        self.forward_step, self.backward_step = STEPS[nonlinearity]
-
-    def allocate(self, outputs: Tensor, memory: Views, n_kept: int) -> Views:
-        """Return no buffers: the outputs say it all."""
-        return ()
-
-    def forward_views(self, buffers: Views) -> Iterable[Views]:
-        """Return no views for each step."""
-        return repeat(buffers)
-
-    def backward_views(self, buffers: Views, outputs: Tensor, grad_gates: Tensor) -> Iterable[Views]:
-        """Return the output and the gradient of the pre-activation of each step."""
-        return zip(outputs.unbind(), grad_gates.unbind(), strict=True)
-
-    def last_memory(self, buffers: Views) -> Views:
-        """Return nothing: the state is the output."""
-        return buffers

@@ -21,13 +21,16 @@ and after the last one a single product for each sum over time:
     \partial W_x = \sum_t \delta_t x_t^\top, \quad \partial W_h = \sum_t \delta_t (m \odot h_{t-1})^\top, \quad
     \partial b = \sum_t \delta_t, \quad \partial x_t = W_x^\top \delta_t.
 
-State, activations and gradients of the state are float32 also where the products are bfloat16.
+A cell may add a bias to :math:`W_h h_{t-1}` alone, and hand a part of its gradient to step t - 1 beside :math:`W_h`:
+the carry, which for an LSTM is the gradient of :math:`c_{t-1}`.
+
+State, activations and gradients of the state are float32 also where the products are bfloat16. The loop over time runs
+compiled (native/window.cpp) on a processor with a compiler, else as operations of torch.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -36,9 +39,8 @@ from torch.autograd.function import once_differentiable
 
 from lstmlm.models.cells.cell import CellWeights
 from lstmlm.models.kernels.gemm import Gemm, GemmPath
-from lstmlm.models.kernels.pointwise import PointwiseStep
-
-Views = tuple[Tensor, ...]
+from lstmlm.models.kernels.native import Arguments, Window, native_function
+from lstmlm.models.kernels.pointwise import bind
 
 
 @dataclass(frozen=True)
@@ -47,68 +49,199 @@ class Execution:
 
     gemm_path: GemmPath = GemmPath.NATIVE
 
-    fuse: bool = True
-    """Whether pointwise steps are compiled, where a compiler is present."""
+    compiled: bool = True
+    """Whether what lies between large products is compiled, where that can be done."""
 
 
-EVALUATION = Execution(fuse=False)
-"""Exact and at once: nothing is rounded to another format, and nothing waits for a compiler."""
+EVALUATION = Execution()
+"""In the precision of the weights."""
 
 
-class WindowKernel(ABC):
-    """The pointwise steps of a cell and the buffers that they read and write.
+@dataclass(frozen=True)
+class WindowKernel:
+    """What a window needs to know of a cell: its sizes and its arithmetic, over whole tensors (batch, ·).
 
-    Operands of `forward_step`, all (batch, ·): `projected` W_x x_t + b, `recurrent` W_h (m ⊙ h_{t-1}), `mask`, `hidden`
-    (written), `operand` (written: m ⊙ h_t as the next product takes it), then the views of `forward_views`.
-
-    Operands of `backward_step`: `grad_output` ∂L/∂y_t, `grad_recurrent` W_hᵀ δ_{t+1}, `mask`, then the views of
-    `backward_views`, which end in those of δ_t (written), then the gradients of the memory (updated).
-
-    A step may use `recurrent` and `grad_recurrent` up. `mask` and `operand` are None where there is none.
+    Attributes:
+        name: What the compiled loop is called.
+        n_gates: Gates whose pre-activations are computed by products.
+        n_kept: Values a unit that the forward pass keeps for the backward pass.
+        has_memory: Whether the state holds something beside the output.
+        forward: From W_x x_t + b, W_h h_{t-1}, h_{t-1} and the memory before (or None) to h_t, the memory and what is
+            kept.
+        backward: From the gradient of h_t, the carry, h_{t-1}, h_t, both memories and what was kept to the gradients
+            of the pre-activations, first of W_x x_t + b, then of W_h h_{t-1} (the same tensors where they are equal),
+            and the next carry.
     """
 
-    n_gates: ClassVar[int]
-    forward_step: PointwiseStep
-    backward_step: PointwiseStep
+    name: str
+    n_gates: int
+    n_kept: int
+    has_memory: bool
+    forward: Callable[..., tuple[Tensor, Tensor | None, tuple[Tensor, ...]]]
+    backward: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor | None]]
 
-    @abstractmethod
-    def allocate(self, outputs: Tensor, memory: Views, n_kept: int) -> Views:
-        """Return the buffers that steps write beside `outputs` (time, batch, hidden); the backward pass reads them.
+    def write_step(
+        self,
+        projected: Tensor,
+        recurrent: Tensor,
+        bias: Tensor,
+        recurrent_bias: Tensor | None,
+        mask: Tensor | None,
+        hidden_before: Tensor,
+        hidden: Tensor,
+        operand: Tensor | None,
+        memory_before: Tensor | None,
+        memory: Tensor | None,
+        kept: Tensor,
+    ) -> None:
+        """Compute one step into `hidden`, `operand` (what the next product takes), `memory` and `kept`."""
+        recurrent = recurrent.to(hidden.dtype)
+        recurrent = recurrent if recurrent_bias is None else recurrent + recurrent_bias
+        h_t, c_t, values = self.forward(projected + bias, recurrent, hidden_before, memory_before)
+        hidden.copy_(h_t)
+        if operand is not None:
+            operand.copy_(h_t if mask is None else h_t * mask)
+        if memory is not None and c_t is not None:
+            memory.copy_(c_t)
+        for place, value in zip(kept.chunk(max(1, self.n_kept), dim=1), values, strict=False):
+            place.copy_(value)
 
-        Args:
-            outputs: Outputs of all steps, for their shape and type.
-            memory: The state beside the output before the window.
-            n_kept: Steps whose activations are kept: all of them, or 1 where no gradient is asked for.
-        """
-
-    @abstractmethod
-    def forward_views(self, buffers: Views) -> Iterable[Views]:
-        """Return each step's views of the buffers, first step first."""
-
-    @abstractmethod
-    def backward_views(self, buffers: Views, outputs: Tensor, grad_gates: Tensor) -> Iterable[Views]:
-        """Return each step's views of the buffers, the outputs and the gradients of the gates, first step first."""
-
-    @abstractmethod
-    def last_memory(self, buffers: Views) -> Views:
-        """Return copies of the state beside the output after the window."""
+    def write_step_back(
+        self,
+        grad_output: Tensor,
+        through_weight: Tensor,
+        mask: Tensor | None,
+        hidden_before: Tensor,
+        hidden: Tensor,
+        memory_before: Tensor | None,
+        memory: Tensor | None,
+        kept: Tensor,
+        grad_projected: Tensor,
+        grad_recurrent: Tensor | None,
+        carry: Tensor,
+    ) -> None:
+        """Compute the gradients of one step into `grad_projected`, `grad_recurrent` (None: the same) and `carry`."""
+        through_weight = through_weight.to(hidden.dtype)
+        grad_hidden = grad_output + (through_weight if mask is None else through_weight * mask)
+        values = kept.chunk(max(1, self.n_kept), dim=1)
+        for_x, for_h, carried = self.backward(grad_hidden, carry, hidden_before, hidden, memory_before, memory, values)
+        for gates, gradients in ((grad_projected, for_x), (grad_recurrent, for_h)):
+            if gates is not None:
+                for place, gradient in zip(gates.chunk(self.n_gates, dim=1), gradients, strict=True):
+                    place.copy_(gradient)
+        if carried is not None:
+            carry.copy_(carried)
 
 
 def run_kernel(
     kernel: WindowKernel,
     inputs: Float[Tensor, "time batch input"],
     hidden: Float[Tensor, "batch hidden"],
-    memory: Views,
+    memory: tuple[Tensor, ...],
     weights: CellWeights,
     state_mask: Float[Tensor, "batch hidden"] | None,
     execution: Execution,
-) -> tuple[Float[Tensor, "time batch hidden"], Views]:
+    recurrent_bias: Float[Tensor, " gates"] | None = None,
+) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """Run `kernel` over a window; returns the outputs and the memory after the last step."""
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, hidden, *memory, *weights))
     outputs, *last_memory = _Window.apply(  # type: ignore[no-untyped-call]
-        kernel, execution, keep, state_mask, inputs, *weights, hidden, *memory
+        kernel, execution, keep, state_mask, inputs, *weights, recurrent_bias, hidden, *memory
     )
     return outputs, tuple(last_memory)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass over a window, and the tensors that its steps read and write: those of `Window` in native/window.cpp."""
+
+    kernel: WindowKernel
+    gemm: Gemm
+    compiled: bool
+    mask: Tensor | None
+    weight: Tensor
+    bias: Tensor
+    recurrent_bias: Tensor | None
+    hiddens: Tensor
+    operands: Tensor
+    memories: Tensor | None
+    kept: Tensor
+
+    @property
+    def n_rows(self) -> int:
+        return self.hiddens.shape[1]
+
+    @property
+    def n_steps(self) -> int:
+        return len(self.hiddens) - 1
+
+    def forward(self, projected: Float[Tensor, "time batch gates"]) -> None:
+        """Write the hidden states, operands, memories and kept values of all steps."""
+        native = native_function(self.kernel.name, self.operands, "_forward") if self.compiled else None
+        if native is not None:
+            native(self._arguments(projected=projected))
+            return
+        product = self.gemm.prepare(self.gemm.cast(self.weight), self.n_rows)
+        separate = self.operands is not self.hiddens
+        fuse = self.compiled and projected.device.type == "cuda"
+        for t in range(self.n_steps):
+            operands = (
+                *(projected[t], product(self.operands[t]), self.bias, self.recurrent_bias, self.mask),
+                *(self.hiddens[t], self.hiddens[t + 1], self.operands[t + 1] if separate else None),
+                *self._memories_of(t),
+                self.kept[t if len(self.kept) > 1 else 0],
+            )
+            bind(self.kernel.write_step, operands, fuse=fuse)(*operands)
+
+    def backward(
+        self, grad_outputs: Tensor, grad_projected: Tensor, grad_recurrent: Tensor, carry: Tensor
+    ) -> Float[Tensor, "batch hidden"]:
+        """Write the gradients of all pre-activations; returns the first hidden state's, through W_h."""
+        native = native_function(self.kernel.name, self.operands, "_backward") if self.compiled else None
+        if native is not None:
+            grad_hidden = torch.empty_like(carry)
+            gradients = {"grad_outputs": grad_outputs, "grad_projected": grad_projected, "carry": carry}
+            native(self._arguments(**gradients, grad_recurrent=grad_recurrent, grad_hidden=grad_hidden))
+            return grad_hidden
+        product = self.gemm.prepare(self.gemm.cast(self.weight).t(), self.n_rows)
+        through_weight = torch.zeros_like(carry)
+        separate = grad_recurrent is not grad_projected
+        fuse = self.compiled and grad_outputs.device.type == "cuda"
+        for t in reversed(range(self.n_steps)):
+            operands = (
+                *(grad_outputs[t], through_weight, self.mask, self.hiddens[t], self.hiddens[t + 1]),
+                *(*self._memories_of(t), self.kept[t], grad_projected[t]),
+                *(grad_recurrent[t] if separate else None, carry),
+            )
+            bind(self.kernel.write_step_back, operands, fuse=fuse)(*operands)
+            through_weight = product(grad_recurrent[t])
+        through_weight = through_weight.to(carry.dtype)
+        return through_weight if self.mask is None else through_weight * self.mask
+
+    def _memories_of(self, t: int) -> tuple[Tensor | None, Tensor | None]:
+        return (None, None) if self.memories is None else (self.memories[t], self.memories[t + 1])
+
+    def _arguments(self, **more: Tensor) -> Arguments:
+        n_units, n_gates = self.hiddens.shape[2], self.kernel.n_gates
+        # Panels are as wide as a vector, 16 numbers at most, and as deep as an even number.
+        packed = self.operands.new_empty((n_units + 16) * n_gates * (n_units + 1))
+        return Window.of(
+            n_steps=self.n_steps,
+            n_rows=self.n_rows,
+            n_units=n_units,
+            n_threads=torch.get_num_threads(),
+            keep=len(self.kept) > 1,
+            weight=self.weight,
+            packed=packed,
+            mask=self.mask,
+            bias=self.bias,
+            recurrent_bias=self.recurrent_bias,
+            hiddens=self.hiddens,
+            operands=self.operands,
+            memories=self.memories,
+            kept=self.kept,
+            **more,
+        )
 
 
 class _Window(torch.autograd.Function):
@@ -125,86 +258,61 @@ class _Window(torch.autograd.Function):
         weight_ih: Tensor,
         weight_hh: Tensor,
         bias: Tensor,
+        recurrent_bias: Tensor | None,
         hidden: Tensor,
         *memory: Tensor,
-    ) -> Views:
+    ) -> tuple[Tensor, ...]:
         gemm = Gemm.of(execution.gemm_path, inputs.dtype)
-        fuse = execution.fuse and inputs.dtype == torch.float32
         n_steps, n_rows, _ = inputs.shape
-        rows, weight_ih, weight_hh = (gemm.cast(tensor) for tensor in (inputs.flatten(0, 1), weight_ih, weight_hh))
-        projected = gemm.linear(rows, weight_ih, gemm.cast(bias)).view(n_steps, n_rows, -1)
+        rows, weight_ih = gemm.cast(inputs.flatten(0, 1)), gemm.cast(weight_ih)
+        projected = gemm.linear(rows, weight_ih).view(n_steps, n_rows, -1)
 
-        hiddens = hidden.new_empty(n_steps + 1, *hidden.shape)
-        hiddens[0] = hidden
-        outputs = hiddens[1:]
-        operands: Tensor = hiddens
-        operand_views: list[Tensor | None] = [None] * n_steps
+        hiddens = _all_steps(hidden, n_steps)
+        operands = hiddens
         if mask is not None or rows.dtype != hiddens.dtype:
             operands = torch.empty_like(hiddens, dtype=rows.dtype)
             operands[0] = hidden if mask is None else hidden * mask
-            operand_views = list(operands[1:].unbind())
-        buffers = kernel.allocate(outputs, memory, n_steps if keep else 1)
-
-        product = gemm.prepare(weight_hh, n_rows)
-        step = None
-        for projected_t, hidden_before, hidden_t, operand_t, views in zip(
-            projected.unbind(),
-            operands[:-1].unbind(),
-            outputs.unbind(),
-            operand_views,
-            kernel.forward_views(buffers),
-            strict=False,  # what a kernel gives for each step may be endless
-        ):
-            recurrent = product(hidden_before)
-            if step is None:
-                step = kernel.forward_step.bind((projected_t, recurrent, mask, hidden_t, operand_t, *views), fuse=fuse)
-            step(projected_t, recurrent, mask, hidden_t, operand_t, *views)
-
+        memories = _all_steps(memory[0], n_steps) if memory else None
+        kept = hidden.new_empty(n_steps if keep else 1, n_rows, kernel.n_kept * hidden.shape[1])
+        weight_hh, mask = weight_hh.contiguous(), None if mask is None else mask.contiguous()
+        tensors = (mask, weight_hh, bias.contiguous(), recurrent_bias, hiddens, operands, memories, kept)
+        _Pass(kernel, gemm, execution.compiled, *tensors).forward(projected)
         if keep:
-            ctx.kernel, ctx.gemm, ctx.fuse = kernel, gemm, fuse
-            ctx.save_for_backward(mask, rows, weight_ih, weight_hh, operands, outputs, *buffers)
-        return outputs, *kernel.last_memory(buffers)
+            ctx.kernel, ctx.gemm, ctx.compiled = kernel, gemm, execution.compiled
+            ctx.save_for_backward(rows, weight_ih, *tensors)
+        return hiddens[1:], *(() if memories is None else (memories[-1].clone(),))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_outputs: Tensor, *grad_last_memory: Tensor) -> tuple[Tensor | None, ...]:
-        mask, rows, weight_ih, weight_hh, operands, outputs, *buffers = ctx.saved_tensors
+    def backward(ctx: Any, grad_outputs: Tensor, *grad_memory: Tensor) -> tuple[Tensor | None, ...]:
+        rows, weight_ih, *tensors = ctx.saved_tensors
         kernel, gemm = ctx.kernel, ctx.gemm
-        n_steps, n_rows, hidden_size = outputs.shape
-        needs_inputs, needs_ih, needs_hh, needs_bias, needs_hidden, *_ = ctx.needs_input_grad[4:]
+        window = _Pass(kernel, gemm, ctx.compiled, *tensors)
+        n_steps, n_rows, n_units = grad_outputs.shape
+        needs_inputs, needs_ih, needs_hh, needs_bias, needs_recurrent_bias, needs_hidden, *_ = ctx.needs_input_grad[4:]
 
-        grad_gates = rows.new_empty(n_steps, n_rows, weight_hh.shape[0])
-        grad_memory = tuple(gradient.clone(memory_format=torch.contiguous_format) for gradient in grad_last_memory)
-        grad_recurrent = rows.new_zeros(n_rows, hidden_size)
-        product = gemm.prepare(weight_hh.t(), n_rows)
-        step, grad_gates_after = None, None
-        for grad_output, grad_gates_t, views in _reversed_steps(
-            grad_outputs.contiguous().unbind(),
-            grad_gates.unbind(),
-            kernel.backward_views(tuple(buffers), outputs, grad_gates),
-        ):
-            if grad_gates_after is not None:
-                grad_recurrent = product(grad_gates_after)
-            if step is None:
-                operands_t = (grad_output, grad_recurrent, mask, *views, *grad_memory)
-                step = kernel.backward_step.bind(operands_t, fuse=ctx.fuse)
-            step(grad_output, grad_recurrent, mask, *views, *grad_memory)
-            grad_gates_after = grad_gates_t
+        grad_projected = rows.new_empty(n_steps, n_rows, kernel.n_gates * n_units)
+        grad_recurrent = grad_projected if window.recurrent_bias is None else torch.empty_like(grad_projected)
+        carry = grad_memory[0].clone(memory_format=torch.contiguous_format) if grad_memory else None
+        carry = window.hiddens.new_zeros(n_rows, n_units) if carry is None else carry
+        grad_hidden = window.backward(grad_outputs.contiguous(), grad_projected, grad_recurrent, carry)
+        if not kernel.has_memory:
+            grad_hidden = grad_hidden + carry  # what reaches the first hidden state beside W_h
 
-        grad_hidden = None
-        if needs_hidden and grad_gates_after is not None:
-            grad_hidden = product(grad_gates_after).to(outputs.dtype)
-            grad_hidden = grad_hidden if mask is None else grad_hidden * mask
-        flat = grad_gates.flatten(0, 1)
-        like = outputs.dtype
+        flat, flat_recurrent = grad_projected.flatten(0, 1), grad_recurrent.flatten(0, 1)
+        like = window.hiddens.dtype
         grad_inputs = gemm.linear(flat, weight_ih.t()).to(like).view(n_steps, n_rows, -1) if needs_inputs else None
         grad_ih = gemm.outer(flat, rows).to(like) if needs_ih else None
-        grad_hh = gemm.outer(flat, operands[:-1].flatten(0, 1)).to(like) if needs_hh else None
+        grad_hh = gemm.outer(flat_recurrent, window.operands[:-1].flatten(0, 1)).to(like) if needs_hh else None
         grad_bias = gemm.total(flat).to(like) if needs_bias else None
-        return None, None, None, None, grad_inputs, grad_ih, grad_hh, grad_bias, grad_hidden, *grad_memory
+        grad_recurrent_bias = gemm.total(flat_recurrent).to(like) if needs_recurrent_bias else None
+        gradients = (grad_inputs, grad_ih, grad_hh, grad_bias, grad_recurrent_bias)
+        state = (grad_hidden if needs_hidden else None, *((carry,) if kernel.has_memory else ()))
+        return None, None, None, None, *gradients, *state
 
 
-def _reversed_steps(
-    grad_outputs: Views, grad_gates: Views, views: Iterable[Views]
-) -> Iterator[tuple[Tensor, Tensor, Views]]:
-    return reversed(list(zip(grad_outputs, grad_gates, views, strict=True)))
+def _all_steps(first: Float[Tensor, "batch hidden"], n_steps: int) -> Float[Tensor, "time batch hidden"]:
+    """Return room for a state before and after every step; the first is given."""
+    states = first.new_empty(n_steps + 1, *first.shape)
+    states[0] = first
+    return states

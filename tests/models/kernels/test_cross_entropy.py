@@ -168,4 +168,4 @@ def test_no_float32_tensor_of_tokens_by_vocabulary_is_ever_alive(
     with LargestTensor() as largest:
         linear_cross_entropy(*leaves, targets, execution).backward()
         linear_nats(*leaves, targets, execution)
-    assert largest.n_elements[torch.float32] == n_rows_a_block * VOCAB
+    assert largest.n_elements[torch.float32] <= n_rows_a_block * VOCAB

@@ -24,7 +24,7 @@ MAKERS: dict[str, Callable[[], Cell]] = {
 }
 each_cell = pytest.mark.parametrize("name", MAKERS)
 each_execution = pytest.mark.parametrize(
-    "execution", [Execution(path, fuse) for path in GemmPath for fuse in (False, True)], ids=str
+    "execution", [Execution(path, compiled) for path in GemmPath for compiled in (False, True)], ids=str
 )
 
 # Largest distance of a result from the float64 reference, relative to the result's own norm. float32 carries 24 bits;
@@ -276,14 +276,14 @@ def operations_per_step(name: str, execution: Execution, *, backward: bool) -> f
 @pytest.mark.parametrize("path", GemmPath)
 @pytest.mark.parametrize("backward", [False, True])
 @each_cell
-def test_a_compiled_step_is_one_product_and_nothing_else(name: str, path: GemmPath, backward: bool) -> None:
-    """The guard of speed: no clock, but what is dispatched. The compiled pointwise step is no operation of torch's."""
-    assert operations_per_step(name, Execution(path, fuse=True), backward=backward) == 1
+def test_a_compiled_window_dispatches_nothing_for_its_steps(name: str, path: GemmPath, backward: bool) -> None:
+    """The guard of speed: no clock, but what is dispatched. The compiled loop is no operation of torch's."""
+    assert operations_per_step(name, Execution(path, compiled=True), backward=backward) == 0
 
 
-@pytest.mark.parametrize(("name", "backward", "most"), [("lstm", False, 10), ("lstm", True, 17), ("rnn-tanh", True, 6)])
+@pytest.mark.parametrize(("name", "backward", "most"), [("lstm", False, 21), ("lstm", True, 30), ("rnn-tanh", True, 8)])
 def test_an_uncompiled_step_takes_few_operations(name: str, backward: bool, most: int) -> None:
     for path in GemmPath:
         # Copies between number formats come on top in bfloat16.
-        extra = 2 if path == GemmPath.BFLOAT16 else 0
-        assert operations_per_step(name, Execution(path, fuse=False), backward=backward) <= most + extra
+        extra = 3 if path == GemmPath.BFLOAT16 else 0
+        assert operations_per_step(name, Execution(path, compiled=False), backward=backward) <= most + extra

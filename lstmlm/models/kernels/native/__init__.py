@@ -1,0 +1,69 @@
+"""The kernels' loops in C++, called with pointers into tensors; absent where there is no compiler."""
+
+import ctypes
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lstmlm.models.kernels.native.build import library
+
+__all__ = ["Arguments", "Softmax", "Window", "library", "native_function"]
+
+NAMES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
+
+
+class Arguments(ctypes.Structure):
+    """What a function takes: whole numbers, then pointers, in the order of the C++ structure of the same name."""
+
+    owners: Mapping[str, int | Tensor | None]
+
+    @classmethod
+    def of(cls, **values: int | Tensor | None) -> "Arguments":
+        """Fill in sizes and tensors, which are contiguous; None is the null pointer."""
+        arguments = cls()
+        arguments.owners = values  # a pointer alone would not keep a tensor alive
+        for name, value in values.items():
+            setattr(arguments, name, value.data_ptr() if isinstance(value, Tensor) else value)
+        return arguments
+
+
+class Window(Arguments):
+    """Arguments of the loops over time; window.cpp says what each is."""
+
+    _numbers = ("n_steps", "n_rows", "n_units", "n_threads", "keep")
+    _pointers = (
+        *("weight", "packed", "mask", "recurrent_bias", "projected", "bias", "hiddens", "operands", "memories", "kept"),
+        *("grad_outputs", "grad_projected", "grad_recurrent", "carry", "grad_hidden"),
+    )
+    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
+
+
+class Softmax(Arguments):
+    """Arguments of the softmax; softmax.cpp says what each is."""
+
+    _numbers = ("n_rows", "n_columns", "stride", "n_threads", "differentiate")
+    _pointers = ("logits", "bias", "targets", "nats")
+    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
+
+
+def native_function(name: str, operands: Tensor, suffix: str = "") -> Callable[[Any], None] | None:
+    """Return a compiled function for the number format of `operands`; None where there is none.
+
+    Args:
+        name: Such as "lstm" or "softmax".
+        operands: What is multiplied, for its format and device.
+        suffix: Such as "_forward".
+    """
+    if operands.device.type != "cpu" or operands.dtype not in NAMES:
+        return None
+    compiled = library()
+    function = getattr(compiled, f"{name}_{NAMES[operands.dtype]}{suffix}", None) if compiled else None
+    if function is None:
+        return None
+
+    def call(arguments: Arguments) -> None:
+        function(ctypes.byref(arguments))
+
+    return call

@@ -1,0 +1,127 @@
+// Numbers: precisions, vectors, the product of a few rows with a packed matrix, and the exponential function.
+//
+// `Operand` is what a product multiplies: float, double or bfloat16. `Real` is what everything else is computed in.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
+namespace lstmlm {
+
+// Widest vectors of the machine, and how many rows of two of them fit into its registers.
+#if defined(__AVX512F__)
+constexpr int VECTOR_BYTES = 64, MAX_ROWS = 12;
+#elif defined(__AVX__)
+constexpr int VECTOR_BYTES = 32, MAX_ROWS = 6;
+#else
+constexpr int VECTOR_BYTES = 16, MAX_ROWS = 8;
+#endif
+
+struct bfloat16 {
+    uint16_t bits;
+};
+
+inline float widen(bfloat16 x) { return std::bit_cast<float>(uint32_t(x.bits) << 16); }
+inline float widen(float x) { return x; }
+inline double widen(double x) { return x; }
+
+template <class To> To narrow(float x);
+template <class To> To narrow(double x);
+template <> inline float narrow<float>(float x) { return x; }
+template <> inline double narrow<double>(double x) { return x; }
+template <> inline bfloat16 narrow<bfloat16>(float x) {  // to the nearest, ties to even; NaN stays NaN
+    const uint32_t bits = std::bit_cast<uint32_t>(x), rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+    return {uint16_t(x == x ? rounded : 0x7FC0)};
+}
+
+template <class Real> constexpr int LANES = VECTOR_BYTES / sizeof(Real);
+template <class Real> struct VectorOf {
+    typedef Real type __attribute__((vector_size(VECTOR_BYTES)));
+};
+template <class Real> using Vector = typename VectorOf<Real>::type;
+
+// How many operands of a row enter one multiplication of a lane: the instruction for bfloat16 takes pairs.
+template <class Operand> constexpr int DEPTH = sizeof(Operand) == 2 ? 2 : 1;
+
+// sum + a b in every lane, where `a` are DEPTH operands of a row (fewer at an odd end) and `b` a packed vector.
+template <class Real> inline Vector<Real> multiply_add(Vector<Real> sum, const Real* a, bool, const Real* b) {
+    Vector<Real> packed;
+    std::memcpy(&packed, b, sizeof packed);
+    return sum + *a * packed;
+}
+#ifdef __AVX512BF16__
+inline Vector<float> multiply_add(Vector<float> sum, const bfloat16* a, bool whole, const bfloat16* b) {
+    uint32_t pair = a->bits;
+    if (whole) std::memcpy(&pair, a, sizeof pair);
+    const __m512i rows = _mm512_set1_epi32(int(pair)), packed = _mm512_loadu_si512(b);
+    return Vector<float>(_mm512_dpbf16_ps(__m512(sum), (__m512bh)rows, (__m512bh)packed));
+}
+#endif
+
+// One product with ROWS rows, `stride` apart. The matrix comes in PANELS panels of (depth / DEPTH, lanes, DEPTH);
+// the result goes to `out` (ROWS, 2 * lanes). Every row's sums are added up in the same order, whatever ROWS is.
+template <class Operand, class Real, int ROWS, int PANELS>
+void multiply(const Operand* rows, int64_t stride, const Operand* packed, int64_t panel_size, int64_t depth, Real* out) {
+    constexpr int STEP = DEPTH<Operand>, ADVANCE = LANES<Real> * STEP;
+    Vector<Real> sums[ROWS][PANELS] = {};
+    const int64_t n_whole = depth / STEP;
+    for (int64_t k = 0; k < n_whole; ++k) {
+#pragma GCC unroll 16
+        for (int row = 0; row < ROWS; ++row)
+#pragma GCC unroll 2
+            for (int panel = 0; panel < PANELS; ++panel)
+                sums[row][panel] = multiply_add(sums[row][panel], rows + row * stride + k * STEP, true,
+                                                packed + panel * panel_size + k * ADVANCE);
+    }
+    if (n_whole * STEP < depth) {
+#pragma GCC unroll 16
+        for (int row = 0; row < ROWS; ++row)
+#pragma GCC unroll 2
+            for (int panel = 0; panel < PANELS; ++panel)
+                sums[row][panel] = multiply_add(sums[row][panel], rows + row * stride + n_whole * STEP, false,
+                                                packed + panel * panel_size + n_whole * ADVANCE);
+    }
+    for (int row = 0; row < ROWS; ++row) std::memcpy(out + row * 2 * LANES<Real>, sums[row], sizeof sums[row]);
+}
+
+// `multiply` for a number of rows (1 to MAX_ROWS) and panels (1 or 2) that is known only now.
+template <class Operand, class Real, int ROWS = MAX_ROWS>
+void multiply_few(int n_rows, int n_panels, const Operand* rows, int64_t stride, const Operand* packed,
+                  int64_t panel_size, int64_t depth, Real* out) {
+    if constexpr (ROWS > 1) {
+        if (n_rows < ROWS)
+            return multiply_few<Operand, Real, ROWS - 1>(n_rows, n_panels, rows, stride, packed, panel_size, depth, out);
+    }
+    if (n_panels == 2) return multiply<Operand, Real, ROWS, 2>(rows, stride, packed, panel_size, depth, out);
+    multiply<Operand, Real, ROWS, 1>(rows, stride, packed, panel_size, depth, out);
+}
+
+// exp x without branches, so that loops become vector code; off by 2 units in the last place. Cephes' polynomial.
+inline float exponential(float x) {
+    x = x > 88.0f ? 88.0f : x;
+    x = x < -87.0f ? -87.0f : x;
+    const float n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // x / ln 2, rounded
+    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    return p * std::bit_cast<float>((int32_t(n) + 127) << 23);
+}
+inline double exponential(double x) { return std::exp(x); }
+
+template <class Real> inline Real sigmoid(Real x) { return 1 / (1 + exponential(-x)); }
+
+// tanh x = 2 σ(2x) − 1 is off by 1e-7 at most.
+inline float hyperbolic_tangent(float x) { return 2 * sigmoid(2 * x) - 1; }
+inline double hyperbolic_tangent(double x) { return std::tanh(x); }
+
+}  // namespace lstmlm

@@ -1,0 +1,121 @@
+"""Compile the C++ beside this file for the machine it runs on: once, then kept in the user's cache directory.
+
+What is compiled depends on nothing but the sources, the compiler and the processor, so one file serves every model,
+window and batch. It has a plain C interface that takes pointers: no part of torch is compiled or linked.
+"""
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+SOURCES = Path(__file__).parent
+COMPILERS = ("c++", "g++", "clang++")
+SECONDS_TO_COMPILE = 300
+
+FLAGS = ("-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+"""Not -ffast-math: a loss that is not a number must stay one."""
+
+MACHINE_FLAGS = (
+    ("-march=native", "-mprefer-vector-width=512", "-fopenmp"),
+    ("-march=native", "-fopenmp"),
+    ("-march=native",),
+    (),
+)
+"""Tried in this order: not every compiler knows every flag, and without OpenMP there is one thread."""
+
+logger = logging.getLogger(__name__)
+
+
+class BuildError(Exception):
+    """There is no compiler, or it failed; the message says why in a line."""
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return the compiled kernels; None where they cannot be had, with one line in the log that says why."""
+    try:
+        return _load_or_build()
+    except (BuildError, OSError, subprocess.SubprocessError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        logger.warning("The kernels are not compiled (%s): the slower way is taken.", reason)
+        return None
+
+
+def _compiler() -> str | None:
+    return next(filter(None, map(shutil.which, COMPILERS)), None)
+
+
+def _load_or_build() -> ctypes.CDLL:
+    compiler = _compiler()
+    if compiler is None:
+        raise BuildError("no C++ compiler")
+    name = f"kernels-{_fingerprint(compiler)}.so"
+    directory = _cache_directory()
+    if directory is not None:
+        kept = directory / name
+        if kept.exists():
+            try:
+                return ctypes.CDLL(str(kept))
+            except OSError:
+                logger.info("%s is damaged and compiled again.", kept)
+        _compile(compiler, kept)
+        return ctypes.CDLL(str(kept))
+    with tempfile.TemporaryDirectory() as passing:  # a loaded library stays when its file is gone
+        _compile(compiler, Path(passing) / name)
+        return ctypes.CDLL(str(Path(passing) / name))
+
+
+def _compile(compiler: str, to: Path) -> None:
+    """Compile into a file beside `to` and rename it, so that no other process ever loads half of one."""
+    logger.info("Compiling the kernels for this machine, once.")
+    with tempfile.TemporaryDirectory(dir=to.parent) as directory:
+        made = Path(directory) / to.name
+        complaint = ""
+        for machine_flags in MACHINE_FLAGS:
+            command = [compiler, *FLAGS, *machine_flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(made)]
+            result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_COMPILE, check=False)
+            if result.returncode == 0:
+                made.replace(to)
+                return
+            complaint = complaint or result.stderr
+        raise BuildError(complaint.strip().partition("\n")[0] or f"{compiler} failed")
+
+
+def _fingerprint(compiler: str) -> str:
+    """Name what the result depends on: a home directory may be shared by machines of several kinds."""
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+    parts = [version, *FLAGS, *map(str, MACHINE_FLAGS), *_processor()]
+    parts += [path.read_text("utf-8") for path in sorted(SOURCES.glob("*.*")) if path.suffix in (".h", ".cpp")]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _processor() -> Iterator[str]:
+    yield platform.machine()
+    yield platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return
+    for field in ("model name", "flags", "Features"):
+        yield from [line for line in lines if line.startswith(field)][:1]
+
+
+def _cache_directory() -> Path | None:
+    """Return where compiled kernels are kept; None where that is not writable, or writable by others."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        directory = (Path(base) if base else Path.home() / ".cache") / "lstmlm"
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        status = directory.stat()
+    except (OSError, RuntimeError):
+        return None
+    is_own = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+    return directory if is_own and os.access(directory, os.W_OK) else None

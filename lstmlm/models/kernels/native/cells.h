@@ -1,0 +1,73 @@
+// The cells' equations for one unit of one column; `models/kernels/lstm.py` and its neighbours derive them.
+//
+// Each cell says how many GATES it has, how many values a unit KEEPS for the backward pass, and whether it has a MEMORY
+// beside its output. `x` are the gates' parts of W_x x_t + b, `h` of W_h h_{t-1}; `dx` and `dh` the loss's derivatives
+// by them. `memory` and `carry` (the derivative that reaches step t − 1 beside W_h) are updated.
+#pragma once
+
+#include <array>
+
+#include "arithmetic.h"
+
+namespace lstmlm {
+
+struct LSTM {
+    static constexpr int GATES = 4, KEPT = 4;
+    static constexpr bool MEMORY = true;
+
+    template <class Real>
+    static Real forward(const std::array<Real, 4>& x, const std::array<Real, 4>& h, Real, Real& memory,
+                        std::array<Real, 4>& kept) {
+        const Real i = sigmoid(x[0] + h[0]), f = sigmoid(x[1] + h[1]), g = hyperbolic_tangent(x[2] + h[2]),
+                   o = sigmoid(x[3] + h[3]);
+        kept = {i, f, g, o};
+        memory = f * memory + i * g;
+        return o * hyperbolic_tangent(memory);
+    }
+
+    template <class Real>
+    static void backward(Real grad_hidden, Real& carry, Real, Real, Real memory_before, Real memory,
+                         const std::array<Real, 4>& kept, std::array<Real, 4>& dx, std::array<Real, 4>& dh) {
+        const auto [i, f, g, o] = kept;
+        const Real tanh_memory = hyperbolic_tangent(memory);
+        const Real grad_memory = carry + grad_hidden * o * (1 - tanh_memory * tanh_memory);
+        dx = dh = {grad_memory * g * i * (1 - i), grad_memory * memory_before * f * (1 - f),
+                   grad_memory * i * (1 - g * g), grad_hidden * tanh_memory * o * (1 - o)};
+        carry = grad_memory * f;
+    }
+};
+
+struct TanhRNN {
+    static constexpr int GATES = 1, KEPT = 0;
+    static constexpr bool MEMORY = false;
+
+    template <class Real>
+    static Real forward(const std::array<Real, 1>& x, const std::array<Real, 1>& h, Real, Real&, std::array<Real, 0>&) {
+        return hyperbolic_tangent(x[0] + h[0]);
+    }
+
+    template <class Real>
+    static void backward(Real grad_hidden, Real&, Real, Real hidden, Real, Real, const std::array<Real, 0>&,
+                         std::array<Real, 1>& dx, std::array<Real, 1>& dh) {
+        dx = dh = {grad_hidden * (1 - hidden * hidden)};
+    }
+};
+
+struct ReluRNN {
+    static constexpr int GATES = 1, KEPT = 0;
+    static constexpr bool MEMORY = false;
+
+    template <class Real>
+    static Real forward(const std::array<Real, 1>& x, const std::array<Real, 1>& h, Real, Real&, std::array<Real, 0>&) {
+        const Real a = x[0] + h[0];
+        return a < 0 ? 0 : a;  // NaN stays NaN
+    }
+
+    template <class Real>
+    static void backward(Real grad_hidden, Real&, Real, Real hidden, Real, Real, const std::array<Real, 0>&,
+                         std::array<Real, 1>& dx, std::array<Real, 1>& dh) {
+        dx = dh = {hidden > 0 ? grad_hidden : 0};
+    }
+};
+
+}  // namespace lstmlm
