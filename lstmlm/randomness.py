@@ -6,12 +6,26 @@ No generator state is ever saved: a resumed run asks for the same seed, step and
 import hashlib
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
+
+N_LEVELS = 2**16
+"""A yes or no takes 16 random bits: probabilities are multiples of 1 / 65536."""
+
+DRAWS_PER_BLOCK = 2**15
+"""Bits are drawn and compared in blocks that stay in the cache. A multiple of 4, the draws in a word of the source."""
+
+
+def realised(probability: float) -> float:
+    """Return the probability that `Randomness.bernoulli` draws with: the nearest of 1/65536, ..., 65535/65536."""
+    return min(max(round(probability * N_LEVELS), 1), N_LEVELS - 1) / N_LEVELS
 
 
 @dataclass(frozen=True)
 class Randomness:
-    """The draws of one training step (or, at step 0, of the construction of a model)."""
+    """The draws of one training step, or of one epoch where the site is of epochs (or, at 0, of a new model)."""
 
     seed: int
     step: int = 0
@@ -24,3 +38,17 @@ class Randomness:
     def generator(self, site: str) -> torch.Generator:
         """Return a fresh generator for one place in the program, such as "dropout.input"."""
         return torch.Generator().manual_seed(self.seed_of(site))
+
+    def bernoulli(self, shape: tuple[int, ...], probability: float, site: str, like: Tensor) -> Float[Tensor, "..."]:
+        """Draw ones with `realised(probability)`, else zeros, in the number format and on the device of `like`.
+
+        The bits come from numpy's SFC64, whose stream is the same in every version and on every machine; torch's
+        `bernoulli_` is serial and takes several times as long (docs/experiments.md).
+        """
+        source = np.random.SFC64(self.seed_of(site))
+        threshold = round(realised(probability) * N_LEVELS) - N_LEVELS // 2
+        drawn = torch.empty(shape, dtype=like.dtype)
+        for block in torch.split(drawn.view(-1), DRAWS_PER_BLOCK):
+            words = source.random_raw(-(-len(block) // 4)).view(np.int16)[: len(block)]
+            torch.lt(torch.from_numpy(words), threshold, out=block)
+        return drawn.to(like.device)

@@ -62,7 +62,7 @@ def train(
         _require_same_corpus(existing, corpus)
     tokenizer = corpus.tokenizer
 
-    stream = TrainingStream(corpus.train, tokenizer.start_id, config.data)
+    stream = TrainingStream(corpus.train, tokenizer.start_id, config.data, config.seed)
     n_steps = n_training_steps(config.training, stream)
     if existing:
         execution = ResolvedExecution(existing.config, {})

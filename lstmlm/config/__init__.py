@@ -35,6 +35,11 @@ class RunConfig(Options):
         found = []
         if self.model.backbone.n_layers == 1 and self.model.dropout.hidden > 0:
             found.append("model.dropout.hidden: has no effect on a single layer. Use dropout.output.")
+        dropout = self.model.dropout
+        if dropout.locked and not any((dropout.input, dropout.hidden, dropout.output)):
+            found.append("model.dropout.locked: has no effect without dropout of input, hidden or output.")
+        if self.training.regularization.beta > 0 and self.data.bptt == 1:
+            found.append("training.regularization.beta: has no effect on windows of one token. Raise data.bptt.")
         if self.schedule.name == "warmup_cosine":
             if self.training.patience is not None:
                 found.append("training.patience: may stop before warmup_cosine has lowered the learning rate.")

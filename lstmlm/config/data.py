@@ -1,10 +1,12 @@
 """The `data` section: which text, cut into which tokens, laid out in which windows."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from lstmlm.config.options import Options
+
+SMALLEST_VARIABLE_BPTT = 10
 
 
 class TokenizerOptions(Options):
@@ -67,3 +69,20 @@ class DataOptions(Options):
 
     bptt: PositiveInt = 35
     """Length of a training window (tokens): the gradient is truncated there, the state is carried on."""
+
+    variable_bptt: bool = False
+    """Draw the length of each window: about `bptt`, sometimes about half of it, with a standard deviation of 5 tokens,
+    and scale the learning rate by length / `bptt` (Merity et al. 2018, section 4.1)."""
+
+    partial_shuffle: bool = False
+    """Begin each epoch at a random place of every column and go round, so that windows and neighbours change from epoch
+    to epoch while the text stays in order (Press 2019)."""
+
+    @model_validator(mode="after")
+    def _room_to_vary(self) -> Self:
+        if self.variable_bptt and self.bptt < SMALLEST_VARIABLE_BPTT:
+            raise ValueError(
+                f"variable_bptt: needs a bptt of {SMALLEST_VARIABLE_BPTT} or more, as windows vary by 5 tokens and "
+                f"have at least 5, got {self.bptt}. Raise data.bptt, or set variable_bptt: false."
+            )
+        return self

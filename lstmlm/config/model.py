@@ -76,6 +76,14 @@ class DropoutOptions(Options):
     output: Probability = 0.0
     """Units of the last layer, before the softmax."""
 
+    locked: bool = False
+    """Drop the same units of `input`, `hidden` and `output` at all time steps of a window (variational dropout, Gal &
+    Ghahramani 2016; AWD-LSTM, Merity et al. 2018) rather than afresh at each (Zaremba et al. 2014)."""
+
+    state: Probability = 0.0
+    """Units of the hidden state on its way into the hidden-to-hidden matrix, the same ones at all steps of a window
+    (Gal & Ghahramani 2016; Melis et al. 2018); the state that is carried on stays whole."""
+
     weight_drop: Probability = 0.0
     """Hidden-to-hidden weights, one mask a window: DropConnect (Merity et al. 2018)."""
 

@@ -1,10 +1,25 @@
 """The `training` section: how long, how often to validate, save and report."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from lstmlm.config.options import Options
+
+
+class RegularizationOptions(Options):
+    """What is added to the loss so that activations stay small and change slowly (Merity et al. 2017).
+
+    Reported losses are without it.
+    """
+
+    alpha: NonNegativeFloat = 0.0
+    """Activation regularisation (AR): weight of the mean square of the last layer's outputs after dropout; AWD-LSTM
+    takes 2."""
+
+    beta: NonNegativeFloat = 0.0
+    """Temporal activation regularisation (TAR): weight of the mean square of the difference between the last layer's
+    outputs, before dropout, at neighbouring time steps; AWD-LSTM takes 1."""
 
 
 class TrainingOptions(Options):
@@ -15,6 +30,12 @@ class TrainingOptions(Options):
 
     n_steps: PositiveInt | None = None
     """Updates of the weights, one a window."""
+
+    regularization: RegularizationOptions = RegularizationOptions()
+
+    state_reset: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability that a column starts a window from the zero state instead of what it read before, so that the model
+    learns to begin a text (as in the code of Melis et al. 2020)."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the matrix products in training; weights, state and sums stay float32, and so does evaluation.

@@ -1,5 +1,7 @@
-"""The training stream: token ids laid out as columns, read window by window. No token is left out."""
+"""The training stream: token ids laid out as columns, read epoch by epoch in windows. No token is left out."""
 
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +14,10 @@ from lstmlm.config.data import DataOptions
 from lstmlm.corpus.datasets import EncodedText
 from lstmlm.errors import DataError
 from lstmlm.metrics import NO_TARGET
+from lstmlm.randomness import Randomness
+
+# Merity et al. 2018, section 4.1. The last number is not theirs: it bounds the memory that a window can take.
+SHARE_OF_WHOLE_WINDOWS, LENGTH_DEVIATION, SHORTEST_WINDOW, LONGEST_EXCESS = 0.95, 5, 5, 10
 
 
 @dataclass(frozen=True)
@@ -31,17 +37,18 @@ class Window:
 class TrainingStream:
     """A token sequence cut into `batch_size` columns of almost equal length, read side by side in windows.
 
-    Every token is a target exactly once an epoch. The first token of a column is predicted from the token before it in
-    the text; that of the whole text from `start_id`. Windows are views: nothing is copied.
+    Every token is a target exactly once an epoch, predicted from the token before it in the text; the first one from
+    `start_id`. Where windows begin, and where a column does, is drawn for each epoch, from its number and `seed` alone.
     """
 
-    def __init__(self, text: EncodedText, start_id: int, options: DataOptions) -> None:
+    def __init__(self, text: EncodedText, start_id: int, options: DataOptions, seed: int = 0) -> None:
         """Lay out `text`.
 
         Raises:
             DataError: the text has fewer than batch_size x (bptt + 1) tokens.
         """
-        self.bptt = options.bptt
+        self.options = options
+        self.seed = seed
         self.n_tokens = len(text.tokens)
         self.batch_size = batch_size = options.batch_size
         needed = batch_size * (options.bptt + 1)
@@ -52,22 +59,70 @@ class TrainingStream:
             )
         # Column c predicts tokens[starts[c]:starts[c + 1]]; lengths differ by one at the most.
         starts = np.arange(batch_size + 1) * self.n_tokens // batch_size
-        self.n_rows = int(np.diff(starts).max())
+        self.lengths = torch.from_numpy(np.diff(starts))
+        self.n_rows = int(self.lengths.max())
         preceded = np.concatenate([[start_id], text.tokens])
         columns = np.full((self.n_rows + 1, batch_size), NO_TARGET, dtype=np.int64)
         for column, (start, end) in enumerate(pairwise(starts)):
             columns[: end - start + 1, column] = preceded[start : end + 1]
-        self._columns = torch.from_numpy(columns)
-        self._n_ended = int((np.diff(starts) < self.n_rows).sum())
+        self.columns = torch.from_numpy(columns)
+
+    def epoch(self, number: int) -> "Epoch":
+        """Return the pass `number` over the stream, from 0."""
+        randomness = Randomness(self.seed, number)
+        starts: Sequence[int] = range(0, self.n_rows, self.options.bptt)
+        if self.options.variable_bptt:
+            starts = self._drawn_starts(random.Random(randomness.seed_of("data.variable_bptt")))
+        rotation = None
+        if self.options.partial_shuffle:
+            draws = random.Random(randomness.seed_of("data.partial_shuffle"))
+            rotation = torch.tensor([draws.randrange(length) for length in self.lengths.tolist()])
+        return Epoch(self, starts, rotation)
+
+    def _drawn_starts(self, draws: random.Random) -> list[int]:
+        bptt, starts, row = self.options.bptt, [], 0
+        while row < self.n_rows:
+            starts.append(row)
+            mean = bptt if draws.random() < SHARE_OF_WHOLE_WINDOWS else bptt / 2
+            length = max(SHORTEST_WINDOW, int(draws.normalvariate(mean, LENGTH_DEVIATION)))
+            row += min(length, bptt + LONGEST_EXCESS)
+        return starts
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the stream, window by window."""
+
+    stream: TrainingStream
+
+    starts: Sequence[int]
+    """The first row of each window."""
+
+    rotation: Int[Tensor, " batch"] | None
+    """The place of each column that is read first; from its end the column goes on at its beginning (Press 2019)."""
 
     @property
     def n_windows(self) -> int:
-        """Number of windows of an epoch; the last may be shorter than the others."""
-        return -(-self.n_rows // self.bptt)
+        """Number of windows; the last may be shorter than the others."""
+        return len(self.starts)
+
+    def share_before(self, index: int) -> float:
+        """Return which part of the pass is done before the window number `index`."""
+        return self.starts[index] / self.stream.n_rows
 
     def window(self, index: int) -> Window:
-        """Return the window number `index` of an epoch, from 0."""
-        first, last = index * self.bptt, min((index + 1) * self.bptt, self.n_rows)
-        targets = self._columns[first + 1 : last + 1]
-        n_ended = self._n_ended if last == self.n_rows else 0
-        return Window(self._columns[first:last], targets, targets.numel() - n_ended)
+        """Return the window number `index`, from 0; without rotation it is a view, and nothing is copied."""
+        stream = self.stream
+        first = self.starts[index]
+        last = self.starts[index + 1] if index + 1 < self.n_windows else stream.n_rows
+        if self.rotation is None:
+            inputs, targets = stream.columns[first:last], stream.columns[first + 1 : last + 1]
+        else:
+            rows = torch.arange(first, last).unsqueeze(1)
+            places = (rows + self.rotation) % stream.lengths
+            # Input and target move together: a column's first token is still predicted from the one before it in the
+            # text, not from the column's last.
+            inputs = stream.columns.gather(0, places)
+            targets = stream.columns.gather(0, places + 1).masked_fill(rows >= stream.lengths, NO_TARGET)
+        n_ended = int((stream.lengths < stream.n_rows).sum()) if last == stream.n_rows else 0
+        return Window(inputs, targets, targets.numel() - n_ended)

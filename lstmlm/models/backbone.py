@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lstmlm.config.model import BackboneOptions, DropoutOptions
 from lstmlm.models.cells import build_cell
 from lstmlm.models.cells.cell import Cell, CellState, CellWeights, map_state
-from lstmlm.models.dropout import dropout, weight_drop
+from lstmlm.models.dropout import dropout, state_mask, weight_drop
 from lstmlm.models.kernels import EVALUATION, Execution, run_window
 from lstmlm.randomness import Randomness
 
@@ -57,26 +57,31 @@ class Backbone(nn.Module):
         Returns:
             The last layer's outputs and the state after the window, which still belongs to the graph: see `detach`.
         """
-        next_state = []
+        next_state, drop = [], self.dropout
         for level, (cell, cell_state) in enumerate(zip(self.layers, state, strict=True)):
             if level > 0:
-                inputs = dropout(inputs, self.dropout.hidden, randomness, f"dropout.hidden.{level}")
-            weights = weight_drop(cell.weights(), self.dropout.weight_drop, randomness, f"dropout.weight.{level}")
+                inputs = dropout(inputs, drop.hidden, randomness, f"dropout.hidden.{level}", locked=drop.locked)
+            weights = weight_drop(cell.weights(), drop.weight_drop, randomness, f"dropout.weight.{level}")
+            mask = state_mask(cell_state[0], drop.state, randomness, f"dropout.state.{level}")
             if self.implementation == "reference":
-                inputs, cell_state = run_steps(cell, inputs, cell_state, weights)
+                inputs, cell_state = run_steps(cell, inputs, cell_state, weights, mask)
             else:
-                inputs, cell_state = run_window(cell, inputs, cell_state, weights, execution=execution)
+                inputs, cell_state = run_window(cell, inputs, cell_state, weights, mask, execution)
             next_state.append(cell_state)
         return inputs, tuple(next_state)
 
 
 def run_steps(
-    cell: Cell, inputs: Float[Tensor, "time batch input"], state: CellState, weights: CellWeights
+    cell: Cell,
+    inputs: Float[Tensor, "time batch input"],
+    state: CellState,
+    weights: CellWeights,
+    state_mask: Float[Tensor, "batch hidden"] | None = None,
 ) -> tuple[Float[Tensor, "time batch hidden"], CellState]:
     """Apply `cell` to every time step in turn: the reference of the kernels. Returns outputs and the last state."""
     outputs = []
     for x_t in inputs:
-        output, state = cell(x_t, state, weights)
+        output, state = cell(x_t, state, weights, state_mask)
         outputs.append(output)
     return torch.stack(outputs), state
 

@@ -1,28 +1,47 @@
 """The kinds of dropout. Each takes the step's `Randomness`; without one (at evaluation) nothing is dropped."""
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from lstmlm.models.cells.cell import CellWeights
-from lstmlm.randomness import Randomness
+from lstmlm.randomness import Randomness, realised
 
 
 def keep_mask(
     shape: tuple[int, ...], like: Tensor, probability: float, randomness: Randomness, site: str
 ) -> Float[Tensor, "..."]:
-    """Draw a mask that is 0 with `probability`, else 1 / (1 - probability), so that the expected value stays 1."""
-    mask = torch.empty(shape, dtype=like.dtype, device=like.device)
-    return mask.bernoulli_(1 - probability, generator=randomness.generator(site)).div_(1 - probability)
+    """Draw a mask that is 0 with `probability`, else 1 / (1 - probability), so that the expected value stays 1.
+
+    The scale is that of the probability which is drawn in truth, see `realised`: the expected value is 1 exactly.
+    """
+    keep = 1 - probability
+    return randomness.bernoulli(shape, keep, site, like).mul_(1 / realised(keep))
 
 
 def dropout(
-    x: Float[Tensor, "time batch width"], probability: float, randomness: Randomness | None, site: str
+    x: Float[Tensor, "time batch width"], probability: float, randomness: Randomness | None, site: str, *, locked: bool
 ) -> Float[Tensor, "time batch width"]:
-    """Drop single units, afresh at every time step (Srivastava et al. 2014; in recurrent nets Zaremba et al. 2014)."""
+    """Drop single units of each column.
+
+    Either afresh at every time step (Srivastava et al. 2014; in recurrent nets Zaremba et al. 2014), or `locked`: the
+    same ones at all steps of the window (variational dropout, Gal & Ghahramani 2016; Merity et al. 2018, section 4.2).
+    """
     if randomness is None or probability == 0:
         return x
-    return x * keep_mask(tuple(x.shape), x, probability, randomness, site)
+    n_steps, *rest = x.shape
+    return x * keep_mask((1 if locked else n_steps, *rest), x, probability, randomness, site)
+
+
+def state_mask(
+    hidden: Float[Tensor, "batch hidden"], probability: float, randomness: Randomness | None, site: str
+) -> Float[Tensor, "batch hidden"] | None:
+    """Draw what h_{t-1} is multiplied with on its way into W_h, at all steps of a window; None drops nothing.
+
+    Variational state dropout (Gal & Ghahramani 2016; Melis et al. 2018): outputs and carried state stay whole.
+    """
+    if randomness is None or probability == 0:
+        return None
+    return keep_mask(tuple(hidden.shape), hidden, probability, randomness, site)
 
 
 def word_dropout(

@@ -65,11 +65,28 @@ class LanguageModel(nn.Module):
         Returns:
             The features from which `output_layer` predicts the next token at every position, and the next state.
         """
-        embedded = self.embedding(inputs)
-        embedded = word_dropout(embedded, inputs, self.vocab_size, self.dropout.embedding, randomness)
-        embedded = dropout(embedded, self.dropout.input, randomness, "dropout.input")
-        features, state = self.backbone(embedded, state, randomness, execution)
-        return dropout(features, self.dropout.output, randomness, "dropout.output"), state
+        outputs, state = self.read(inputs, state, randomness, execution)
+        return self.drop_outputs(outputs, randomness), state
+
+    def read(
+        self,
+        inputs: Int[Tensor, "time batch"],
+        state: BackboneState,
+        randomness: Randomness | None = None,
+        execution: Execution = EVALUATION,
+    ) -> tuple[Float[Tensor, "time batch hidden"], BackboneState]:
+        """Do the first half of `forward`: return the last layer's outputs before dropout, and the next state."""
+        embedded, drop = self.embedding(inputs), self.dropout
+        embedded = word_dropout(embedded, inputs, self.vocab_size, drop.embedding, randomness)
+        embedded = dropout(embedded, drop.input, randomness, "dropout.input", locked=drop.locked)
+        outputs, state = self.backbone(embedded, state, randomness, execution)
+        return outputs, state
+
+    def drop_outputs(
+        self, outputs: Float[Tensor, "time batch hidden"], randomness: Randomness | None
+    ) -> Float[Tensor, "time batch hidden"]:
+        """Do the second half of `forward`: turn the last layer's outputs into features."""
+        return dropout(outputs, self.dropout.output, randomness, "dropout.output", locked=self.dropout.locked)
 
 
 def build_language_model(options: ModelOptions, vocab_size: int, seed: int) -> LanguageModel:

@@ -41,7 +41,7 @@ class TrainState:
     """Step of the last completed validation."""
 
     learning_rate: float = 0.0
-    """The rate of the last update."""
+    """The schedule's rate at the last update."""
 
     sampled_step: int = 0
     """Step of the last sample."""

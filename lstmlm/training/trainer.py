@@ -13,7 +13,7 @@ from lstmlm.config.training import TrainingOptions
 from lstmlm.corpus.stream import TrainingStream, Window
 from lstmlm.errors import DivergenceError, Interrupted
 from lstmlm.metrics import NatsTotal
-from lstmlm.models.backbone import detach
+from lstmlm.models.backbone import BackboneState, detach
 from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.language_model import LanguageModel, load_weights
 from lstmlm.optim.optimizers import load_optimizer_tensors, optimizer_tensors, set_learning_rate
@@ -22,6 +22,7 @@ from lstmlm.randomness import Randomness
 from lstmlm.training.callbacks import Callback
 from lstmlm.training.events import EndEvent, Event, StepEvent
 from lstmlm.training.interruption import Interruption
+from lstmlm.training.regularization import activation_penalty, reset_columns
 from lstmlm.training.state import TrainState, restore_state, state_tensors
 
 
@@ -54,6 +55,7 @@ class Trainer:
         self.stop_reason: str | None = None
         self._optimizer = optimizer
         self._execution = execution
+        self._epoch = stream.epoch(0)
         self._max_norm = math.inf if clip_norm is None else clip_norm
         self._parameters = list(model.parameters())
         self._carried = model.initial_state(stream.batch_size)
@@ -66,7 +68,7 @@ class Trainer:
     @property
     def epoch(self) -> float:
         """Passes over the stream so far, with the part of the current one."""
-        return self.state.epoch + self.state.window / self.stream.n_windows
+        return self.state.epoch + self._epoch.share_before(self.state.window)
 
     @property
     def learning_rate(self) -> float:
@@ -122,10 +124,11 @@ class Trainer:
     def train_step(self) -> None:
         """Learn from the next window."""
         started = time.monotonic()
-        window = self.stream.window(self.state.window)
+        window = self._epoch.window(self.state.window)
         self.state.learning_rate = self.schedule.learning_rate(self.state.step)
-        set_learning_rate(self._optimizer, self.state.learning_rate)
+        set_learning_rate(self._optimizer, self.state.learning_rate * self._length_factor(window))
 
+        self._carried = self._reset_some_columns()
         loss = self._backward(window)
         self._optimizer.step()
 
@@ -134,15 +137,26 @@ class Trainer:
         self.state.n_tokens += window.n_tokens
         self.state.step += 1
         self.state.window += 1
-        if self.state.window == self.stream.n_windows:
+        if self.state.window == self._epoch.n_windows:
             self.state.epoch, self.state.window = self.state.epoch + 1, 0
+            self._epoch = self.stream.epoch(self.state.epoch)
             self._carried = self.model.initial_state(self.stream.batch_size)
         self._seconds_since_report += time.monotonic() - started
+
+    def _reset_some_columns(self) -> BackboneState:
+        initial = self.model.initial_state(self.stream.batch_size)
+        return reset_columns(self._carried, initial, self.options.state_reset, Randomness(self.seed, self.state.step))
+
+    def _length_factor(self, window: Window) -> float:
+        """Return by how much a window moves the weights: with drawn lengths each token counts the same."""
+        data = self.stream.options
+        return len(window.inputs) / data.bptt if data.variable_bptt else 1.0
 
     def _backward(self, window: Window) -> float:
         """Compute the window's clipped gradient and return its mean loss (nats per token)."""
         randomness = Randomness(self.seed, self.state.step)
-        features, state = self.model(window.inputs, self._carried, randomness, self._execution)
+        outputs, state = self.model.read(window.inputs, self._carried, randomness, self._execution)
+        features = self.model.drop_outputs(outputs, randomness)
         loss = self.model.output_layer.loss(features, window.targets, self._execution) / window.n_tokens
         mean_nats = loss.item()
         step = self.state.step
@@ -150,7 +164,8 @@ class Trainer:
 
         for parameter in self._parameters:
             parameter.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
+        objective = loss + activation_penalty(self.options.regularization, features, outputs)
+        objective.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._max_norm).item()
         self._require_finite("gradient norm", norm, step=step + 1, last_good_step=step)
         self._gradient_norm = norm
@@ -234,8 +249,11 @@ class Trainer:
         load_optimizer_tensors(self._optimizer, self.model, parts["optimizer"])
         self.schedule.load_state(state.schedule)
         self.state = state
+        self._epoch = self.stream.epoch(state.epoch)
 
 
 def n_training_steps(options: TrainingOptions, stream: TrainingStream) -> int:
     """Return the number of updates of the whole training."""
-    return options.n_steps if options.n_steps is not None else (options.n_epochs or 0) * stream.n_windows
+    if options.n_steps is not None:
+        return options.n_steps
+    return sum(stream.epoch(number).n_windows for number in range(options.n_epochs or 0))

@@ -145,6 +145,15 @@ FILES = [
         "data: {corpus: x}\ntraining:\n  n_epochs: 1\n  n_steps: 1",
         ":2: training: needs n_epochs or n_steps, got n_epochs and n_steps. Give one of them.",
     ),
+    (
+        "data: {corpus: x, bptt: 9, variable_bptt: true}\ntraining: {n_epochs: 1}",
+        ":1: data.variable_bptt: needs a bptt of 10 or more, as windows vary by 5 tokens and have at least 5, got 9. "
+        "Raise data.bptt, or set variable_bptt: false.",
+    ),
+    (
+        "data: {corpus: x}\ntraining: {n_epochs: 1, regularization: {alpha: -1}}",
+        ":2: training.regularization.alpha: must be at least 0, got -1.",
+    ),
     ("", ": empty. Write a mapping of keys."),
     ("# nothing but a comment\n", ": empty. Write a mapping of keys."),
     ("- 1", ":1: expected a mapping of keys, got [1]."),

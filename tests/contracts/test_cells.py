@@ -10,10 +10,12 @@ from safetensors.torch import load_file, save_file
 from lstmlm.config.model import AnyBackboneOptions, BackboneOptions, DropoutOptions
 from lstmlm.models.backbone import Backbone, detach
 from lstmlm.models.cells import CELLS
+from lstmlm.models.cells.cell import map_state
 from lstmlm.models.language_model import load_weights, weights_of
 from lstmlm.randomness import Randomness
 
 TIME, BATCH, INPUT, HIDDEN = 9, 3, 4, 5
+GENERATOR = torch.Generator().manual_seed(0)
 
 every_cell = pytest.mark.parametrize(
     "options",
@@ -128,22 +130,38 @@ def test_weight_drop_trains_the_raw_matrix_with_a_fresh_mask_a_step(options: Bac
 
 def test_every_cell_has_a_kernel_that_agrees_with_it() -> None:
     for options_class in CELLS:
-        found = []
-        for implementation in ("reference", "auto"):
-            backbone = build(
-                options_class.model_validate({"hidden_size": 6, "implementation": implementation})
-            ).double()
-            x = inputs().double().requires_grad_()
-            outputs, _ = backbone(x, backbone.initial_state(BATCH))
-            outputs.square().sum().backward()
-            found.append([outputs, x.grad, *(parameter.grad for parameter in backbone.parameters())])
-        # float64: only the order of additions differs.
-        torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-10)
+        for dropout in (DropoutOptions(), DropoutOptions(locked=True, hidden=0.4, state=0.4, weight_drop=0.4)):
+            found = []
+            for implementation in ("reference", "auto"):
+                options = options_class.model_validate({"hidden_size": 6, "implementation": implementation})
+                backbone = build(options, dropout).double()
+                x = inputs().double().requires_grad_()
+                outputs, state = backbone(x, backbone.initial_state(BATCH), Randomness(1, step=2))
+                outputs.square().sum().backward()
+                gradients = [parameter.grad for parameter in backbone.parameters()]
+                found.append([outputs, *(part for cell_state in state for part in cell_state), x.grad, *gradients])
+            # float64: only the order of additions differs.
+            torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("options_class", CELLS, ids=lambda options_class: options_class.__name__)
+def test_state_dropout_touches_nothing_but_the_recurrent_product(options_class: type[BackboneOptions]) -> None:
+    """With all of h_{t-1} dropped a step is that of a zero matrix W_h; what is carried on past W_h stays whole."""
+    (cell,) = build(options_class.model_validate({"n_layers": 1, "hidden_size": HIDDEN})).layers
+    state = map_state(lambda part: torch.randn(part.shape, generator=GENERATOR), cell.initial_state(BATCH))
+    x_t = inputs()[0]
+    nothing, everything = torch.zeros(BATCH, HIDDEN), torch.ones(BATCH, HIDDEN)
+    torch.testing.assert_close(cell(x_t, state, None, everything), cell(x_t, state), rtol=0, atol=0)
+    dropped = cell(x_t, state, None, nothing)
+    assert not torch.equal(dropped[0], cell(x_t, state)[0])
+    with torch.no_grad():
+        cell.weight_hh.zero_()
+    torch.testing.assert_close(dropped, cell(x_t, state))
 
 
 @every_cell
 def test_evaluation_drops_nothing(options: BackboneOptions) -> None:
-    dropping = build(options, DropoutOptions(hidden=0.5, weight_drop=0.5))
+    dropping = build(options, DropoutOptions(locked=True, hidden=0.5, state=0.5, weight_drop=0.5))
     plain = build(options)
     wanted, _ = plain(inputs(), plain.initial_state(BATCH))
     found, _ = dropping(inputs(), dropping.initial_state(BATCH))

@@ -9,21 +9,29 @@ import torch
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.datasets import EncodedText, load_corpus
-from lstmlm.corpus.stream import TrainingStream
+from lstmlm.corpus.stream import Epoch, TrainingStream
 from lstmlm.errors import DataError
 
 START = 99
 
 
-def stream(n_tokens: int, batch_size: int, bptt: int) -> TrainingStream:
+def stream(n_tokens: int, batch_size: int, bptt: int, *, seed: int = 1, **options: bool) -> TrainingStream:
     tokens = np.arange(n_tokens, dtype=np.int32)
     text = EncodedText("some/train.txt", "train", tokens, 0, 0, 0, 0, "")
-    return TrainingStream(text, START, DataOptions(corpus="some/", batch_size=batch_size, bptt=bptt))
+    return TrainingStream(text, START, DataOptions(corpus="some/", batch_size=batch_size, bptt=bptt, **options), seed)
+
+
+def columns_of(epoch: Epoch) -> tuple[torch.Tensor, torch.Tensor]:
+    """All inputs and all targets of an epoch, (column, time)."""
+    windows = [epoch.window(index) for index in range(epoch.n_windows)]
+    assert sum(window.n_tokens for window in windows) == sum(int((window.targets >= 0).sum()) for window in windows)
+    inputs = torch.cat([window.inputs.T for window in windows], dim=1)
+    return inputs, torch.cat([window.targets.T for window in windows], dim=1)
 
 
 def test_a_small_stream_by_hand() -> None:
     """Seven tokens in two columns: 0-2 and 3-6; the shorter one has nothing to predict in the last row."""
-    first, second = (stream(7, 2, 2).window(index) for index in (0, 1))
+    first, second = (stream(7, 2, 2).epoch(0).window(index) for index in (0, 1))
     assert first.inputs.tolist() == [[START, 2], [0, 3]]
     assert first.targets.tolist() == [[0, 3], [1, 4]]
     assert second.inputs.tolist() == [[1, 4], [2, 5]]
@@ -34,28 +42,88 @@ def test_a_small_stream_by_hand() -> None:
 @pytest.mark.parametrize("n_tokens", [70, 71, 77, 89, 90])
 @pytest.mark.parametrize(("batch_size", "bptt"), [(1, 7), (3, 5), (7, 9), (5, 13)])
 def test_every_token_is_a_target_once_after_its_predecessor(n_tokens: int, batch_size: int, bptt: int) -> None:
-    whole = stream(n_tokens, batch_size, bptt)
-    windows = [whole.window(index) for index in range(whole.n_windows)]
-    inputs = torch.cat([window.inputs.T for window in windows], dim=1)
-    targets = torch.cat([window.targets.T for window in windows], dim=1)
+    whole = stream(n_tokens, batch_size, bptt).epoch(0)
+    inputs, targets = columns_of(whole)
     pairs = [(int(x), int(y)) for x, y in zip(inputs.flatten(), targets.flatten(), strict=True) if y >= 0]
     assert pairs == [(START, 0), *((token - 1, token) for token in range(1, n_tokens))]
-    assert sum(window.n_tokens for window in windows) == n_tokens
-    assert max(len(window.inputs) for window in windows) <= bptt
+    assert max(len(whole.window(index).inputs) for index in range(whole.n_windows)) <= bptt
 
 
 def test_the_columns_go_on_from_window_to_window() -> None:
-    whole = stream(90, 3, 5)
+    whole = stream(90, 3, 5).epoch(0)
     first, second = whole.window(0), whole.window(1)
     assert torch.equal(second.inputs[0], first.targets[-1])
 
 
 def test_windows_are_views_of_one_tensor() -> None:
     whole = stream(90, 3, 5)
-    window, again = whole.window(2), whole.window(2)
+    window, again = whole.epoch(0).window(2), whole.epoch(1).window(2)
     assert window.inputs.is_contiguous()
     assert window.inputs.data_ptr() == again.inputs.data_ptr()
     assert window.inputs[1:].data_ptr() == window.targets.data_ptr()
+
+
+@pytest.mark.parametrize("n_tokens", [300, 301, 307])
+def test_partial_shuffle_rotates_each_column_by_an_amount_of_its_own(n_tokens: int) -> None:
+    plain, shuffled = stream(n_tokens, 4, 7).epoch(0), stream(n_tokens, 4, 7, partial_shuffle=True)
+    pairs_before, pairs_after = (torch.stack(columns_of(epoch)) for epoch in (plain, shuffled.epoch(0)))
+    rotations = []
+    for column in range(4):
+        before, after = (pairs[:, column] for pairs in (pairs_before, pairs_after))
+        before, after = before[:, before[1] >= 0], after[:, after[1] >= 0]
+        (rotation,) = (before[1] == after[1, 0]).nonzero().flatten().tolist()
+        # Input and target turn together: also the first token of a column is predicted from its true predecessor.
+        assert torch.equal(after, before.roll(-rotation, dims=1))
+        rotations.append(rotation)
+    assert len(set(rotations)) > 2
+    assert not torch.equal(torch.stack(columns_of(shuffled.epoch(1))), pairs_after)
+    assert torch.equal(torch.stack(columns_of(shuffled.epoch(0))), pairs_after)
+    other = stream(n_tokens, 4, 7, seed=2, partial_shuffle=True)
+    assert not torch.equal(torch.stack(columns_of(other.epoch(0))), pairs_after)
+
+
+@pytest.mark.parametrize("partial_shuffle", [False, True])
+@pytest.mark.parametrize("n_tokens", [2000, 2003])
+def test_drawn_windows_cover_every_token_once(n_tokens: int, partial_shuffle: bool) -> None:
+    whole = stream(n_tokens, 3, 20, variable_bptt=True, partial_shuffle=partial_shuffle)
+    for number in range(4):
+        inputs, targets = columns_of(whole.epoch(number))
+        pairs = {(int(x), int(y)) for x, y in zip(inputs.flatten(), targets.flatten(), strict=True) if y >= 0}
+        assert pairs == {(START, 0), *((token - 1, token) for token in range(1, n_tokens))}
+        assert int((targets >= 0).sum()) == n_tokens
+
+
+def lengths_of(epoch: Epoch) -> list[int]:
+    return [len(epoch.window(index).inputs) for index in range(epoch.n_windows)]
+
+
+def test_drawn_lengths_vary_about_bptt_and_sometimes_about_its_half() -> None:
+    whole = stream(60_000, 1, 70, variable_bptt=True)
+    first, second = lengths_of(whole.epoch(0)), lengths_of(whole.epoch(1))
+    assert first != second
+    assert first == lengths_of(whole.epoch(0))
+    lengths = np.array([length for number in range(5) for length in lengths_of(whole.epoch(number))[:-1]])
+    usual = lengths[lengths > 52.5]
+    assert 0.93 < len(usual) / len(lengths) < 0.97
+    # The cap at bptt + 10, two standard deviations, takes a little off both.
+    assert 69 < usual.mean() < 70
+    assert 4.5 < usual.std() < 5
+    assert lengths.max() == 80
+    assert 33 < lengths[lengths <= 52.5].mean() < 37
+    assert min(lengths_of(stream(60_000, 1, 10, variable_bptt=True).epoch(0))[:-1]) == 5
+
+
+def test_drawn_lengths_stay_the_same_from_version_to_version() -> None:
+    lengths = lengths_of(stream(400, 1, 30, variable_bptt=True, seed=5).epoch(3))
+    assert lengths == [33, 26, 39, 19, 25, 29, 25, 32, 23, 29, 19, 26, 25, 33, 17]
+    rotation = stream(400, 4, 30, partial_shuffle=True, seed=5).epoch(3).rotation
+    assert rotation is not None
+    assert rotation.tolist() == [68, 97, 24, 92]
+
+
+def test_progress_counts_rows() -> None:
+    whole = stream(90, 3, 7).epoch(0)
+    assert [whole.share_before(index) for index in range(whole.n_windows)] == [0, 7 / 30, 14 / 30, 21 / 30, 28 / 30]
 
 
 def test_too_short_a_text() -> None:
@@ -69,5 +137,5 @@ def test_too_short_a_text() -> None:
 def test_penn_treebank_loses_nothing(test_data: Callable[[str], Path]) -> None:
     options = DataOptions(corpus=str(test_data("ptb")))
     corpus = load_corpus(options)
-    whole = TrainingStream(corpus.train, corpus.tokenizer.start_id, options)
+    whole = TrainingStream(corpus.train, corpus.tokenizer.start_id, options).epoch(0)
     assert sum(whole.window(index).n_tokens for index in range(whole.n_windows)) == 929_589

@@ -64,7 +64,7 @@ def test_a_missing_target_costs_nothing() -> None:
     torch.testing.assert_close(model.output_layer.loss(features, targets), nats.sum())
 
 
-@pytest.mark.parametrize("kind", ["embedding", "input", "hidden", "output", "weight_drop"])
+@pytest.mark.parametrize("kind", ["embedding", "input", "hidden", "output", "state", "weight_drop"])
 def test_each_dropout_acts_in_training_alone_and_repeats_by_seed(kind: str) -> None:
     model = build_language_model(options(dropout=DropoutOptions.model_validate({kind: 0.5})), VOCAB, seed=1)
     plain = build_language_model(options(), VOCAB, seed=1)
@@ -90,12 +90,23 @@ def test_embedding_dropout_drops_a_word_wherever_it_occurs() -> None:
     torch.testing.assert_close(seen[0][kept, 0], 2 * model.embedding.weight[repeated[kept, 0]])
 
 
+def test_outputs_can_be_had_before_their_dropout() -> None:
+    model = build_language_model(options(dropout=DropoutOptions(input=0.25, output=0.25)), VOCAB, seed=1)
+    state, randomness = model.initial_state(3), Randomness(5, step=1)
+    features, after = model(tokens(), state, randomness)
+    outputs, also_after = model.read(tokens(), state, randomness)
+    assert outputs.ne(0).all()
+    assert torch.equal(model.drop_outputs(outputs, randomness), features)
+    assert torch.equal(model.drop_outputs(outputs, None), outputs)
+    torch.testing.assert_close(also_after, after, rtol=0, atol=0)
+
+
 def test_dropped_units_are_made_up_for() -> None:
     model = build_language_model(options(dropout=DropoutOptions(output=0.25)), VOCAB, seed=1)
     state = model.initial_state(3)
     plain, dropped = model(tokens(), state)[0], model(tokens(), state, Randomness(5, step=1))[0]
     kept = dropped != 0
-    torch.testing.assert_close(dropped[kept], plain[kept] / 0.75)
+    torch.testing.assert_close(dropped[kept], plain[kept] / 0.75)  # 0.75 is a multiple of 1/65536
     assert 0.5 < kept.double().mean() < 0.95
 
 

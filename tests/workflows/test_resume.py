@@ -41,6 +41,11 @@ def everything(run_dir: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.
     return weights, tensors, {key: value for key, value in state.items() if key != "elapsed_seconds"}
 
 
+def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
+    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] == name]
+
+
 def lines(run_dir: Path) -> list[str]:
     """The whole record, without what a clock says and without checkpoints, which an interruption adds to."""
     events = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
@@ -69,8 +74,16 @@ def assert_same_run(one: Path, other: Path) -> None:
         {"schedule": {"name": "anneal_on_plateau"}, "training__validate_every": 2},
         {"model__dropout": {"embedding": 0.2, "weight_drop": 0.3}},
         {"training__precision": "bfloat16", "training__compile": "always"},
+        {"model__dropout": {"locked": True, "input": 0.3, "hidden": 0.3, "output": 0.3, "state": 0.3}},
+        {"training__regularization": {"alpha": 2.0, "beta": 1.0}},
+        {"data__partial_shuffle": True},
+        {"data__variable_bptt": True, "data__bptt": 12, "data__partial_shuffle": True},
+        {"training__state_reset": 0.3},
     ],
-    ids=["adam", "rnn", "sgd", "warmup_cosine", "anneal_on_plateau", "weight_drop", "bfloat16"],
+    ids=[
+        *("adam", "rnn", "sgd", "warmup_cosine", "anneal_on_plateau", "weight_drop", "bfloat16"),
+        *("locked", "regularization", "partial_shuffle", "variable_bptt", "state_reset"),
+    ],
 )
 def test_ten_steps_are_five_and_five(changes: dict[str, Any], make_config: Any, tmp_path: Path) -> None:
     config = make_config(**changes)
@@ -87,6 +100,22 @@ def test_across_the_end_of_an_epoch(make_config: Any, tmp_path: Path) -> None:
     a_pass = n_steps // 4
     assert a_pass > 1
     train_in_parts(config, tmp_path / "parts", [a_pass - 1, a_pass, a_pass + 1, 2 * a_pass])
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_across_epochs_of_drawn_windows(make_config: Any, tmp_path: Path) -> None:
+    config = make_config(
+        data__variable_bptt=True,
+        data__partial_shuffle=True,
+        data__bptt=120,
+        training__n_steps=None,
+        training__n_epochs=3,
+        training__state_reset=0.3,
+    )
+    train(config, tmp_path / "whole")
+    ends = [e["step"] for e in events(tmp_path / "whole", "validation")]
+    assert len(ends) == 3
+    train_in_parts(config, tmp_path / "parts", [ends[0] - 1, ends[0], ends[0] + 1, ends[1] + 1])
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 

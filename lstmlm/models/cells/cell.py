@@ -59,7 +59,11 @@ class Cell(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, x_t: Float[Tensor, "batch input"], state: CellState, weights: CellWeights | None = None
+        self,
+        x_t: Float[Tensor, "batch input"],
+        state: CellState,
+        weights: CellWeights | None = None,
+        state_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> tuple[Float[Tensor, "batch hidden"], CellState]:
         """Read one token a column.
 
@@ -67,10 +71,16 @@ class Cell(nn.Module, ABC):
             x_t: Input of this step.
             state: State after the step before.
             weights: What to use in place of the cell's own weights, such as dropped ones.
+            state_mask: State dropout: what h_{t-1} is multiplied with on its way into W_h, and nowhere else.
 
         Returns:
             The output of this step and the next state.
         """
+
+
+def masked(hidden: Float[Tensor, "batch hidden"], state_mask: Float[Tensor, "batch hidden"] | None) -> Tensor:
+    """Apply the mask of state dropout, if there is one."""
+    return hidden if state_mask is None else hidden * state_mask
 
 
 def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:

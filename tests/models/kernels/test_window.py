@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lstmlm.models.backbone import run_steps
 from lstmlm.models.cells import CELLS
 from lstmlm.models.cells.cell import Cell, CellState, CellWeights
 from lstmlm.models.cells.lstm import LSTMCell
@@ -53,13 +54,7 @@ class Case:
 
     def reference(self, inputs: Tensor, state: CellState, mask: Tensor | None = None) -> tuple[Tensor, CellState]:
         """Apply the cell step by step, with autograd's own derivatives."""
-        outputs = []
-        for x_t in inputs:
-            hidden, *memory = state
-            dropped = type(state)(hidden if mask is None else hidden * mask, *memory)
-            output, state = self.cell(x_t, dropped)
-            outputs.append(output)
-        return torch.stack(outputs), state
+        return run_steps(self.cell, inputs, state, self.cell.weights(), mask)
 
     def kernel(self, inputs: Tensor, state: CellState, execution: Execution) -> tuple[Tensor, CellState]:
         return run_window(self.cell, inputs, state, self.cell.weights(), self.mask, execution)
