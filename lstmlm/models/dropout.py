@@ -9,11 +9,29 @@ from lstmlm.randomness import Randomness
 
 
 def keep_mask(
-    shape: tuple[int, ...], like: Tensor, probability: float, randomness: Randomness, site: str
+    shape: tuple[int, ...],
+    like: Tensor,
+    probability: float,
+    randomness: Randomness,
+    site: str,
+    *,
+    column_axis: int | None = None,
 ) -> Float[Tensor, "..."]:
-    """Draw a mask that is 0 with `probability`, else 1 / (1 - probability), so that the expected value stays 1."""
-    mask = torch.empty(shape, dtype=like.dtype, device=like.device)
-    return mask.bernoulli_(1 - probability, generator=randomness.generator(site)).div_(1 - probability)
+    """Draw a mask that is 0 with `probability`, else 1 / (1 - probability), so that the expected value stays 1.
+
+    Args:
+        shape: Of the mask.
+        like: Has the mask's number format and device.
+        probability: Of a zero.
+        randomness: The step's draws.
+        site: The place in the model that the mask is for.
+        column_axis: Which axis of `shape` counts columns, if any: where a batch is computed in parts, this one's
+            columns are cut from the mask of all.
+    """
+    sizes = [size * randomness.n_parts if axis == column_axis else size for axis, size in enumerate(shape)]
+    mask = torch.empty(sizes, dtype=like.dtype, device=like.device)
+    mask.bernoulli_(1 - probability, generator=randomness.generator(site)).div_(1 - probability)
+    return mask if column_axis is None else mask.chunk(randomness.n_parts, column_axis)[randomness.part]
 
 
 def dropout(
@@ -22,7 +40,7 @@ def dropout(
     """Drop single units, afresh at every time step (Srivastava et al. 2014; in recurrent nets Zaremba et al. 2014)."""
     if randomness is None or probability == 0:
         return x
-    return x * keep_mask(tuple(x.shape), x, probability, randomness, site)
+    return x * keep_mask(tuple(x.shape), x, probability, randomness, site, column_axis=1)
 
 
 def word_dropout(
