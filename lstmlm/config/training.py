@@ -1,8 +1,8 @@
 """The `training` section: how long, how often to validate, save and report."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from lstmlm.config.options import Options
 
@@ -15,6 +15,14 @@ class TrainingOptions(Options):
 
     n_steps: PositiveInt | None = None
     """Updates of the weights, one a window."""
+
+    initialize_from: Annotated[str, Field(min_length=1)] | None = None
+    """A run, such as `runs/x`, whose best weights the training starts from. The tokenizer is that run's too: its
+    vocabulary is what the weights are about, whatever words the corpus here has."""
+
+    accumulate: PositiveInt = 1
+    """Groups of columns that a window is computed in, one after the other, to save memory: their gradients add up to
+    that of the whole window, and the update is the same up to rounding. Must divide `data.batch_size`."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the matrix products in training; weights, state and sums stay float32, and so does evaluation.

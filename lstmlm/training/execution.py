@@ -106,9 +106,10 @@ def _compared_paths(training: TrainingOptions) -> list[GemmPath]:
 def _layer_shapes(config: RunConfig) -> list[LayerShape]:
     backbone, data = config.model.backbone, config.data
     n_gates = CELLS[type(backbone)].n_gates
+    n_columns = data.batch_size // config.training.accumulate
     below = (config.model.embedding_size, *backbone.hidden_sizes)
     return [
-        LayerShape(data.bptt, data.batch_size, input_size, hidden_size, n_gates)
+        LayerShape(data.bptt, n_columns, input_size, hidden_size, n_gates)
         for input_size, hidden_size in pairwise(below)
     ]
 
