@@ -30,6 +30,13 @@ class Randomness:
     seed: int
     step: int = 0
 
+    part: int = 0
+    """Which part of the batch's columns is computed, from 0."""
+
+    n_parts: int = 1
+    """How many equal parts the columns are computed in. Parts draw for the whole batch and take their share of it, so
+    that their number changes nothing."""
+
     def seed_of(self, site: str) -> int:
         """Return the seed (63 bits) for one place in the program, named by `site`."""
         digest = hashlib.sha256(f"{self.seed}/{self.step}/{site}".encode()).digest()

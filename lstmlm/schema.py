@@ -166,9 +166,10 @@ class _Builder:
             return  # a combination can only be judged when its parts are right
         for error in errors:  # all of them of validators that look at the whole section
             text = str(error["ctx"]["error"])
-            key_match = re.match(r"(\w+): ", text)
-            if key_match and key_match[1] in fields:
-                self._settings.report((*path, key_match[1]), text[key_match.end() :])
+            key_match = re.match(r"([\w.]+): ", text)
+            keys = key_match[1].split(".") if key_match else [""]
+            if key_match and keys[0] in fields:
+                self._settings.report((*path, *keys), text[key_match.end() :])
             else:
                 self._settings.report(path, text)
 

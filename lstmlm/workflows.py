@@ -27,6 +27,7 @@ from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.sampler import generate
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
+from lstmlm.optim.averaging import build_average
 from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
 from lstmlm.training.callbacks import EarlyStop, Record, Resume, Sample, Save, Tell, Validate
@@ -52,11 +53,13 @@ def train(
     Raises:
         ConfigError: the configuration does not suit the corpus, or training diverged.
         DataError: the corpus cannot be read, or is too short.
-        CheckpointError: `run_dir` holds another run, or is in use.
+        CheckpointError: `run_dir` holds another run, or is in use; or the run to initialize from does not suit.
         Interrupted: a signal ended the training; its last step is saved.
     """
     existing = _run_to_resume(run_dir, config, resume)
-    corpus = load_corpus(config.data, _tokenizer_of(existing) if existing else None)
+    source = _run_to_start_from(config, existing)
+    vocabulary = existing or source
+    corpus = load_corpus(config.data, _tokenizer_of(vocabulary) if vocabulary else None)
     _check_against_corpus(config, corpus)
     if existing:
         _require_same_corpus(existing, corpus)
@@ -69,7 +72,7 @@ def train(
     else:
         execution = resolve_execution(config, tokenizer.vocab_size, n_steps)
     config = execution.config
-    model = build_language_model(config.model, tokenizer.vocab_size, config.seed)
+    model = _initial_model(config, corpus, source)
     optimizer = build_optimizer(config.optimizer, model)
     schedule = build_schedule(config.schedule, config.optimizer.learning_rate, n_steps)
     trainer = Trainer(
@@ -80,6 +83,7 @@ def train(
         stream,
         clip_norm=config.optimizer.clip_norm,
         seed=config.seed,
+        average=build_average(config.averaging, model, n_steps),
         execution=execution_of(config.training),
     )
 
@@ -201,6 +205,34 @@ def _run_to_resume(run_dir: Path, config: RunConfig, resume: bool) -> RunDirecto
     return run
 
 
+def _run_to_start_from(config: RunConfig, existing: RunDirectory | None) -> RunDirectory | None:
+    """Open the run whose weights are wanted; None where there is none, or where a checkpoint replaces them anyway."""
+    path = config.training.initialize_from
+    if path is None or (existing and existing.last is not None):
+        return None
+    source = RunDirectory.open(Path(path))
+    tokenizer = existing.config.data.tokenizer if existing else config.data.tokenizer
+    if source.config.data.tokenizer != tokenizer or (existing and existing.tokenizer_json != source.tokenizer_json):
+        raise CheckpointError(
+            f"training.initialize_from: {path} has another tokenizer. Give data.tokenizer as in {path}/config.yaml, "
+            "and a new --run-dir."
+        )
+    return source
+
+
+def _initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None) -> LanguageModel:
+    """Build the model with the weights that training starts from: drawn by the seed, or the best ones of `source`."""
+    model = build_language_model(config.model, corpus.tokenizer.vocab_size, config.seed)
+    if source is not None:
+        try:
+            load_weights(model, source.load_weights(_best(source)))
+        except CheckpointError as error:
+            raise CheckpointError(f"training.initialize_from: {source.path}: {error}") from None
+    elif config.model.initial_bias == "unigram":
+        model.output_layer.start_from_unigram(corpus.train.count_tokens(corpus.tokenizer.vocab_size))
+    return model
+
+
 def _tokenizer_of(run: RunDirectory) -> Tokenizer:
     try:
         return load_tokenizer(run.config.data.tokenizer, run.tokenizer_json)
@@ -250,6 +282,11 @@ def _check_against_corpus(config: RunConfig, corpus: Corpus) -> None:
         raise ConfigError(
             "schedule.name: anneal_on_plateau lowers the learning rate by validation, but the corpus has no valid.txt. "
             "Choose constant or warmup_cosine."
+        )
+    if corpus.valid is None and config.averaging.name == "nt_asgd":
+        raise ConfigError(
+            "averaging.name: nt_asgd starts to average by validation, but the corpus has no valid.txt. "
+            "Choose ema or tail."
         )
 
 

@@ -153,7 +153,7 @@ def test_what_is_written_is_complete_and_reads_well(folder: Path) -> None:
     assert "\n  betas: [0.9, 0.999]\n  epsilon: 1.0e-05\n" in text
     assert "\n  n_steps: null\n" in text
     sections = [line for line in text.splitlines() if not line.startswith(" ")]
-    assert sections == ["seed: 1", "data:", "model:", "optimizer:", "schedule:", "training:"]
+    assert sections == ["seed: 1", "data:", "model:", "optimizer:", "schedule:", "averaging:", "training:"]
 
 
 @patient

@@ -1,9 +1,10 @@
 """Every option of a run, as checked classes: this page lists the sections of a YAML file. No torch is imported."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from lstmlm.config.averaging import AnyAveragingOptions, NoAveragingOptions
 from lstmlm.config.data import DataOptions
 from lstmlm.config.model import ModelOptions
 from lstmlm.config.optimizer import AnyOptimizerOptions, SGDOptions
@@ -28,7 +29,18 @@ class RunConfig(Options):
 
     schedule: AnyScheduleOptions = ConstantOptions()
 
+    averaging: AnyAveragingOptions = NoAveragingOptions()
+
     training: TrainingOptions
+
+    @model_validator(mode="after")
+    def _column_groups_are_equal(self) -> Self:
+        if self.data.batch_size % self.training.accumulate != 0:
+            raise ValueError(
+                f"training.accumulate: must divide data.batch_size {self.data.batch_size}, got "
+                f"{self.training.accumulate}. Choose another of the two."
+            )
+        return self
 
     def warnings(self) -> list[str]:
         """Say which options have no effect in this configuration, a sentence each."""
@@ -40,11 +52,48 @@ class RunConfig(Options):
             found.append("model.dropout.locked: has no effect without dropout of input, hidden or output.")
         if self.training.regularization.beta > 0 and self.data.bptt == 1:
             found.append("training.regularization.beta: has no effect on windows of one token. Raise data.bptt.")
-        if self.schedule.name == "warmup_cosine":
-            if self.training.patience is not None:
-                found.append("training.patience: may stop before warmup_cosine has lowered the learning rate.")
-            if self.training.n_steps is not None and self.schedule.warmup_steps >= self.training.n_steps:
-                found.append("schedule.warmup_steps: the training ends before the learning rate has risen. Lower it.")
+        found += self._optimizer_warnings()
+        found += self._schedule_warnings()
+        found += self._averaging_warnings()
+        if self.training.initialize_from is not None and self.model.initial_bias != "zero":
+            found.append("model.initial_bias: has no effect with training.initialize_from. Remove it.")
         if self.model.backbone.implementation == "reference" and self.training.precision == "bfloat16":
             found.append("training.precision: layers with implementation: reference compute in float32 all the same.")
+        return found
+
+    def _optimizer_warnings(self) -> list[str]:
+        optimizer = self.optimizer
+        lowest, highest = optimizer.usual_learning_rates
+        if lowest <= optimizer.learning_rate <= highest:
+            return []
+        return [
+            f"optimizer.learning_rate: {optimizer.learning_rate:g} is unusual for {optimizer.name}, which learns with "
+            f"{lowest:g} to {highest:g}. Check it, and optimizer.name."
+        ]
+
+    def _averaging_warnings(self) -> list[str]:
+        averaging, patience = self.averaging, self.training.patience
+        if patience is None or averaging.name not in ("tail", "nt_asgd"):
+            return []
+        if averaging.name == "nt_asgd" and patience > averaging.nonmonotone_interval:
+            return []
+        return [f"training.patience: may stop before {averaging.name} has begun to average."]
+
+    def _schedule_warnings(self) -> list[str]:
+        schedule, training = self.schedule, self.training
+        found = []
+        if schedule.name in ("warmup_cosine", "warmup_linear", "one_cycle") and training.patience is not None:
+            found.append(f"training.patience: may stop before {schedule.name} has lowered the learning rate.")
+        if schedule.name in ("warmup_cosine", "warmup_linear"):
+            if training.n_steps is not None and schedule.warmup_steps >= training.n_steps:
+                found.append("schedule.warmup_steps: the training ends before the learning rate has risen. Lower it.")
+        elif schedule.name == "step":
+            length = training.n_epochs if schedule.unit == "epochs" else training.n_steps
+            if not schedule.milestones:
+                found.append("schedule.milestones: none are given, so the learning rate stays the same. List some.")
+            elif length is not None and max(schedule.milestones) >= length:
+                found.append(
+                    f"schedule.milestones: {max(schedule.milestones)} has no effect on a training of {length} "
+                    f"{schedule.unit}."
+                )
         return found

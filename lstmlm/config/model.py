@@ -99,6 +99,10 @@ class ModelOptions(Options):
     tie_weights: bool = True
     """Let the softmax share the embedding's matrix (Press & Wolf 2017; Inan et al. 2017)."""
 
+    initial_bias: Literal["zero", "unigram"] = "zero"
+    """What the bias of the softmax starts from; `unigram`: the logarithm of how often each token occurs in the training
+    split, so that the first steps need not learn that."""
+
     dropout: DropoutOptions = DropoutOptions()
 
     @model_validator(mode="after")

@@ -31,6 +31,14 @@ class TrainingOptions(Options):
     n_steps: PositiveInt | None = None
     """Updates of the weights, one a window."""
 
+    initialize_from: Annotated[str, Field(min_length=1)] | None = None
+    """A run, such as `runs/x`, whose best weights the training starts from. The tokenizer is that run's too: its
+    vocabulary is what the weights are about, whatever words the corpus here has."""
+
+    accumulate: PositiveInt = 1
+    """Groups of columns that a window is computed in, one after the other, to save memory: their gradients add up to
+    that of the whole window, and the update is the same up to rounding. Must divide `data.batch_size`."""
+
     regularization: RegularizationOptions = RegularizationOptions()
 
     state_reset: Annotated[float, Field(ge=0, lt=1)] = 0.0

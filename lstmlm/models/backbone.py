@@ -1,5 +1,6 @@
 """The stack of recurrent layers: runs each cell over a window, carries the state, drops units and weights."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -84,6 +85,17 @@ def run_steps(
         output, state = cell(x_t, state, weights, state_mask)
         outputs.append(output)
     return torch.stack(outputs), state
+
+
+def part_of_state(state: BackboneState, part: int, n_parts: int) -> BackboneState:
+    """Return the state of one of `n_parts` equal parts of the columns, from 0."""
+    return tuple(map_state(lambda tensor: tensor.chunk(n_parts)[part], cell_state) for cell_state in state)
+
+
+def join_states(parts: Sequence[BackboneState]) -> BackboneState:
+    """Return the state of all columns from that of their parts."""
+    layers = zip(*parts, strict=True)
+    return tuple(type(layer[0])(*map(torch.cat, zip(*layer, strict=True))) for layer in layers)
 
 
 def detach(state: BackboneState) -> BackboneState:

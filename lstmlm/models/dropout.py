@@ -8,14 +8,31 @@ from lstmlm.randomness import Randomness, realised
 
 
 def keep_mask(
-    shape: tuple[int, ...], like: Tensor, probability: float, randomness: Randomness, site: str
+    shape: tuple[int, ...],
+    like: Tensor,
+    probability: float,
+    randomness: Randomness,
+    site: str,
+    *,
+    column_axis: int | None = None,
 ) -> Float[Tensor, "..."]:
     """Draw a mask that is 0 with `probability`, else 1 / (1 - probability), so that the expected value stays 1.
 
     The scale is that of the probability which is drawn in truth, see `realised`: the expected value is 1 exactly.
+
+    Args:
+        shape: Of the mask.
+        like: Has the mask's number format and device.
+        probability: Of a zero.
+        randomness: The step's draws.
+        site: The place in the model that the mask is for.
+        column_axis: Which axis of `shape` counts columns, if any: where a batch is computed in parts, this one's
+            columns are cut from the mask of all.
     """
+    sizes = tuple(size * randomness.n_parts if axis == column_axis else size for axis, size in enumerate(shape))
     keep = 1 - probability
-    return randomness.bernoulli(shape, keep, site, like).mul_(1 / realised(keep))
+    mask = randomness.bernoulli(sizes, keep, site, like).mul_(1 / realised(keep))
+    return mask if column_axis is None else mask.chunk(randomness.n_parts, column_axis)[randomness.part]
 
 
 def dropout(
@@ -29,7 +46,7 @@ def dropout(
     if randomness is None or probability == 0:
         return x
     n_steps, *rest = x.shape
-    return x * keep_mask((1 if locked else n_steps, *rest), x, probability, randomness, site)
+    return x * keep_mask((1 if locked else n_steps, *rest), x, probability, randomness, site, column_axis=1)
 
 
 def state_mask(
@@ -41,7 +58,7 @@ def state_mask(
     """
     if randomness is None or probability == 0:
         return None
-    return keep_mask(tuple(hidden.shape), hidden, probability, randomness, site)
+    return keep_mask(tuple(hidden.shape), hidden, probability, randomness, site, column_axis=0)
 
 
 def word_dropout(

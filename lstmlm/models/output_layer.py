@@ -1,5 +1,6 @@
 """From features to a distribution over the vocabulary: the softmax, with its loss and its probabilities."""
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -19,6 +20,15 @@ class SoftmaxLayer(nn.Module):
         super().__init__()
         self.weight = weight
         self.bias = nn.Parameter(torch.zeros(weight.shape[0]))
+
+    @torch.no_grad()
+    def start_from_unigram(self, n_occurrences: Int[np.ndarray, " vocab"]) -> None:
+        """Set the bias so that without features each token has its share of `n_occurrences`, to which 1 is added each.
+
+        The one more (Laplace) keeps the probability of a token that never occurs above zero.
+        """
+        counts = torch.from_numpy(n_occurrences).double() + 1
+        self.bias.copy_((counts / counts.sum()).log())
 
     def log_probabilities(self, features: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch vocab"]:
         """Return the log-probability (nats) of every token of the vocabulary."""

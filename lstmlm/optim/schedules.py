@@ -2,10 +2,19 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from lstmlm.config.schedule import AnnealOnPlateauOptions, ConstantOptions, ScheduleOptions, WarmupCosineOptions
+from lstmlm.config.schedule import (
+    AnnealOnPlateauOptions,
+    ConstantOptions,
+    OneCycleOptions,
+    ScheduleOptions,
+    StepOptions,
+    WarmupCosineOptions,
+    WarmupLinearOptions,
+)
 
 
 class Schedule(ABC):
@@ -23,8 +32,8 @@ class Schedule(ABC):
         self.n_steps = n_steps
 
     @abstractmethod
-    def learning_rate(self, step: int) -> float:
-        """Return the rate of the update after `step` completed ones."""
+    def learning_rate(self, step: int, epoch: int) -> float:
+        """Return the rate of the update after `step` completed ones and `epoch` completed passes over the stream."""
 
     def after_validation(self, nats_per_token: float) -> None:
         """Take note of a validation. Most schedules do not mind."""
@@ -40,7 +49,7 @@ class Schedule(ABC):
 class Constant(Schedule):
     """The same rate throughout."""
 
-    def learning_rate(self, step: int) -> float:
+    def learning_rate(self, step: int, epoch: int) -> float:
         """Return the optimizer's rate."""
         return self.peak
 
@@ -54,7 +63,7 @@ class AnnealOnPlateau(Schedule):
         self._n_stale = 0
         self._best = math.inf
 
-    def learning_rate(self, step: int) -> float:
+    def learning_rate(self, step: int, epoch: int) -> float:
         """Return the rate after all reductions so far."""
         return float(self.peak * self.options.factor**self._n_lowered)
 
@@ -81,7 +90,7 @@ class AnnealOnPlateau(Schedule):
 class WarmupCosine(Schedule):
     """Rise linearly, then fall along a half cosine (Loshchilov & Hutter 2017, section 3, without restarts)."""
 
-    def learning_rate(self, step: int) -> float:
+    def learning_rate(self, step: int, epoch: int) -> float:
         """Return the rate at `step`; the last step of the training uses the final fraction of the peak."""
         if step < self.options.warmup_steps:
             return float(self.peak * (step + 1) / (self.options.warmup_steps + 1))
@@ -91,10 +100,56 @@ class WarmupCosine(Schedule):
         return float(self.peak * (self.options.final_fraction + (1 - self.options.final_fraction) * cosine))
 
 
+class Step(Schedule):
+    """Lower the rate at given times."""
+
+    def learning_rate(self, step: int, epoch: int) -> float:
+        """Return the rate after all reductions that are due by now."""
+        now = epoch if self.options.unit == "epochs" else step
+        return float(self.peak * self.options.factor ** sum(now >= milestone for milestone in self.options.milestones))
+
+
+class WarmupLinear(Schedule):
+    """Rise linearly, stay, then fall linearly."""
+
+    def learning_rate(self, step: int, epoch: int) -> float:
+        """Return the rate at `step`; the last step of the training uses the final fraction of the peak."""
+        warmed_up, last = self.options.warmup_steps, self.n_steps - 1
+        decay_start = max(warmed_up, round(self.options.decay_start * self.n_steps))
+        points = [(-1, 0.0), (warmed_up, 1.0), (decay_start, 1.0), (last, self.options.final_fraction)]
+        return self.peak * _interpolate(step, points)
+
+
+class OneCycle(Schedule):
+    """Rise linearly, fall back, then fall further to the end (1cycle: Smith 2018, section 4)."""
+
+    def learning_rate(self, step: int, epoch: int) -> float:
+        """Return the rate at `step`, from the initial to the final fraction of the peak."""
+        options, last = self.options, self.n_steps - 1
+        points = [
+            (0, options.initial_fraction),
+            (options.rise * last, 1.0),
+            (2 * options.rise * last, options.initial_fraction),
+            (last, options.final_fraction),
+        ]
+        return self.peak * _interpolate(step, points)
+
+
+def _interpolate(x: float, points: Sequence[tuple[float, float]]) -> float:
+    """Return the value at `x` of the line through `points`, which are ordered; beyond the last one its value."""
+    for (x_0, y_0), (x_1, y_1) in pairwise(points):
+        if x < x_1:
+            return y_0 + (y_1 - y_0) * (x - x_0) / (x_1 - x_0)
+    return points[-1][1]
+
+
 SCHEDULES: dict[type[ScheduleOptions], type[Schedule]] = {
     ConstantOptions: Constant,
     AnnealOnPlateauOptions: AnnealOnPlateau,
+    StepOptions: Step,
     WarmupCosineOptions: WarmupCosine,
+    WarmupLinearOptions: WarmupLinear,
+    OneCycleOptions: OneCycle,
 }
 
 

@@ -90,7 +90,7 @@ class Validate(Callback):
         if state.step == state.validated_step or not self._is_due(trainer):
             return
         started = time.monotonic()
-        nats = score(trainer.model, self._text.tokens, self._start_id)
+        nats = score(trainer.average.model, self._text.tokens, self._start_id)
         total = NatsTotal(float(nats.sum()), len(nats))
         with trainer.uninterrupted():
             is_best = trainer.record_validation(total)
@@ -103,6 +103,7 @@ class Validate(Callback):
                     perplexity=total.perplexity,
                     learning_rate=trainer.learning_rate,
                     is_best=is_best,
+                    n_averaged=trainer.average.n_averaged,
                     seconds=time.monotonic() - started,
                     elapsed_seconds=trainer.elapsed_seconds,
                 )
@@ -147,7 +148,7 @@ class Save(Callback):
         # Until something has been validated, the newest weights are the best known ones.
         is_best = state.best_step in (0, state.step)
         with trainer.uninterrupted():
-            weights = weights_of(trainer.model)
+            weights = weights_of(trainer.average.model)
             self._run.save(state.step, weights, trainer.training_tensors(), state.to_json(), is_best=is_best)
         self._saved = progress
         trainer.emit(CheckpointEvent(step=state.step, is_best=is_best, seconds=time.monotonic() - started))
@@ -173,7 +174,7 @@ class Sample(Callback):
         options = SamplingOptions(max_tokens=n_tokens, temperature=self._temperature)
         seed = Randomness(trainer.seed, trainer.state.step).seed_of("sample")
         joiner = self._tokenizer.joiner("")
-        steps = generate(trainer.model, self._tokenizer, "", options, [seed])
+        steps = generate(trainer.average.model, self._tokenizer, "", options, [seed])
         text = "".join(joiner.feed(int(step.ids[0])) for step in steps) + joiner.flush()
         with trainer.uninterrupted():
             state.sampled_step = state.validated_step

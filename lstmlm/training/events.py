@@ -72,6 +72,9 @@ class ValidationEvent(Event):
     perplexity: float
     learning_rate: float
     is_best: bool
+    n_averaged: int
+    """Of the weights after how many steps the scored ones are the average; 0: they are those of the last step."""
+
     seconds: float
     elapsed_seconds: float
 

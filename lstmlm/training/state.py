@@ -55,6 +55,9 @@ class TrainState:
     schedule: dict[str, float | int] = field(default_factory=dict)
     """What the schedule remembers."""
 
+    averaging: dict[str, Any] = field(default_factory=dict)
+    """What the average remembers beside its tensors."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of state.json."""
         return asdict(self)

@@ -9,14 +9,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from lstmlm.config.averaging import NoAveragingOptions
 from lstmlm.config.training import TrainingOptions
 from lstmlm.corpus.stream import TrainingStream, Window
 from lstmlm.errors import DivergenceError, Interrupted
 from lstmlm.metrics import NatsTotal
-from lstmlm.models.backbone import BackboneState, detach
+from lstmlm.models.backbone import BackboneState, detach, join_states, part_of_state
 from lstmlm.models.kernels import EVALUATION, Execution
-from lstmlm.models.language_model import LanguageModel, load_weights
-from lstmlm.optim.optimizers import load_optimizer_tensors, optimizer_tensors, set_learning_rate
+from lstmlm.models.language_model import LanguageModel, load_weights, weights_of
+from lstmlm.optim.averaging import Average, NoAverage
+from lstmlm.optim.optimizers import clip_gradient, load_optimizer_tensors, optimizer_tensors, set_learning_rate
 from lstmlm.optim.schedules import Schedule
 from lstmlm.randomness import Randomness
 from lstmlm.training.callbacks import Callback
@@ -43,11 +45,13 @@ class Trainer:
         *,
         clip_norm: float | None,
         seed: int,
+        average: Average[LanguageModel] | None = None,
         execution: Execution = EVALUATION,
     ) -> None:
         self.options = options
         self.model = model
         self.schedule = schedule
+        self.average = average or NoAverage(NoAveragingOptions(), model, schedule.n_steps)
         self.stream = stream
         self.seed = seed
         self.state = TrainState()
@@ -56,7 +60,7 @@ class Trainer:
         self._optimizer = optimizer
         self._execution = execution
         self._epoch = stream.epoch(0)
-        self._max_norm = math.inf if clip_norm is None else clip_norm
+        self._clip_norm = clip_norm
         self._parameters = list(model.parameters())
         self._carried = model.initial_state(stream.batch_size)
         self._callbacks: Sequence[Callback] = ()
@@ -125,7 +129,7 @@ class Trainer:
         """Learn from the next window."""
         started = time.monotonic()
         window = self._epoch.window(self.state.window)
-        self.state.learning_rate = self.schedule.learning_rate(self.state.step)
+        self.state.learning_rate = self.schedule.learning_rate(self.state.step, self.state.epoch)
         set_learning_rate(self._optimizer, self.state.learning_rate * self._length_factor(window))
 
         self._carried = self._reset_some_columns()
@@ -136,6 +140,7 @@ class Trainer:
         self.state.unreported_tokens += window.n_tokens
         self.state.n_tokens += window.n_tokens
         self.state.step += 1
+        self.average.after_step(self.state.step)
         self.state.window += 1
         if self.state.window == self._epoch.n_windows:
             self.state.epoch, self.state.window = self.state.epoch + 1, 0
@@ -154,23 +159,32 @@ class Trainer:
 
     def _backward(self, window: Window) -> float:
         """Compute the window's clipped gradient and return its mean loss (nats per token)."""
-        randomness = Randomness(self.seed, self.state.step)
-        outputs, state = self.model.read(window.inputs, self._carried, randomness, self._execution)
-        features = self.model.drop_outputs(outputs, randomness)
-        loss = self.model.output_layer.loss(features, window.targets, self._execution) / window.n_tokens
-        mean_nats = loss.item()
-        step = self.state.step
-        self._require_finite("loss", mean_nats, step=step + 1, last_good_step=step)
-
         for parameter in self._parameters:
             parameter.grad = None
-        objective = loss + activation_penalty(self.options.regularization, features, outputs)
-        objective.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._max_norm).item()
-        self._require_finite("gradient norm", norm, step=step + 1, last_good_step=step)
-        self._gradient_norm = norm
-        self._carried = detach(state)
-        return mean_nats
+        parts = [self._backward_part(window, part) for part in range(self.options.accumulate)]
+        losses, states = zip(*parts, strict=True)
+        norm = clip_gradient(self._parameters, self._clip_norm)
+        # The one place in a step that waits for the device.
+        mean_nats, gradient_norm = torch.stack([torch.stack(losses).sum(), norm]).tolist()
+        step = self.state.step
+        self._require_finite("loss", mean_nats, step=step + 1, last_good_step=step)
+        self._require_finite("gradient norm", gradient_norm, step=step + 1, last_good_step=step)
+        self._gradient_norm = gradient_norm
+        self._carried = join_states(states)
+        return float(mean_nats)
+
+    def _backward_part(self, window: Window, part: int) -> tuple[Tensor, BackboneState]:
+        """Add the gradient of a part of the window's columns; returns its share of the mean loss, and its state."""
+        n_parts = self.options.accumulate
+        inputs, targets = (ids.chunk(n_parts, dim=1)[part] for ids in (window.inputs, window.targets))
+        state = part_of_state(self._carried, part, n_parts)
+        randomness = Randomness(self.seed, self.state.step, part, n_parts)
+        outputs, state = self.model.read(inputs, state, randomness, self._execution)
+        features = self.model.drop_outputs(outputs, randomness)
+        loss = self.model.output_layer.loss(features, targets, self._execution) / window.n_tokens
+        penalty = activation_penalty(self.options.regularization, features, outputs) / n_parts
+        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), detach(state)
 
     def _require_finite(self, what: str, value: float, *, step: int, last_good_step: int) -> None:
         if math.isfinite(value):
@@ -217,6 +231,7 @@ class Trainer:
             self.state.n_stale += 1
         self.state.validated_step = self.state.step
         self.schedule.after_validation(nats_per_token)
+        self.average.after_validation(nats_per_token)
         return is_best
 
     def uninterrupted(self) -> AbstractContextManager[None]:
@@ -225,7 +240,12 @@ class Trainer:
 
     def copy_of_state(self) -> TrainState:
         """Return where the training stands, as state.json will hold it."""
-        return replace(self.state, schedule=self.schedule.state(), elapsed_seconds=self.elapsed_seconds)
+        return replace(
+            self.state,
+            schedule=self.schedule.state(),
+            averaging=self.average.state(),
+            elapsed_seconds=self.elapsed_seconds,
+        )
 
     def emit(self, event: Event) -> None:
         """Tell every callback of `event`."""
@@ -233,18 +253,23 @@ class Trainer:
             callback.on_event(event)
 
     def training_tensors(self) -> dict[str, Tensor]:
-        """Return the tensors beside the weights that a resume needs."""
-        carried = {f"state/{name}": tensor for name, tensor in state_tensors(self._carried).items()}
-        remembered = optimizer_tensors(self._optimizer, self.model)
-        return carried | {f"optimizer/{name}": tensor for name, tensor in remembered.items()}
+        """Return the tensors that a resume needs beside the weights to use, which are those of `average.model`."""
+        parts = {
+            "state": state_tensors(self._carried),
+            "optimizer": optimizer_tensors(self._optimizer, self.model),
+            "trained": {} if self.average.model is self.model else weights_of(self.model),
+        }
+        return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     def restore(self, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], state: TrainState) -> None:
-        """Continue from a checkpoint: what `weights_of`, `training_tensors` and `state` held then."""
-        load_weights(self.model, weights)
-        parts: dict[str, dict[str, Tensor]] = {"state": {}, "optimizer": {}}
+        """Continue from a checkpoint: the weights of `average.model`, `training_tensors` and `copy_of_state` then."""
+        parts: dict[str, dict[str, Tensor]] = {"state": {}, "optimizer": {}, "trained": {}}
         for name, tensor in tensors.items():
             part, rest = name.split("/", 1)
             parts[part][rest] = tensor
+        load_weights(self.model, parts["trained"] or weights)
+        self.average.load_state(state.averaging)
+        load_weights(self.average.model, weights)
         self._carried = restore_state(self._carried, parts["state"])
         load_optimizer_tensors(self._optimizer, self.model, parts["optimizer"])
         self.schedule.load_state(state.schedule)

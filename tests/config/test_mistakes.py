@@ -10,8 +10,8 @@ from lstmlm.schema import load_yaml
 
 VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
 
-KEYS = "data, model, optimizer, schedule, seed, training"
-MODEL_KEYS = "backbone, dropout, embedding_size, tie_weights"
+KEYS = "averaging, data, model, optimizer, schedule, seed, training"
+MODEL_KEYS = "backbone, dropout, embedding_size, initial_bias, tie_weights"
 
 # What follows the two lines of VALID, and the message about it without the name of the file.
 ADDED_LINES = [
@@ -44,20 +44,21 @@ ADDED_LINES = [
     ("optimizer: 20", "3: optimizer: expected a mapping of keys, got 20. Write name and options below it."),
     (
         "optimizer: {name: adm}",
-        "3: optimizer.name: unknown optimizer 'adm'. Did you mean 'adam'? Choose one of: adam, sgd.",
+        "3: optimizer.name: unknown optimizer 'adm'. Did you mean 'adam'? Choose one of: adam, adamw, sgd.",
     ),
     (
         "optimizer: {name: SGD}",
-        "3: optimizer.name: unknown optimizer 'SGD'. Did you mean 'sgd'? Choose one of: adam, sgd.",
+        "3: optimizer.name: unknown optimizer 'SGD'. Did you mean 'sgd'? Choose one of: adam, adamw, sgd.",
     ),
-    ("optimizer: {name: 3}", "3: optimizer.name: expected a string, got 3. Quote it. Choose one of: adam, sgd."),
+    ("optimizer: {name: 3}", "3: optimizer.name: expected a string, got 3. Quote it. Choose one of: adam, adamw, sgd."),
     (
         "model:\n  backbone:\n    name: ltsm",
         "5: model.backbone.name: unknown cell 'ltsm'. Did you mean 'lstm'? Choose one of: lstm, rnn.",
     ),
     (
         "schedule: {name: linear}",
-        "3: schedule.name: unknown schedule 'linear'. Choose one of: anneal_on_plateau, constant, warmup_cosine.",
+        "3: schedule.name: unknown schedule 'linear'. Did you mean 'warmup_linear'? "
+        "Choose one of: anneal_on_plateau, constant, one_cycle, step, warmup_cosine, warmup_linear.",
     ),
     (
         "model:\n  backbone: {name: rnn, forget_bias: 1}",
@@ -153,6 +154,10 @@ FILES = [
     (
         "data: {corpus: x}\ntraining: {n_epochs: 1, regularization: {alpha: -1}}",
         ":2: training.regularization.alpha: must be at least 0, got -1.",
+    ),
+    (
+        "data: {corpus: x, batch_size: 20}\ntraining:\n  n_epochs: 1\n  accumulate: 3",
+        ":4: training.accumulate: must divide data.batch_size 20, got 3. Choose another of the two.",
     ),
     ("", ": empty. Write a mapping of keys."),
     ("# nothing but a comment\n", ": empty. Write a mapping of keys."),

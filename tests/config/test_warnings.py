@@ -1,10 +1,70 @@
-"""Options without effect: what a user reads about them."""
+"""Options without effect, and values that were probably meant for something else, word for word."""
 
 from typing import Any
 
 import pytest
 
 from lstmlm.config import RunConfig
+
+
+def warnings(**sections: Any) -> list[str]:
+    values = {"data": {"corpus": "data/ptb"}, "training": {"n_steps": 1000}, **sections}
+    return RunConfig.model_validate(values).warnings()
+
+
+def test_nothing_to_warn_of() -> None:
+    assert warnings() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "usual"),
+    [("adam", 20.0, "1e-05 to 0.05"), ("adamw", 1.0, "1e-05 to 0.05"), ("sgd", 0.003, "0.1 to 100")],
+)
+def test_a_learning_rate_of_another_optimizer(name: str, rate: float, usual: str) -> None:
+    assert warnings(optimizer={"name": name, "learning_rate": rate}) == [
+        f"optimizer.learning_rate: {rate:g} is unusual for {name}, which learns with {usual}. "
+        "Check it, and optimizer.name."
+    ]
+    for usual_rate in {"sgd": [0.1, 1.0, 30.0], "adam": [1e-4, 0.02], "adamw": [1e-4, 0.02]}[name]:
+        assert warnings(optimizer={"name": name, "learning_rate": usual_rate}) == []
+
+
+@pytest.mark.parametrize("name", ["warmup_cosine", "warmup_linear", "one_cycle"])
+def test_schedules_that_a_training_with_patience_does_not_finish(name: str) -> None:
+    assert warnings(schedule={"name": name}, training={"n_steps": 1000, "patience": 3}) == [
+        f"training.patience: may stop before {name} has lowered the learning rate."
+    ]
+
+
+@pytest.mark.parametrize("name", ["warmup_cosine", "warmup_linear"])
+def test_a_warm_up_as_long_as_the_training(name: str) -> None:
+    assert warnings(schedule={"name": name, "warmup_steps": 1000}) == [
+        "schedule.warmup_steps: the training ends before the learning rate has risen. Lower it."
+    ]
+
+
+def test_milestones_without_effect() -> None:
+    assert warnings(schedule={"name": "step"}) == [
+        "schedule.milestones: none are given, so the learning rate stays the same. List some."
+    ]
+    assert warnings(schedule={"name": "step", "milestones": (3,)}, training={"n_epochs": 4}) == []
+    assert warnings(schedule={"name": "step", "milestones": (3, 4)}, training={"n_epochs": 4}) == [
+        "schedule.milestones: 4 has no effect on a training of 4 epochs."
+    ]
+
+
+@pytest.mark.parametrize("averaging", [{"name": "tail"}, {"name": "nt_asgd", "nonmonotone_interval": 3}])
+def test_averages_that_a_training_with_patience_does_not_reach(averaging: dict[str, Any]) -> None:
+    assert warnings(averaging=averaging, training={"n_steps": 1000, "patience": 3}) == [
+        f"training.patience: may stop before {averaging['name']} has begun to average."
+    ]
+    assert warnings(averaging={"name": "nt_asgd"}, training={"n_steps": 1000, "patience": 20}) == []
+
+
+def test_initial_values_that_are_replaced() -> None:
+    sections = {"model": {"initial_bias": "unigram"}, "training": {"n_steps": 9, "initialize_from": "runs/x"}}
+    assert warnings(**sections) == ["model.initial_bias: has no effect with training.initialize_from. Remove it."]
+
 
 LOCKED = "model.dropout.locked: has no effect without dropout of input, hidden or output."
 BETA = "training.regularization.beta: has no effect on windows of one token. Raise data.bptt."

@@ -1,5 +1,6 @@
 """The language model: tying, dropout, reproducible construction, and loading of weights."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -121,3 +122,23 @@ def test_weights_of_another_vocabulary_are_refused() -> None:
         "shape 11 x 6. It belongs to another model."
     )
     assert all(torch.equal(before[name], weight) for name, weight in weights_of(model).items())
+
+
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_a_unigram_bias_predicts_the_smoothed_frequencies_where_there_are_no_features(tie_weights: bool) -> None:
+    model = build_language_model(options(tie_weights=tie_weights), VOCAB, seed=1)
+    counts = np.array([7, 0, 3, 1, 1, 1, 1, 1, 1, 1, 2])
+    model.output_layer.start_from_unigram(counts)
+    wanted = torch.tensor([(count + 1) / (19 + 11) for count in counts]).float().log()
+    torch.testing.assert_close(model.output_layer.log_probabilities(torch.zeros(2, 6)), wanted.expand(2, VOCAB))
+
+
+def test_parts_of_a_batch_drop_what_the_whole_batch_does() -> None:
+    model = build_language_model(
+        options(dropout=DropoutOptions(embedding=0.2, input=0.5, hidden=0.5, output=0.5, weight_drop=0.3)), VOCAB, 1
+    )
+    inputs = torch.cat([tokens(), tokens()], dim=1)
+    whole, _ = model(inputs, model.initial_state(6), Randomness(1, step=4))
+    for part, columns in enumerate(inputs.chunk(3, dim=1)):
+        features, _ = model(columns, model.initial_state(2), Randomness(1, 4, part, n_parts=3))
+        torch.testing.assert_close(features, whole[:, 2 * part : 2 * part + 2])

@@ -70,7 +70,12 @@ def assert_same_run(one: Path, other: Path) -> None:
         {},
         {"model__backbone": {"name": "rnn", "hidden_size": 12}},
         {"optimizer": {"name": "sgd", "learning_rate": 2.0, "momentum": 0.9}},
+        {"optimizer": {"name": "adam", "betas": (0.0, 0.999), "weight_decay": 1e-4}},
+        {"optimizer": {"name": "adamw", "learning_rate": 0.01}},
         {"schedule": {"name": "warmup_cosine", "warmup_steps": 3}},
+        {"schedule": {"name": "warmup_linear", "warmup_steps": 3, "decay_start": 0.6}},
+        {"schedule": {"name": "one_cycle"}},
+        {"schedule": {"name": "step", "milestones": (3, 7), "unit": "steps"}},
         {"schedule": {"name": "anneal_on_plateau"}, "training__validate_every": 2},
         {"model__dropout": {"embedding": 0.2, "weight_drop": 0.3}},
         {"training__precision": "bfloat16", "training__compile": "always"},
@@ -79,16 +84,42 @@ def assert_same_run(one: Path, other: Path) -> None:
         {"data__partial_shuffle": True},
         {"data__variable_bptt": True, "data__bptt": 12, "data__partial_shuffle": True},
         {"training__state_reset": 0.3},
+        {"averaging": {"name": "ema", "decay": 0.8}, "training__validate_every": 3},
+        {"averaging": {"name": "tail", "fraction": 0.3}, "training__validate_every": 3},
+        {"averaging": {"name": "tail", "fraction": 0.8}, "training__validate_every": 3},
+        {"training__accumulate": 2},
+        {"model__initial_bias": "unigram"},
     ],
-    ids=[
-        *("adam", "rnn", "sgd", "warmup_cosine", "anneal_on_plateau", "weight_drop", "bfloat16"),
-        *("locked", "regularization", "partial_shuffle", "variable_bptt", "state_reset"),
-    ],
+    ids="adam rnn sgd adam_without_momentum adamw warmup_cosine warmup_linear one_cycle step anneal_on_plateau "
+    "weight_drop bfloat16 locked regularization partial_shuffle variable_bptt state_reset ema tail_later "
+    "tail_earlier accumulate unigram".split(),
 )
 def test_ten_steps_are_five_and_five(changes: dict[str, Any], make_config: Any, tmp_path: Path) -> None:
     config = make_config(**changes)
     train(config, tmp_path / "whole")
     train_in_parts(config, tmp_path / "parts", [5])
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_nt_asgd_continues_before_and_after_its_trigger(make_config: Any, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    # Validation gets worse the better the training text is known.
+    (corpus / "train.txt").write_text("a b c d e f\n" * 80)
+    (corpus / "valid.txt").write_text("f e d c b a\n" * 2)
+    config = make_config(
+        data__corpus=str(corpus),
+        averaging={"name": "nt_asgd", "nonmonotone_interval": 1},
+        optimizer={"name": "adam", "learning_rate": 0.05},
+        training__validate_every=1,
+        training__n_steps=16,
+    )
+    train(config, tmp_path / "whole")
+    validations = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    counts = [event["n_averaged"] for event in validations if event["event"] == "validation"]
+    first = next(step for step, count in enumerate(counts, 1) if count)
+    assert 2 < first < 14, "the test needs a run that triggers in the middle"
+    train_in_parts(config, tmp_path / "parts", [first - 2, first - 1, first, first + 2])
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
