@@ -18,6 +18,7 @@ from pathlib import Path
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
+from lstmlm.config.output import AdaptiveOptions
 from lstmlm.config.sampling import SamplingOptions
 from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split
 from lstmlm.corpus.stream import TrainingStream
@@ -31,7 +32,7 @@ from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
 from lstmlm.training.callbacks import EarlyStop, Record, Resume, Sample, Save, Tell, Validate
 from lstmlm.training.events import Event, SplitSummary, StartEvent
-from lstmlm.training.execution import ResolvedExecution, execution_of, resolve_execution, resolve_like
+from lstmlm.training.execution import ResolvedExecution, execution_of, resolve_cutoffs, resolve_execution, resolve_like
 from lstmlm.training.trainer import Trainer, n_training_steps
 
 
@@ -64,7 +65,8 @@ def train(
 
     stream = TrainingStream(corpus.train, tokenizer.start_id, config.data)
     n_steps = n_training_steps(config.training, stream)
-    execution = ResolvedExecution(existing.config, {}) if existing else resolve_execution(config, n_steps)
+    config = existing.config if existing else resolve_cutoffs(config, corpus.train.count_tokens(tokenizer.vocab_size))
+    execution = ResolvedExecution(config, {}) if existing else resolve_execution(config, n_steps)
     config = execution.config
     model = build_language_model(config.model, tokenizer.vocab_size, config.seed)
     optimizer = build_optimizer(config.optimizer, model)
@@ -172,11 +174,18 @@ def _announce(corpus: Corpus, trainer: Trainer, execution: ResolvedExecution) ->
         n_steps=trainer.n_steps,
         precision=execution.config.training.precision,
         milliseconds=execution.milliseconds,
-        warnings=(*execution.warnings(), *_corpus_warnings(corpus)),
+        warnings=(*execution.warnings(), *_corpus_warnings(execution.config, corpus)),
     )
 
 
-def _corpus_warnings(corpus: Corpus) -> list[str]:
+def _corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
+    found = _vocabulary_warnings(corpus)
+    if isinstance(config.model.output, AdaptiveOptions) and config.model.output.cutoffs == ():
+        found.append("model.output.cutoffs: there are none, so that adaptive is the full softmax. Use name: softmax.")
+    return found
+
+
+def _vocabulary_warnings(corpus: Corpus) -> list[str]:
     if corpus.valid is None:
         return ["data.corpus: has no validation split: nothing tells the best weights, so the last are kept."]
     others = [split for split in (corpus.valid, corpus.test) if split]
@@ -240,7 +249,15 @@ def _differences(
 
 
 def _check_against_corpus(config: RunConfig, corpus: Corpus) -> None:
-    """Refuse options that can have no effect without a validation split."""
+    """Refuse options that this corpus leaves without effect or meaning."""
+    output, vocab_size = config.model.output, corpus.tokenizer.vocab_size
+    if isinstance(output, AdaptiveOptions) and output.cutoffs != "auto":
+        last = max(output.cutoffs, default=0)
+        if last >= vocab_size:
+            raise ConfigError(
+                f"model.output.cutoffs: {last} leaves nothing for the last cluster: the vocabulary has {vocab_size} "
+                "tokens. Choose smaller ones, or auto."
+            )
     if corpus.valid is None and config.training.patience is not None:
         raise ConfigError("training.patience: stops early by validation, but the corpus has no valid.txt. Remove it.")
     if corpus.valid is None and config.schedule.name == "anneal_on_plateau":

@@ -42,4 +42,6 @@ class RunConfig(Options):
                 found.append("schedule.warmup_steps: the training ends before the learning rate has risen. Lower it.")
         if self.model.backbone.implementation == "reference" and self.training.precision == "bfloat16":
             found.append("training.precision: layers with implementation: reference compute in float32 all the same.")
+        if self.model.output.name == "adaptive" and self.data.tokenizer.name == "byte":
+            found.append("model.output.name: adaptive saves work where ids go by frequency, and bytes do not.")
         return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int, Int32
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.python_docs import SPLITS, python_docs_provenance, read_python_docs
@@ -48,6 +48,10 @@ class EncodedText:
     def n_tokens(self) -> int:
         """Number of tokens."""
         return len(self.tokens)
+
+    def count_tokens(self, vocab_size: int) -> Int[np.ndarray, " vocab"]:
+        """Return how often each token of the vocabulary occurs."""
+        return np.bincount(self.tokens, minlength=vocab_size)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ class Trainer:
         """Compute the window's clipped gradient and return its mean loss (nats per token)."""
         randomness = Randomness(self.seed, self.state.step)
         features, state = self.model(window.inputs, self._carried, randomness, self._execution)
-        loss = self.model.output_layer.loss(features, window.targets, self._execution) / window.n_tokens
+        loss = self.model.output_layer.loss(features, window.targets, self._execution, randomness) / window.n_tokens
         mean_nats = loss.item()
         step = self.state.step
         self._require_finite("loss", mean_nats, step=step + 1, last_good_step=step)

@@ -95,4 +95,10 @@ def test_names_of_one_part_differ() -> None:
 
 def test_the_choices_are_found() -> None:
     """Without choices the tests above would pass by running nothing."""
-    assert {path for path, _ in CHOICES.values()} == {"data.tokenizer", "model.backbone", "optimizer", "schedule"}
+    assert {path for path, _ in CHOICES.values()} == {
+        "data.tokenizer",
+        "model.backbone",
+        "model.output",
+        "optimizer",
+        "schedule",
+    }

@@ -12,6 +12,7 @@ from lstmlm.models.cells.rnn import RNNCell
 from lstmlm.models.kernels.cross_entropy import linear_cross_entropy, linear_nats
 from lstmlm.models.kernels.gemm import GemmChoice, GemmPath, LayerShape, available_paths, choose_gemm_path
 from lstmlm.models.kernels.lstm import LSTMKernel
+from lstmlm.models.kernels.mixture import mixture_cross_entropy, mixture_nats
 from lstmlm.models.kernels.rnn import RNNKernel
 from lstmlm.models.kernels.window import EVALUATION, Execution, WindowKernel, run_kernel
 
@@ -26,6 +27,8 @@ __all__ = [
     "choose_gemm_path",
     "linear_cross_entropy",
     "linear_nats",
+    "mixture_cross_entropy",
+    "mixture_nats",
     "run_window",
 ]
 
