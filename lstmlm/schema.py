@@ -187,6 +187,8 @@ def _explain(field: FieldInfo, value: object, errors: list[ErrorDetails]) -> lis
         if error["type"] == "missing" or error["type"] == "too_long":
             n_items = len(get_args(field.annotation))
             others.append(((), f"expected a list of {n_items}, got {shown(value)}."))
+        elif error["type"] == "literal_error" and len(errors) > 1:  # a word such as `auto`, beside other types
+            wrong_types.extend(_literals(field.annotation))
         elif error["type"] not in _EXPECTED:
             others.append((item, _explain_one(field, error)))
         elif item:

@@ -11,7 +11,7 @@ A tour of the parts, in the order in which `train` uses them:
     generation/sampler.py     from a trained model back to text
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from lstmlm.config import RunConfig
 from lstmlm.config.sampling import SamplingOptions
 from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split
 from lstmlm.corpus.stream import TrainingStream
-from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
-from lstmlm.errors import CheckpointError, ConfigError, DataError
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.sampler import generate
@@ -32,7 +32,18 @@ from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
 from lstmlm.training.callbacks import EarlyStop, Record, Resume, Sample, Save, Tell, Validate
 from lstmlm.training.events import Event, SplitSummary, StartEvent
-from lstmlm.training.execution import ResolvedExecution, execution_of, resolve_execution, resolve_like
+from lstmlm.training.execution import ResolvedExecution, execution_of
+from lstmlm.training.preparation import (
+    best_step,
+    check_against_corpus,
+    corpus_warnings,
+    initial_model,
+    require_same_corpus,
+    resolved,
+    run_to_resume,
+    run_to_start_from,
+    tokenizer_of,
+)
 from lstmlm.training.trainer import Trainer, n_training_steps
 
 
@@ -56,23 +67,20 @@ def train(
         CheckpointError: `run_dir` holds another run, or is in use; or the run to initialize from does not suit.
         Interrupted: a signal ended the training; its last step is saved.
     """
-    existing = _run_to_resume(run_dir, config, resume)
-    source = _run_to_start_from(config, existing)
+    existing = run_to_resume(run_dir, config, resume)
+    source = run_to_start_from(config, existing)
     vocabulary = existing or source
-    corpus = load_corpus(config.data, _tokenizer_of(vocabulary) if vocabulary else None)
-    _check_against_corpus(config, corpus)
+    corpus = load_corpus(config.data, tokenizer_of(vocabulary) if vocabulary else None)
+    check_against_corpus(config, corpus)
     if existing:
-        _require_same_corpus(existing, corpus)
+        require_same_corpus(existing, corpus)
     tokenizer = corpus.tokenizer
 
     stream = TrainingStream(corpus.train, tokenizer.start_id, config.data, config.seed)
     n_steps = n_training_steps(config.training, stream)
-    if existing:
-        execution = ResolvedExecution(existing.config, {})
-    else:
-        execution = resolve_execution(config, tokenizer.vocab_size, n_steps)
+    execution = resolved(config, corpus, existing, n_steps)
     config = execution.config
-    model = _initial_model(config, corpus, source)
+    model = initial_model(config, corpus, source)
     optimizer = build_optimizer(config.optimizer, model)
     schedule = build_schedule(config.schedule, config.optimizer.learning_rate, n_steps)
     trainer = Trainer(
@@ -96,7 +104,7 @@ def train(
         trainer.fit([Resume(run), Record(run), *map(Tell, observers), *validate, Sample(tokenizer), Save(run)])
     if corpus.valid is None:
         return None
-    load_weights(model, run.load_weights(_best(run)))
+    load_weights(model, run.load_weights(best_step(run)))
     return EVALUATIONS["perplexity"](model, corpus.valid, tokenizer.start_id, str(run_dir))
 
 
@@ -116,10 +124,10 @@ def load(run_dir: Path) -> TrainedModel:
         CheckpointError: there is no run, it has no checkpoint yet, or a file of it is damaged.
     """
     run = RunDirectory.open(run_dir)
-    tokenizer = _tokenizer_of(run)
+    tokenizer = tokenizer_of(run)
     model = build_language_model(run.config.model, tokenizer.vocab_size, run.config.seed)
     try:
-        load_weights(model, run.load_weights(_best(run)))
+        load_weights(model, run.load_weights(best_step(run)))
     except CheckpointError as error:
         raise CheckpointError(f"{run.path}: {error}" if str(run.path) not in str(error) else str(error)) from None
     return TrainedModel(run, model, tokenizer)
@@ -179,118 +187,5 @@ def _announce(corpus: Corpus, trainer: Trainer, execution: ResolvedExecution) ->
         n_steps=trainer.n_steps,
         precision=execution.config.training.precision,
         milliseconds=execution.milliseconds,
-        warnings=(*execution.warnings(), *_corpus_warnings(corpus)),
+        warnings=(*execution.warnings(), *corpus_warnings(execution.config, corpus)),
     )
-
-
-def _corpus_warnings(corpus: Corpus) -> list[str]:
-    if corpus.valid is None:
-        return ["data.corpus: has no validation split: nothing tells the best weights, so the last are kept."]
-    others = [split for split in (corpus.valid, corpus.test) if split]
-    if corpus.train.n_unk > 0 or not any(split.n_unk for split in others):
-        return []
-    return [
-        "data.tokenizer: <unk> never occurs in the training split, so the model cannot learn to expect unknown words. "
-        "Set min_count: 2."
-    ]
-
-
-def _run_to_resume(run_dir: Path, config: RunConfig, resume: bool) -> RunDirectory | None:
-    """Open the run to be continued; None where a new one begins, after a check that its place is free."""
-    if not resume or not RunDirectory.exists(run_dir):
-        RunDirectory.require_free(run_dir)
-        return None
-    run = RunDirectory.open(run_dir)
-    _require_same_config(run, resolve_like(config, run.config))
-    return run
-
-
-def _run_to_start_from(config: RunConfig, existing: RunDirectory | None) -> RunDirectory | None:
-    """Open the run whose weights are wanted; None where there is none, or where a checkpoint replaces them anyway."""
-    path = config.training.initialize_from
-    if path is None or (existing and existing.last is not None):
-        return None
-    source = RunDirectory.open(Path(path))
-    tokenizer = existing.config.data.tokenizer if existing else config.data.tokenizer
-    if source.config.data.tokenizer != tokenizer or (existing and existing.tokenizer_json != source.tokenizer_json):
-        raise CheckpointError(
-            f"training.initialize_from: {path} has another tokenizer. Give data.tokenizer as in {path}/config.yaml, "
-            "and a new --run-dir."
-        )
-    return source
-
-
-def _initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None) -> LanguageModel:
-    """Build the model with the weights that training starts from: drawn by the seed, or the best ones of `source`."""
-    model = build_language_model(config.model, corpus.tokenizer.vocab_size, config.seed)
-    if source is not None:
-        try:
-            load_weights(model, source.load_weights(_best(source)))
-        except CheckpointError as error:
-            raise CheckpointError(f"training.initialize_from: {source.path}: {error}") from None
-    elif config.model.initial_bias == "unigram":
-        model.output_layer.start_from_unigram(corpus.train.count_tokens(corpus.tokenizer.vocab_size))
-    return model
-
-
-def _tokenizer_of(run: RunDirectory) -> Tokenizer:
-    try:
-        return load_tokenizer(run.config.data.tokenizer, run.tokenizer_json)
-    except DataError as error:
-        raise CheckpointError(f"{run.path}: {error}") from None
-
-
-def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
-    differences = [
-        f"{key} is {there!r} there, {here!r} here"
-        for key, there, here in _differences(run.config.model_dump(), config.model_dump())
-    ]
-    if differences:
-        raise CheckpointError(
-            f"{run.path}: was started with another configuration: {'; '.join(differences)}. "
-            "Give the same one to continue it, or another --run-dir."
-        )
-
-
-def _require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:
-    recorded = run.environment.get("data", {})
-    for split, facts in corpus.provenance.items():
-        if isinstance(facts, dict) and facts["sha256"] != recorded.get(split, facts)["sha256"]:
-            raise DataError(
-                f"{corpus.name}: the {split} split is not the text that {run.path} was started on (SHA-256 "
-                f"{recorded[split]['sha256'][:12]} there, {facts['sha256'][:12]} here). "
-                "Restore that text, or choose another --run-dir."
-            )
-
-
-def _differences(
-    there: Mapping[str, object], here: Mapping[str, object], prefix: str = ""
-) -> Iterator[tuple[str, object, object]]:
-    for key in dict.fromkeys([*there, *here]):
-        a, b = there.get(key), here.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            yield from _differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            yield f"{prefix}{key}", a, b
-
-
-def _check_against_corpus(config: RunConfig, corpus: Corpus) -> None:
-    """Refuse options that can have no effect without a validation split."""
-    if corpus.valid is None and config.training.patience is not None:
-        raise ConfigError("training.patience: stops early by validation, but the corpus has no valid.txt. Remove it.")
-    if corpus.valid is None and config.schedule.name == "anneal_on_plateau":
-        raise ConfigError(
-            "schedule.name: anneal_on_plateau lowers the learning rate by validation, but the corpus has no valid.txt. "
-            "Choose constant or warmup_cosine."
-        )
-    if corpus.valid is None and config.averaging.name == "nt_asgd":
-        raise ConfigError(
-            "averaging.name: nt_asgd starts to average by validation, but the corpus has no valid.txt. "
-            "Choose ema or tail."
-        )
-
-
-def _best(run: RunDirectory) -> int:
-    if run.best is None:
-        raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: lstmlm train --config FILE --resume.")
-    return run.best

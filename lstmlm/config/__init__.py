@@ -59,6 +59,8 @@ class RunConfig(Options):
             found.append("model.initial_bias: has no effect with training.initialize_from. Remove it.")
         if self.model.backbone.implementation == "reference" and self.training.precision == "bfloat16":
             found.append("training.precision: layers with implementation: reference compute in float32 all the same.")
+        if self.model.output.name == "adaptive" and self.data.tokenizer.name == "byte":
+            found.append("model.output.name: adaptive saves work where ids go by frequency, and bytes do not.")
         return found
 
     def _optimizer_warnings(self) -> list[str]:

@@ -1,10 +1,11 @@
-"""The `model` section: embedding, recurrent backbone, dropout and softmax."""
+"""The `model` section: embedding, recurrent backbone, dropout and output layer."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from lstmlm.config.options import Options
+from lstmlm.config.output import AdaptiveOptions, AnyOutputLayerOptions, MixtureOptions, SoftmaxOptions
 
 Width = Annotated[int, Field(gt=0, le=65536)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -89,7 +90,7 @@ class DropoutOptions(Options):
 
 
 class ModelOptions(Options):
-    """Embedding, recurrent backbone, dropout and softmax."""
+    """Embedding, recurrent backbone, dropout and output layer."""
 
     backbone: AnyBackboneOptions = LSTMOptions()
 
@@ -97,7 +98,9 @@ class ModelOptions(Options):
     """Width of the vector that stands for a token."""
 
     tie_weights: bool = True
-    """Let the softmax share the embedding's matrix (Press & Wolf 2017; Inan et al. 2017)."""
+    """Let the output layer share the embedding's matrix (Press & Wolf 2017; Inan et al. 2017)."""
+
+    output: AnyOutputLayerOptions = SoftmaxOptions()
 
     initial_bias: Literal["zero", "unigram"] = "zero"
     """What the bias of the softmax starts from; `unigram`: the logarithm of how often each token occurs in the training
@@ -108,9 +111,20 @@ class ModelOptions(Options):
     @model_validator(mode="after")
     def _tied_widths_agree(self) -> Self:
         last_size = self.backbone.hidden_sizes[-1]
-        if self.tie_weights and last_size != self.embedding_size:
+        has_own_width = isinstance(self.output, MixtureOptions) or self.output.projection
+        if self.tie_weights and last_size != self.embedding_size and not has_own_width:
             raise ValueError(
                 f"tie_weights: needs the last layer as wide as the embedding, got {last_size} and "
-                f"{self.embedding_size}. Make them equal, or set tie_weights: false."
+                f"{self.embedding_size}. Make them equal, or set tie_weights: false. "
+                "To tie them all the same: output.projection: true."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tied_vectors_have_one_width(self) -> Self:
+        if self.tie_weights and isinstance(self.output, AdaptiveOptions) and self.output.div_value > 1:
+            raise ValueError(
+                f"output: div_value {self.output.div_value} narrows the vectors of rare tokens, but tied ones are as "
+                "wide as the embedding. Set div_value: 1, or tie_weights: false."
             )
         return self

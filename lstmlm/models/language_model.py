@@ -11,7 +11,7 @@ from lstmlm.errors import CheckpointError
 from lstmlm.models.backbone import Backbone, BackboneState
 from lstmlm.models.dropout import dropout, word_dropout
 from lstmlm.models.kernels import EVALUATION, Execution
-from lstmlm.models.output_layer import SoftmaxLayer
+from lstmlm.models.output_layers import build_output_layer
 from lstmlm.randomness import Randomness
 
 EMBEDDING_RANGE = 0.1
@@ -38,10 +38,7 @@ class LanguageModel(nn.Module):
         vectors = torch.empty(vocab_size, options.embedding_size)
         self.embedding = nn.Embedding(vocab_size, options.embedding_size, _weight=vectors)
         self.backbone = Backbone(options.backbone, options.embedding_size, options.dropout)
-        if options.tie_weights:
-            self.output_layer = SoftmaxLayer(self.embedding.weight)
-        else:
-            self.output_layer = SoftmaxLayer(nn.Parameter(torch.empty(vocab_size, options.backbone.hidden_sizes[-1])))
+        self.output_layer = build_output_layer(options, self.embedding.weight)
 
     def initial_state(self, batch_size: int) -> BackboneState:
         """Return the state in which a text begins."""
@@ -95,10 +92,9 @@ def build_language_model(options: ModelOptions, vocab_size: int, seed: int) -> L
     randomness = Randomness(seed)
     for level, cell in enumerate(model.backbone.layers):
         cell.initialize(randomness.generator(f"initial.layer.{level}"))
-    for site, weight in {"embedding": model.embedding.weight, "softmax": model.output_layer.weight}.items():
-        if site == "softmax" and options.tie_weights:
-            continue
-        nn.init.uniform_(weight, -EMBEDDING_RANGE, EMBEDDING_RANGE, generator=randomness.generator(f"initial.{site}"))
+    model.output_layer.initialize(randomness)
+    generator = randomness.generator("initial.embedding")
+    nn.init.uniform_(model.embedding.weight, -EMBEDDING_RANGE, EMBEDDING_RANGE, generator=generator)
     return model
 
 

@@ -1,18 +1,22 @@
-"""How a training computes: what `auto` means on this machine, measured once, when a run is created."""
+"""How a training computes: what `auto` means on this machine and corpus, found once, when a run is created."""
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from jaxtyping import Int
 
 from lstmlm.config import RunConfig
+from lstmlm.config.output import AdaptiveOptions
 from lstmlm.config.training import TrainingOptions
 from lstmlm.errors import ConfigError
 from lstmlm.models.kernels import Execution, GemmPath, available_paths, library
 from lstmlm.models.language_model import LanguageModel, build_language_model
+from lstmlm.models.output_layers.cutoffs import choose_cutoffs
 from lstmlm.randomness import Randomness
 
 STEPS_WORTH_TUNING = 300
@@ -56,7 +60,23 @@ def execution_of(options: TrainingOptions) -> Execution:
 def resolve_like(config: RunConfig, run: RunConfig) -> RunConfig:
     """Replace every `auto` of `config` by what an existing run resolved it to."""
     resolved = {key: value for key, value in run.training.model_dump().items() if _is_auto(config, key)}
-    return _with_training(config, resolved)
+    config, output = _with_training(config, resolved), run.model.output
+    return _with_cutoffs(config, output.cutoffs) if isinstance(output, AdaptiveOptions) else config
+
+
+def resolve_cutoffs(config: RunConfig, counts: Int[np.ndarray, " vocab"]) -> RunConfig:
+    """Replace `cutoffs: auto` of an adaptive softmax by what costs least.
+
+    Args:
+        config: The configuration as the user gave it.
+        counts: Occurrences of each token in the training split.
+    """
+    model, data = config.model, config.data
+    if not isinstance(model.output, AdaptiveOptions):
+        return config
+    width = model.embedding_size if model.output.projection else model.backbone.hidden_sizes[-1]
+    n_rows = data.batch_size * data.bptt
+    return _with_cutoffs(config, choose_cutoffs(counts, n_rows, width))
 
 
 def resolve_execution(config: RunConfig, vocab_size: int, n_steps: int) -> ResolvedExecution:
@@ -146,6 +166,15 @@ def _compared_paths(training: TrainingOptions) -> list[GemmPath]:
 
 def _is_auto(config: RunConfig, key: str) -> bool:
     return bool(getattr(config.training, key) == "auto")
+
+
+def _with_cutoffs(config: RunConfig, cutoffs: Literal["auto"] | tuple[int, ...]) -> RunConfig:
+    """Put `cutoffs` in the place of `auto`, where it is."""
+    output = config.model.output
+    if not isinstance(output, AdaptiveOptions) or output.cutoffs != "auto":
+        return config
+    output = output.model_copy(update={"cutoffs": cutoffs})
+    return config.model_copy(update={"model": config.model.model_copy(update={"output": output})})
 
 
 def _with_training(config: RunConfig, changes: dict[str, Any]) -> RunConfig:

@@ -181,7 +181,7 @@ class Trainer:
         randomness = Randomness(self.seed, self.state.step, part, n_parts)
         outputs, state = self.model.read(inputs, state, randomness, self._execution)
         features = self.model.drop_outputs(outputs, randomness)
-        loss = self.model.output_layer.loss(features, targets, self._execution) / window.n_tokens
+        loss = self.model.output_layer.loss(features, targets, self._execution, randomness) / window.n_tokens
         penalty = activation_penalty(self.options.regularization, features, outputs) / n_parts
         (loss + penalty).backward()  # type: ignore[no-untyped-call]
         return loss.detach(), detach(state)

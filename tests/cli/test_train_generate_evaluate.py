@@ -42,6 +42,22 @@ def test_another_backbone_by_name_alone(here: Path, lstmlm: Cli) -> None:
     assert lstmlm("generate", "The", "--run", "runs/rnn").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "output",
+    [
+        "{name: softmax, projection: true}",
+        "{name: adaptive}",
+        "{name: adaptive, cutoffs: [50, 100]}",
+        "{name: mixture, n_experts: 2, latent_dropout: 0.2}",
+    ],
+)
+def test_every_output_layer_trains_generates_and_evaluates(output: str, here: Path, lstmlm: Cli) -> None:
+    assert lstmlm("train", "--config", "tiny.yaml", "--set", f"model.output={output}").exit_code == 0
+    generated = lstmlm("generate", "The farmer", "--seed", "1", "--max-tokens", "12")
+    assert generated.stdout.startswith("The farmer")
+    assert lstmlm("eval", "perplexity", "--json").exit_code == 0
+
+
 def test_results_go_to_stdout_and_everything_else_to_stderr(trained: Path, lstmlm: Cli) -> None:
     generated = lstmlm("generate", "The farmer", "--seed", "1", "--max-tokens", "3")
     assert generated.stdout.count("\n") >= 1
@@ -126,3 +142,6 @@ def test_options_without_effect_are_warned_of(here: Path, lstmlm: Cli) -> None:
     for command in (["config", "check", "tiny.yaml"], ["train", "--config", "tiny.yaml"]):
         said = lstmlm(*command, "--set", "model.dropout.hidden=0.5").stderr
         assert "warning: model.dropout.hidden: has no effect on a single layer. Use dropout.output." in said
+    adaptive_bytes = ["--set", "data.tokenizer={name: byte}", "--set", "model.output={name: adaptive}"]
+    said = lstmlm("config", "check", "tiny.yaml", *adaptive_bytes).stderr
+    assert "warning: model.output.name: adaptive saves work where ids go by frequency, and bytes do not." in said

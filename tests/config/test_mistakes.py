@@ -11,7 +11,7 @@ from lstmlm.schema import load_yaml
 VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
 
 KEYS = "averaging, data, model, optimizer, schedule, seed, training"
-MODEL_KEYS = "backbone, dropout, embedding_size, initial_bias, tie_weights"
+MODEL_KEYS = "backbone, dropout, embedding_size, initial_bias, output, tie_weights"
 
 # What follows the two lines of VALID, and the message about it without the name of the file.
 ADDED_LINES = [
@@ -98,7 +98,19 @@ ADDED_LINES = [
         "seed: !!python/object/apply:os.system [ls]",
         "3: seed: tag '!!python/object/apply:os.system' is not allowed. Remove it.",
     ),
+    ("model: {output: {name: adaptive, cutoffs: 5}}", "3: model.output.cutoffs: expected auto or a list, got 5."),
+    ("model: {output: {name: adaptive, cutoffs: all}}", "3: model.output.cutoffs: expected auto or a list, got 'all'."),
+    (
+        "model: {output: {name: adaptive, cutoffs: [9, x]}}",
+        "3: model.output.cutoffs[1]: expected a whole number, got 'x'.",
+    ),
     # values
+    ("model: {output: {name: adaptive, cutoffs: [0, 9]}}", "3: model.output.cutoffs[0]: must be more than 0, got 0."),
+    (
+        "model: {output: {name: adaptative}}",
+        "3: model.output.name: unknown output layer 'adaptative'. Did you mean 'adaptive'? "
+        "Choose one of: adaptive, mixture, softmax.",
+    ),
     ("seed: -1", "3: seed: must be at least 0, got -1."),
     ("model: {backbone: {n_layers: 101}}", "3: model.backbone.n_layers: must be at most 100, got 101."),
     ("model: {backbone: {hidden_size: [0, 3]}}", "3: model.backbone.hidden_size[0]: must be more than 0, got 0."),
@@ -113,7 +125,16 @@ ADDED_LINES = [
     (
         "model:\n  backbone: {hidden_size: 256}\n  tie_weights: true",
         "5: model.tie_weights: needs the last layer as wide as the embedding, got 256 and 200. "
-        "Make them equal, or set tie_weights: false.",
+        "Make them equal, or set tie_weights: false. To tie them all the same: output.projection: true.",
+    ),
+    (
+        "model:\n  output: {name: adaptive, div_value: 4}",
+        "4: model.output: div_value 4 narrows the vectors of rare tokens, but tied ones are as wide as the embedding. "
+        "Set div_value: 1, or tie_weights: false.",
+    ),
+    (
+        "model: {output: {name: adaptive, cutoffs: [20, 10]}}",
+        "3: model.output.cutoffs: must increase, got [20, 10]. Sort them, each once.",
     ),
     (
         "model:\n  backbone:\n    hidden_size: [200]",

@@ -96,4 +96,4 @@ def test_names_of_one_part_differ() -> None:
 def test_the_choices_are_found() -> None:
     """Without choices the tests above would pass by running nothing."""
     paths = {path for path, _ in CHOICES.values()}
-    assert paths == {"averaging", "data.tokenizer", "model.backbone", "optimizer", "schedule"}
+    assert paths == {"averaging", "data.tokenizer", "model.backbone", "model.output", "optimizer", "schedule"}

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from lstmlm.config.data import CharTokenizerOptions
 from lstmlm.config.model import LSTMOptions, ModelOptions
+from lstmlm.config.output import SoftmaxOptions
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError
 from lstmlm.generation.sampler import Sampled, SamplingOptions, choose, generate
 from lstmlm.models.backbone import BackboneState
 from lstmlm.models.cells.lstm import LSTMState
 from lstmlm.models.language_model import LanguageModel, build_language_model
-from lstmlm.models.output_layer import SoftmaxLayer
+from lstmlm.models.output_layers.softmax import SoftmaxLayer
 from lstmlm.randomness import Randomness
 from lstmlm.scoring import next_log_probabilities
 
@@ -35,7 +36,8 @@ class BigramModel(LanguageModel):
         names = [tokenizer.token(i) for i in range(tokenizer.vocab_size)]
         followers = [AFTER_B if name == "b" else AFTER_OTHERS for name in names]
         probabilities = torch.tensor([[after[name] for after in followers] for name in names])
-        self.output_layer = SoftmaxLayer(nn.Parameter(probabilities.clamp(min=1e-30).log()))
+        logits = nn.Parameter(probabilities.clamp(min=1e-30).log())
+        self.output_layer = SoftmaxLayer(SoftmaxOptions(), len(names), logits, tie_weights=True)
         self.windows: list[list[list[int]]] = []
 
     def initial_state(self, batch_size: int) -> BackboneState:

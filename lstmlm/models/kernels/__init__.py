@@ -12,6 +12,7 @@ from lstmlm.models.cells.rnn import RNNCell
 from lstmlm.models.kernels.cross_entropy import linear_cross_entropy, linear_nats
 from lstmlm.models.kernels.gemm import GemmPath, available_paths
 from lstmlm.models.kernels.lstm import LSTM_KERNEL
+from lstmlm.models.kernels.mixture import mixture_cross_entropy, mixture_nats
 from lstmlm.models.kernels.native import library
 from lstmlm.models.kernels.rnn import RNN_KERNELS
 from lstmlm.models.kernels.window import EVALUATION, Execution, WindowKernel, run_kernel
@@ -25,6 +26,8 @@ __all__ = [
     "library",
     "linear_cross_entropy",
     "linear_nats",
+    "mixture_cross_entropy",
+    "mixture_nats",
     "run_window",
 ]
 

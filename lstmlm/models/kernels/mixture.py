@@ -1,0 +1,121 @@
+r"""The mixture of softmaxes and its loss in one function of autograd, a block of rows at a time.
+
+With the probabilities :math:`p_k` of expert k and its weight :math:`\pi_k`, the loss of a target y is
+:math:`-\ln \sum_k \pi_k p_{ky}`. An expert's share in the target's probability,
+:math:`r_k = \pi_k p_{ky} / \sum_l \pi_l p_{ly}`, is what its gradients are weighed by: :math:`r_k (p_k - e_y)` with
+respect to its logits, and :math:`-r_k` with respect to :math:`\ln \pi_k`. As in `cross_entropy.py`, the forward pass
+computes the gradients at once, while a block's logits are there.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lstmlm.metrics import NO_TARGET
+from lstmlm.models.kernels.cross_entropy import linear_nats
+from lstmlm.models.kernels.gemm import Gemm
+from lstmlm.models.kernels.window import EVALUATION, Execution
+
+BLOCK_BYTES = 16 << 20
+"""Largest block of logits, those of all experts of a row together."""
+
+
+def mixture_cross_entropy(
+    latents: Float[Tensor, "rows experts latent"],
+    log_prior: Float[Tensor, "rows experts"],
+    weight: Float[Tensor, "vocab latent"],
+    bias: Float[Tensor, " vocab"],
+    targets: Int[Tensor, " rows"],
+    execution: Execution = EVALUATION,
+) -> Float[Tensor, ""]:
+    """Return the summed negative log-likelihood (nats) of the targets that are not `NO_TARGET`.
+
+    Args:
+        latents: Each expert's features.
+        log_prior: Logarithms of the experts' weights, which sum to one.
+        weight: The vectors of the tokens, the same for all experts.
+        bias: Added to the logits of every expert.
+        targets: The token to predict in each row.
+        execution: How to multiply; in bfloat16 logits and their gradients are rounded to it, all else is float32.
+    """
+    if not torch.is_grad_enabled():
+        return mixture_nats(latents, log_prior, weight, bias, targets, execution).sum()
+    loss: Tensor = _MixtureCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        latents, log_prior, weight, bias, targets, execution
+    )
+    return loss
+
+
+@torch.no_grad()
+def mixture_nats(
+    latents: Float[Tensor, "rows experts latent"],
+    log_prior: Float[Tensor, "rows experts"],
+    weight: Float[Tensor, "vocab latent"],
+    bias: Float[Tensor, " vocab"],
+    targets: Int[Tensor, " rows"],
+    execution: Execution = EVALUATION,
+) -> Float[Tensor, " rows"]:
+    """Return the negative log-likelihood (nats) of each target, 0 for `NO_TARGET`; no gradient."""
+    n_experts = latents.shape[1]
+    of_experts = linear_nats(latents.flatten(0, 1), weight, bias, targets.repeat_interleave(n_experts), execution)
+    nats = -torch.logsumexp(log_prior - of_experts.view(-1, n_experts), dim=1)
+    return nats.masked_fill_(targets == NO_TARGET, 0)
+
+
+class _MixtureCrossEntropy(torch.autograd.Function):
+    """Loss and gradients of the mixture; see the module."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        latents: Tensor,
+        log_prior: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        execution: Execution,
+    ) -> Tensor:
+        gemm = Gemm.of(execution.gemm_path, latents.dtype)
+        n_experts, matrix = latents.shape[1], gemm.cast(weight)
+        total = latents.new_zeros(())
+        gradients = tuple(torch.zeros_like(operand) for operand in (latents, log_prior, weight, bias))
+        grad_latents, grad_log_prior, grad_weight, grad_bias = gradients
+        n_rows_a_block = max(1, BLOCK_BYTES // (n_experts * len(weight) * latents.dtype.itemsize))
+        for start in range(0, len(latents), n_rows_a_block):
+            block = slice(start, start + n_rows_a_block)
+            rows = gemm.cast(latents[block].flatten(0, 1))
+            logits = gemm.linear(rows, matrix).to(bias.dtype).add_(bias)
+            nats, share = _differentiate(logits, log_prior[block], targets[block])
+            total += nats.sum()
+            grad_logits = gemm.cast(logits)
+            grad_latents[block] = gemm.linear(grad_logits, matrix.t()).view_as(latents[block])
+            grad_log_prior[block] = -share
+            grad_weight += gemm.outer(grad_logits, rows)
+            grad_bias += gemm.total(grad_logits)
+        ctx.save_for_backward(*gradients)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
+        return *(gradient * grad_loss for gradient in ctx.saved_tensors), None, None
+
+
+def _differentiate(logits: Tensor, log_prior: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace `logits` (rows times experts, vocab) by their gradients; returns each row's nats and experts' shares."""
+    ignored = (targets == NO_TARGET)[:, None]
+    wanted = targets.clamp(min=0).repeat_interleave(log_prior.shape[1])[:, None]
+    log_target = logits.gather(1, wanted)
+    normalizer = torch.logsumexp(logits, dim=1, keepdim=True)
+    log_target -= normalizer
+    joint = log_prior + log_target.view_as(log_prior)
+    log_total = torch.logsumexp(joint, dim=1, keepdim=True)
+    share = torch.exp(joint - log_total).masked_fill_(ignored, 0)
+    logits.sub_(normalizer).exp_()
+    # p_y − 1, without the rounding of p_y.
+    logits.scatter_(1, wanted, torch.expm1(log_target))
+    logits.mul_(share.view(-1, 1))
+    return -log_total.masked_fill(ignored, 0), share

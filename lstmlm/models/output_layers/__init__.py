@@ -1,0 +1,23 @@
+"""The output layers, one a file: from features to a distribution over the vocabulary."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lstmlm.config.model import ModelOptions
+from lstmlm.config.output import AdaptiveOptions, MixtureOptions, OutputLayerOptions, SoftmaxOptions
+from lstmlm.models.output_layers.adaptive import AdaptiveSoftmaxLayer
+from lstmlm.models.output_layers.mixture import MixtureOfSoftmaxesLayer
+from lstmlm.models.output_layers.output_layer import OutputLayer
+from lstmlm.models.output_layers.softmax import SoftmaxLayer
+
+OUTPUT_LAYERS: dict[type[OutputLayerOptions], type[OutputLayer]] = {
+    SoftmaxOptions: SoftmaxLayer,
+    AdaptiveOptions: AdaptiveSoftmaxLayer,
+    MixtureOptions: MixtureOfSoftmaxesLayer,
+}
+
+
+def build_output_layer(options: ModelOptions, embedding: Float[Tensor, "vocab embedding"]) -> OutputLayer:
+    """Build the output layer that `options` choose, over the vocabulary of the embedding's matrix, a parameter."""
+    hidden_size = options.backbone.hidden_sizes[-1]
+    return OUTPUT_LAYERS[type(options.output)](options.output, hidden_size, embedding, tie_weights=options.tie_weights)

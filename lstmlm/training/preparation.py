@@ -1,0 +1,157 @@
+"""What is settled before the first step: which run goes on, what it starts from, whether corpus and options agree."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.config import RunConfig
+from lstmlm.config.output import AdaptiveOptions
+from lstmlm.corpus.datasets import Corpus
+from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
+from lstmlm.errors import CheckpointError, ConfigError, DataError
+from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
+from lstmlm.training.execution import ResolvedExecution, resolve_cutoffs, resolve_execution, resolve_like
+
+
+def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
+    """Say what of this corpus will disappoint, and which options have no effect on it, a sentence each."""
+    found = _vocabulary_warnings(corpus)
+    if isinstance(config.model.output, AdaptiveOptions) and config.model.output.cutoffs == ():
+        found.append("model.output.cutoffs: there are none, so that adaptive is the full softmax. Use name: softmax.")
+    return found
+
+
+def _vocabulary_warnings(corpus: Corpus) -> list[str]:
+    if corpus.valid is None:
+        return ["data.corpus: has no validation split: nothing tells the best weights, so the last are kept."]
+    others = [split for split in (corpus.valid, corpus.test) if split]
+    if corpus.train.n_unk > 0 or not any(split.n_unk for split in others):
+        return []
+    return [
+        "data.tokenizer: <unk> never occurs in the training split, so the model cannot learn to expect unknown words. "
+        "Set min_count: 2."
+    ]
+
+
+def run_to_resume(run_dir: Path, config: RunConfig, resume: bool) -> RunDirectory | None:
+    """Open the run to be continued; None where a new one begins, after a check that its place is free."""
+    if not resume or not RunDirectory.exists(run_dir):
+        RunDirectory.require_free(run_dir)
+        return None
+    run = RunDirectory.open(run_dir)
+    _require_same_config(run, resolve_like(config, run.config))
+    return run
+
+
+def run_to_start_from(config: RunConfig, existing: RunDirectory | None) -> RunDirectory | None:
+    """Open the run whose weights are wanted; None where there is none, or where a checkpoint replaces them anyway."""
+    path = config.training.initialize_from
+    if path is None or (existing and existing.last is not None):
+        return None
+    source = RunDirectory.open(Path(path))
+    tokenizer = existing.config.data.tokenizer if existing else config.data.tokenizer
+    if source.config.data.tokenizer != tokenizer or (existing and existing.tokenizer_json != source.tokenizer_json):
+        raise CheckpointError(
+            f"training.initialize_from: {path} has another tokenizer. Give data.tokenizer as in {path}/config.yaml, "
+            "and a new --run-dir."
+        )
+    return source
+
+
+def initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None) -> LanguageModel:
+    """Build the model with the weights that training starts from: drawn by the seed, or the best ones of `source`."""
+    model = build_language_model(config.model, corpus.tokenizer.vocab_size, config.seed)
+    if source is not None:
+        try:
+            load_weights(model, source.load_weights(best_step(source)))
+        except CheckpointError as error:
+            raise CheckpointError(f"training.initialize_from: {source.path}: {error}") from None
+    elif config.model.initial_bias == "unigram":
+        model.output_layer.start_from_unigram(corpus.train.count_tokens(corpus.tokenizer.vocab_size))
+    return model
+
+
+def resolved(config: RunConfig, corpus: Corpus, existing: RunDirectory | None, n_steps: int) -> ResolvedExecution:
+    """Replace every `auto` of `config`: by what the existing run has, or by what suits this corpus and machine."""
+    if existing:
+        return ResolvedExecution(existing.config, {})
+    vocab_size = corpus.tokenizer.vocab_size
+    return resolve_execution(resolve_cutoffs(config, corpus.train.count_tokens(vocab_size)), vocab_size, n_steps)
+
+
+def tokenizer_of(run: RunDirectory) -> Tokenizer:
+    """Load the tokenizer of a run.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        return load_tokenizer(run.config.data.tokenizer, run.tokenizer_json)
+    except DataError as error:
+        raise CheckpointError(f"{run.path}: {error}") from None
+
+
+def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
+    differences = [
+        f"{key} is {there!r} there, {here!r} here"
+        for key, there, here in _differences(run.config.model_dump(), config.model_dump())
+    ]
+    if differences:
+        raise CheckpointError(
+            f"{run.path}: was started with another configuration: {'; '.join(differences)}. "
+            "Give the same one to continue it, or another --run-dir."
+        )
+
+
+def require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:
+    """Refuse to continue a run on other text than it was started on."""
+    recorded = run.environment.get("data", {})
+    for split, facts in corpus.provenance.items():
+        if isinstance(facts, dict) and facts["sha256"] != recorded.get(split, facts)["sha256"]:
+            raise DataError(
+                f"{corpus.name}: the {split} split is not the text that {run.path} was started on (SHA-256 "
+                f"{recorded[split]['sha256'][:12]} there, {facts['sha256'][:12]} here). "
+                "Restore that text, or choose another --run-dir."
+            )
+
+
+def _differences(
+    there: Mapping[str, object], here: Mapping[str, object], prefix: str = ""
+) -> Iterator[tuple[str, object, object]]:
+    for key in dict.fromkeys([*there, *here]):
+        a, b = there.get(key), here.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            yield from _differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            yield f"{prefix}{key}", a, b
+
+
+def check_against_corpus(config: RunConfig, corpus: Corpus) -> None:
+    """Refuse options that this corpus leaves without effect or meaning."""
+    output, vocab_size = config.model.output, corpus.tokenizer.vocab_size
+    if isinstance(output, AdaptiveOptions) and output.cutoffs != "auto":
+        last = max(output.cutoffs, default=0)
+        if last >= vocab_size:
+            raise ConfigError(
+                f"model.output.cutoffs: {last} leaves nothing for the last cluster: the vocabulary has {vocab_size} "
+                "tokens. Choose smaller ones, or auto."
+            )
+    if corpus.valid is None and config.training.patience is not None:
+        raise ConfigError("training.patience: stops early by validation, but the corpus has no valid.txt. Remove it.")
+    if corpus.valid is None and config.schedule.name == "anneal_on_plateau":
+        raise ConfigError(
+            "schedule.name: anneal_on_plateau lowers the learning rate by validation, but the corpus has no valid.txt. "
+            "Choose constant or warmup_cosine."
+        )
+    if corpus.valid is None and config.averaging.name == "nt_asgd":
+        raise ConfigError(
+            "averaging.name: nt_asgd starts to average by validation, but the corpus has no valid.txt. "
+            "Choose ema or tail."
+        )
+
+
+def best_step(run: RunDirectory) -> int:
+    """Return the step of the best checkpoint of a run that must have one."""
+    if run.best is None:
+        raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: lstmlm train --config FILE --resume.")
+    return run.best
