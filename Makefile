@@ -20,8 +20,7 @@ demo: $(VENV)/installed
 	$(BIN)/lstmlm eval perplexity
 
 bench: $(VENV)/installed
-	$(BIN)/python tests/benchmarks/training_step.py
-	$(BIN)/python tests/benchmarks/training_step.py --precision bfloat16
+	$(BIN)/lstmlm bench
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

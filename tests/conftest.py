@@ -53,6 +53,32 @@ def _repeatable_torch() -> None:
     torch.use_deterministic_algorithms(True)
 
 
+@pytest.fixture
+def tiny_benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let `lstmlm bench` measure shapes that take no time, without other processes; return its plan."""
+    from lstmlm.benchmark import loss, plan
+
+    monkeypatch.setattr(loss, "peak_extra_bytes", lambda *_: 1_000_000)
+    effort, model = plan.Effort(0.0, 2, 2), plan.ModelShape(hidden_size=16, vocab_size=40, batch_size=3)
+    tiny = plan.Plan(
+        effort=effort,
+        layers=(plan.LayerShape(16, 3, 5), plan.LayerShape(24, 3, 5)),
+        losses=(plan.LossShape(n_tokens=15, hidden_size=16, vocab_size=40),),
+        training_steps=(model,),
+        bptt=5,
+        generation=model,
+        n_generated_tokens=3,
+        evaluation=model,
+        n_scored_tokens=70,
+        evaluation_effort=effort,
+        gemm_size=32,
+        bandwidth_bytes=1 << 12,
+    )
+    for name in plan.PLANS:
+        monkeypatch.setitem(plan.PLANS, name, tiny)
+    return tiny
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests of a GPU where there is none."""
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]

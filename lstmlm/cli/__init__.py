@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lstmlm.cli.bench import bench
 from lstmlm.cli.config import config_app
 from lstmlm.cli.eval import eval_app
 from lstmlm.cli.generate import generate
@@ -22,6 +23,7 @@ app.command()(train)
 app.command()(generate)
 app.add_typer(eval_app, name="eval")
 app.add_typer(config_app, name="config")
+app.command()(bench)
 
 
 def _print_version(wanted: bool | None) -> None:

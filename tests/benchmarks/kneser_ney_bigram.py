@@ -1,4 +1,4 @@
-"""The baseline that a language model has to beat: an interpolated Kneser-Ney bigram on the same tokens (`make bench`).
+"""The baseline that a language model has to beat: an interpolated Kneser-Ney bigram on the same tokens.
 
 Kneser & Ney 1995, interpolated as in Chen & Goodman 1998, section 2.7, with the discount D = n1 / (n1 + 2 n2).
 """

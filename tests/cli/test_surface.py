@@ -12,6 +12,7 @@ COMMANDS = {
     "train": {"--config", "-c", "--run-dir", "--set", "--resume"},
     "generate": {"--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"},
     "eval perplexity": {"--run", "--split", "--text", "--json"},
+    "bench": {"--quick", "--json"},
     "config check": {"--set"},
     "config show": {"--set"},
     "config schema": set(),

@@ -1,0 +1,54 @@
+"""Peak memory of a piece of work, as the operating system counts it, in a process of its own.
+
+A count of tensors would miss what libraries allocate for themselves. So a fresh process does the work once in a small
+shape, which loads all code, then makes the operands and does it once in full; reported is how far its resident memory
+rose above what it was with the operands in place.
+"""
+
+import resource
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from lstmlm.benchmark.timing import Work
+
+Shape = TypeVar("Shape")
+
+STATUS = Path("/proc/self/status")
+
+
+def peak_extra_bytes(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape) -> int:
+    """Return the peak of resident memory during the work that `prepare(shape)` returns, beyond what it starts with.
+
+    Args:
+        prepare: Makes the operands; runs in the other process, so it must be importable there.
+        shape: Of the work.
+        small_shape: Of the work that warms up.
+    """
+    # Spawned, not forked: a fork would start with the memory, and without the threads, of this process.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measure, prepare, shape, small_shape, torch.get_num_threads()).result()
+
+
+def _measure(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape, n_threads: int) -> int:
+    torch.set_num_threads(n_threads)
+    prepare(small_shape)()
+    work = prepare(shape)
+    before = _resident_bytes("VmRSS")
+    work()
+    return max(0, _resident_bytes("VmHWM") - before)
+
+
+def _resident_bytes(field: str) -> int:
+    """Return VmRSS (now) or VmHWM (the peak so far); where the system does not tell them apart, the peak."""
+    if STATUS.exists():
+        # On Linux ru_maxrss of a child starts with the peak of its parent; the status file does not.
+        lines = dict(line.split(":", 1) for line in STATUS.read_text(encoding="utf-8").splitlines())
+        return int(lines[field].split()[0]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,108 @@
+"""Reading without gradients: text drawn token by token, and a text scored exactly."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from lstmlm.benchmark.correctness import difference
+from lstmlm.benchmark.machine import Machine
+from lstmlm.benchmark.plan import ModelShape, Plan
+from lstmlm.benchmark.section import Section, refusal, row_of
+from lstmlm.benchmark.timing import Work, measure
+from lstmlm.benchmark.torch_model import N_LAYERS, TorchModel, our_model
+from lstmlm.models.backbone import BackboneState
+from lstmlm.models.language_model import LanguageModel
+from lstmlm.scoring import next_log_probabilities, score
+
+START_ID = 0
+CHECKED_TOKENS = 300
+"""Length of the text whose scores are compared with torch's (tokens)."""
+
+CHECKED_COLUMNS = 3
+
+
+def measure_generation(plan: Plan, machine: Machine, tell: Callable[[str], None]) -> Section:
+    """Draw the likeliest tokens one by one, beside the cells run as their equations stand and the bound of memory."""
+    tell("generation")
+    shape, n_tokens = plan.generation, plan.n_generated_tokens
+    title = f"Generation, {N_LAYERS} layers, one token after another, beside the cells step by step"
+    fused, reference = our_model(shape), our_model(shape)
+    reference.backbone.implementation = "reference"
+    wrong = difference(_log_probabilities(fused, shape), _log_probabilities(reference, shape), "float32")
+    if wrong is not None:
+        return Section("generation", title, [refusal(shape, "float32", wrong)])
+    work = {"fused": _generation(fused, shape, n_tokens), "reference": _generation(reference, shape, n_tokens)}
+    seconds = measure(work, plan.effort)
+    row = row_of(shape, "float32", seconds["fused"], {"reference": seconds["reference"]}, n_tokens)
+    n_bytes = sum(parameter.numel() * parameter.element_size() for parameter in fused.parameters())
+    bound = machine.read_gigabytes_per_second * 1e9 / n_bytes
+    row["bandwidth_bound_tokens_per_second"] = bound
+    row["bandwidth_bound_share"] = float(row["lstmlm_tokens_per_second"] or 0) / bound
+    return Section("generation", title, [row])
+
+
+def measure_evaluation(plan: Plan, machine: Machine, tell: Callable[[str], None]) -> Section:  # noqa: ARG001
+    """Score a text exactly, beside the forward pass of training over about a quarter as many tokens."""
+    tell(f"evaluation of {plan.n_scored_tokens:,} tokens")
+    shape, n_tokens = plan.evaluation, plan.n_scored_tokens
+    title = f"Exact evaluation, {N_LAYERS} layers, beside the forward pass of training (bptt {plan.bptt})"
+    model, tokens = our_model(shape), np.random.default_rng(1).integers(shape.vocab_size, size=n_tokens)
+    wrong = difference(*_scores(model, tokens[:CHECKED_TOKENS]), "float32")
+    if wrong is not None:
+        return Section("evaluation", title, [refusal(shape, "float32", wrong)])
+    n_windows = max(1, n_tokens // (4 * plan.bptt * shape.batch_size))
+    work = {
+        "score": lambda: score(model, tokens, START_ID),
+        "training_forward": _training_forward(model, shape, plan.bptt, n_windows),
+    }
+    seconds = measure(work, plan.evaluation_effort)
+    read = {"lstmlm": n_tokens, "training_forward": n_windows * plan.bptt * shape.batch_size}
+    row = row_of(shape, "float32", seconds["score"], {"training_forward": seconds["training_forward"]}, read)
+    return Section("evaluation", title, [{"n_scored_tokens": n_tokens, **row}])
+
+
+def _generation(model: LanguageModel, shape: ModelShape, n_tokens: int) -> Work:
+    def run() -> None:
+        tokens, state = torch.full((1, shape.batch_size), START_ID), model.initial_state(shape.batch_size)
+        for _ in range(n_tokens):
+            log_probabilities, state = next_log_probabilities(model, tokens, state)
+            tokens = log_probabilities.argmax(dim=-1)[None]
+
+    return run
+
+
+def _log_probabilities(model: LanguageModel, shape: ModelShape) -> dict[str, Tensor]:
+    """Return what follows two tokens that are read one by one, as generation does."""
+    state: BackboneState = model.initial_state(shape.batch_size)
+    results = {}
+    for position, token in enumerate((START_ID, 1)):
+        tokens = torch.full((1, shape.batch_size), token)
+        results[f"log-probabilities of token {position}"], state = next_log_probabilities(model, tokens, state)
+    return results
+
+
+def _scores(model: LanguageModel, tokens: np.ndarray) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the nats of each token as our scorer has them, and as torch has them in one column."""
+    ours = torch.from_numpy(score(model, tokens, START_ID, n_columns=min(CHECKED_COLUMNS, len(tokens))))
+    text = torch.from_numpy(tokens)
+    inputs = torch.cat([torch.tensor([START_ID]), text[:-1]])
+    with torch.inference_mode():
+        logits, _ = TorchModel(model).eval()(inputs[:, None])
+        wanted = cross_entropy(logits[:, 0], text, reduction="none")
+    return {"nats": ours}, {"nats": wanted}
+
+
+def _training_forward(model: LanguageModel, shape: ModelShape, bptt: int, n_windows: int) -> Work:
+    inputs, targets = torch.randint(shape.vocab_size, (2, bptt, shape.batch_size))
+
+    @torch.inference_mode()
+    def run() -> None:
+        state = model.initial_state(shape.batch_size)
+        for _ in range(n_windows):
+            features, state = model(inputs, state)
+            model.output_layer.loss(features, targets).item()
+
+    return run

@@ -1,0 +1,20 @@
+"""The sections of `lstmlm bench`, in the order in which they are measured."""
+
+from collections.abc import Callable
+
+from lstmlm.benchmark.layers import measure_layers
+from lstmlm.benchmark.loss import measure_losses
+from lstmlm.benchmark.machine import Machine
+from lstmlm.benchmark.plan import Plan
+from lstmlm.benchmark.reading import measure_evaluation, measure_generation
+from lstmlm.benchmark.section import Section
+from lstmlm.benchmark.training_step import measure_training_steps
+
+SECTIONS: tuple[Callable[[Plan, Machine, Callable[[str], None]], Section], ...] = (
+    measure_layers,
+    measure_losses,
+    measure_training_steps,
+    measure_generation,
+    measure_evaluation,
+)
+"""Each measures its part of a plan on a machine, tells what it is at, and returns its rows."""
