@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, masked
 
 
 class LSTMState(NamedTuple):
@@ -53,12 +53,16 @@ class LSTMCell(Cell):
         return LSTMState(zeros, zeros.clone())
 
     def forward(
-        self, x_t: Float[Tensor, "batch input"], state: CellState, weights: CellWeights | None = None
+        self,
+        x_t: Float[Tensor, "batch input"],
+        state: CellState,
+        weights: CellWeights | None = None,
+        state_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> tuple[Float[Tensor, "batch hidden"], LSTMState]:
         """Read one token a column; see `Cell.forward`."""
         w = weights or self.weights()
         hidden, cell = state
-        gates = linear(x_t, w.weight_ih, w.bias) + linear(hidden, w.weight_hh)
+        gates = linear(x_t, w.weight_ih, w.bias) + linear(masked(hidden, state_mask), w.weight_hh)
         i, f, g, o = gates.chunk(4, dim=1)
         cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
         hidden = torch.sigmoid(o) * torch.tanh(cell)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, masked
 
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
@@ -50,10 +50,16 @@ class RNNCell(Cell):
         return RNNState(self.bias.new_zeros(batch_size, self.hidden_size))
 
     def forward(
-        self, x_t: Float[Tensor, "batch input"], state: CellState, weights: CellWeights | None = None
+        self,
+        x_t: Float[Tensor, "batch input"],
+        state: CellState,
+        weights: CellWeights | None = None,
+        state_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> tuple[Float[Tensor, "batch hidden"], RNNState]:
         """Read one token a column; see `Cell.forward`."""
         w = weights or self.weights()
         (hidden,) = state
-        hidden = ACTIVATIONS[self.nonlinearity](linear(x_t, w.weight_ih, w.bias) + linear(hidden, w.weight_hh))
+        hidden = ACTIVATIONS[self.nonlinearity](
+            linear(x_t, w.weight_ih, w.bias) + linear(masked(hidden, state_mask), w.weight_hh)
+        )
         return hidden, RNNState(hidden)
