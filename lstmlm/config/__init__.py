@@ -35,6 +35,8 @@ class RunConfig(Options):
         found = []
         if self.model.backbone.n_layers == 1 and self.model.dropout.hidden > 0:
             found.append("model.dropout.hidden: has no effect on a single layer. Use dropout.output.")
+        if self.model.backbone.n_layers == 1 and self.model.backbone.skip != "none":
+            found.append("model.backbone.skip: has no effect on a single layer.")
         if self.schedule.name == "warmup_cosine":
             if self.training.patience is not None:
                 found.append("training.patience: may stop before warmup_cosine has lowered the learning rate.")

@@ -22,7 +22,7 @@ every_cell = pytest.mark.parametrize(
             {"n_layers": 2, "hidden_size": (HIDDEN, HIDDEN + 1), "implementation": implementation}
         )
         for options_class in CELLS
-        for implementation in ("reference", "fused")
+        for implementation in ("reference", "auto")
     ],
     ids=lambda options: f"{options.name}-{options.implementation}",
 )
