@@ -30,7 +30,7 @@ def measure_generation(plan: Plan, machine: Machine, tell: Callable[[str], None]
     shape, n_tokens = plan.generation, plan.n_generated_tokens
     title = f"Generation, {N_LAYERS} layers, one token after another, beside the cells step by step"
     fused, reference = our_model(shape), our_model(shape)
-    reference.backbone.implementation = "reference"
+    reference.backbone.is_fused = False
     wrong = difference(_log_probabilities(fused, shape), _log_probabilities(reference, shape), "float32")
     if wrong is not None:
         return Section("generation", title, [refusal(shape, "float32", wrong)])

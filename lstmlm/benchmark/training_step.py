@@ -107,7 +107,7 @@ def _our_results(model: LanguageModel, inputs: Tensor, targets: Tensor, path: Ge
     layers = {f"layer {level}": cell for level, cell in enumerate(model.backbone.layers)}
     leaves = {"embedding": model.embedding.weight, "softmax bias": model.output_layer.bias}
     for name, cell in layers.items():
-        leaves |= {f"{name} {key}": value for key, value in cell.weights()._asdict().items()}
+        leaves |= {f"{name} {key}": value for key, value in cell.named_parameters()}
     return _with_gradients(loss, leaves)
 
 

@@ -57,6 +57,8 @@ class RunConfig(Options):
         found += self._averaging_warnings()
         if self.training.initialize_from is not None and self.model.initial_bias != "zero":
             found.append("model.initial_bias: has no effect with training.initialize_from. Remove it.")
+        if self.model.backbone.n_layers == 1 and self.model.backbone.skip != "none":
+            found.append("model.backbone.skip: has no effect on a single layer.")
         if self.model.backbone.implementation == "reference" and self.training.precision == "bfloat16":
             found.append("training.precision: layers with implementation: reference compute in float32 all the same.")
         if self.model.output.name == "adaptive" and self.data.tokenizer.name == "byte":

@@ -1,6 +1,7 @@
 """The stack of recurrent layers: runs each cell over a window, carries the state, drops units and weights."""
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
 
 import torch
@@ -8,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lstmlm.config.model import BackboneOptions, DropoutOptions
-from lstmlm.models.cells import build_cell
+from lstmlm.errors import ConfigError
+from lstmlm.models.cells import CELLS, build_cell
 from lstmlm.models.cells.cell import Cell, CellState, CellWeights, map_state
 from lstmlm.models.dropout import dropout, state_mask, weight_drop
-from lstmlm.models.kernels import EVALUATION, Execution, run_window
+from lstmlm.models.kernels import EVALUATION, KERNELS, Execution, run_window
 from lstmlm.randomness import Randomness
 
 BackboneState = tuple[CellState, ...]
@@ -22,12 +24,21 @@ class Backbone(nn.Module):
     """A stack of recurrent layers over a window.
 
     Each layer has one cell, shared by all time steps, and reads the outputs of the layer below.
+
+    Raises:
+        ConfigError: a kernel is asked for that does not exist.
     """
 
     def __init__(self, options: BackboneOptions, input_size: int, dropout: DropoutOptions) -> None:
         super().__init__()
         self.dropout = dropout
-        self.implementation = options.implementation
+        self.skip = options.skip
+        self.is_fused = options.implementation != "reference" and CELLS[type(options)] in KERNELS
+        if options.implementation == "fused" and not self.is_fused:
+            raise ConfigError(
+                f"model.backbone.implementation: {options.name!r} has no kernel for these options yet. "
+                "Choose auto or reference."
+            )
         sizes = (input_size, *options.hidden_sizes)
         self.cells = nn.ModuleList(build_cell(options, below, width) for below, width in pairwise(sizes))
 
@@ -56,20 +67,23 @@ class Backbone(nn.Module):
             execution: How kernels compute.
 
         Returns:
-            The last layer's outputs and the state after the window, which still belongs to the graph: see `detach`.
+            The last layer's outputs, or with `skip: layer_sum` the sum of all layers', and the state after the window,
+            which still belongs to the graph: see `detach`.
         """
-        next_state, drop = [], self.dropout
+        outputs, next_state, drop = [], [], self.dropout
         for level, (cell, cell_state) in enumerate(zip(self.layers, state, strict=True)):
             if level > 0:
                 inputs = dropout(inputs, drop.hidden, randomness, f"dropout.hidden.{level}", locked=drop.locked)
             weights = weight_drop(cell.weights(), drop.weight_drop, randomness, f"dropout.weight.{level}")
             mask = state_mask(cell_state[0], drop.state, randomness, f"dropout.state.{level}")
-            if self.implementation == "reference":
-                inputs, cell_state = run_steps(cell, inputs, cell_state, weights, mask)
-            else:
+            if self.is_fused:
                 inputs, cell_state = run_window(cell, inputs, cell_state, weights, mask, execution)
+            else:
+                inputs, cell_state = run_steps(cell, inputs, cell_state, weights, mask)
+            outputs.append(inputs)
             next_state.append(cell_state)
-        return inputs, tuple(next_state)
+        features = reduce(torch.add, outputs) if self.skip == "layer_sum" else outputs[-1]
+        return features, tuple(next_state)
 
 
 def run_steps(

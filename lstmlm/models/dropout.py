@@ -1,5 +1,7 @@
 """The kinds of dropout. Each takes the step's `Randomness`; without one (at evaluation) nothing is dropped."""
 
+from dataclasses import replace
+
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -83,4 +85,4 @@ def weight_drop(weights: CellWeights, probability: float, randomness: Randomness
     if randomness is None or probability == 0:
         return weights
     mask = keep_mask(tuple(weights.weight_hh.shape), weights.weight_hh, probability, randomness, site)
-    return weights._replace(weight_hh=weights.weight_hh * mask)
+    return replace(weights, weight_hh=weights.weight_hh * mask)

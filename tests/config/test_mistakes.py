@@ -12,6 +12,7 @@ VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
 
 KEYS = "averaging, data, model, optimizer, schedule, seed, training"
 MODEL_KEYS = "backbone, dropout, embedding_size, initial_bias, output, tie_weights"
+CELLS = "gru, layer_norm_lstm, lstm, mogrifier, rnn"
 
 # What follows the two lines of VALID, and the message about it without the name of the file.
 ADDED_LINES = [
@@ -53,7 +54,7 @@ ADDED_LINES = [
     ("optimizer: {name: 3}", "3: optimizer.name: expected a string, got 3. Quote it. Choose one of: adam, adamw, sgd."),
     (
         "model:\n  backbone:\n    name: ltsm",
-        "5: model.backbone.name: unknown cell 'ltsm'. Did you mean 'lstm'? Choose one of: lstm, rnn.",
+        f"5: model.backbone.name: unknown cell 'ltsm'. Did you mean 'lstm'? Choose one of: {CELLS}.",
     ),
     (
         "schedule: {name: linear}",
@@ -62,7 +63,8 @@ ADDED_LINES = [
     ),
     (
         "model:\n  backbone: {name: rnn, forget_bias: 1}",
-        "4: model.backbone.forget_bias: is an option of 'lstm', not of 'rnn'. Remove it, or choose name: lstm.",
+        "4: model.backbone.forget_bias: is an option of 'lstm', 'layer_norm_lstm' and 'mogrifier', not of 'rnn'. "
+        "Remove it, or choose name: lstm, layer_norm_lstm or mogrifier.",
     ),
     (
         "model:\n  backbone: {nonlinearity: relu}",
@@ -139,6 +141,11 @@ ADDED_LINES = [
     (
         "model:\n  backbone:\n    hidden_size: [200]",
         "5: model.backbone.hidden_size: lists 1 widths for 2 layers. Give one width a layer, or a single one for all.",
+    ),
+    (
+        "model:\n  backbone:\n    hidden_size: [100, 200]\n    skip: layer_sum",
+        "6: model.backbone.skip: layer_sum adds the outputs of all layers, which needs one width, got [100, 200]. "
+        "Make them equal, or set skip: none.",
     ),
 ]
 
@@ -222,7 +229,7 @@ OVERRIDES = [
     (
         "model.backbone.name=ltsm",
         "--set model.backbone.name=ltsm: model.backbone.name: unknown cell 'ltsm'. Did you mean 'lstm'? "
-        "Choose one of: lstm, rnn.",
+        f"Choose one of: {CELLS}.",
     ),
     (
         "model={dropout: {input: 2}}",
@@ -263,13 +270,13 @@ def test_message_about_an_override(override: str, message: str) -> None:
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
     text = (
-        "training: {n_epochs: 0}\nseed: x\nsede: 1\nmodel:\n  backbone: {name: gru}\n  dropout: {input: 2}\nseed: 2\n"
+        "training: {n_epochs: 0}\nseed: x\nsede: 1\nmodel:\n  backbone: {name: xyz}\n  dropout: {input: 2}\nseed: 2\n"
     )
     assert message_about(text, "data.bptt=0", "seed.x=1").splitlines() == [
         "configs/x.yaml:1: training.n_epochs: must be more than 0, got 0.",
         "configs/x.yaml:2: seed: expected a whole number, got 'x'.",
         "configs/x.yaml:3: sede: unknown key. Did you mean 'seed'?",
-        "configs/x.yaml:5: model.backbone.name: unknown cell 'gru'. Choose one of: lstm, rnn.",
+        f"configs/x.yaml:5: model.backbone.name: unknown cell 'xyz'. Choose one of: {CELLS}.",
         "configs/x.yaml:6: model.dropout.input: must be less than 1, got 2.",
         "configs/x.yaml:7: seed: duplicate key, first given on line 2. Keep one of them.",
         "--set data.bptt=0: data.corpus: missing key. Add it.",
@@ -286,8 +293,8 @@ def test_a_typo_is_not_followed_by_a_contradiction_that_it_causes() -> None:
 def test_an_option_left_over_from_a_replaced_part_is_named_with_its_line() -> None:
     text = VALID + "model:\n  backbone:\n    name: lstm\n    forget_bias: 2.0\n"
     assert message_about(text, "model.backbone.name=rnn") == (
-        "configs/x.yaml:6: model.backbone.forget_bias: is an option of 'lstm', not of 'rnn' "
-        "(--set model.backbone.name=rnn). Remove it, or choose name: lstm."
+        "configs/x.yaml:6: model.backbone.forget_bias: is an option of 'lstm', 'layer_norm_lstm' and 'mogrifier', "
+        "not of 'rnn' (--set model.backbone.name=rnn). Remove it, or choose name: lstm, layer_norm_lstm or mogrifier."
     )
 
 

@@ -18,7 +18,7 @@ def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
     return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
-@pytest.mark.parametrize("name", ["lstm", "rnn"])
+@pytest.mark.parametrize("name", ["gru", "layer_norm_lstm", "lstm", "mogrifier", "rnn"])
 def test_learns(name: str, make_config: Any, tmp_path: Path) -> None:
     config = make_config(
         model__backbone={"name": name, "n_layers": 1, "hidden_size": 32},

@@ -1,16 +1,18 @@
 """What a recurrent cell is: one time step, from an input and a state to an output and the next state."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class CellWeights(NamedTuple):
-    """The parameters of a cell, gates stacked along the first axis."""
+@dataclass(frozen=True)
+class CellWeights:
+    """The parameters of a cell, gates stacked along the first axis. Iterating gives each tensor, in the order below."""
 
     weight_ih: Float[Tensor, "gates input"]
     """Input-to-hidden matrix W_x."""
@@ -20,6 +22,12 @@ class CellWeights(NamedTuple):
 
     bias: Float[Tensor, " gates"]
     """Bias b."""
+
+    extra: tuple[Tensor, ...] = ()
+    """What a cell has beyond these, such as the gains of its normalisation; its docstring gives the order."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter((self.weight_ih, self.weight_hh, self.bias, *self.extra))
 
 
 CellState = tuple[Tensor, ...]
@@ -32,7 +40,8 @@ class Cell(nn.Module, ABC):
     """One time step of a recurrent layer.
 
     A cell owns its weights and knows its equations; running it over a window, carrying and detaching the state, and
-    dropout are the backbone's work. Subclasses say how many gates they stack and what their state holds.
+    dropout are the backbone's work. Subclasses say how many gates they stack and what their state holds, and register
+    what parameters they have beyond the three that every cell has.
     """
 
     n_gates: ClassVar[int]
@@ -46,8 +55,9 @@ class Cell(nn.Module, ABC):
         self.bias = nn.Parameter(torch.empty(self.n_gates * hidden_size))
 
     def weights(self) -> CellWeights:
-        """Return the cell's own parameters."""
-        return CellWeights(self.weight_ih, self.weight_hh, self.bias)
+        """Return the cell's own parameters; those beyond the common three in the order of their registration."""
+        weight_ih, weight_hh, bias, *extra = self.parameters()
+        return CellWeights(weight_ih, weight_hh, bias, tuple(extra))
 
     @abstractmethod
     def initialize(self, generator: torch.Generator) -> None:

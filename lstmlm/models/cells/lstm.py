@@ -10,6 +10,10 @@ r"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et 
 vanish. :math:`h_t` is the short one, and the output. The four gates share one matrix, in PyTorch's order (input,
 forget, candidate, output), so that weights can be copied to and from `torch.nn.LSTM`;
 `tests/models/cells/test_lstm.py` does so.
+
+With `input_gate_cap` the input gate is :math:`\min(\sigma(i), 1 - \sigma(f))` instead: :math:`c_t` is then at most a
+weighted mean of :math:`c_{t-1}` and :math:`\tanh(g)`, so it stays within -1 and 1 (Melis et al. 2018, "On the State of
+the Art of Evaluation in Neural Language Models").
 """
 
 from typing import ClassVar, NamedTuple
@@ -34,9 +38,10 @@ class LSTMCell(Cell):
 
     n_gates: ClassVar[int] = 4
 
-    def __init__(self, input_size: int, hidden_size: int, forget_bias: float) -> None:
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float, input_gate_cap: bool) -> None:
         super().__init__(input_size, hidden_size)
         self.forget_bias = forget_bias
+        self.input_gate_cap = input_gate_cap
 
     def initialize(self, generator: torch.Generator) -> None:
         """Draw both matrices from U(-1/sqrt(hidden), 1/sqrt(hidden)), as `torch.nn.LSTM` does; set the forget bias."""
@@ -62,8 +67,15 @@ class LSTMCell(Cell):
         """Read one token a column; see `Cell.forward`."""
         w = weights or self.weights()
         hidden, cell = state
-        gates = linear(x_t, w.weight_ih, w.bias) + linear(masked(hidden, state_mask), w.weight_hh)
-        i, f, g, o = gates.chunk(4, dim=1)
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-        hidden = torch.sigmoid(o) * torch.tanh(cell)
+        i, f, g, o = self.activate(linear(x_t, w.weight_ih, w.bias) + linear(masked(hidden, state_mask), w.weight_hh))
+        cell = f * cell + i * g
+        hidden = o * torch.tanh(cell)
         return hidden, LSTMState(hidden, cell)
+
+    def activate(self, gates: Float[Tensor, "batch gates"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return i, f, g and o, each (batch, hidden), from the sums that they are functions of."""
+        i, f, g, o = gates.chunk(4, dim=1)
+        i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+        if self.input_gate_cap:
+            i = torch.minimum(i, 1 - f)
+        return i, f, g, o

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from typing import cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lstmlm.models.cells.cell import Cell, CellState, CellWeights
+from lstmlm.models.cells.gru import GRUCell
 from lstmlm.models.cells.lstm import LSTMCell
 from lstmlm.models.cells.rnn import RNNCell
 from lstmlm.models.kernels.cross_entropy import linear_cross_entropy, linear_nats
 from lstmlm.models.kernels.gemm import GemmPath, available_paths
-from lstmlm.models.kernels.lstm import LSTM_KERNEL
+from lstmlm.models.kernels.gru import GRU_KERNEL
+from lstmlm.models.kernels.lstm import CAPPED_LSTM_KERNEL, LSTM_KERNEL
 from lstmlm.models.kernels.mixture import mixture_cross_entropy, mixture_nats
 from lstmlm.models.kernels.native import library
 from lstmlm.models.kernels.rnn import RNN_KERNELS
@@ -32,7 +35,8 @@ __all__ = [
 ]
 
 KERNELS: dict[type[Cell], Callable[[Cell], WindowKernel]] = {
-    LSTMCell: lambda _: LSTM_KERNEL,
+    GRUCell: lambda _: GRU_KERNEL,
+    LSTMCell: lambda cell: CAPPED_LSTM_KERNEL if cast(LSTMCell, cell).input_gate_cap else LSTM_KERNEL,
     RNNCell: lambda cell: RNN_KERNELS[cast(RNNCell, cell).nonlinearity],
 }
 
@@ -59,8 +63,12 @@ def run_window(
         The outputs of all steps and the state after the last one, which still belongs to the graph.
     """
     hidden, *memory = state
+    recurrent_bias = None
+    if isinstance(cell, GRUCell):
+        (bias_hn,) = weights.extra
+        recurrent_bias = torch.cat([bias_hn.new_zeros(2 * cell.hidden_size), bias_hn])
     outputs, last_memory = run_kernel(
-        KERNELS[type(cell)](cell), inputs, hidden, tuple(memory), weights, state_mask, execution
+        KERNELS[type(cell)](cell), inputs, hidden, tuple(memory), weights, state_mask, execution, recurrent_bias
     )
     # A copy: the state is carried on, and must not keep the outputs of the whole window alive.
     return outputs, type(state)(outputs[-1].clone(), *last_memory)

@@ -11,7 +11,9 @@ With :math:`\bar x = \partial L / \partial x` and :math:`\bar c_t` arriving from
     \bar a_g = \bar c_t \odot i \odot (1 - g^2) \\
     \bar c_{t-1} &= \bar c_t \odot f
 
-where the letters i f g o are the activated gates, kept from the forward pass.
+where the letters i f g o are the activated gates, kept from the forward pass. Where the input gate is capped and the
+cap :math:`1 - f` takes its place, its own gradient is zero and f's is
+:math:`\bar c_t \odot (c_{t-1} - g) \odot f (1 - f)`.
 """
 
 import torch
@@ -20,34 +22,46 @@ from torch import Tensor
 from lstmlm.models.kernels.window import WindowKernel
 
 
-def _forward(
-    projected: Tensor, recurrent: Tensor, hidden_before: Tensor, cell_before: Tensor
-) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    a_i, a_f, a_g, a_o = (projected + recurrent).chunk(4, dim=1)
-    i, f, g, o = torch.sigmoid(a_i), torch.sigmoid(a_f), torch.tanh(a_g), torch.sigmoid(a_o)
-    cell = f * cell_before + i * g
-    return o * torch.tanh(cell), cell, (i, f, g, o)
+def _kernel(name: str, *, is_capped: bool) -> WindowKernel:
+    """Build the kernel with or without the cap of the input gate; kept is the gate without it."""
+
+    def forward(
+        projected: Tensor, recurrent: Tensor, hidden_before: Tensor, cell_before: Tensor
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        a_i, a_f, a_g, a_o = (projected + recurrent).chunk(4, dim=1)
+        i, f, g, o = torch.sigmoid(a_i), torch.sigmoid(a_f), torch.tanh(a_g), torch.sigmoid(a_o)
+        cell = f * cell_before + (torch.minimum(i, 1 - f) if is_capped else i) * g
+        return o * torch.tanh(cell), cell, (i, f, g, o)
+
+    def backward(
+        grad_hidden: Tensor,
+        grad_cell: Tensor,
+        hidden_before: Tensor,
+        hidden: Tensor,
+        cell_before: Tensor,
+        cell: Tensor,
+        gates: tuple[Tensor, ...],
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+        i, f, g, o = gates
+        tanh_cell = torch.tanh(cell)
+        grad_cell = grad_cell + grad_hidden * o * (1 - tanh_cell * tanh_cell)
+        grad_i, grad_f, input_gate = grad_cell * g, grad_cell * cell_before, i
+        if is_capped:
+            cap = 1 - f
+            is_over = i > cap
+            input_gate = torch.where(is_over, cap, i)
+            grad_f = torch.where(is_over, grad_f - grad_i, grad_f)
+            grad_i = grad_i.masked_fill(is_over, 0)
+        gradients = (
+            grad_i * i * (1 - i),
+            grad_f * f * (1 - f),
+            grad_cell * input_gate * (1 - g * g),
+            grad_hidden * tanh_cell * o * (1 - o),
+        )
+        return gradients, gradients, grad_cell * f
+
+    return WindowKernel(name, n_gates=4, n_kept=4, has_memory=True, forward=forward, backward=backward)
 
 
-def _backward(
-    grad_hidden: Tensor,
-    grad_cell: Tensor,
-    hidden_before: Tensor,
-    hidden: Tensor,
-    cell_before: Tensor,
-    cell: Tensor,
-    gates: tuple[Tensor, ...],
-) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
-    i, f, g, o = gates
-    tanh_cell = torch.tanh(cell)
-    grad_cell = grad_cell + grad_hidden * o * (1 - tanh_cell * tanh_cell)
-    gradients = (
-        grad_cell * g * i * (1 - i),
-        grad_cell * cell_before * f * (1 - f),
-        grad_cell * i * (1 - g * g),
-        grad_hidden * tanh_cell * o * (1 - o),
-    )
-    return gradients, gradients, grad_cell * f
-
-
-LSTM_KERNEL = WindowKernel("lstm", n_gates=4, n_kept=4, has_memory=True, forward=_forward, backward=_backward)
+LSTM_KERNEL = _kernel("lstm", is_capped=False)
+CAPPED_LSTM_KERNEL = _kernel("lstm_capped", is_capped=True)

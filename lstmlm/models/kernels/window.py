@@ -146,7 +146,17 @@ def run_kernel(
     """Run `kernel` over a window; returns the outputs and the memory after the last step."""
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, hidden, *memory, *weights))
     outputs, *last_memory = _Window.apply(  # type: ignore[no-untyped-call]
-        kernel, execution, keep, state_mask, inputs, *weights, recurrent_bias, hidden, *memory
+        kernel,
+        execution,
+        keep,
+        state_mask,
+        inputs,
+        weights.weight_ih,
+        weights.weight_hh,
+        weights.bias,
+        recurrent_bias,
+        hidden,
+        *memory,
     )
     return outputs, tuple(last_memory)
 

@@ -56,7 +56,7 @@ def test_equals_torch_in_outputs_states_and_gradients(n_layers: int, implementat
 
 def test_one_step_by_hand() -> None:
     """One unit, one input: every gate has its own weights, and the memories are multiplied element by element."""
-    cell = LSTMCell(1, 1, forget_bias=1.0).double()
+    cell = LSTMCell(1, 1, forget_bias=1.0, input_gate_cap=False).double()
     with torch.no_grad():
         cell.weight_ih.copy_(torch.tensor([[0.1], [0.2], [0.3], [0.4]]))
         cell.weight_hh.copy_(torch.tensor([[0.5], [0.6], [0.7], [0.8]]))
@@ -82,8 +82,38 @@ def test_one_step_by_hand() -> None:
     assert state.cell.item() == pytest.approx(new_c, abs=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("f", "i_open"),
+    [(2.0, 1 - 1 / (1 + math.exp(-2.0))), (-9.0, 1 / (1 + math.exp(-3.0)))],
+    ids=["capped", "idle"],
+)
+def test_a_capped_input_gate_by_hand(f: float, i_open: float) -> None:
+    """The input gate wants to open by sigmoid(3), and may as far as the forget gate is closed."""
+    cell = LSTMCell(1, 1, forget_bias=1.0, input_gate_cap=True).double()
+    with torch.no_grad():
+        cell.weight_ih.zero_()
+        cell.weight_hh.zero_()
+        cell.bias.copy_(torch.tensor([3.0, f, 0.75, 0.0]))
+    _, state = cell(torch.zeros(1, 1).double(), LSTMState(torch.zeros(1, 1).double(), torch.full((1, 1), 0.5).double()))
+    wanted = 0.5 / (1 + math.exp(-f)) + i_open * math.tanh(0.75)
+    assert state.cell.item() == pytest.approx(wanted, abs=1e-12)
+
+
+def test_a_capped_memory_stays_within_one() -> None:
+    torch.manual_seed(0)
+    memories = {}
+    for cap in (True, False):
+        cell = LSTMCell(2, 3, forget_bias=1.0, input_gate_cap=cap)
+        cell.initialize(torch.Generator().manual_seed(0))
+        state = cell.initial_state(4)
+        for _ in range(50):
+            _, state = cell(torch.full((4, 2), 10.0), state)
+        memories[cap] = state.cell.abs().max().item()
+    assert memories[True] <= 1 < memories[False]
+
+
 def test_the_forget_gate_starts_open() -> None:
-    cell = LSTMCell(3, 4, forget_bias=1.5)
+    cell = LSTMCell(3, 4, forget_bias=1.5, input_gate_cap=False)
     cell.initialize(torch.Generator().manual_seed(0))
     _, forget, _, _ = cell.bias.detach().chunk(4)
     assert forget.tolist() == [1.5] * 4
@@ -92,7 +122,7 @@ def test_the_forget_gate_starts_open() -> None:
 
 def test_gradients_by_finite_differences() -> None:
     torch.manual_seed(0)
-    cell = LSTMCell(2, 3, forget_bias=1.0).double()
+    cell = LSTMCell(2, 3, forget_bias=1.0, input_gate_cap=False).double()
     weights = [torch.randn_like(weight).requires_grad_() for weight in cell.weights()]
     x, h, c = (torch.randn(2, size, dtype=torch.float64, requires_grad=True) for size in (2, 3, 3))
 

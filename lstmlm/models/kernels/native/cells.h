@@ -11,7 +11,8 @@
 
 namespace lstmlm {
 
-struct LSTM {
+// With CAPPED the input gate is at most 1 − f; kept is the gate without the cap.
+template <bool CAPPED> struct LSTM {
     static constexpr int GATES = 4, KEPT = 4;
     static constexpr bool MEMORY = true;
 
@@ -21,7 +22,7 @@ struct LSTM {
         const Real i = sigmoid(x[0] + h[0]), f = sigmoid(x[1] + h[1]), g = hyperbolic_tangent(x[2] + h[2]),
                    o = sigmoid(x[3] + h[3]);
         kept = {i, f, g, o};
-        memory = f * memory + i * g;
+        memory = f * memory + capped(i, f) * g;
         return o * hyperbolic_tangent(memory);
     }
 
@@ -31,9 +32,38 @@ struct LSTM {
         const auto [i, f, g, o] = kept;
         const Real tanh_memory = hyperbolic_tangent(memory);
         const Real grad_memory = carry + grad_hidden * o * (1 - tanh_memory * tanh_memory);
-        dx = dh = {grad_memory * g * i * (1 - i), grad_memory * memory_before * f * (1 - f),
-                   grad_memory * i * (1 - g * g), grad_hidden * tanh_memory * o * (1 - o)};
+        const bool is_capped = CAPPED && i > 1 - f;
+        const Real grad_i = is_capped ? 0 : grad_memory * g;
+        const Real grad_f = grad_memory * (is_capped ? memory_before - g : memory_before);
+        dx = dh = {grad_i * i * (1 - i), grad_f * f * (1 - f), grad_memory * capped(i, f) * (1 - g * g),
+                   grad_hidden * tanh_memory * o * (1 - o)};
         carry = grad_memory * f;
+    }
+
+  private:
+    template <class Real> static Real capped(Real i, Real f) { return CAPPED && i > 1 - f ? 1 - f : i; }
+};
+
+struct GRU {
+    static constexpr int GATES = 3, KEPT = 4;
+    static constexpr bool MEMORY = false;
+
+    template <class Real>
+    static Real forward(const std::array<Real, 3>& x, const std::array<Real, 3>& h, Real hidden_before, Real&,
+                        std::array<Real, 4>& kept) {
+        const Real r = sigmoid(x[0] + h[0]), z = sigmoid(x[1] + h[1]), n = hyperbolic_tangent(x[2] + r * h[2]);
+        kept = {r, z, n, h[2]};
+        return (1 - z) * n + z * hidden_before;
+    }
+
+    template <class Real>
+    static void backward(Real grad_hidden, Real& carry, Real hidden_before, Real, Real, Real,
+                         const std::array<Real, 4>& kept, std::array<Real, 3>& dx, std::array<Real, 3>& dh) {
+        const auto [r, z, n, h_n] = kept;
+        const Real grad = grad_hidden + carry, grad_n = grad * (1 - z) * (1 - n * n);
+        dx = {grad_n * h_n * r * (1 - r), grad * (hidden_before - n) * z * (1 - z), grad_n};
+        dh = {dx[0], dx[1], grad_n * r};
+        carry = grad * z;
     }
 };
 

@@ -263,6 +263,8 @@ template <class Work> void in_parallel(const Window& w, Work work) {
     WINDOW(NAME##_float64, CELL, double, double)
 #endif
 
-WINDOWS(lstm, lstmlm::LSTM)
+WINDOWS(lstm, lstmlm::LSTM<false>)
+WINDOWS(lstm_capped, lstmlm::LSTM<true>)
+WINDOWS(gru, lstmlm::GRU)
 WINDOWS(rnn_tanh, lstmlm::TanhRNN)
 WINDOWS(rnn_relu, lstmlm::ReluRNN)
