@@ -4,8 +4,13 @@ For features h, a target y and :math:`p = \mathrm{softmax}(W h + b)`, the loss i
 respect to the logits :math:`p - e_y`. Logits are by far the largest tensor of a language model, and nothing but this
 gradient needs them. So the forward pass computes it at once, in the very memory of a block's logits, and turns it into
 the gradients of features, W and b; the backward pass only scales those by the gradient that arrives.
+
+Of a row of the gradient, :math:`-e_y` is the large part while the model is unsure. Rounded together, the small part
+would be lost in the same way in row after row. So where :math:`p_y < 1/2`, the products take p alone, and what
+:math:`-e_y` adds to each gradient, a row of W and a row of features, is added in full precision.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -24,6 +29,8 @@ bfloat16, where arithmetic is cheap, this weighs more, so that its blocks have m
 
 SLICE_BYTES = 8 << 20
 """Rows of W that are cast and multiplied together: few enough to stay in the cache, so that W is never copied whole."""
+
+LN_2 = math.log(2)
 
 EAGER_ROWS = 32
 """Rows whose softmax is computed together where it is not compiled, so that its passes stay in the cache."""
@@ -87,6 +94,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
                     grad_weight[columns] = product if block.start == 0 else grad_weight[columns].add_(product)
             if grad_bias is not None:
                 grad_bias += gemm.total(grad_logits)
+        unsure = torch.nonzero(nats > LN_2)[:, 0]
+        wanted = targets[unsure]
+        if grad_features is not None:
+            grad_features.index_add_(0, unsure, weight[wanted], alpha=-1)
+        if grad_weight is not None:
+            grad_weight.index_add_(0, wanted, features[unsure], alpha=-1)
+        if grad_bias is not None:
+            grad_bias.index_add_(0, wanted, torch.ones_like(nats[unsure]), alpha=-1)
         ctx.save_for_backward(grad_features, grad_weight, grad_bias)
         return nats.sum()
 
@@ -121,7 +136,10 @@ def _softmax(
     differentiate: bool,
     compiled: bool,
 ) -> Float[Tensor, " rows"]:
-    """Return each target's nats; `differentiate` replaces `logits`, without bias, by the loss's gradient by them."""
+    """Return each target's nats; `differentiate` replaces `logits`, without bias, by the loss's gradient by them.
+
+    Where the nats exceed ln 2 the gradient lacks its −1 at the target; see the module.
+    """
     native = native_function("softmax", logits) if compiled else None
     nats = bias.new_empty(len(logits))
     if native is not None:
@@ -147,8 +165,9 @@ def _softmax(
         if differentiate:
             # An infinite normalizer makes every probability zero, and so the gradient of a row without a target.
             gradient = values.sub_(log_total.masked_fill(ignored, torch.inf)[:, None]).exp_()
-            # p_y − 1 = exp(−nats) − 1, here without the rounding of p_y.
-            gradient.scatter_(1, wanted, torch.expm1(-nats[part])[:, None])
+            # p_y − 1 = exp(−nats) − 1, here without the rounding of p_y; without the 1 where it is added apart.
+            of_target = torch.where(nats[part] > LN_2, torch.exp(-nats[part]), torch.expm1(-nats[part]))
+            gradient.scatter_(1, wanted, of_target.masked_fill_(ignored, 0)[:, None])
             logits[part] = gradient
     return nats
 

@@ -75,8 +75,8 @@ class Gemm:
         return self.linear(left.t(), right.t())
 
     def total(self, rows: Float[Tensor, "rows out"]) -> Float[Tensor, " out"]:
-        """Return the sum over rows: the gradient of a bias. As a product, since torch adds up bfloat16 slowly."""
-        return torch.mm(rows.new_ones(1, len(rows)), rows)[0]
+        """Return the sum over rows, the gradient of a bias, in float32 where `rows` are bfloat16."""
+        return rows.sum(0, dtype=torch.float32 if rows.dtype == torch.bfloat16 else rows.dtype)
 
     def _onednn(self, weight: Tensor) -> Callable[..., Tensor] | None:
         """Return oneDNN's linear map, or None where this route or this machine has none."""

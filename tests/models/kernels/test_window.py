@@ -32,7 +32,7 @@ each_execution = pytest.mark.parametrize(
 )
 
 # Largest distance of a result from the float64 reference, relative to the result's own norm. float32 carries 24 bits;
-# bfloat16 operands carry 8, an error of 2^-9 each, which the jumps of relu and of the cap turn into whole gradients that differ.
+# bfloat16 operands carry 8, an error of 2^-9 each, which the jumps of relu and of the cap turn into whole gradients.
 TOLERANCES = {"float32": 2e-6, "bfloat16": 0.02, "bfloat16-jumps": 0.15}
 
 

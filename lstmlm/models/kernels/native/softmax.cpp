@@ -10,13 +10,14 @@ namespace lstmlm {
 // What `Softmax` in models/kernels/native/__init__.py fills in.
 struct Softmax {
     int64_t n_rows, n_columns, stride, n_threads;
-    int64_t differentiate;   // whether logits are replaced by the gradient of the loss with respect to them
+    int64_t differentiate;   // whether logits become the gradient of the loss, see cross_entropy.py
     void* logits;            // (rows, columns), rows `stride` apart; without the bias
     const void* bias;        // (columns)
     const int64_t* targets;  // (rows), negative for none
     void* nats;              // (rows): −ln p of the target, 0 for none
 };
 
+constexpr double LN_2 = 0.6931471805599453;
 constexpr int64_t CHUNK = 4096;  // sums of exponentials are added up in chunks, so that long ones stay exact
 
 template <class Operand, class Real> void softmax_row(const Softmax& s, int64_t row, Real* __restrict values) {
@@ -51,8 +52,9 @@ template <class Operand, class Real> void softmax_row(const Softmax& s, int64_t 
     if (!s.differentiate) return;
     const Real scale = Real(1 / total);
     for (int64_t j = 0; j < s.n_columns; ++j) logits[j] = narrow<Operand>(values[j] * scale);
-    // p − 1 = exp(−nats) − 1, here without the rounding of p.
-    logits[target] = narrow<Operand>(Real(std::expm1(-double(*nats))));
+    // p − 1 = exp(−nats) − 1, here without the rounding of p; below p = 1/2 the 1 is subtracted elsewhere.
+    const double of_target = *nats > Real(LN_2) ? std::exp(-double(*nats)) : std::expm1(-double(*nats));
+    logits[target] = narrow<Operand>(Real(of_target));
 }
 
 template <class Operand, class Real> void softmax(const Softmax& s) {
