@@ -2,12 +2,12 @@
 
 A count of tensors would miss what libraries allocate for themselves. So a fresh process does the work once in a small
 shape, which loads all code, then makes the operands and does it once in full; reported is how far its resident memory
-rose above what it was with the operands in place.
+rose above what it was with the operands in place, less the results, which any way of computing has to hold.
 """
 
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,7 +23,7 @@ STATUS = Path("/proc/self/status")
 
 
 def peak_extra_bytes(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape) -> int:
-    """Return the peak of resident memory during the work that `prepare(shape)` returns, beyond what it starts with.
+    """Return the peak of resident memory during the work that `prepare(shape)` returns, beyond operands and results.
 
     Args:
         prepare: Makes the operands; runs in the other process, so it must be importable there.
@@ -40,8 +40,10 @@ def _measure(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape,
     prepare(small_shape)()
     work = prepare(shape)
     before = _resident_bytes("VmRSS")
-    work()
-    return max(0, _resident_bytes("VmHWM") - before)
+    returned = work()
+    results = returned.values() if isinstance(returned, Mapping) else ()
+    n_returned = sum(result.nbytes for result in results if isinstance(result, torch.Tensor))
+    return max(0, _resident_bytes("VmHWM") - before - n_returned)
 
 
 def _resident_bytes(field: str) -> int:

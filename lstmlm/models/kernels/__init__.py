@@ -12,7 +12,7 @@ from lstmlm.models.cells.gru import GRUCell
 from lstmlm.models.cells.lstm import LSTMCell
 from lstmlm.models.cells.rnn import RNNCell
 from lstmlm.models.kernels.cross_entropy import linear_cross_entropy, linear_nats
-from lstmlm.models.kernels.gemm import GemmPath, available_paths
+from lstmlm.models.kernels.gemm import GemmPath, available_paths, linear
 from lstmlm.models.kernels.gru import GRU_KERNEL
 from lstmlm.models.kernels.lstm import CAPPED_LSTM_KERNEL, LSTM_KERNEL
 from lstmlm.models.kernels.mixture import mixture_cross_entropy, mixture_nats
@@ -27,6 +27,7 @@ __all__ = [
     "GemmPath",
     "available_paths",
     "library",
+    "linear",
     "linear_cross_entropy",
     "linear_nats",
     "mixture_cross_entropy",

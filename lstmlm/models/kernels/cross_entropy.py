@@ -92,8 +92,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 if grad_weight is not None:
                     product = gemm.outer(grad_logits[:, columns], rows[block])
                     grad_weight[columns] = product if block.start == 0 else grad_weight[columns].add_(product)
-            if grad_bias is not None:
-                grad_bias += gemm.total(grad_logits)
+                if grad_bias is not None:
+                    grad_bias[columns] += gemm.total(grad_logits[:, columns])
+            del grad_logits  # or it would live on until the next block's are there
         unsure = torch.nonzero(nats > LN_2)[:, 0]
         wanted = targets[unsure]
         if grad_features is not None:

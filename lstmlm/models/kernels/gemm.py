@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lstmlm.models.kernels.native import Linear, native_function
+
 Product = Callable[[Tensor], Tensor]
 """Multiplies rows (rows, in) by a matrix that it holds: (rows, out)."""
 
@@ -75,14 +77,43 @@ class Gemm:
         return self.linear(left.t(), right.t())
 
     def total(self, rows: Float[Tensor, "rows out"]) -> Float[Tensor, " out"]:
-        """Return the sum over rows, the gradient of a bias, in float32 where `rows` are bfloat16."""
-        return rows.sum(0, dtype=torch.float32 if rows.dtype == torch.bfloat16 else rows.dtype)
+        """Return the sum over rows: the gradient of a bias. As a product: a sum of bfloat16 copies all of it first."""
+        return torch.mm(rows.new_ones(1, len(rows)), rows)[0]
 
     def _onednn(self, weight: Tensor) -> Callable[..., Tensor] | None:
         """Return oneDNN's linear map, or None where this route or this machine has none."""
         if self.path == GemmPath.NATIVE or weight.device.type != "cpu":
             return None
         return onednn_linear(weight.dtype)
+
+
+FEW_ROWS = 8
+"""The most that native/linear.cpp takes."""
+
+
+def linear(
+    rows: Float[Tensor, "*batch in"], weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None = None
+) -> Float[Tensor, "*batch out"]:
+    """Return x Wᵀ + b in the precision of the weights, for the few rows of generation as fast as memory can be read."""
+    n_rows = rows.numel() // rows.shape[-1]
+    needs_graph = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (rows, weight, bias))
+    native = None if needs_graph or not 0 < n_rows <= FEW_ROWS else native_function("linear", rows)
+    if native is None or weight.dtype != rows.dtype:
+        return torch.nn.functional.linear(rows, weight, bias)
+    out = rows.new_empty(*rows.shape[:-1], len(weight))
+    native(
+        Linear.of(
+            n_rows=n_rows,
+            depth=weight.shape[1],
+            n_columns=len(weight),
+            n_threads=torch.get_num_threads(),
+            rows=rows.contiguous(),
+            weight=weight.contiguous(),
+            bias=None if bias is None else bias.contiguous(),
+            out=out,
+        )
+    )
+    return out
 
 
 @cache

@@ -38,7 +38,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lstmlm.models.cells.cell import CellWeights
-from lstmlm.models.kernels.gemm import Gemm, GemmPath
+from lstmlm.models.kernels.gemm import Gemm, GemmPath, linear
 from lstmlm.models.kernels.native import Arguments, Window, native_function
 from lstmlm.models.kernels.pointwise import bind
 
@@ -145,6 +145,8 @@ def run_kernel(
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """Run `kernel` over a window; returns the outputs and the memory after the last step."""
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, hidden, *memory, *weights))
+    if len(inputs) == 1 and not keep and execution.gemm_path != GemmPath.BFLOAT16:
+        return _single_step(kernel, inputs, hidden, memory, weights, state_mask, recurrent_bias)
     outputs, *last_memory = _Window.apply(  # type: ignore[no-untyped-call]
         kernel,
         execution,
@@ -159,6 +161,22 @@ def run_kernel(
         *memory,
     )
     return outputs, tuple(last_memory)
+
+
+def _single_step(
+    kernel: WindowKernel,
+    inputs: Float[Tensor, "1 batch input"],
+    hidden: Float[Tensor, "batch hidden"],
+    memory: tuple[Tensor, ...],
+    weights: CellWeights,
+    state_mask: Float[Tensor, "batch hidden"] | None,
+    recurrent_bias: Float[Tensor, " gates"] | None,
+) -> tuple[Float[Tensor, "1 batch hidden"], tuple[Tensor, ...]]:
+    """Run a window of one token, as in generation: to lay out a matrix for a single product does not pay."""
+    projected = linear(inputs[0], weights.weight_ih, weights.bias)
+    recurrent = linear(hidden if state_mask is None else hidden * state_mask, weights.weight_hh, recurrent_bias)
+    output, last_memory, _ = kernel.forward(projected, recurrent, hidden, *(memory or (None,)))
+    return output[None], () if last_memory is None else (last_memory,)
 
 
 @dataclass(frozen=True)

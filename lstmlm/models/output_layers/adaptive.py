@@ -21,10 +21,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from lstmlm.config.output import AdaptiveOptions
-from lstmlm.models.kernels import EVALUATION, Execution, linear_cross_entropy, linear_nats
+from lstmlm.models.kernels import EVALUATION, Execution, linear, linear_cross_entropy, linear_nats
 from lstmlm.models.output_layers.output_layer import OutputLayer, draw_decoder, draw_map, project
 from lstmlm.randomness import Randomness
 

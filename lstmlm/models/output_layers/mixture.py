@@ -13,11 +13,10 @@ All experts share W, which is as wide as the embedding, whatever the width of th
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from lstmlm.config.output import MixtureOptions
 from lstmlm.models.dropout import keep_mask
-from lstmlm.models.kernels import EVALUATION, Execution, mixture_cross_entropy, mixture_nats
+from lstmlm.models.kernels import EVALUATION, Execution, linear, mixture_cross_entropy, mixture_nats
 from lstmlm.models.output_layers.output_layer import OutputLayer, draw_decoder, draw_map
 from lstmlm.randomness import Randomness
 

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
-from lstmlm.models.kernels import EVALUATION, Execution
+from lstmlm.models.kernels import EVALUATION, Execution, linear
 from lstmlm.randomness import Randomness
 
 DECODER_RANGE = 0.1

@@ -3,10 +3,9 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from lstmlm.config.output import SoftmaxOptions
-from lstmlm.models.kernels import EVALUATION, Execution, linear_cross_entropy, linear_nats
+from lstmlm.models.kernels import EVALUATION, Execution, linear, linear_cross_entropy, linear_nats
 from lstmlm.models.output_layers.output_layer import OutputLayer, draw_decoder, draw_map, project
 from lstmlm.randomness import Randomness
 

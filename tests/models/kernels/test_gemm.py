@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lstmlm.models.kernels import gemm
-from lstmlm.models.kernels.gemm import Gemm, GemmPath, available_paths
+from lstmlm.models.kernels.gemm import Gemm, GemmPath, available_paths, linear
 
 each_path = pytest.mark.parametrize("path", GemmPath)
 # bfloat16 rounds both operands and the result to 8 bits; the sums are over at most 40 terms.
@@ -56,3 +56,30 @@ def test_a_binding_that_fails_is_not_used(failure: Exception, monkeypatch: pytes
 
 def test_the_native_route_is_always_there() -> None:
     assert available_paths(torch.device("cpu"))[0] == GemmPath.NATIVE
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3, 5, 8, 9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@torch.no_grad()
+def test_the_product_of_few_rows(n_rows: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    rows, weight, bias = (torch.randn(shape, dtype=torch.float64) for shape in ((n_rows, 37), (43, 37), (43,)))
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-14
+    for b in (None, bias):
+        got = linear(rows.to(dtype), weight.to(dtype), None if b is None else b.to(dtype))
+        assert got.dtype == dtype
+        assert distance(got, rows @ weight.t() + (0 if b is None else b)) < tolerance
+
+
+@torch.no_grad()
+def test_a_row_does_not_depend_on_the_others() -> None:
+    torch.manual_seed(0)
+    rows, weight = torch.randn(8, 100), torch.randn(70, 100)
+    together = linear(rows, weight)
+    assert all(linear(rows[i : i + 1], weight).equal(together[i : i + 1]) for i in range(8))
+
+
+def test_a_product_that_needs_a_gradient_has_one() -> None:
+    rows, weight = torch.randn(2, 5), torch.randn(3, 5, requires_grad=True)
+    linear(rows, weight).sum().backward()
+    torch.testing.assert_close(weight.grad, rows.sum(0).expand(3, 5))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lstmlm.models.kernels.native.build import library
 
-__all__ = ["Arguments", "Softmax", "Window", "library", "native_function"]
+__all__ = ["Arguments", "Linear", "Softmax", "Window", "library", "native_function"]
 
 NAMES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 
@@ -37,6 +37,14 @@ class Window(Arguments):
         *("weight", "packed", "mask", "recurrent_bias", "projected", "bias", "hiddens", "operands", "memories", "kept"),
         *("grad_outputs", "grad_projected", "grad_recurrent", "carry", "grad_hidden"),
     )
+    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
+
+
+class Linear(Arguments):
+    """Arguments of the product of few rows; linear.cpp says what each is."""
+
+    _numbers = ("n_rows", "depth", "n_columns", "n_threads")
+    _pointers = ("rows", "weight", "bias", "out")
     _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
 
 
