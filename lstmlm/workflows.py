@@ -18,13 +18,13 @@ from pathlib import Path
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
-from lstmlm.config.sampling import SamplingOptions
 from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.report import Report
+from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
 from lstmlm.optim.averaging import build_average

@@ -1,7 +1,11 @@
-"""What is imported when: configuration, messages and `--help` must come without torch, which takes seconds to load."""
+"""What is imported when: torch takes seconds to load, the classes of the configuration a tenth of one.
+
+Every case runs in a fresh interpreter.
+"""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +29,57 @@ def test_imports_no_torch(module: str) -> None:
 
 def test_a_module_that_needs_torch_would_be_noticed() -> None:
     assert "torch" in loaded_modules("lstmlm.workflows")
+
+
+SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config"}
+
+
+def modules_of_command(arguments: list[str], status: int) -> set[str]:
+    """Run `python -m lstmlm` and return everything that is loaded when it ends with this exit status."""
+    program = (
+        "import sys, runpy\n"
+        "try: runpy.run_module('lstmlm', run_name='__main__')\n"
+        "except SystemExit as end: print('modules', end.code, *sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program, *arguments], check=False, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    label, code, *modules = result.stdout.splitlines()[-1].split()
+    assert (label, code) == ("modules", str(status)), result.stdout
+    return set(modules)
+
+
+def test_the_command_line_loads_nothing_slow() -> None:
+    assert not {*SLOW_TO_LOAD, "pydantic", "rich"} & loaded_modules("lstmlm.cli")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"]])
+def test_version_and_help_load_nothing_slow(arguments: list[str]) -> None:
+    assert not {*SLOW_TO_LOAD, "pydantic"} & modules_of_command(arguments, 0)
+
+
+@pytest.mark.parametrize("command", ["train", "generate", "eval perplexity", "bench", "config check"])
+def test_the_help_of_a_command_loads_nothing_slow(command: str) -> None:
+    # Typer itself reads the types of a command's options with pydantic.
+    assert not SLOW_TO_LOAD & modules_of_command([*command.split(), "--help"], 0)
+
+
+@pytest.mark.parametrize("command", [["train", "--config"], ["config", "check"]])
+def test_a_configuration_error_loads_no_torch(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("data: {corpus: ./corpus}\ntraining: {n_steps: many}\n")
+    modules = modules_of_command([*command, str(tmp_path / "x.yaml")], 2)
+    assert {"lstmlm.config", "yaml"} <= modules
+    assert not {"torch", "numpy"} & modules
+
+
+@pytest.mark.parametrize("option", ["--temperature=-1", "--top-k=0"])
+def test_a_wrong_sampling_option_loads_no_torch(option: str) -> None:
+    assert "torch" not in modules_of_command(["generate", "x", option], 2)
+
+
+def test_importing_leaves_the_log_to_its_user() -> None:
+    program = "import logging, lstmlm.cli; logger = logging.getLogger('lstmlm'); print(logger.handlers, logger.level)"
+    result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert result.stdout == "[] 0\n"
 
 
 def test_version_is_that_of_the_installed_package() -> None:

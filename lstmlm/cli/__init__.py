@@ -1,4 +1,7 @@
-"""The command line: one command a file. Nothing here imports torch before a command needs it."""
+"""The command line: one command a file. A command imports inside its function what it works with.
+
+So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
+"""
 
 import sys
 from typing import Annotated
@@ -9,7 +12,7 @@ from lstmlm.cli.bench import bench
 from lstmlm.cli.config import config_app
 from lstmlm.cli.eval import eval_app
 from lstmlm.cli.generate import generate
-from lstmlm.cli.render import ErrorRenderingGroup
+from lstmlm.cli.render import ErrorRenderingGroup, log_on_stderr
 from lstmlm.cli.train import train
 
 app = typer.Typer(
@@ -56,4 +59,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
-    app()
+    with log_on_stderr():
+        app()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.render import result_text, say, warn
-from lstmlm.config.sampling import SamplingOptions
+from lstmlm.generation.options import SamplingOptions
 
 SHOWN_UNKNOWN = 5
 

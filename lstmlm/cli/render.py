@@ -1,5 +1,6 @@
-"""What people see: errors, progress and tables. The one place where an error becomes an exit status."""
+"""What people see: errors, the log, progress and tables. The one place where an error becomes an exit status."""
 
+import logging
 import os
 import sys
 import time
@@ -73,6 +74,31 @@ def warn(warnings: Iterable[str]) -> None:
     """Tell what will happen otherwise than someone may think."""
     for warning in warnings:
         say(f"warning: {warning}")
+
+
+@contextmanager
+def log_on_stderr() -> Iterator[None]:
+    """Say what the package logs from INFO up, such as why it waits; a library leaves that to its user."""
+    logger, handler = logging.getLogger("lstmlm"), _SayingHandler()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+class _SayingHandler(logging.Handler):
+    """Says each record, a warning as one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            warn([message])
+        else:
+            say(message)
 
 
 def printable(text: str) -> str:

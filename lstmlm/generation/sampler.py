@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from lstmlm.config.sampling import SamplingOptions
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DivergenceError
 from lstmlm.generation.filters import apply_filters
+from lstmlm.generation.options import SamplingOptions
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.randomness import Randomness
 from lstmlm.scoring import next_log_probabilities

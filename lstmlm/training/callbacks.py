@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lstmlm.checkpoint.run_directory import RunDirectory
-from lstmlm.config.sampling import SamplingOptions
 from lstmlm.corpus.datasets import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
 from lstmlm.metrics import NatsTotal
 from lstmlm.models.language_model import weights_of

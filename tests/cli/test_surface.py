@@ -1,7 +1,5 @@
 """The commands and their flags, pinned: a new knob belongs in the configuration."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -49,14 +47,3 @@ def test_help_shows_examples(command: str, lstmlm: Callable[..., Any]) -> None:
 
 def test_version(lstmlm: Callable[..., Any]) -> None:
     assert lstmlm("--version").stdout == f"lstmlm {version('lstmlm')}\n"
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--config", "missing.yaml"]])
-def test_runs_as_a_module_without_loading_torch(arguments: list[str]) -> None:
-    code = (
-        "import sys, runpy; sys.argv[1:] = sys.argv[1:]\n"
-        "try: runpy.run_module('lstmlm', run_name='__main__')\n"
-        "except SystemExit as end: print('status', end.code, 'torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == f"status {2 if 'train' in arguments else 0} False"
