@@ -53,8 +53,8 @@ class TrainingOptions(Options):
     """Library of the float32 matrix products in training, measured with `precision`. Without effect in bfloat16."""
 
     compile: Literal["auto", "never", "always"] = "auto"
-    """Whether the arithmetic between the matrix products is compiled, which takes some seconds at the start and a C++
-    compiler; `auto` compiles where there is one and the training is long enough to gain by it."""
+    """Whether what lies between large matrix products runs as C++ that is compiled for this machine, once, in some ten
+    seconds; `auto` does so where there is a C++ compiler."""
 
     validate_every: PositiveInt | None = None
     """Steps between validations. Without it: at the end of every epoch. The last step always validates."""
