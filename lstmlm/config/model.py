@@ -31,7 +31,7 @@ class BackboneOptions(Options):
 
     implementation: Literal["auto", "reference", "fused"] = "auto"
     """`reference` runs the cell step by step as its equations stand, `fused` a kernel over whole windows that agrees
-    with it. `auto` takes the kernel where there is one."""
+    with it. `auto` takes the kernel."""
 
     @property
     def hidden_sizes(self) -> tuple[int, ...]:

@@ -9,11 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lstmlm.config.model import BackboneOptions, DropoutOptions
-from lstmlm.errors import ConfigError
-from lstmlm.models.cells import CELLS, build_cell
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, map_state
+from lstmlm.models.cells import build_cell
+from lstmlm.models.cells.cell import Cell, CellState, map_state, run_steps
 from lstmlm.models.dropout import dropout, state_mask, weight_drop
-from lstmlm.models.kernels import EVALUATION, KERNELS, Execution, run_window
+from lstmlm.models.kernels import EVALUATION, Execution, run_window
 from lstmlm.randomness import Randomness
 
 BackboneState = tuple[CellState, ...]
@@ -24,21 +23,13 @@ class Backbone(nn.Module):
     """A stack of recurrent layers over a window.
 
     Each layer has one cell, shared by all time steps, and reads the outputs of the layer below.
-
-    Raises:
-        ConfigError: a kernel is asked for that does not exist.
     """
 
     def __init__(self, options: BackboneOptions, input_size: int, dropout: DropoutOptions) -> None:
         super().__init__()
         self.dropout = dropout
         self.skip = options.skip
-        self.is_fused = options.implementation != "reference" and CELLS[type(options)] in KERNELS
-        if options.implementation == "fused" and not self.is_fused:
-            raise ConfigError(
-                f"model.backbone.implementation: {options.name!r} has no kernel for these options yet. "
-                "Choose auto or reference."
-            )
+        self.is_fused = options.implementation != "reference"
         sizes = (input_size, *options.hidden_sizes)
         self.cells = nn.ModuleList(build_cell(options, below, width) for below, width in pairwise(sizes))
 
@@ -84,21 +75,6 @@ class Backbone(nn.Module):
             next_state.append(cell_state)
         features = reduce(torch.add, outputs) if self.skip == "layer_sum" else outputs[-1]
         return features, tuple(next_state)
-
-
-def run_steps(
-    cell: Cell,
-    inputs: Float[Tensor, "time batch input"],
-    state: CellState,
-    weights: CellWeights,
-    state_mask: Float[Tensor, "batch hidden"] | None = None,
-) -> tuple[Float[Tensor, "time batch hidden"], CellState]:
-    """Apply `cell` to every time step in turn: the reference of the kernels. Returns outputs and the last state."""
-    outputs = []
-    for x_t in inputs:
-        output, state = cell(x_t, state, weights, state_mask)
-        outputs.append(output)
-    return torch.stack(outputs), state
 
 
 def part_of_state(state: BackboneState, part: int, n_parts: int) -> BackboneState:

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from lstmlm.config import RunConfig
-from lstmlm.config.model import BackboneOptions, DropoutOptions, LayerNormLSTMOptions, LSTMOptions, MogrifierOptions
-from lstmlm.errors import ConfigError
+from lstmlm.config.model import BackboneOptions, DropoutOptions, LSTMOptions
 from lstmlm.models.backbone import Backbone
 from lstmlm.models.cells.cell import CellState
 from lstmlm.randomness import Randomness
@@ -54,13 +53,3 @@ def test_a_sum_of_one_layer_warns() -> None:
         }
     )
     assert config.warnings() == ["model.backbone.skip: has no effect on a single layer."]
-
-
-@pytest.mark.parametrize("options", [LayerNormLSTMOptions(), MogrifierOptions()])
-def test_a_kernel_that_does_not_exist_is_refused(options: BackboneOptions) -> None:
-    with pytest.raises(ConfigError) as error:
-        Backbone(options.model_copy(update={"implementation": "fused"}), INPUT, DropoutOptions())
-    assert str(error.value) == (
-        f"model.backbone.implementation: {options.name!r} has no kernel for these options yet. "
-        "Choose auto or reference."
-    )

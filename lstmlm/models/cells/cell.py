@@ -96,3 +96,18 @@ def masked(hidden: Float[Tensor, "batch hidden"], state_mask: Float[Tensor, "bat
 def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
     """Apply `function` to every tensor of a cell's state."""
     return type(state)(*map(function, state))
+
+
+def run_steps(
+    cell: Cell,
+    inputs: Float[Tensor, "time batch input"],
+    state: CellState,
+    weights: CellWeights,
+    state_mask: Float[Tensor, "batch hidden"] | None = None,
+) -> tuple[Float[Tensor, "time batch hidden"], CellState]:
+    """Apply `cell` to every time step in turn: the reference of the kernels. Returns outputs and the last state."""
+    outputs = []
+    for x_t in inputs:
+        output, state = cell(x_t, state, weights, state_mask)
+        outputs.append(output)
+    return torch.stack(outputs), state

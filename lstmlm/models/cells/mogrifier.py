@@ -47,7 +47,7 @@ class MogrifierCell(LSTMCell):
         rank: int | None,
     ) -> None:
         super().__init__(input_size, hidden_size, forget_bias, input_gate_cap)
-        self.n_weights_a_round = 2 if rank is None else 3
+        self.rank = rank
         x_from_h, h_from_x = (hidden_size, input_size), (input_size, hidden_size)
         self.rounds = nn.ModuleList(
             MogrifierRound(*(h_from_x if index % 2 else x_from_h), rank) for index in range(rounds)
@@ -87,8 +87,9 @@ class MogrifierCell(LSTMCell):
         return super().forward(x, LSTMState(h, cell), w)
 
     def _by_round(self, weights: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
-        for start in range(0, len(weights), self.n_weights_a_round):
-            yield weights[start : start + self.n_weights_a_round]
+        n_weights = 2 if self.rank is None else 3
+        for start in range(0, len(weights), n_weights):
+            yield weights[start : start + n_weights]
 
 
 class MogrifierRound(nn.Module):

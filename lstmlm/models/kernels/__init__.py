@@ -1,24 +1,26 @@
 """The cells of `models/cells/` over a whole window, fast; each agrees with its cell, which is its specification."""
 
 from collections.abc import Callable
-from typing import cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, run_steps
 from lstmlm.models.cells.gru import GRUCell
+from lstmlm.models.cells.layer_norm_lstm import LayerNormLSTMCell
 from lstmlm.models.cells.lstm import LSTMCell
+from lstmlm.models.cells.mogrifier import MogrifierCell
 from lstmlm.models.cells.rnn import RNNCell
 from lstmlm.models.kernels.cross_entropy import linear_cross_entropy, linear_nats
 from lstmlm.models.kernels.gemm import GemmPath, available_paths, linear
-from lstmlm.models.kernels.gru import GRU_KERNEL
-from lstmlm.models.kernels.lstm import CAPPED_LSTM_KERNEL, LSTM_KERNEL
+from lstmlm.models.kernels.gru import run_gru
+from lstmlm.models.kernels.layer_norm_lstm import run_layer_norm_lstm
+from lstmlm.models.kernels.lstm import run_lstm
 from lstmlm.models.kernels.mixture import mixture_cross_entropy, mixture_nats
+from lstmlm.models.kernels.mogrifier import run_mogrifier
 from lstmlm.models.kernels.native import library
-from lstmlm.models.kernels.rnn import RNN_KERNELS
-from lstmlm.models.kernels.window import EVALUATION, Execution, WindowKernel, run_kernel
+from lstmlm.models.kernels.rnn import run_rnn
+from lstmlm.models.kernels.window import EVALUATION, Execution
 
 __all__ = [
     "EVALUATION",
@@ -35,11 +37,14 @@ __all__ = [
     "run_window",
 ]
 
-KERNELS: dict[type[Cell], Callable[[Cell], WindowKernel]] = {
-    GRUCell: lambda _: GRU_KERNEL,
-    LSTMCell: lambda cell: CAPPED_LSTM_KERNEL if cast(LSTMCell, cell).input_gate_cap else LSTM_KERNEL,
-    RNNCell: lambda cell: RNN_KERNELS[cast(RNNCell, cell).nonlinearity],
+KERNELS: dict[type[Cell], Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
+    GRUCell: run_gru,
+    LayerNormLSTMCell: run_layer_norm_lstm,
+    LSTMCell: run_lstm,
+    MogrifierCell: run_mogrifier,
+    RNNCell: run_rnn,
 }
+"""What runs a window of a cell: the arguments of `run_window`, and what the state holds beside the last output."""
 
 
 def run_window(
@@ -53,7 +58,7 @@ def run_window(
     """Apply `cell` to every time step of a window.
 
     Args:
-        cell: Which equations to follow; its own weights are not read.
+        cell: Which equations to follow; its own weights are not read. Without a kernel it runs step by step.
         inputs: One vector a token and column.
         state: State before the window.
         weights: The weights to use, already dropped where weight drop is on.
@@ -63,13 +68,9 @@ def run_window(
     Returns:
         The outputs of all steps and the state after the last one, which still belongs to the graph.
     """
-    hidden, *memory = state
-    recurrent_bias = None
-    if isinstance(cell, GRUCell):
-        (bias_hn,) = weights.extra
-        recurrent_bias = torch.cat([bias_hn.new_zeros(2 * cell.hidden_size), bias_hn])
-    outputs, last_memory = run_kernel(
-        KERNELS[type(cell)](cell), inputs, hidden, tuple(memory), weights, state_mask, execution, recurrent_bias
-    )
+    kernel = KERNELS.get(type(cell))
+    if kernel is None:
+        return run_steps(cell, inputs, state, weights, state_mask)
+    outputs, memory = kernel(cell, inputs, state, weights, state_mask, execution)
     # A copy: the state is carried on, and must not keep the outputs of the whole window alive.
-    return outputs, type(state)(outputs[-1].clone(), *last_memory)
+    return outputs, type(state)(outputs[-1].clone(), *memory)

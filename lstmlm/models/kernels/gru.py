@@ -14,9 +14,12 @@ and :math:`\bar h_t \odot z` reaches :math:`h_{t-1}` beside the product: the car
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.models.kernels.window import WindowKernel
+from lstmlm.models.cells.cell import CellState, CellWeights
+from lstmlm.models.cells.gru import GRUCell
+from lstmlm.models.kernels.window import Execution, WindowKernel, run_kernel
 
 
 def _forward(
@@ -45,4 +48,18 @@ def _backward(
     return (grad_r, grad_z, grad_n), (grad_r, grad_z, grad_n * r), grad * z
 
 
-GRU_KERNEL = WindowKernel("gru", n_gates=3, n_kept=4, has_memory=False, forward=_forward, backward=_backward)
+KERNEL = WindowKernel("gru", n_gates=3, n_kept=4, has_memory=False, forward=_forward, backward=_backward)
+
+
+def run_gru(
+    cell: GRUCell,
+    inputs: Float[Tensor, "time batch input"],
+    state: CellState,
+    weights: CellWeights,
+    state_mask: Float[Tensor, "batch hidden"] | None,
+    execution: Execution,
+) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
+    """Run a window; returns the outputs and the memory after the last step."""
+    (bias_hn,) = weights.extra
+    recurrent_bias = torch.cat([bias_hn.new_zeros(2 * cell.hidden_size), bias_hn])
+    return run_kernel(KERNEL, inputs, state, weights, state_mask, execution, recurrent_bias)

@@ -17,9 +17,12 @@ cap :math:`1 - f` takes its place, its own gradient is zero and f's is
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.models.kernels.window import WindowKernel
+from lstmlm.models.cells.cell import CellState, CellWeights
+from lstmlm.models.cells.lstm import LSTMCell
+from lstmlm.models.kernels.window import Execution, WindowKernel, run_kernel
 
 
 def _kernel(name: str, *, is_capped: bool) -> WindowKernel:
@@ -63,5 +66,18 @@ def _kernel(name: str, *, is_capped: bool) -> WindowKernel:
     return WindowKernel(name, n_gates=4, n_kept=4, has_memory=True, forward=forward, backward=backward)
 
 
-LSTM_KERNEL = _kernel("lstm", is_capped=False)
-CAPPED_LSTM_KERNEL = _kernel("lstm_capped", is_capped=True)
+KERNEL = _kernel("lstm", is_capped=False)
+CAPPED_KERNEL = _kernel("lstm_capped", is_capped=True)
+
+
+def run_lstm(
+    cell: LSTMCell,
+    inputs: Float[Tensor, "time batch input"],
+    state: CellState,
+    weights: CellWeights,
+    state_mask: Float[Tensor, "batch hidden"] | None,
+    execution: Execution,
+) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
+    """Run a window; returns the outputs and the memory after the last step."""
+    kernel = CAPPED_KERNEL if cell.input_gate_cap else KERNEL
+    return run_kernel(kernel, inputs, state, weights, state_mask, execution)

@@ -11,9 +11,12 @@ The derivative of both nonlinearities is a function of the output, so that nothi
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.models.kernels.window import WindowKernel
+from lstmlm.models.cells.cell import CellState, CellWeights
+from lstmlm.models.cells.rnn import RNNCell
+from lstmlm.models.kernels.window import Execution, WindowKernel, run_kernel
 
 
 def _kernel(name: str, activate: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor]) -> WindowKernel:
@@ -33,7 +36,19 @@ def _kernel(name: str, activate: Callable[[Tensor], Tensor], derivative: Callabl
     return WindowKernel(name, n_gates=1, n_kept=0, has_memory=False, forward=forward, backward=backward)
 
 
-RNN_KERNELS = {
+KERNELS = {
     "tanh": _kernel("rnn_tanh", torch.tanh, lambda hidden: 1 - hidden * hidden),
     "relu": _kernel("rnn_relu", torch.relu, lambda hidden: (hidden > 0).to(hidden.dtype)),
 }
+
+
+def run_rnn(
+    cell: RNNCell,
+    inputs: Float[Tensor, "time batch input"],
+    state: CellState,
+    weights: CellWeights,
+    state_mask: Float[Tensor, "batch hidden"] | None,
+    execution: Execution,
+) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
+    """Run a window; returns the outputs and the memory after the last step."""
+    return run_kernel(KERNELS[cell.nonlinearity], inputs, state, weights, state_mask, execution)

@@ -37,7 +37,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lstmlm.models.cells.cell import CellWeights
+from lstmlm.models.cells.cell import CellState, CellWeights
 from lstmlm.models.kernels.gemm import Gemm, GemmPath, linear
 from lstmlm.models.kernels.native import Arguments, Window, native_function
 from lstmlm.models.kernels.pointwise import bind
@@ -136,17 +136,16 @@ class WindowKernel:
 def run_kernel(
     kernel: WindowKernel,
     inputs: Float[Tensor, "time batch input"],
-    hidden: Float[Tensor, "batch hidden"],
-    memory: tuple[Tensor, ...],
+    state: CellState,
     weights: CellWeights,
     state_mask: Float[Tensor, "batch hidden"] | None,
     execution: Execution,
     recurrent_bias: Float[Tensor, " gates"] | None = None,
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """Run `kernel` over a window; returns the outputs and the memory after the last step."""
-    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, hidden, *memory, *weights))
-    if len(inputs) == 1 and not keep and execution.gemm_path != GemmPath.BFLOAT16:
-        return _single_step(kernel, inputs, hidden, memory, weights, state_mask, recurrent_bias)
+    keep = needs_gradient(inputs, *state, *weights)
+    if is_one_token(inputs, keep, execution):
+        return _single_step(kernel, inputs, state, weights, state_mask, recurrent_bias)
     outputs, *last_memory = _Window.apply(  # type: ignore[no-untyped-call]
         kernel,
         execution,
@@ -157,8 +156,7 @@ def run_kernel(
         weights.weight_hh,
         weights.bias,
         recurrent_bias,
-        hidden,
-        *memory,
+        *state,
     )
     return outputs, tuple(last_memory)
 
@@ -166,17 +164,33 @@ def run_kernel(
 def _single_step(
     kernel: WindowKernel,
     inputs: Float[Tensor, "1 batch input"],
-    hidden: Float[Tensor, "batch hidden"],
-    memory: tuple[Tensor, ...],
+    state: CellState,
     weights: CellWeights,
     state_mask: Float[Tensor, "batch hidden"] | None,
     recurrent_bias: Float[Tensor, " gates"] | None,
 ) -> tuple[Float[Tensor, "1 batch hidden"], tuple[Tensor, ...]]:
-    """Run a window of one token, as in generation: to lay out a matrix for a single product does not pay."""
+    """Run a window of one token."""
+    hidden, *memory = state
     projected = linear(inputs[0], weights.weight_ih, weights.bias)
     recurrent = linear(hidden if state_mask is None else hidden * state_mask, weights.weight_hh, recurrent_bias)
     output, last_memory, _ = kernel.forward(projected, recurrent, hidden, *(memory or (None,)))
     return output[None], () if last_memory is None else (last_memory,)
+
+
+def needs_gradient(*tensors: Tensor) -> bool:
+    """Return whether a backward pass may follow, for which everything of it must be kept."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+
+def is_one_token(inputs: Float[Tensor, "time batch input"], keep: bool, execution: Execution) -> bool:
+    """Return whether a window is a token, as in generation: to lay out matrices for a single product does not pay."""
+    return len(inputs) == 1 and not keep and execution.gemm_path != GemmPath.BFLOAT16
+
+
+def is_compiled(name: str, inputs: Float[Tensor, "time batch input"], execution: Execution) -> bool:
+    """Return whether the loop over time called `name` runs compiled, for `inputs` in the format of their products."""
+    operand = Gemm.of(execution.gemm_path, inputs.dtype).cast(inputs[0])
+    return execution.compiled and native_function(name, operand, "_forward") is not None
 
 
 @dataclass(frozen=True)
@@ -250,17 +264,13 @@ class _Pass:
         return (None, None) if self.memories is None else (self.memories[t], self.memories[t + 1])
 
     def _arguments(self, **more: Tensor) -> Arguments:
-        n_units, n_gates = self.hiddens.shape[2], self.kernel.n_gates
-        # Panels are as wide as a vector, 16 numbers at most, and as deep as an even number.
-        packed = self.operands.new_empty((n_units + 16) * n_gates * (n_units + 1))
         return Window.of(
             n_steps=self.n_steps,
             n_rows=self.n_rows,
-            n_units=n_units,
+            n_units=self.hiddens.shape[2],
             n_threads=torch.get_num_threads(),
             keep=len(self.kept) > 1,
             weight=self.weight,
-            packed=packed,
             mask=self.mask,
             bias=self.bias,
             recurrent_bias=self.recurrent_bias,
@@ -295,12 +305,9 @@ class _Window(torch.autograd.Function):
         rows, weight_ih = gemm.cast(inputs.flatten(0, 1)), gemm.cast(weight_ih)
         projected = gemm.linear(rows, weight_ih).view(n_steps, n_rows, -1)
 
-        hiddens = _all_steps(hidden, n_steps)
-        operands = hiddens
-        if mask is not None or rows.dtype != hiddens.dtype:
-            operands = torch.empty_like(hiddens, dtype=rows.dtype)
-            operands[0] = hidden if mask is None else hidden * mask
-        memories = _all_steps(memory[0], n_steps) if memory else None
+        hiddens = all_steps(hidden, n_steps)
+        operands = first_operands(hiddens, rows.dtype, mask)
+        memories = all_steps(memory[0], n_steps) if memory else None
         kept = hidden.new_empty(n_steps if keep else 1, n_rows, kernel.n_kept * hidden.shape[1])
         weight_hh, mask = weight_hh.contiguous(), None if mask is None else mask.contiguous()
         tensors = (mask, weight_hh, bias.contiguous(), recurrent_bias, hiddens, operands, memories, kept)
@@ -339,8 +346,19 @@ class _Window(torch.autograd.Function):
         return None, None, None, None, *gradients, *state
 
 
-def _all_steps(first: Float[Tensor, "batch hidden"], n_steps: int) -> Float[Tensor, "time batch hidden"]:
+def all_steps(first: Float[Tensor, "batch hidden"], n_steps: int) -> Float[Tensor, "time batch hidden"]:
     """Return room for a state before and after every step; the first is given."""
     states = first.new_empty(n_steps + 1, *first.shape)
     states[0] = first
     return states
+
+
+def first_operands(
+    hiddens: Float[Tensor, "time batch hidden"], dtype: torch.dtype, mask: Float[Tensor, "batch hidden"] | None
+) -> Float[Tensor, "time batch hidden"]:
+    """Return room for what products take of every hidden state, with the first of them: `hiddens` where that is it."""
+    if mask is None and dtype == hiddens.dtype:
+        return hiddens
+    operands = torch.empty_like(hiddens, dtype=dtype)
+    operands[0] = hiddens[0] if mask is None else hiddens[0] * mask
+    return operands

@@ -9,18 +9,18 @@ from torch import Tensor
 
 from lstmlm.models.kernels.native.build import library
 
-__all__ = ["Arguments", "Linear", "Softmax", "Window", "library", "native_function"]
+__all__ = ["Arguments", "LayerNormLSTM", "Linear", "Mogrifier", "Softmax", "Window", "library", "native_function"]
 
 NAMES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 
 
 class Arguments(ctypes.Structure):
-    """What a function takes: whole numbers, then pointers, in the order of the C++ structure of the same name."""
+    """What a function takes: numbers, then pointers, in the order of the C++ structure of the same name."""
 
-    owners: Mapping[str, int | Tensor | None]
+    owners: Mapping[str, float | Tensor | None]
 
     @classmethod
-    def of(cls, **values: int | Tensor | None) -> "Arguments":
+    def of(cls, **values: float | Tensor | None) -> "Arguments":
         """Fill in sizes and tensors, which are contiguous; None is the null pointer."""
         arguments = cls()
         arguments.owners = values  # a pointer alone would not keep a tensor alive
@@ -34,7 +34,7 @@ class Window(Arguments):
 
     _numbers = ("n_steps", "n_rows", "n_units", "n_threads", "keep")
     _pointers = (
-        *("weight", "packed", "mask", "recurrent_bias", "projected", "bias", "hiddens", "operands", "memories", "kept"),
+        *("weight", "mask", "recurrent_bias", "projected", "bias", "hiddens", "operands", "memories", "kept"),
         *("grad_outputs", "grad_projected", "grad_recurrent", "carry", "grad_hidden"),
     )
     _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
@@ -46,6 +46,33 @@ class Linear(Arguments):
     _numbers = ("n_rows", "depth", "n_columns", "n_threads")
     _pointers = ("rows", "weight", "bias", "out")
     _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
+
+
+class Mogrifier(Arguments):
+    """Arguments of the Mogrifier LSTM; mogrifier.cpp says what each is."""
+
+    _numbers = ("n_steps", "n_rows", "n_inputs", "n_units", "n_threads", "keep", "n_rounds", "rank")
+    _pointers = (
+        *("inputs", "weight", "bias", "rounds", "mask", "hiddens", "memories", "operands", "inner", "opened", "kept"),
+        *("grad_outputs", "grad_gates", "grad_opened", "grad_inner", "grad_inputs", "carry", "grad_hidden"),
+    )
+    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
+
+
+class LayerNormLSTM(Arguments):
+    """Arguments of the LSTM with layer normalisation; layer_norm_lstm.cpp says what each is."""
+
+    _numbers = ("n_steps", "n_rows", "n_units", "n_threads", "keep")
+    _pointers = (
+        *("weight", "bias", "gain_ih", "gain_hh", "gain_cell", "bias_cell", "mask", "projected", "hiddens"),
+        *("operands", "memories", "kept", "normalized", "statistics"),
+        *("grad_outputs", "grad_projected", "grad_recurrent", "grad_vectors", "carry", "grad_hidden"),
+    )
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _numbers),
+        ("epsilon", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in _pointers),
+    ]
 
 
 class Softmax(Arguments):

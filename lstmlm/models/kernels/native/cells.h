@@ -19,25 +19,37 @@ template <bool CAPPED> struct LSTM {
     template <class Real>
     static Real forward(const std::array<Real, 4>& x, const std::array<Real, 4>& h, Real, Real& memory,
                         std::array<Real, 4>& kept) {
-        const Real i = sigmoid(x[0] + h[0]), f = sigmoid(x[1] + h[1]), g = hyperbolic_tangent(x[2] + h[2]),
-                   o = sigmoid(x[3] + h[3]);
-        kept = {i, f, g, o};
-        memory = f * memory + capped(i, f) * g;
-        return o * hyperbolic_tangent(memory);
+        remember({x[0] + h[0], x[1] + h[1], x[2] + h[2], x[3] + h[3]}, memory, kept);
+        return kept[3] * hyperbolic_tangent(memory);
     }
 
     template <class Real>
     static void backward(Real grad_hidden, Real& carry, Real, Real, Real memory_before, Real memory,
                          const std::array<Real, 4>& kept, std::array<Real, 4>& dx, std::array<Real, 4>& dh) {
-        const auto [i, f, g, o] = kept;
         const Real tanh_memory = hyperbolic_tangent(memory);
-        const Real grad_memory = carry + grad_hidden * o * (1 - tanh_memory * tanh_memory);
+        carry += grad_hidden * kept[3] * (1 - tanh_memory * tanh_memory);
+        dx = dh = recall(carry, grad_hidden * tanh_memory, memory_before, kept);
+    }
+
+    // The part that makes the memory and opens the output gate, from the sums that gates are functions of.
+    template <class Real>
+    static void remember(const std::array<Real, 4>& sums, Real& memory, std::array<Real, 4>& kept) {
+        const Real i = sigmoid(sums[0]), f = sigmoid(sums[1]), g = hyperbolic_tangent(sums[2]), o = sigmoid(sums[3]);
+        kept = {i, f, g, o};
+        memory = f * memory + capped(i, f) * g;
+    }
+
+    // The derivatives by those sums, from the ones by the memory (which becomes that by the memory before) and by o.
+    template <class Real>
+    static std::array<Real, 4> recall(Real& grad_memory, Real grad_o, Real memory_before,
+                                      const std::array<Real, 4>& kept) {
+        const auto [i, f, g, o] = kept;
+        const Real grad = grad_memory;
         const bool is_capped = CAPPED && i > 1 - f;
-        const Real grad_i = is_capped ? 0 : grad_memory * g;
-        const Real grad_f = grad_memory * (is_capped ? memory_before - g : memory_before);
-        dx = dh = {grad_i * i * (1 - i), grad_f * f * (1 - f), grad_memory * capped(i, f) * (1 - g * g),
-                   grad_hidden * tanh_memory * o * (1 - o)};
-        carry = grad_memory * f;
+        const Real grad_i = is_capped ? 0 : grad * g;
+        const Real grad_f = grad * (is_capped ? memory_before - g : memory_before);
+        grad_memory = grad * f;
+        return {grad_i * i * (1 - i), grad_f * f * (1 - f), grad * capped(i, f) * (1 - g * g), grad_o * o * (1 - o)};
     }
 
   private:
