@@ -1,0 +1,51 @@
+"""Every shipped configuration, with narrow layers and a tiny corpus in place of its own: it learns."""
+
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pytest
+
+from lstmlm.config import RunConfig
+from lstmlm.schema import load_yaml
+from lstmlm.training.events import Event, StepEvent
+from lstmlm.workflows import train
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "configs").glob("*.yaml"))
+N_STEPS = 20
+
+
+def narrow(path: Path) -> RunConfig:
+    """Load a configuration with small widths and batches; all that it says of how to train stays."""
+    given = load_yaml(path, RunConfig).model_dump()
+    model, training = given["model"], given["training"]
+    sizes = model["backbone"]["hidden_size"]
+    model["backbone"]["hidden_size"] = [24, 24, 16] if isinstance(sizes, list | tuple) else 16
+    model["embedding_size"] = 16 if model["embedding_size"] >= 200 else 12
+    if "rank" in model["backbone"]:
+        model["backbone"]["rank"] = 4
+    given["data"] |= {"corpus": str(ROOT / "data" / "tiny"), "batch_size": 4, "bptt": 12}
+    lengths = {"n_epochs": None, "n_steps": N_STEPS, "validate_every": None}
+    given["training"] = training | lengths | {"log_every": 1, "sample_tokens": 0}
+    return RunConfig.model_validate(_as_read(given))
+
+
+def _as_read(value: Any) -> Any:
+    """Turn lists into tuples, as reading a file does."""
+    if isinstance(value, dict):
+        return {key: _as_read(item) for key, item in value.items()}
+    return tuple(map(_as_read, value)) if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_shipped_configuration_learns(path: Path, tmp_path: Path) -> None:
+    losses: list[float] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, StepEvent):
+            losses.append(event.nats)
+
+    train(narrow(path), tmp_path / "run", observers=[watch])
+    assert len(losses) == N_STEPS
+    assert mean(losses[-5:]) < mean(losses[:3])
