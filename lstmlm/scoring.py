@@ -46,11 +46,16 @@ def score(
     if len(tokens) == 0:
         return np.zeros(0)
     if n_columns is None:
-        n_columns = min(MAX_COLUMNS, max(1, len(tokens) // TOKENS_PER_COLUMN))
+        n_columns = columns_for(len(tokens))
     columns = _Columns(model, tokens, start_id, n_columns)
     columns.read_all()
     columns.join_up()
     return columns.nats.T.flatten()[: len(tokens)].numpy()
+
+
+def columns_for(n_tokens: int) -> int:
+    """Return in how many columns a text of that length is read."""
+    return min(MAX_COLUMNS, max(1, n_tokens // TOKENS_PER_COLUMN))
 
 
 @torch.inference_mode()

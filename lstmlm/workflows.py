@@ -11,6 +11,7 @@ A tour of the parts, in the order in which `train` uses them:
     generation/sampler.py     from a trained model back to text
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ from lstmlm.models.language_model import LanguageModel, build_language_model, lo
 from lstmlm.optim.averaging import build_average
 from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
-from lstmlm.training.callbacks import EarlyStop, Record, Resume, Sample, Save, Tell, Validate
+from lstmlm.training.budget import Budget
+from lstmlm.training.callbacks import Callback, EarlyStop, Record, Resume, Sample, Save, Tell, Validate
 from lstmlm.training.events import Event, SplitSummary, StartEvent
 from lstmlm.training.execution import ResolvedExecution, execution_of
 from lstmlm.training.preparation import (
@@ -48,7 +50,13 @@ from lstmlm.training.trainer import Trainer, n_training_steps
 
 
 def train(
-    config: RunConfig, run_dir: Path, *, resume: bool = False, observers: Sequence[Callable[[Event], None]] = ()
+    config: RunConfig,
+    run_dir: Path,
+    *,
+    resume: bool = False,
+    observers: Sequence[Callable[[Event], None]] = (),
+    started: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Report | None:
     """Train a language model and leave in `run_dir` everything that is needed to use it.
 
@@ -57,16 +65,19 @@ def train(
         run_dir: Where the run goes; must not hold one yet, unless `resume`.
         resume: Continue the run in `run_dir`, exactly where it was, or start it if there is none.
         observers: Are told every event, such as a progress display.
+        started: When the command started, from where a budget counts, by `clock`; without it: now.
+        clock: Seconds since any fixed moment.
 
     Returns:
         The perplexity of the best weights on the validation split; None if the corpus has none.
 
     Raises:
-        ConfigError: the configuration does not suit the corpus, or training diverged.
+        ConfigError: the configuration does not suit the corpus, the budget is too short, or training diverged.
         DataError: the corpus cannot be read, or is too short.
         CheckpointError: `run_dir` holds another run, or is in use; or the run to initialize from does not suit.
         Interrupted: a signal ended the training; its last step is saved.
     """
+    started = clock() if started is None else started
     existing = run_to_resume(run_dir, config, resume)
     source = run_to_start_from(config, existing)
     vocabulary = existing or source
@@ -81,19 +92,8 @@ def train(
     execution = resolved(config, corpus, existing, n_steps)
     config = execution.config
     model = initial_model(config, corpus, source)
-    optimizer = build_optimizer(config.optimizer, model)
-    schedule = build_schedule(config.schedule, config.optimizer.learning_rate, n_steps)
-    trainer = Trainer(
-        config.training,
-        model,
-        optimizer,
-        schedule,
-        stream,
-        clip_norm=config.optimizer.clip_norm,
-        seed=config.seed,
-        average=build_average(config.averaging, model, n_steps),
-        execution=execution_of(config.training),
-    )
+    trainer = _build_trainer(config, model, stream, n_steps, clock)
+    budget = _budget(config, trainer, corpus, existing, started, clock)
 
     environment = describe_environment(corpus.provenance, execution.milliseconds)
     run = existing or RunDirectory.create(run_dir, config, tokenizer.to_json(), environment)
@@ -101,11 +101,47 @@ def train(
         observer(_announce(corpus, trainer, execution))
     with run.lock():
         validate = [Validate(corpus.valid, tokenizer.start_id), EarlyStop()] if corpus.valid else []
-        trainer.fit([Resume(run), Record(run), *map(Tell, observers), *validate, Sample(tokenizer), Save(run)])
+        observe = [Record(run), *map(Tell, observers)]
+        trainer.fit([Resume(run), *observe, *budget, *validate, Sample(tokenizer), Save(run)])
     if corpus.valid is None:
         return None
     load_weights(model, run.load_weights(best_step(run)))
     return EVALUATIONS["perplexity"](model, corpus.valid, tokenizer.start_id, str(run_dir))
+
+
+def _build_trainer(
+    config: RunConfig, model: LanguageModel, stream: TrainingStream, n_steps: int, clock: Callable[[], float]
+) -> Trainer:
+    return Trainer(
+        config.training,
+        model,
+        build_optimizer(config.optimizer, model),
+        build_schedule(config.schedule, config.optimizer.learning_rate, n_steps),
+        stream,
+        clip_norm=config.optimizer.clip_norm,
+        seed=config.seed,
+        average=build_average(config.averaging, model, n_steps),
+        execution=execution_of(config.training),
+        clock=clock,
+    )
+
+
+def _budget(
+    config: RunConfig,
+    trainer: Trainer,
+    corpus: Corpus,
+    existing: RunDirectory | None,
+    started: float,
+    clock: Callable[[], float],
+) -> list[Callback]:
+    """Let a training with a budget end in time. A resumed one has its plan already."""
+    text, seconds = config.training.budget, config.training.budget_seconds
+    if text is None or seconds is None:
+        return []
+    budget = Budget(text, seconds, started, clock)
+    if existing is None or existing.last is None:
+        budget.plan(trainer, corpus.valid, corpus.tokenizer.start_id)
+    return [budget]
 
 
 @dataclass(frozen=True)
@@ -184,7 +220,7 @@ def _announce(corpus: Corpus, trainer: Trainer, execution: ResolvedExecution) ->
         splits=tuple(SplitSummary(split=str(s.split), n_tokens=s.n_tokens, n_unk=s.n_unk) for s in splits),
         vocab_size=corpus.tokenizer.vocab_size,
         n_parameters=sum(weight.numel() for weight in trainer.model.parameters()),
-        n_steps=trainer.n_steps,
+        n_steps=trainer.n_steps if execution.config.training.budget is None else None,
         precision=execution.config.training.precision,
         milliseconds=execution.milliseconds,
         warnings=(*execution.warnings(), *corpus_warnings(execution.config, corpus)),

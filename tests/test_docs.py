@@ -20,6 +20,7 @@ STAND_INS = [
     "model.tie_weights=true",
     "training.n_epochs=null",
     "training.n_steps=2",
+    "training.budget=null",
 ]
 
 

@@ -15,7 +15,7 @@ from lstmlm.errors import Interrupted, LstmlmError
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.report import Report
-    from lstmlm.training.events import Event, SampleEvent, StartEvent, StepEvent, ValidationEvent
+    from lstmlm.training.events import Event, PlanEvent, SampleEvent, StartEvent, StepEvent, ValidationEvent
 
 OUT_OF_MEMORY = 5
 SECONDS_BETWEEN_LINES = 10.0
@@ -193,12 +193,22 @@ def _tell_start(event: "StartEvent") -> str:
     )
     measured = ", ".join(f"{name} {value:.0f} ms" for name, value in event.milliseconds.items())
     precision = f"{event.precision} ({measured})" if measured else event.precision
-    size = f"{event.n_parameters:,} parameters · {event.n_steps:,} steps · {precision}"
+    size = f"{event.n_parameters:,} parameters · "
+    size += precision if event.n_steps is None else f"{event.n_steps:,} steps · {precision}"
     lines = [f"{event.corpus}: {splits} · vocabulary {event.vocab_size:,}", size]
     if any(split.split == "valid" for split in event.splits):
         lines.append("valid perplexity counts every token once, in order, with carried state")
     lines += [f"warning: {warning}" for warning in event.warnings]
     return "\n".join(lines)
+
+
+def _tell_plan(event: "PlanEvent") -> str:
+    steps = f"{event.n_steps:,} steps" if event.step == 0 else f"now {event.n_steps:,} steps"
+    every = "epoch" if event.validate_every is None else f"{event.validate_every:,} steps"
+    return (
+        f"budget {_clock(event.budget_seconds)}: {steps} at {event.tokens_per_second / 1000:.1f}k tokens/s, "
+        f"validation every {every}"
+    )
 
 
 def _tell_step(event: "StepEvent") -> str:
@@ -228,6 +238,7 @@ def _tell_end(event: Any) -> str:
 
 _TELLERS: dict[str, Callable[[Any], str]] = {
     "start": _tell_start,
+    "plan": _tell_plan,
     "step": _tell_step,
     "validation": _tell_validation,
     "sample": _tell_sample,

@@ -1,13 +1,14 @@
 """`lstmlm train`: from a YAML file to a run directory."""
 
 import shlex
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lstmlm.cli.render import progress_display, say, warn
-from lstmlm.errors import Interrupted
+from lstmlm.errors import ConfigError, Interrupted
 
 
 def train(
@@ -18,6 +19,13 @@ def train(
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the YAML file. Can be repeated."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="How long the command may take, such as 90s, 10m or 1h30m; replaces n_epochs or n_steps.",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run exactly where it stopped, or start it.")
@@ -31,12 +39,16 @@ def train(
 
     lstmlm train --config configs/quickstart.yaml --set model.backbone.name=rnn --run-dir runs/rnn
 
+    lstmlm train --config configs/quickstart.yaml --budget 2m --run-dir runs/two-minutes
+
     lstmlm train --config configs/quickstart.yaml --resume
     """
+    # Read before torch is loaded, which takes seconds: they count.
+    started = time.monotonic()
     from lstmlm.config import RunConfig
     from lstmlm.schema import load_yaml
 
-    checked = load_yaml(config, RunConfig, overrides or [])
+    checked = load_yaml(config, RunConfig, [*_length(budget), *(overrides or [])])
     warn(checked.warnings())
     where = run_dir or Path("runs") / config.stem
 
@@ -44,10 +56,11 @@ def train(
 
     try:
         with progress_display() as observer:
-            report = workflows.train(checked, where, resume=resume, observers=[observer])
+            report = workflows.train(checked, where, resume=resume, observers=[observer], started=started)
     except Interrupted:
         sets = [part for override in overrides or [] for part in ("--set", override)]
-        again = ["lstmlm", "train", "--config", str(config), "--run-dir", str(where), *sets, "--resume"]
+        time_limit = ["--budget", budget] if budget else []
+        again = ["lstmlm", "train", "--config", str(config), "--run-dir", str(where), *sets, *time_limit, "--resume"]
         saved = workflows.last_step(where)
         state = "Nothing is saved yet; start again" if saved is None else f"Step {saved:,} is saved; continue"
         say(f"Interrupted. {state}: {shlex.join(again)}")
@@ -55,3 +68,16 @@ def train(
     if report:
         print(f"valid perplexity {report.values['perplexity']:,.2f}")
     say(f'{where} is ready. Try it: lstmlm generate "" --run {shlex.quote(str(where))}')
+
+
+def _length(budget: str | None) -> list[str]:
+    """Return the overrides that make `budget` the length of the training."""
+    if budget is None:
+        return []
+    from lstmlm.config.duration import parse_duration
+
+    try:
+        parse_duration(budget)
+    except ValueError as error:
+        raise ConfigError(f"--budget: {error}") from None
+    return ["training.n_epochs=null", "training.n_steps=null", f"training.budget={budget}"]

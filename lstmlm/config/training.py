@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
+from lstmlm.config.duration import parse_duration
 from lstmlm.config.options import Options
 
 
@@ -22,14 +23,23 @@ class RegularizationOptions(Options):
     outputs, before dropout, at neighbouring time steps; AWD-LSTM takes 1."""
 
 
+def _is_duration(text: object) -> object:
+    parse_duration(text)
+    return text
+
+
 class TrainingOptions(Options):
-    """How long, how often to validate, save and report. Give `n_epochs` or `n_steps`."""
+    """How long, how often to validate, save and report. Give one of `n_epochs`, `n_steps` and `budget`."""
 
     n_epochs: PositiveInt | None = None
     """Passes over the training stream."""
 
     n_steps: PositiveInt | None = None
     """Updates of the weights, one a window."""
+
+    budget: Annotated[str, BeforeValidator(_is_duration)] | None = None
+    """Time from the start of the command to its end, such as `90s`, `10m` or `1h30m`. The number of steps that fit is
+    planned from the speed of this machine and corpus, and planned anew where that changes."""
 
     initialize_from: Annotated[str, Field(min_length=1)] | None = None
     """A run, such as `runs/x`, whose best weights the training starts from. The tokenizer is that run's too: its
@@ -57,7 +67,8 @@ class TrainingOptions(Options):
     seconds; `auto` does so where there is a C++ compiler."""
 
     validate_every: PositiveInt | None = None
-    """Steps between validations. Without it: at the end of every epoch. The last step always validates."""
+    """Steps between validations. Without it: at the end of every epoch, or less often where that would take more than
+    a small part of a budget. The last step always validates."""
 
     save_every: PositiveInt | None = None
     """Steps between checkpoints beside those that follow every validation."""
@@ -73,7 +84,14 @@ class TrainingOptions(Options):
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
-        given = [name for name in ("n_epochs", "n_steps") if getattr(self, name) is not None]
+        given = [name for name in ("n_epochs", "n_steps", "budget") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"needs n_epochs or n_steps, got {' and '.join(given) or 'neither'}. Give one of them.")
+            raise ValueError(
+                f"needs n_epochs, n_steps or budget, got {' and '.join(given) or 'none'}. Give one of them."
+            )
         return self
+
+    @property
+    def budget_seconds(self) -> int | None:
+        """The budget as a number (seconds)."""
+        return None if self.budget is None else parse_duration(self.budget)

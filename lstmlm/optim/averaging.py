@@ -23,7 +23,7 @@ class Average(ABC, Generic[Model]):
     Args:
         options: The average's own options.
         model: The model that is trained; it is never changed here.
-        n_steps: Length of the whole training.
+        n_steps: Length of the whole training, as it is planned first.
     """
 
     def __init__(self, options: Any, model: Model, n_steps: int) -> None:
@@ -38,8 +38,11 @@ class Average(ABC, Generic[Model]):
         """The model to use: with the mean of the weights, or the trained one as long as nothing has been averaged."""
         return self._trained if self._averaged is None else self._averaged
 
-    def after_step(self, step: int) -> None:
-        """Take in the weights after `step` updates, if they count."""
+    def after_step(self, step: float) -> None:
+        """Take in the weights after `step` updates, if they count.
+
+        Where the length of a training changes on the way, `step` is the place in the first plan that corresponds.
+        """
         if not self._counts(step):
             return
         self.n_averaged += 1
@@ -64,7 +67,7 @@ class Average(ABC, Generic[Model]):
         self._averaged = copy.deepcopy(self._trained) if self.n_averaged else None
 
     @abstractmethod
-    def _counts(self, step: int) -> bool:
+    def _counts(self, step: float) -> bool:
         """Whether the weights after `step` updates take part."""
 
     def _weight(self, n: int) -> float:
@@ -75,14 +78,14 @@ class Average(ABC, Generic[Model]):
 class NoAverage(Average[Model]):
     """The trained model itself."""
 
-    def _counts(self, step: int) -> bool:
+    def _counts(self, step: float) -> bool:
         return False
 
 
 class EMA(Average[Model]):
     """Exponential moving average, corrected for its start as Adam's means are (Kingma & Ba 2015, section 3)."""
 
-    def _counts(self, step: int) -> bool:
+    def _counts(self, step: float) -> bool:
         return True
 
     def _weight(self, n: int) -> float:
@@ -93,7 +96,7 @@ class EMA(Average[Model]):
 class Tail(Average[Model]):
     """Mean of the last iterates (Polyak & Juditsky 1992)."""
 
-    def _counts(self, step: int) -> bool:
+    def _counts(self, step: float) -> bool:
         return bool(step > (1 - self.options.fraction) * self.n_steps)
 
 
@@ -124,7 +127,7 @@ class NTASGD(Average[Model]):
         super().load_state(state)
         self._has_triggered, self._validations = state["has_triggered"], list(state["validations"])
 
-    def _counts(self, step: int) -> bool:
+    def _counts(self, step: float) -> bool:
         return self._has_triggered
 
 

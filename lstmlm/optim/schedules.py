@@ -23,7 +23,7 @@ class Schedule(ABC):
     Args:
         options: The schedule's own options.
         peak: The optimizer's learning rate, which the schedule scales.
-        n_steps: Length of the whole training.
+        n_steps: Length of the whole training, as it is planned first.
     """
 
     def __init__(self, options: Any, peak: float, n_steps: int) -> None:
@@ -32,8 +32,12 @@ class Schedule(ABC):
         self.n_steps = n_steps
 
     @abstractmethod
-    def learning_rate(self, step: int, epoch: int) -> float:
-        """Return the rate of the update after `step` completed ones and `epoch` completed passes over the stream."""
+    def learning_rate(self, step: float, epoch: int) -> float:
+        """Return the rate of the update after `step` completed ones and `epoch` completed passes over the stream.
+
+        Where the length of a training changes on the way, `step` is the place in the first plan that corresponds, and
+        may lie between two steps.
+        """
 
     def after_validation(self, nats_per_token: float) -> None:
         """Take note of a validation. Most schedules do not mind."""
@@ -49,7 +53,7 @@ class Schedule(ABC):
 class Constant(Schedule):
     """The same rate throughout."""
 
-    def learning_rate(self, step: int, epoch: int) -> float:
+    def learning_rate(self, step: float, epoch: int) -> float:
         """Return the optimizer's rate."""
         return self.peak
 
@@ -63,7 +67,7 @@ class AnnealOnPlateau(Schedule):
         self._n_stale = 0
         self._best = math.inf
 
-    def learning_rate(self, step: int, epoch: int) -> float:
+    def learning_rate(self, step: float, epoch: int) -> float:
         """Return the rate after all reductions so far."""
         return float(self.peak * self.options.factor**self._n_lowered)
 
@@ -90,7 +94,7 @@ class AnnealOnPlateau(Schedule):
 class WarmupCosine(Schedule):
     """Rise linearly, then fall along a half cosine (Loshchilov & Hutter 2017, section 3, without restarts)."""
 
-    def learning_rate(self, step: int, epoch: int) -> float:
+    def learning_rate(self, step: float, epoch: int) -> float:
         """Return the rate at `step`; the last step of the training uses the final fraction of the peak."""
         if step < self.options.warmup_steps:
             return float(self.peak * (step + 1) / (self.options.warmup_steps + 1))
@@ -103,7 +107,7 @@ class WarmupCosine(Schedule):
 class Step(Schedule):
     """Lower the rate at given times."""
 
-    def learning_rate(self, step: int, epoch: int) -> float:
+    def learning_rate(self, step: float, epoch: int) -> float:
         """Return the rate after all reductions that are due by now."""
         now = epoch if self.options.unit == "epochs" else step
         return float(self.peak * self.options.factor ** sum(now >= milestone for milestone in self.options.milestones))
@@ -112,7 +116,7 @@ class Step(Schedule):
 class WarmupLinear(Schedule):
     """Rise linearly, stay, then fall linearly."""
 
-    def learning_rate(self, step: int, epoch: int) -> float:
+    def learning_rate(self, step: float, epoch: int) -> float:
         """Return the rate at `step`; the last step of the training uses the final fraction of the peak."""
         warmed_up, last = self.options.warmup_steps, self.n_steps - 1
         decay_start = max(warmed_up, round(self.options.decay_start * self.n_steps))
@@ -123,7 +127,7 @@ class WarmupLinear(Schedule):
 class OneCycle(Schedule):
     """Rise linearly, fall back, then fall further to the end (1cycle: Smith 2018, section 4)."""
 
-    def learning_rate(self, step: int, epoch: int) -> float:
+    def learning_rate(self, step: float, epoch: int) -> float:
         """Return the rate at `step`, from the initial to the final fraction of the peak."""
         options, last = self.options, self.n_steps - 1
         points = [

@@ -59,7 +59,8 @@ class Record(Callback):
 
     def on_start(self, trainer: "Trainer") -> None:
         """Forget the lines of steps that will be done again."""
-        self._log.keep_until(trainer.state.step)
+        # Without a checkpoint the run begins anew, and with it the lines from before the first step.
+        self._log.keep_until(trainer.state.step or -1)
 
     def on_event(self, event: Event) -> None:
         """Write one line."""
@@ -111,7 +112,7 @@ class Validate(Callback):
 
     @staticmethod
     def _is_due(trainer: "Trainer") -> bool:
-        every = trainer.options.validate_every
+        every = trainer.validate_every
         at_interval = trainer.state.window == 0 if every is None else trainer.state.step % every == 0
         return at_interval or trainer.state.step >= trainer.n_steps
 

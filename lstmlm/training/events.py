@@ -37,12 +37,34 @@ class StartEvent(Event):
     splits: tuple[SplitSummary, ...]
     vocab_size: int
     n_parameters: int
-    n_steps: int
+    n_steps: int | None
+    """Length of the training; None where a budget plans it."""
+
     precision: str
     milliseconds: Mapping[str, float]
     """What the layers' matrix products take in a step by each route that was measured; empty where none was."""
 
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanEvent(Event):
+    """From this step on, a training with a budget is to be this long."""
+
+    event: ClassVar[str] = "plan"
+    budget_seconds: float
+    spent_seconds: float
+    """Of these, from the start of the command on, over all resumed parts."""
+
+    n_steps: int
+    validate_every: int | None
+    """Steps between validations; None: at the end of every epoch."""
+
+    tokens_per_second: float
+    validation_seconds: float
+    """What a validation is expected to take, with the sample and the checkpoint that follow it."""
+
+    checkpoint_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

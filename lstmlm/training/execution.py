@@ -22,6 +22,9 @@ from lstmlm.randomness import Randomness
 STEPS_WORTH_TUNING = 300
 """A shorter training is over before measuring has paid for itself."""
 
+SECONDS_WORTH_TUNING = 60
+"""Likewise a training with a budget below this."""
+
 MEASURED_ROUNDS = 5
 SECONDS_TO_MEASURE = 3.0
 """No new round begins after this time, but each route is measured once at least."""
@@ -97,7 +100,7 @@ def resolve_execution(config: RunConfig, vocab_size: int, n_steps: int) -> Resol
         changes["compile"] = "always" if library() is not None else "never"
     allowed, measured = _allowed_paths(training), dict[GemmPath, float]()
     path = allowed[0]
-    if n_steps >= STEPS_WORTH_TUNING and (len(allowed) > 1 or training.precision == "bfloat16"):
+    if _is_worth_tuning(training, n_steps) and (len(allowed) > 1 or training.precision == "bfloat16"):
         compiled = changes.get("compile", training.compile) == "always"
         measured = seconds_of_paths(config, vocab_size, [*allowed, *_compared_paths(training)], compiled=compiled)
         for other in allowed[1:]:
@@ -108,6 +111,11 @@ def resolve_execution(config: RunConfig, vocab_size: int, n_steps: int) -> Resol
         changes["matmul"] = "native" if path == GemmPath.BFLOAT16 else path.value
     milliseconds = {name.value: 1000 * seconds for name, seconds in measured.items()}
     return ResolvedExecution(_with_training(config, changes), milliseconds)
+
+
+def _is_worth_tuning(training: TrainingOptions, n_steps: int) -> bool:
+    budget = training.budget_seconds
+    return n_steps >= STEPS_WORTH_TUNING if budget is None else budget >= SECONDS_WORTH_TUNING
 
 
 def seconds_of_paths(

@@ -1,12 +1,49 @@
-"""All that a bit-exact resume needs beside the weights."""
+"""All that a bit-exact resume needs beside the weights, and how long the training is to be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
 
 from lstmlm.models.backbone import BackboneState
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a training goes on after a step."""
+
+    step: int
+    """Completed updates when it was made; 0: before training."""
+
+    n_steps: int
+    """Length of the whole training, those included (updates)."""
+
+    validate_every: int | None
+    """Steps between validations; None: at the end of every epoch."""
+
+
+def position(plans: Sequence[Plan], step: int) -> float:
+    """Return the step of the first plan that corresponds to the update after `step` completed ones.
+
+    Schedules and averages see positions, so that a change of plan neither jumps nor cuts off the end: from the last
+    completed update on, what is left of the first plan is stretched evenly over the updates that are left. The last
+    one of all has the last position of the first plan.
+
+    Args:
+        plans: In the order in which they were made; each leaves an update to do.
+        step: Completed updates, none before the last plan was made.
+    """
+    if len(plans) == 1:
+        return step
+    end = plans[0].n_steps - 1
+    start, reached = 0, 0.0
+    for before, after in pairwise(plans):
+        last_done = after.step - 1
+        reached += (end - reached) * (last_done - start) / (before.n_steps - 1 - start)
+        start = last_done
+    return reached + (end - reached) * (step - start) / (plans[-1].n_steps - 1 - start)
 
 
 @dataclass
@@ -58,6 +95,12 @@ class TrainState:
     averaging: dict[str, Any] = field(default_factory=dict)
     """What the average remembers beside its tensors."""
 
+    plans: list[Plan] = field(default_factory=list)
+    """How long the training was to be, first and after each change; the last one counts."""
+
+    budget: dict[str, float] = field(default_factory=dict)
+    """What a budget remembers of time spent and of what things cost."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of state.json."""
         return asdict(self)
@@ -65,7 +108,7 @@ class TrainState:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "TrainState":
         """Restore what `to_json` returned."""
-        return cls(**record)
+        return cls(**{**record, "plans": [Plan(**plan) for plan in record.get("plans", ())]})
 
 
 def state_tensors(state: BackboneState) -> dict[str, Tensor]:

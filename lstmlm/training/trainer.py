@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ from lstmlm.training.callbacks import Callback
 from lstmlm.training.events import EndEvent, Event, StepEvent
 from lstmlm.training.interruption import Interruption
 from lstmlm.training.regularization import activation_penalty, reset_columns
-from lstmlm.training.state import TrainState, restore_state, state_tensors
+from lstmlm.training.state import Plan, TrainState, position, restore_state, state_tensors
 
 
 class Trainer:
@@ -47,6 +47,7 @@ class Trainer:
         seed: int,
         average: Average[LanguageModel] | None = None,
         execution: Execution = EVALUATION,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.options = options
         self.model = model
@@ -54,8 +55,7 @@ class Trainer:
         self.average = average or NoAverage(NoAveragingOptions(), model, schedule.n_steps)
         self.stream = stream
         self.seed = seed
-        self.state = TrainState()
-        self.n_steps = schedule.n_steps
+        self.state = TrainState(plans=[Plan(0, schedule.n_steps, options.validate_every)])
         self.stop_reason: str | None = None
         self._optimizer = optimizer
         self._execution = execution
@@ -65,7 +65,8 @@ class Trainer:
         self._carried = model.initial_state(stream.batch_size)
         self._callbacks: Sequence[Callback] = ()
         self._interruption = Interruption()
-        self._started = time.monotonic()
+        self._clock = clock
+        self._started = clock()
         self._seconds_since_report = 0.0
         self._gradient_norm = 0.0
 
@@ -75,6 +76,16 @@ class Trainer:
         return self.state.epoch + self._epoch.share_before(self.state.window)
 
     @property
+    def n_steps(self) -> int:
+        """Updates of the whole training, as planned now."""
+        return self.state.plans[-1].n_steps
+
+    @property
+    def validate_every(self) -> int | None:
+        """Steps between validations, as planned now; None: at the end of every epoch."""
+        return self.state.plans[-1].validate_every
+
+    @property
     def learning_rate(self) -> float:
         """The rate of the last update."""
         return self.state.learning_rate
@@ -82,7 +93,16 @@ class Trainer:
     @property
     def elapsed_seconds(self) -> float:
         """Time spent training so far, over all resumed parts."""
-        return time.monotonic() - self._started
+        return self._clock() - self._started
+
+    def plan(self, n_steps: int, validate_every: int | None) -> None:
+        """From now on, end after `n_steps` updates of the whole training, more than are done, and validate so often."""
+        plan = Plan(self.state.step, n_steps, validate_every)
+        self._follow([plan] if self.state.step == 0 else [*self.state.plans, plan])
+
+    def _follow(self, plans: list[Plan]) -> None:
+        self.state.plans = plans
+        self.schedule.n_steps = self.average.n_steps = plans[0].n_steps
 
     def fit(self, callbacks: Sequence[Callback]) -> None:
         """Train to the end, or until a callback sets `stop_reason`.
@@ -103,7 +123,7 @@ class Trainer:
                 raise
 
     def _loop(self) -> None:
-        self._started = time.monotonic() - self.state.elapsed_seconds
+        self._started = self._clock() - self.state.elapsed_seconds
         while True:
             # A resumed run may still owe what was due after its last step, so this comes before the next one.
             for callback in self._callbacks:
@@ -127,9 +147,10 @@ class Trainer:
 
     def train_step(self) -> None:
         """Learn from the next window."""
-        started = time.monotonic()
+        started = self._clock()
         window = self._epoch.window(self.state.window)
-        self.state.learning_rate = self.schedule.learning_rate(self.state.step, self.state.epoch)
+        place = position(self.state.plans, self.state.step)
+        self.state.learning_rate = self.schedule.learning_rate(place, self.state.epoch)
         set_learning_rate(self._optimizer, self.state.learning_rate * self._length_factor(window))
 
         self._carried = self._reset_some_columns()
@@ -140,13 +161,13 @@ class Trainer:
         self.state.unreported_tokens += window.n_tokens
         self.state.n_tokens += window.n_tokens
         self.state.step += 1
-        self.average.after_step(self.state.step)
+        self.average.after_step(place + 1)
         self.state.window += 1
         if self.state.window == self._epoch.n_windows:
             self.state.epoch, self.state.window = self.state.epoch + 1, 0
             self._epoch = self.stream.epoch(self.state.epoch)
             self._carried = self.model.initial_state(self.stream.batch_size)
-        self._seconds_since_report += time.monotonic() - started
+        self._seconds_since_report += self._clock() - started
 
     def _reset_some_columns(self) -> BackboneState:
         initial = self.model.initial_state(self.stream.batch_size)
@@ -273,12 +294,20 @@ class Trainer:
         self._carried = restore_state(self._carried, parts["state"])
         load_optimizer_tensors(self._optimizer, self.model, parts["optimizer"])
         self.schedule.load_state(state.schedule)
-        self.state = state
+        # Runs of version 0.1 did not write down their plan: it is that of the options.
+        plans, self.state = state.plans or self.state.plans, state
+        self._follow(plans)
         self._epoch = self.stream.epoch(state.epoch)
+
+
+NOT_PLANNED_YET = 10**9
+"""Length of a training with a budget until it is planned: in its first steps, long schedules do the same."""
 
 
 def n_training_steps(options: TrainingOptions, stream: TrainingStream) -> int:
     """Return the number of updates of the whole training."""
+    if options.budget is not None:
+        return NOT_PLANNED_YET
     if options.n_steps is not None:
         return options.n_steps
     return sum(stream.epoch(number).n_windows for number in range(options.n_epochs or 0))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 COMMANDS = {
-    "train": {"--config", "-c", "--run-dir", "--set", "--resume"},
+    "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
     "generate": {"--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"},
     "eval perplexity": {"--run", "--split", "--text", "--json"},
     "bench": {"--quick", "--json"},

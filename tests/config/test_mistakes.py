@@ -169,10 +169,22 @@ FILES = [
         ":2: training.precision: expected one of auto, bfloat16, float32, got False. "
         "YAML reads no/off/false as false: quote it.",
     ),
-    ("data: {corpus: x}\ntraining: {}", ":2: training: needs n_epochs or n_steps, got neither. Give one of them."),
+    ("data: {corpus: x}\ntraining: {}", ":2: training: needs n_epochs, n_steps or budget, got none. Give one of them."),
     (
         "data: {corpus: x}\ntraining:\n  n_epochs: 1\n  n_steps: 1",
-        ":2: training: needs n_epochs or n_steps, got n_epochs and n_steps. Give one of them.",
+        ":2: training: needs n_epochs, n_steps or budget, got n_epochs and n_steps. Give one of them.",
+    ),
+    (
+        "data: {corpus: x}\ntraining:\n  budget: 10",
+        ":3: training.budget: 10 has no unit. Write 10s, 10m or 10h.",
+    ),
+    (
+        "data: {corpus: x}\ntraining: {budget: soon}",
+        ":2: training.budget: expected a time such as 90s, 10m or 1h30m, got 'soon'.",
+    ),
+    (
+        "data: {corpus: x}\ntraining: {budget: 10m, n_epochs: 3}",
+        ":2: training: needs n_epochs, n_steps or budget, got n_epochs and budget. Give one of them.",
     ),
     (
         "data: {corpus: x, bptt: 9, variable_bptt: true}\ntraining: {n_epochs: 1}",

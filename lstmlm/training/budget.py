@@ -1,0 +1,283 @@
+"""A training that ends in time: a number of steps planned from measured speed, and planned anew where that changes.
+
+What a step, a validation and a checkpoint take is measured in a rehearsal before training, on a copy that is thrown
+away, and then in the training itself. Plans are recorded (`Plan` in state.py); given them, nothing depends on a clock.
+"""
+
+import copy
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from lstmlm.corpus.datasets import EncodedText
+from lstmlm.errors import ConfigError
+from lstmlm.models.language_model import weights_of
+from lstmlm.scoring import columns_for, score
+from lstmlm.training.callbacks import Callback
+from lstmlm.training.events import CheckpointEvent, Event, PlanEvent, ValidationEvent
+
+if TYPE_CHECKING:
+    from lstmlm.training.trainer import Trainer
+
+RESERVE_SECONDS, RESERVE_SHARE = 1.0, 0.01
+"""What of a budget is not planned: for the start and end of the interpreter, and for a machine that slows down late."""
+
+VALIDATION_SHARE = 0.03
+"""Validations that nobody asked for take no more of the time than this."""
+
+FEWEST_STEPS = 20
+"""A budget in which fewer fit is refused."""
+
+TOLERATED_SHARE, TOLERATED_BUDGET_SHARE = 0.05, 0.01
+"""A plan stays as long as its end is off by no more than this part of the time left, or this part of the budget."""
+
+CHECKED_SHARE, CHECKED_BUDGET_SHARE = 0.1, 0.02
+"""A plan is checked after this part of the time left, but not before this part of the budget, and at validations."""
+
+WARM_UP_STEPS, FEWEST_MEASURED_STEPS, MOST_MEASURED_STEPS = 2, 3, 50
+MEASURED_BUDGET_SHARE, MOST_MEASURED_SECONDS = 0.005, 3.0
+
+MEASURED_ROWS = 192
+"""Rows of the validation split's columns that are scored to estimate what all of them take."""
+
+SAVED_BYTES_PER_SECOND = 100e6
+"""A careful guess of how fast a checkpoint is hashed and written, until the first one tells."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a training spends its time on."""
+
+    token_seconds: float
+    """To learn from a token, mean."""
+
+    validation_seconds: float
+    """A validation, with the sample and the checkpoint that follow it."""
+
+    checkpoint_seconds: float
+    """A checkpoint."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How long a training takes."""
+
+    costs: Costs
+
+    tokens_per_step: float
+
+    validate_every: int | None
+    """Steps between validations; None where there is nothing to validate on."""
+
+    save_every: int | None
+
+    @property
+    def step_seconds(self) -> float:
+        """Mean time of an update."""
+        return self.tokens_per_step * self.costs.token_seconds
+
+    def seconds(self, done: int, n_steps: int) -> float:
+        """Return the time from the update number `done` to the end of a command that makes `n_steps`.
+
+        What is due after the update number `done` counts, and so do the last validation, the last checkpoint, and the
+        evaluation of the best weights, which are read back for it.
+        """
+        n_checkpoints = _n_due(self.save_every, done, n_steps)
+        seconds = (n_steps - done) * self.step_seconds
+        if self.validate_every is None:
+            return seconds + (n_checkpoints + 1) * self.costs.checkpoint_seconds
+        if self.save_every is not None:
+            n_checkpoints -= _n_due(math.lcm(self.validate_every, self.save_every), done, n_steps)
+        n_scorings = _n_due(self.validate_every, done, n_steps) + 2
+        return seconds + n_scorings * self.costs.validation_seconds + n_checkpoints * self.costs.checkpoint_seconds
+
+    def n_steps_within(self, seconds: float, done: int) -> int:
+        """Return how many updates the longest training makes that ends within `seconds` from the one number `done`.
+
+        One more than are done where nothing fits: a plan ends with an update.
+        """
+        lengths = range(done + 1, done + 2 + max(0, int(seconds / self.step_seconds)))
+        n_fitting = bisect_right(lengths, seconds, key=lambda n_steps: self.seconds(done, n_steps))
+        return lengths[max(0, n_fitting - 1)]
+
+    def seldom(self, seconds: float) -> int:
+        """Return the interval of validations that take a small part of `seconds` and come evenly, the last at the end.
+
+        Returns:
+            Steps between two of them.
+        """
+        shortest = math.ceil(self.costs.validation_seconds / VALIDATION_SHARE / self.step_seconds)
+        n_steps = replace(self, validate_every=shortest).n_steps_within(seconds, 0)
+        return math.ceil(n_steps / max(1, n_steps // shortest))
+
+
+def _n_due(every: int | None, done: int, n_steps: int) -> int:
+    """Count the multiples of `every` among the steps from `done` to the one before the last; 0 counts for none."""
+    return 0 if every is None else (n_steps - 1) // every - (max(done, 1) - 1) // every
+
+
+class Budget(Callback):
+    """Ends a training, and the command around it, within a time. Comes before the callbacks that do something.
+
+    Args:
+        text: The budget as the user gave it.
+        seconds: The same as a number.
+        started: When the command started, by `clock`.
+        clock: Seconds since any fixed moment.
+    """
+
+    def __init__(self, text: str, seconds: float, started: float, clock: Callable[[], float]) -> None:
+        self._text = text
+        self._seconds = seconds
+        self._started = started
+        self._clock = clock
+        self._costs = Costs(0.0, 0.0, 0.0)
+        self._seen: set[str] = set()
+        self._last: tuple[float, int] | None = None
+        self._last_check = 0.0
+        self._training_seconds = 0.0
+        self._trained_tokens = 0
+
+    @property
+    def _target(self) -> float:
+        return self._seconds * (1 - RESERVE_SHARE) - RESERVE_SECONDS
+
+    def plan(self, trainer: "Trainer", valid: EncodedText | None, start_id: int) -> None:
+        """Measure, and give a new training the number of steps that fit.
+
+        Raises:
+            ConfigError: too few do.
+        """
+        self._costs = rehearse(trainer, valid, start_id, self._clock, self._seconds)
+        forecast = self._forecast(trainer)
+        spent = self._clock() - self._started
+        needed = forecast.seconds(0, FEWEST_STEPS)
+        if spent + needed > self._target:
+            steps = FEWEST_STEPS * forecast.step_seconds
+            enough = math.ceil((spent + needed + RESERVE_SECONDS) / (1 - RESERVE_SHARE))
+            raise ConfigError(
+                f"training.budget: {self._text} is too short: {spent:.1f} s went into preparing, {FEWEST_STEPS} steps "
+                f"take {steps:.1f} s, validation, checkpoint and final evaluation {needed - steps:.1f} s. "
+                f"Give {enough}s or more."
+            )
+        every = trainer.options.validate_every
+        if forecast.validate_every is not None and every is None:
+            of_epochs = forecast.validate_every * forecast.step_seconds
+            if of_epochs * VALIDATION_SHARE < self._costs.validation_seconds:
+                every = forecast.seldom(self._target - spent)
+                forecast = replace(forecast, validate_every=every)
+        trainer.plan(forecast.n_steps_within(self._target - spent, 0), every)
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Announce the first plan; or take up what a resumed training knows, and how long it has taken."""
+        recorded = dict(trainer.state.budget)
+        before = recorded.pop("preparation_seconds", 0.0)
+        if recorded:
+            self._costs = Costs(**recorded)
+        trainer.state.budget = {"preparation_seconds": before + self._clock() - self._started}
+        self._last_check = trainer.state.budget["preparation_seconds"] + trainer.state.elapsed_seconds
+        self._remember(trainer)
+        if trainer.state.step == 0:
+            self._announce(trainer, self._last_check)
+
+    def on_event(self, event: Event) -> None:
+        """Take note of what the time goes into."""
+        self._seen.add(event.event)
+
+    def after_step(self, trainer: "Trainer") -> None:
+        """Measure what happened since the step before, and check the plan if it is time."""
+        now, n_tokens = trainer.elapsed_seconds, trainer.state.n_tokens
+        last, self._last = self._last, (now, n_tokens)
+        seen, self._seen = self._seen, set()
+        if last is None:
+            return
+        self._measure(now - last[0], n_tokens - last[1], seen)
+        self._remember(trainer)
+        spent = trainer.state.budget["preparation_seconds"] + now
+        pause = max(CHECKED_SHARE * (self._target - spent), CHECKED_BUDGET_SHARE * self._seconds)
+        is_due = ValidationEvent.event in seen or spent - self._last_check >= pause
+        if is_due and trainer.state.step < trainer.n_steps:
+            self._check(trainer, spent)
+
+    def _measure(self, seconds: float, n_tokens: int, seen: set[str]) -> None:
+        """Take note of the time between two steps: it holds one, and what the callbacks did before it."""
+        beside = max(0.0, seconds - n_tokens * self._costs.token_seconds)
+        if ValidationEvent.event in seen:
+            self._costs = replace(self._costs, validation_seconds=beside)
+        elif CheckpointEvent.event in seen:
+            self._costs = replace(self._costs, checkpoint_seconds=beside)
+        else:
+            self._training_seconds += seconds
+            self._trained_tokens += n_tokens
+
+    def _check(self, trainer: "Trainer", spent: float) -> None:
+        """Plan anew if the training would end too late or too early."""
+        self._last_check = spent
+        if self._trained_tokens > 0:
+            self._costs = replace(self._costs, token_seconds=self._training_seconds / self._trained_tokens)
+            self._remember(trainer)
+        step, left = trainer.state.step, self._target - spent
+        forecast = self._forecast(trainer)
+        miss = abs(forecast.seconds(step, trainer.n_steps) - left)
+        if miss <= max(TOLERATED_SHARE * left, TOLERATED_BUDGET_SHARE * self._seconds):
+            return
+        n_steps = forecast.n_steps_within(left, step)
+        if n_steps != trainer.n_steps:
+            self._training_seconds, self._trained_tokens = 0.0, 0
+            with trainer.uninterrupted():
+                trainer.plan(n_steps, trainer.validate_every)
+                self._announce(trainer, spent)
+
+    def _forecast(self, trainer: "Trainer") -> Forecast:
+        # With windows of drawn length other epochs have a few more or less; the check at the next validation sees it.
+        n_windows = trainer.stream.epoch(0).n_windows
+        every = (trainer.validate_every or n_windows) if self._costs.validation_seconds > 0 else None
+        return Forecast(self._costs, trainer.stream.n_tokens / n_windows, every, trainer.options.save_every)
+
+    def _remember(self, trainer: "Trainer") -> None:
+        trainer.state.budget.update(asdict(self._costs))
+
+    def _announce(self, trainer: "Trainer", spent: float) -> None:
+        trainer.emit(
+            PlanEvent(
+                step=trainer.state.step,
+                budget_seconds=self._seconds,
+                spent_seconds=spent,
+                n_steps=trainer.n_steps,
+                validate_every=trainer.validate_every,
+                tokens_per_second=1 / self._costs.token_seconds,
+                validation_seconds=self._costs.validation_seconds,
+                checkpoint_seconds=self._costs.checkpoint_seconds,
+            )
+        )
+
+
+def rehearse(
+    trainer: "Trainer", valid: EncodedText | None, start_id: int, clock: Callable[[], float], budget_seconds: float
+) -> Costs:
+    """Measure a few steps and a part of a validation on a copy of `trainer`; a checkpoint is guessed by its size."""
+    # Everything but the stream, which no step changes.
+    rehearsed = copy.deepcopy(trainer, {id(trainer.stream): trainer.stream})
+    for _ in range(WARM_UP_STEPS):
+        rehearsed.train_step()
+    before, started = rehearsed.state.n_tokens, clock()
+    for n_measured in range(1, MOST_MEASURED_STEPS + 1):
+        rehearsed.train_step()
+        is_long = clock() - started > min(MOST_MEASURED_SECONDS, MEASURED_BUDGET_SHARE * budget_seconds)
+        if is_long and n_measured >= FEWEST_MEASURED_STEPS:
+            break
+    token_seconds = (clock() - started) / (rehearsed.state.n_tokens - before)
+
+    weights, tensors = weights_of(rehearsed.average.model), rehearsed.training_tensors()
+    n_bytes = sum(tensor.nbytes for tensor in (*weights.values(), *tensors.values()))
+    checkpoint_seconds = n_bytes / SAVED_BYTES_PER_SECOND
+    if valid is None:
+        return Costs(token_seconds, 0.0, checkpoint_seconds)
+    n_columns = columns_for(valid.n_tokens)
+    tokens = valid.tokens[: n_columns * MEASURED_ROWS]
+    started = clock()
+    score(rehearsed.model, tokens, start_id, n_columns)
+    validation_seconds = (clock() - started) * valid.n_tokens / len(tokens)
+    return Costs(token_seconds, validation_seconds + checkpoint_seconds, checkpoint_seconds)

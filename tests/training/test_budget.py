@@ -1,0 +1,51 @@
+"""What fits into a budget, by hand."""
+
+import pytest
+
+from lstmlm.training.budget import Costs, Forecast
+
+COSTS = Costs(token_seconds=0.01, validation_seconds=4.0, checkpoint_seconds=1.0)
+
+
+def forecast(validate_every: int | None = 100, save_every: int | None = None, costs: Costs = COSTS) -> Forecast:
+    return Forecast(costs, tokens_per_step=10, validate_every=validate_every, save_every=save_every)
+
+
+@pytest.mark.parametrize(
+    ("done", "n_steps", "wanted"),
+    [
+        (0, 250, 25 + 3 * 4 + 4),  # validations after 100, 200 and 250 steps, and the final evaluation
+        (0, 200, 20 + 2 * 4 + 4),
+        (0, 50, 5 + 4 + 4),
+        (100, 250, 15 + 3 * 4 + 4),  # the validation of step 100 is still to come
+        (101, 250, 14.9 + 2 * 4 + 4),
+    ],
+)
+def test_seconds(done: int, n_steps: int, wanted: float) -> None:
+    assert forecast().seconds(done, n_steps) == pytest.approx(wanted)
+
+
+def test_seconds_with_further_checkpoints() -> None:
+    # After 50 and 150 steps; those after 100 and 200 belong to validations.
+    assert forecast(save_every=50).seconds(0, 250) == pytest.approx(41 + 2)
+    assert forecast(save_every=70).seconds(0, 250) == pytest.approx(41 + 3)
+
+
+def test_seconds_without_a_validation_split() -> None:
+    assert forecast(None).seconds(0, 250) == pytest.approx(25 + 1)
+    assert forecast(None, save_every=50).seconds(0, 250) == pytest.approx(25 + 5)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "done", "wanted"),
+    [(41.01, 0, 250), (40.95, 0, 249), (31.01, 100, 250), (0, 100, 101), (-5, 100, 101), (13.01, 0, 50)],
+)
+def test_the_steps_that_fit(seconds: float, done: int, wanted: int) -> None:
+    assert forecast().n_steps_within(seconds, done) == wanted
+
+
+def test_seldom_validations_take_a_small_part_and_end_together_with_the_training() -> None:
+    # A validation of 3 s may come every 100 s, which are 1,000 steps; 3,050 fit with four of them: three parts.
+    costs = Costs(token_seconds=0.01, validation_seconds=3.0, checkpoint_seconds=1.0)
+    assert forecast(costs=costs).seldom(320.01) == 1017
+    assert forecast(costs=costs).seldom(56.01) == 500  # no time for more than the last: 50 s and twice 3 s
