@@ -26,7 +26,7 @@ def narrow(path: Path) -> RunConfig:
     if "rank" in model["backbone"]:
         model["backbone"]["rank"] = 4
     given["data"] |= {"corpus": str(ROOT / "data" / "tiny"), "batch_size": 4, "bptt": 12}
-    lengths = {"n_epochs": None, "n_steps": N_STEPS, "validate_every": None}
+    lengths = {"n_epochs": None, "n_steps": N_STEPS, "budget": None, "validate_every": None}
     given["training"] = training | lengths | {"log_every": 1, "sample_tokens": 0}
     return RunConfig.model_validate(_as_read(given))
 

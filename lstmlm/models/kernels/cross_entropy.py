@@ -23,9 +23,8 @@ from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.native import Softmax, native_function
 from lstmlm.models.kernels.window import EVALUATION, Execution
 
-BLOCK_BYTES = {torch.bfloat16: 24 << 20, torch.float32: 16 << 20, torch.float64: 16 << 20}
-"""Largest block of logits. Each block adds to the gradient of W, which costs as much memory traffic as W is large; in
-bfloat16, where arithmetic is cheap, this weighs more, so that its blocks have more rows."""
+BLOCK_BYTES = 12 << 20
+"""Largest block of logits. Each block adds to the gradient of W, which costs as much memory traffic as W is large."""
 
 SLICE_BYTES = 8 << 20
 """Rows of W that are cast and multiplied together: few enough to stay in the cache, so that W is never copied whole."""
@@ -174,7 +173,7 @@ def _softmax(
 
 
 def _row_blocks(rows: Tensor, weight: Tensor) -> list[slice]:
-    return _blocks(len(rows), BLOCK_BYTES[rows.dtype] // (len(weight) * rows.dtype.itemsize))
+    return _blocks(len(rows), BLOCK_BYTES // (len(weight) * rows.dtype.itemsize))
 
 
 def _slices(weight: Tensor) -> list[slice]:

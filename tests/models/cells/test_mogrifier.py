@@ -105,8 +105,9 @@ def test_every_factor_learns_from_the_first_step(rank: int | None) -> None:
 def test_the_matrix_of_a_round_starts_with_variance_one_over_fan_in(rank: int | None) -> None:
     cell = MogrifierCell(300, 200, forget_bias=1.0, input_gate_cap=False, rounds=2, rank=rank)
     cell.initialize(torch.Generator().manual_seed(0))
-    *first, bias_1 = cell.weights().extra[: cell.n_weights_a_round]
-    *second, bias_2 = cell.weights().extra[cell.n_weights_a_round :]
+    extra = cell.weights().extra
+    *first, bias_1 = extra[: len(extra) // 2]
+    *second, bias_2 = extra[len(extra) // 2 :]
     for factors, fan_in in ((first, 200), (second, 300)):
         matrix = factors[0] if rank is None else factors[1] @ factors[0]
         assert matrix.var().item() * fan_in == pytest.approx(1, rel=0.1)

@@ -25,8 +25,7 @@ TOLERANCES = {GemmPath.NATIVE: 1e-6, GemmPath.ONEDNN: 1e-6, GemmPath.BFLOAT16: 1
 
 @pytest.fixture(params=[ROWS, 5], ids=["one block", "blocks of 5 rows"])
 def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = {dtype: request.param * VOCAB * dtype.itemsize for dtype in module.BLOCK_BYTES}
-    monkeypatch.setattr(module, "BLOCK_BYTES", sizes)
+    monkeypatch.setattr(module, "BLOCK_BYTES", request.param * VOCAB * torch.float32.itemsize)
     monkeypatch.setattr(module, "EAGER_ROWS", 3)
     monkeypatch.setattr(module, "SLICE_BYTES", 20 * HIDDEN * 4)
 
@@ -162,7 +161,7 @@ def test_no_float32_tensor_of_tokens_by_vocabulary_is_ever_alive(
     execution: Execution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, n_rows_a_block = 120, 20
-    monkeypatch.setitem(module.BLOCK_BYTES, torch.float32, n_rows_a_block * VOCAB * 4)
+    monkeypatch.setattr(module, "BLOCK_BYTES", n_rows_a_block * VOCAB * torch.float32.itemsize)
     monkeypatch.setattr(module, "EAGER_ROWS", n_rows_a_block)
     *leaves, targets = operands(torch.float32, rows)
     linear_cross_entropy(*leaves, targets, execution)  # compiles, which handles tensors without memory
