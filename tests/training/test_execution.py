@@ -55,6 +55,15 @@ def test_whole_training_steps_are_measured_by_every_route() -> None:
     assert list(measured) == paths and all(seconds > 0 for seconds in measured.values())
 
 
+def test_clusters_without_targets_can_be_measured() -> None:
+    output = {"name": "adaptive", "cutoffs": (2, 5)}
+    model = {"output": output, "tie_weights": False, "embedding_size": 4, "backbone": {"name": "rnn", "hidden_size": 4}}
+    given = RunConfig.model_validate(
+        {"data": {"corpus": "./x", "batch_size": 1, "bptt": 1}, "model": model, "training": {"n_steps": 1}}
+    )
+    assert execution.seconds_of_paths(given, VOCAB, [GemmPath.NATIVE], compiled=False)
+
+
 def test_a_choice_of_the_user_stays(measured: dict[GemmPath, float]) -> None:
     assert resolved(config(precision="float32")) == ("float32", "onednn", "always")
     assert resolved(config(precision="float32", matmul="native")) == ("float32", "native", "always")

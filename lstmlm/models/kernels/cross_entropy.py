@@ -80,7 +80,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         needs_features, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         rows, nats = gemm.cast(features), features.new_empty(len(features))
         grad_features = torch.zeros_like(features) if needs_features else None
-        grad_weight = weight.new_empty(weight.shape) if needs_weight else None
+        # The first block fills it; without rows there is none.
+        grad_weight = (torch.empty_like if len(rows) else torch.zeros_like)(weight) if needs_weight else None
         grad_bias = torch.zeros_like(bias) if needs_bias else None
         for block in _row_blocks(rows, weight):
             grad_logits = _logits(gemm, rows[block], weight)

@@ -139,6 +139,8 @@ def test_few_rows(rows: int) -> None:
     loss = linear_cross_entropy(features, weight, bias, targets)
     torch.testing.assert_close(loss, reference(features, weight, bias, targets))
     assert linear_nats(features, weight, bias, targets).shape == (rows,)
+    wanted = torch.autograd.grad(reference(features, weight, bias, targets), weight)
+    torch.testing.assert_close(torch.autograd.grad(loss, weight), wanted)
 
 
 class LargestTensor(TorchDispatchMode):

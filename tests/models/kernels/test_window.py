@@ -1,5 +1,8 @@
 """Every window kernel against its cell, which is its specification: values, gradients, states, and what it costs."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -338,3 +341,16 @@ def test_a_window_of_a_hundred_thousand_tokens(compiled: bool) -> None:
         parts.append(some)
     torch.testing.assert_close(outputs, torch.cat(parts))
     torch.testing.assert_close(last, state)
+
+
+def test_fewer_threads_than_asked_for_do_all_the_work() -> None:
+    """Under a limit OpenMP starts fewer threads than it is asked for, and says nothing."""
+    program = (
+        "import torch; from lstmlm.models.cells.rnn import RNNCell; from lstmlm.models.kernels import run_window\n"
+        "torch.set_num_threads(2); cell = RNNCell(3, 70, 'tanh'); cell.initialize(torch.Generator().manual_seed(0))\n"
+        "outputs, _ = run_window(cell, torch.ones(4, 9, 3), cell.initial_state(9), cell.weights())\n"
+        "print(f'{outputs.sum().item():.4f}')"
+    )
+    command, limited = [sys.executable, "-c", program], os.environ | {"OMP_THREAD_LIMIT": "1"}
+    results = [subprocess.check_output(command, env=env, text=True) for env in (os.environ, limited)]
+    assert results[0] == results[1]

@@ -35,12 +35,12 @@ constexpr int64_t FEW_ROWS = 4;
 // there are beyond that, the finer the units are shared, and all wait for each other at every step.
 template <class Work> void in_parallel(int64_t n_threads, int64_t n_rows, Work work) {
 #ifdef _OPENMP
-    int64_t n_row_groups = n_threads;
-    while (n_row_groups > 1 && (n_threads % n_row_groups || n_rows < FEW_ROWS * n_row_groups)) --n_row_groups;
-    const int64_t n_unit_groups = n_threads / n_row_groups;
 #pragma omp parallel num_threads(int(n_threads))
     {
-        const int64_t thread = omp_get_thread_num();
+        const int64_t n = omp_get_num_threads(), thread = omp_get_thread_num();  // fewer than asked for, under a limit
+        int64_t n_row_groups = n;
+        while (n_row_groups > 1 && (n % n_row_groups || n_rows < FEW_ROWS * n_row_groups)) --n_row_groups;
+        const int64_t n_unit_groups = n / n_row_groups;
         work(Place{thread / n_unit_groups, n_row_groups, thread % n_unit_groups, n_unit_groups});
     }
 #else
