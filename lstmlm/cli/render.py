@@ -204,10 +204,11 @@ def _tell_start(event: "StartEvent") -> str:
 
 def _tell_plan(event: "PlanEvent") -> str:
     steps = f"{event.n_steps:,} steps" if event.step == 0 else f"now {event.n_steps:,} steps"
-    every = "epoch" if event.validate_every is None else f"{event.validate_every:,} steps"
+    every = event.validate_every
+    when = "every epoch" if every is None else "at the end" if every >= event.n_steps else f"every {every:,} steps"
     return (
         f"budget {_clock(event.budget_seconds)}: {steps} at {event.tokens_per_second / 1000:.1f}k tokens/s, "
-        f"validation every {every}"
+        f"validation {when}"
     )
 
 

@@ -37,14 +37,15 @@ __all__ = [
     "run_window",
 ]
 
-KERNELS: dict[type[Cell], Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
+KERNELS: dict[type[Cell], Callable[..., tuple[Tensor, tuple[Tensor, ...]] | None]] = {
     GRUCell: run_gru,
     LayerNormLSTMCell: run_layer_norm_lstm,
     LSTMCell: run_lstm,
     MogrifierCell: run_mogrifier,
     RNNCell: run_rnn,
 }
-"""What runs a window of a cell: the arguments of `run_window`, and what the state holds beside the last output."""
+"""What runs a window of a cell, with the arguments of `run_window`: returns the outputs and what the state holds beside
+the last of them, or None where the cell itself is to run, step by step."""
 
 
 def run_window(
@@ -69,8 +70,9 @@ def run_window(
         The outputs of all steps and the state after the last one, which still belongs to the graph.
     """
     kernel = KERNELS.get(type(cell))
-    if kernel is None:
+    result = None if kernel is None else kernel(cell, inputs, state, weights, state_mask, execution)
+    if result is None:
         return run_steps(cell, inputs, state, weights, state_mask)
-    outputs, memory = kernel(cell, inputs, state, weights, state_mask, execution)
+    outputs, memory = result
     # A copy: the state is carried on, and must not keep the outputs of the whole window alive.
     return outputs, type(state)(outputs[-1].clone(), *memory)

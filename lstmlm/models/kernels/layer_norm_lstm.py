@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lstmlm.models.cells.cell import CellState, CellWeights, run_steps
+from lstmlm.models.cells.cell import CellState, CellWeights
 from lstmlm.models.cells.layer_norm_lstm import EPSILON, LayerNormLSTMCell
 from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.native import LayerNormLSTM, native_function
@@ -36,13 +36,12 @@ def run_layer_norm_lstm(
     weights: CellWeights,
     state_mask: Float[Tensor, "batch hidden"] | None,
     execution: Execution,
-) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
-    """Run a window; returns the outputs and the memory after the last step."""
+) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]] | None:
+    """Run a window; returns the outputs and the memory after the last step, or None where the cell itself is to run."""
     name = "layer_norm_lstm_capped" if cell.input_gate_cap else "layer_norm_lstm"
     keep = needs_gradient(inputs, *state, *weights)
     if is_one_token(inputs, keep, execution) or not is_compiled(name, inputs, execution):
-        outputs, (_, *memory) = run_steps(cell, inputs, state, weights, state_mask)
-        return outputs, tuple(memory)
+        return None
     outputs, memory = _LayerNormLSTM.apply(  # type: ignore[no-untyped-call]
         name, execution, keep, state_mask, inputs, *state, *weights
     )

@@ -29,7 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lstmlm.models.cells.cell import CellState, CellWeights, run_steps
+from lstmlm.models.cells.cell import CellState, CellWeights
 from lstmlm.models.cells.mogrifier import MogrifierCell
 from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.native import Mogrifier, native_function
@@ -43,13 +43,12 @@ def run_mogrifier(
     weights: CellWeights,
     state_mask: Float[Tensor, "batch hidden"] | None,
     execution: Execution,
-) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
-    """Run a window; returns the outputs and the memory after the last step."""
+) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]] | None:
+    """Run a window; returns the outputs and the memory after the last step, or None where the cell itself is to run."""
     name = "mogrifier_capped" if cell.input_gate_cap else "mogrifier"
     keep = needs_gradient(inputs, *state, *weights)
     if is_one_token(inputs, keep, execution) or not is_compiled(name, inputs, execution):
-        outputs, (_, *memory) = run_steps(cell, inputs, state, weights, state_mask)
-        return outputs, tuple(memory)
+        return None
     layout = _Layout(cell.input_size, cell.hidden_size, len(cell.rounds), cell.rank or 0)
     outputs, memory = _Mogrifier.apply(  # type: ignore[no-untyped-call]
         name, layout, execution, keep, state_mask, inputs, *state, *weights
