@@ -6,6 +6,8 @@ each first from the zero state; then every column is re-read from its predecesso
 agree with those found before, so that the result is that of one column.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +17,7 @@ from lstmlm.metrics import NO_TARGET
 from lstmlm.models.backbone import BackboneState
 from lstmlm.models.cells.cell import map_state
 from lstmlm.models.language_model import LanguageModel
+from lstmlm.models.output_layers.output_layer import OutputLayer
 
 ROWS_PER_BLOCK = 64
 """Time steps between comparisons of states."""
@@ -28,6 +31,19 @@ MAX_COLUMNS = 32
 
 STATE_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 """Two states agree when no unit differs by more, relative to the larger of 1 and its magnitude."""
+
+
+Measure = Callable[
+    [OutputLayer, Float[Tensor, "time batch hidden"], Int[Tensor, "time batch"]], Float[Tensor, "time batch *measures"]
+]
+"""From features and the tokens that follow them to numbers about each of these tokens."""
+
+
+def nats_of(
+    output_layer: OutputLayer, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
+) -> Float[Tensor, "time batch"]:
+    """Measure the surprisal of each token (nats)."""
+    return output_layer.nats(features, targets)
 
 
 @torch.inference_mode()
@@ -56,6 +72,60 @@ def score(
 def columns_for(n_tokens: int) -> int:
     """Return in how many columns a text of that length is read."""
     return min(MAX_COLUMNS, max(1, n_tokens // TOKENS_PER_COLUMN))
+
+
+@torch.inference_mode()
+def score_each(
+    model: LanguageModel,
+    texts: Sequence[Sequence[int]],
+    start_id: int,
+    *,
+    state: BackboneState | None = None,
+    measure: Measure = nats_of,
+) -> list[Float[np.ndarray, " tokens *measures"]]:
+    """Return the surprisal of every token (nats, float64) of several texts, none of which knows of the others.
+
+    Args:
+        model: The model to ask; it is left as it was.
+        texts: Token ids of each text.
+        start_id: The token that is read before the first one of each.
+        state: The state in which each begins, in one column; the zero state where not given.
+        measure: What to find out about each token instead of its surprisal.
+    """
+    found: list[np.ndarray] = [np.zeros(0)] * len(texts)
+    # Texts of about one length are read side by side, so that few rows are read beyond the end of a text.
+    by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]), reverse=True)
+    for first in range(0, len(texts), MAX_COLUMNS):
+        batch = by_length[first : first + MAX_COLUMNS]
+        measured = _measure_batch(model, [texts[index] for index in batch], start_id, state, measure)
+        for column, index in enumerate(batch):
+            found[index] = measured[: len(texts[index]), column]
+    return found
+
+
+def _measure_batch(
+    model: LanguageModel,
+    texts: Sequence[Sequence[int]],
+    start_id: int,
+    state: BackboneState | None,
+    measure: Measure,
+) -> Float[np.ndarray, "time batch *measures"]:
+    """Read texts side by side, the longest first."""
+    padded = np.full((1 + max(1, len(texts[0])), len(texts)), NO_TARGET, dtype=np.int64)
+    padded[0] = start_id
+    for column, tokens in enumerate(texts):
+        padded[1 : 1 + len(tokens), column] = tokens
+    targets, inputs = torch.from_numpy(padded[1:]), torch.from_numpy(np.maximum(padded[:-1], 0))
+    if state is None:
+        state = model.initial_state(len(texts))
+    else:
+        state = _select(state, torch.zeros(len(texts), dtype=torch.int64))
+    measured = []
+    for first in range(0, len(inputs), ROWS_PER_BLOCK):
+        rows = slice(first, first + ROWS_PER_BLOCK)
+        features, state = model(inputs[rows], state)
+        measured.append(measure(model.output_layer, features, targets[rows]).double())
+    return torch.cat(measured).numpy()
 
 
 @torch.inference_mode()

@@ -10,7 +10,8 @@ from lstmlm import scoring
 from lstmlm.config.model import LSTMOptions, ModelOptions, RNNOptions
 from lstmlm.metrics import NatsTotal, bits_per, perplexity
 from lstmlm.models.language_model import LanguageModel, build_language_model
-from lstmlm.scoring import next_log_probabilities, score
+from lstmlm.models.output_layers.output_layer import OutputLayer
+from lstmlm.scoring import next_log_probabilities, score, score_each
 
 VOCAB, START = 13, 0
 
@@ -104,6 +105,35 @@ def test_short_texts_in_many_columns(n_tokens: int) -> None:
     double, tokens = model().double(), text(n_tokens)
     found = score(double, tokens, START, n_columns=32)
     np.testing.assert_allclose(found, by_hand(double, tokens), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["lstm", "rnn"])
+def test_texts_do_not_know_of_each_other(name: str) -> None:
+    double = model(name).double()
+    texts = [text(n_tokens).tolist() for n_tokens in (3, 0, 70, 1, *range(40))]
+    for tokens, found in zip(texts, score_each(double, texts, START), strict=True):
+        np.testing.assert_allclose(found, by_hand(double, np.array(tokens)), rtol=0, atol=1e-12)
+
+
+def test_texts_can_begin_in_a_state() -> None:
+    double, tokens = model().double(), text(9)
+    before, after = tokens[:5], tokens[5:]
+    inputs = torch.tensor([[START], *before[:-1, None].tolist()])
+    _, state = double(inputs, double.initial_state(1))
+    [found] = score_each(double, [after.tolist()], int(before[-1]), state=state)
+    np.testing.assert_allclose(found, by_hand(double, tokens)[5:], rtol=0, atol=1e-12)
+
+
+def test_another_measure_of_each_token() -> None:
+    double = model().double()
+
+    def both(layer: OutputLayer, features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return torch.stack([layer.nats(features, targets), targets.double()], dim=-1)
+
+    [found, empty] = score_each(double, [[4, 2], []], START, measure=both)
+    assert found.shape == (2, 2)
+    assert found[:, 1].tolist() == [4, 2]
+    assert len(empty) == 0
 
 
 def test_units() -> None:

@@ -2,11 +2,11 @@
 
 import secrets
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lstmlm.cli.options import RunOption
 from lstmlm.cli.render import result_text, say, warn
 from lstmlm.generation.options import SamplingOptions
 
@@ -15,7 +15,7 @@ SHOWN_UNKNOWN = 5
 
 def generate(
     prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text.')] = "",
-    run: Annotated[Path | None, typer.Option(help="Run directory.", show_default="the newest under runs/")] = None,
+    run: RunOption = None,
     max_tokens: Annotated[int, typer.Option(help="Length of the continuation (tokens).")] = SamplingOptions.max_tokens,
     temperature: Annotated[
         float, typer.Option(help="Below 1 more likely words, above 1 more surprising ones; 0 the likeliest always.")

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from lstmlm.errors import Interrupted, LstmlmError
 
 if TYPE_CHECKING:
-    from lstmlm.evaluation.report import Report
+    from lstmlm.evaluation.report import Report, Row, Value
     from lstmlm.training.events import Event, PlanEvent, SampleEvent, StartEvent, StepEvent, ValidationEvent
 
 OUT_OF_MEMORY = 5
@@ -119,16 +119,34 @@ def print_report(report: "Report", *, as_json: bool) -> None:
     if as_json:
         print(report.to_json())
         return
+    if report.rows:
+        print_table(report.rows)
+        print()
     width = max(map(len, report.values))
     for name, value in report.values.items():
         if value is not None and value == value:  # not a number: the text has no such units
             print(f"{name:<{width}}  {result_text(_format(value))}")
 
 
-def _format(value: str | float) -> str:
+def print_table(rows: Sequence["Row"]) -> None:
+    """Print rows under the names of their columns on stdout, numbers to the right."""
+    columns = {
+        name: [name, *("" if row[name] is None else result_text(_format(row[name])) for row in rows)]
+        for name in rows[0]
+    }
+    is_number = {name: all(not isinstance(row[name], str) for row in rows) for name in columns}
+    for line in zip(*columns.values(), strict=True):
+        cells = [
+            cell.rjust(max(map(len, columns[name]))) if is_number[name] else cell.ljust(max(map(len, columns[name])))
+            for name, cell in zip(columns, line, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _format(value: "Value") -> str:
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.4f}" if isinstance(value, float) else value
+    return f"{value:,.4f}" if isinstance(value, float) else str(value)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ token, as corpora such as Penn Treebank have it. Characters and bytes have the n
 """
 
 import hashlib
+import string
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -95,6 +96,22 @@ class Tokenizer(ABC):
         return list(map(int, self.encode(_require_utf8(text))))
 
     @abstractmethod
+    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
+        """Ids of each word of a line; all together are those of the words with one space between them.
+
+        Words are pieces of text without white space. Where white space has tokens of its own, the space before a word
+        belongs to it.
+
+        Raises:
+            DataError: a word holds bytes that are not UTF-8.
+        """
+
+    @property
+    @abstractmethod
+    def delimiter_ids(self) -> list[int]:
+        """Tokens that end a word by being white space; none where a word ends without one."""
+
+    @abstractmethod
     def unknown_pieces(self, text: str) -> list[str]:
         """The distinct pieces of a text that become `<unk>`, in the order of the text."""
 
@@ -144,6 +161,15 @@ class WordTokenizer(Tokenizer):
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of the beginning of a text; see `Tokenizer.encode_prompt`."""
         return self._engine.encode(_require_utf8(text)).ids
+
+    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
+        """Ids of each word of a line; see `Tokenizer.encode_words`."""
+        return [encoding.ids for encoding in self._engine.encode_batch([_require_utf8(word) for word in words])]
+
+    @property
+    def delimiter_ids(self) -> list[int]:
+        """None: no token is white space."""
+        return []
 
     def unknown_pieces(self, text: str) -> list[str]:
         """The distinct words of a text that become `<unk>`, in the order of the text; not `<unk>` itself."""
@@ -195,6 +221,15 @@ class CharTokenizer(Tokenizer):
         code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
         return np.take(self._id_of_code_point, code_points)
 
+    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
+        """Ids of each word of a line; see `Tokenizer.encode_words`."""
+        return _encode_spaced(self, words)
+
+    @property
+    def delimiter_ids(self) -> list[int]:
+        """The white space of the vocabulary."""
+        return [token_id for token, token_id in self._ids.items() if token.isspace()]
+
     def unknown_pieces(self, text: str) -> list[str]:
         """The distinct characters of a text that become `<unk>`, in the order of the text."""
         return [character for character in dict.fromkeys(_require_utf8(text)) if character not in self._ids]
@@ -231,6 +266,15 @@ class ByteTokenizer(Tokenizer):
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
         """Ids (int32), one a byte; the engine encodes to the same, more slowly."""
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
+
+    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
+        """Ids of each word of a line; see `Tokenizer.encode_words`."""
+        return _encode_spaced(self, words)
+
+    @property
+    def delimiter_ids(self) -> list[int]:
+        """The white space of ASCII."""
+        return list(string.whitespace.encode())
 
     def unknown_pieces(self, text: str) -> list[str]:
         """Nothing is unknown."""
@@ -288,6 +332,11 @@ def _vocabulary(
     types = [text for text, n in counts.items() if n >= min_count and text not in special_tokens]
     types.sort(key=lambda text: (-counts[text], text))
     return {token: i for i, token in enumerate([*special_tokens, *types][:max_vocab])}
+
+
+def _encode_spaced(tokenizer: Tokenizer, words: Sequence[str]) -> list[list[int]]:
+    """Ids of each word with the space before it."""
+    return [tokenizer.encode_prompt(f" {word}" if index else word) for index, word in enumerate(words)]
 
 
 def _require_utf8(prompt: str) -> str:

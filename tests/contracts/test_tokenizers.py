@@ -67,6 +67,25 @@ def test_the_start_is_the_end_of_a_line(tokenizer: Tokenizer) -> None:
 
 
 @each_options
+@pytest.mark.parametrize(
+    "line", ["The cat sat on the mat.", "“Don't,” said the café's ☃ owner; 3.5", "the", "<unk> 🐈"]
+)
+def test_words_together_are_their_line(tokenizer: Tokenizer, line: str) -> None:
+    ids = tokenizer.encode_words(line.split())
+    assert len(ids) == len(line.split())
+    assert [token_id for word in ids for token_id in word] == tokenizer.encode_prompt(line)
+
+
+@each_options
+def test_delimiters_are_white_space(tokenizer: Tokenizer, options: TokenizerOptions) -> None:
+    if isinstance(options, WordTokenizerOptions):
+        assert tokenizer.delimiter_ids == []
+    else:
+        assert {" ", "\n"} <= {tokenizer.decode([token_id]) for token_id in tokenizer.delimiter_ids}
+        assert all(tokenizer.decode([token_id]).isspace() for token_id in tokenizer.delimiter_ids)
+
+
+@each_options
 def test_a_prompt_is_the_beginning_of_its_text(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode_prompt(TEXT) == tokenizer.encode(TEXT).tolist()
     prompt = tokenizer.encode_prompt("The cat sat")

@@ -1,29 +1,12 @@
-"""`lstmlm eval`: questions asked of a trained model."""
+"""`lstmlm eval perplexity`: how well a model predicts a text."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption
 from lstmlm.cli.render import print_report, say
 from lstmlm.errors import ConfigError
 
-eval_app = typer.Typer(no_args_is_help=True, help="Ask a trained model a question.")
 
-
-@eval_app.callback()
-def _eval() -> None:
-    """Ask a trained model a question."""
-
-
-@eval_app.command()
 def perplexity(
-    run: Annotated[Path | None, typer.Option(help="Run directory.", show_default="the newest under runs/")] = None,
-    split: Annotated[
-        str | None, typer.Option(help="train, valid or test.", show_default="test where there is one, else valid")
-    ] = None,
-    text: Annotated[Path | None, typer.Option(help="A text file in place of a split.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    run: RunOption = None, split: SplitOption = None, text: TextOption = None, as_json: JsonOption = False
 ) -> None:
     """Measure how well a model predicts a text: every token once, in order, with carried state.
 
