@@ -12,18 +12,20 @@ A tour of the parts, in the order in which `train` uses them:
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
-from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split
+from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
+from lstmlm.evaluation.gates import LayerActivity, read_gates
+from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
@@ -195,11 +197,46 @@ def evaluate(trained: TrainedModel, question: str, *, split: str | None = None, 
     Raises:
         DataError: the text cannot be read, or the corpus has no such split.
     """
-    if text is not None:
-        encoded = encode_file(text, trained.tokenizer)
-    else:
-        encoded = load_split(trained.run.config.data, split, trained.tokenizer)
+    encoded = _encode(trained, split, text)
     return EVALUATIONS[question](trained.model, encoded, trained.tokenizer.start_id, str(trained.run.path))
+
+
+def inspect_gradients(
+    models: Iterable[TrainedModel], *, split: str | None = None, text: Path | None = None, max_lag: int
+) -> list[GradientNorms]:
+    """Measure how far back the predictions of each model reach, on a text file or on a split of its own corpus.
+
+    Raises:
+        DataError: the text cannot be read, is too short for `max_lag`, or a corpus has no such split.
+    """
+    return [
+        norms
+        for trained in models
+        for norms in measure_gradients(
+            trained.model,
+            _encode(trained, split, text),
+            trained.tokenizer.start_id,
+            str(trained.run.path),
+            max_lag,
+        )
+    ]
+
+
+def inspect_gates(trained: TrainedModel, sentence: str, layer: int | None = None) -> LayerActivity:
+    """Let a model read `sentence` and return what a layer, the last one unless given, does at each token.
+
+    Raises:
+        ConfigError: there is no such layer.
+        DataError: the sentence is empty.
+    """
+    return read_gates(trained.model, trained.tokenizer, sentence, str(trained.run.path), layer)
+
+
+def _encode(trained: TrainedModel, split: str | None, text: Path | None) -> EncodedText:
+    """Encode a text file, or without one a split of the run's own corpus."""
+    if text is not None:
+        return encode_file(text, trained.tokenizer)
+    return load_split(trained.run.config.data, split, trained.tokenizer)
 
 
 def choose_run(run_dir: Path | None) -> Path:

@@ -31,7 +31,7 @@ def test_a_module_that_needs_torch_would_be_noticed() -> None:
     assert "torch" in loaded_modules("lstmlm.workflows")
 
 
-SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config"}
+SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config", "matplotlib"}
 
 
 def modules_of_command(arguments: list[str], status: int) -> set[str]:
@@ -57,7 +57,9 @@ def test_version_and_help_load_nothing_slow(arguments: list[str]) -> None:
     assert not {*SLOW_TO_LOAD, "pydantic"} & modules_of_command(arguments, 0)
 
 
-@pytest.mark.parametrize("command", ["train", "generate", "eval perplexity", "bench", "config check"])
+@pytest.mark.parametrize(
+    "command", ["train", "generate", "eval perplexity", "inspect gradients", "bench", "config check"]
+)
 def test_the_help_of_a_command_loads_nothing_slow(command: str) -> None:
     # Typer itself reads the types of a command's options with pydantic.
     assert not SLOW_TO_LOAD & modules_of_command([*command.split(), "--help"], 0)

@@ -10,6 +10,8 @@ COMMANDS = {
     "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
     "generate": {"--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"},
     "eval perplexity": {"--run", "--split", "--text", "--json"},
+    "inspect gradients": {"--run", "--split", "--text", "--max-lag", "--plot", "--json"},
+    "inspect gates": {"--run", "--layer", "--plot", "--json"},
     "bench": {"--quick", "--json"},
     "config check": {"--set"},
     "config show": {"--set"},
