@@ -24,6 +24,8 @@ from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
+from lstmlm.evaluation.comparison import Contestant, compare_models
+from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.gates import LayerActivity, read_gates
 from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
 from lstmlm.evaluation.report import Report
@@ -108,7 +110,7 @@ def train(
     if corpus.valid is None:
         return None
     load_weights(model, run.load_weights(best_step(run)))
-    return EVALUATIONS["perplexity"](model, corpus.valid, tokenizer.start_id, str(run_dir))
+    return EVALUATIONS["perplexity"](model, corpus.valid, tokenizer, str(run_dir))
 
 
 def _build_trainer(
@@ -185,7 +187,14 @@ def generate_texts(
     yield [joiner.flush() for joiner in joiners]
 
 
-def evaluate(trained: TrainedModel, question: str, *, split: str | None = None, text: Path | None = None) -> Report:
+def evaluate(
+    trained: TrainedModel,
+    question: str,
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    context: Context = "document",
+) -> Report:
     """Ask one of `EVALUATIONS` about a text file, or about a split of the run's own corpus.
 
     Args:
@@ -193,12 +202,26 @@ def evaluate(trained: TrainedModel, question: str, *, split: str | None = None, 
         question: A name in `EVALUATIONS`.
         split: "train", "valid" or "test"; without it "test" where there is one, else "valid".
         text: A file to evaluate in place of a split.
+        context: What each token is predicted from.
 
     Raises:
         DataError: the text cannot be read, or the corpus has no such split.
     """
     encoded = _encode(trained, split, text)
-    return EVALUATIONS[question](trained.model, encoded, trained.tokenizer.start_id, str(trained.run.path))
+    return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, str(trained.run.path), context)
+
+
+def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None) -> Report:
+    """Compare two models on a text file, or on a split of the corpus that each was trained on.
+
+    Raises:
+        DataError: the text cannot be read, is not the same for both, or leaves nothing to compare.
+    """
+    contestants = [
+        Contestant(str(trained.run.path), trained.model, trained.tokenizer, _encode(trained, split, text))
+        for trained in (a, b)
+    ]
+    return compare_models(*contestants)
 
 
 def inspect_gradients(

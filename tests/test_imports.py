@@ -58,7 +58,7 @@ def test_version_and_help_load_nothing_slow(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "generate", "eval perplexity", "inspect gradients", "bench", "config check"]
+    "command", ["train", "generate", "eval perplexity", "eval compare", "inspect gradients", "bench", "config check"]
 )
 def test_the_help_of_a_command_loads_nothing_slow(command: str) -> None:
     # Typer itself reads the types of a command's options with pydantic.

@@ -115,6 +115,10 @@ class Tokenizer(ABC):
     def unknown_pieces(self, text: str) -> list[str]:
         """The distinct pieces of a text that become `<unk>`, in the order of the text."""
 
+    def count_written_unk(self, text: str) -> int:
+        """How many tokens of a text are `<unk>` because it says so: none where that is no token to write."""
+        return 0
+
     @abstractmethod
     def decode(self, ids: Ids) -> str:
         """The text of ids, in its canonical form."""
@@ -175,6 +179,12 @@ class WordTokenizer(Tokenizer):
         """The distinct words of a text that become `<unk>`, in the order of the text; not `<unk>` itself."""
         pieces = self._engine.pre_tokenizer.pre_tokenize_str(_require_utf8(text))
         return [piece for piece in dict.fromkeys(piece for piece, _ in pieces) if piece not in self._ids]
+
+    def count_written_unk(self, text: str) -> int:
+        """How many tokens of a text are `<unk>` because it says so."""
+        # Cutting takes as long as encoding does; few words come into question.
+        candidates = " ".join(word for word in text.split() if UNK in word)
+        return sum(piece == UNK for piece, _ in self._engine.pre_tokenizer.pre_tokenize_str(candidates))
 
     def decode(self, ids: Ids) -> str:
         """The lines of ids, one space between words."""

@@ -9,7 +9,8 @@ import pytest
 COMMANDS = {
     "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
     "generate": {"--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"},
-    "eval perplexity": {"--run", "--split", "--text", "--json"},
+    "eval perplexity": {"--run", "--split", "--text", "--context", "--json"},
+    "eval compare": {"--split", "--text", "--json"},
     "inspect gradients": {"--run", "--split", "--text", "--max-lag", "--plot", "--json"},
     "inspect gates": {"--run", "--layer", "--plot", "--json"},
     "bench": {"--quick", "--json"},
