@@ -20,11 +20,14 @@ from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
 from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split
+from lstmlm.corpus.stimuli import Stimuli, read_stimuli
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.report import Report
+from lstmlm.evaluation.surprisal import Context, FirstWord, MeasuredWord, measure_words
+from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
@@ -183,6 +186,11 @@ def generate_texts(
     yield [joiner.flush() for joiner in joiners]
 
 
+def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bool = False) -> NextWords:
+    """Find the most likely words after `prompt`, or with `complete` those that its last word begins."""
+    return find_next_words(trained.model, trained.tokenizer, prompt, n_words, complete=complete)
+
+
 def evaluate(trained: TrainedModel, question: str, *, split: str | None = None, text: Path | None = None) -> Report:
     """Ask one of `EVALUATIONS` about a text file, or about a split of the run's own corpus.
 
@@ -200,6 +208,22 @@ def evaluate(trained: TrainedModel, question: str, *, split: str | None = None, 
     else:
         encoded = load_split(trained.run.config.data, split, trained.tokenizer)
     return EVALUATIONS[question](trained.model, encoded, trained.tokenizer.start_id, str(trained.run.path))
+
+
+def measure_surprisal(
+    trained: TrainedModel, path: Path, *, context: Context, first_word: FirstWord
+) -> tuple[Stimuli, list[MeasuredWord]]:
+    """Measure every word of a file of sentences in its context.
+
+    Returns:
+        What the file holds, with what of it could not be read, and its words and ends of sentences in order.
+
+    Raises:
+        DataError: the file cannot be read at all.
+    """
+    stimuli = read_stimuli(path)
+    words = measure_words(trained.model, trained.tokenizer, stimuli.sentences, context=context, first_word=first_word)
+    return stimuli, list(words)
 
 
 def choose_run(run_dir: Path | None) -> Path:

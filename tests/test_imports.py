@@ -57,7 +57,9 @@ def test_version_and_help_load_nothing_slow(arguments: list[str]) -> None:
     assert not {*SLOW_TO_LOAD, "pydantic"} & modules_of_command(arguments, 0)
 
 
-@pytest.mark.parametrize("command", ["train", "generate", "eval perplexity", "bench", "config check"])
+@pytest.mark.parametrize(
+    "command", ["train", "generate", "next", "eval perplexity", "eval surprisal", "bench", "config check"]
+)
 def test_the_help_of_a_command_loads_nothing_slow(command: str) -> None:
     # Typer itself reads the types of a command's options with pydantic.
     assert not SLOW_TO_LOAD & modules_of_command([*command.split(), "--help"], 0)
@@ -74,6 +76,10 @@ def test_a_configuration_error_loads_no_torch(command: list[str], tmp_path: Path
 @pytest.mark.parametrize("option", ["--temperature=-1", "--top-k=0"])
 def test_a_wrong_sampling_option_loads_no_torch(option: str) -> None:
     assert "torch" not in modules_of_command(["generate", "x", option], 2)
+
+
+def test_a_wrong_context_loads_no_torch() -> None:
+    assert "torch" not in modules_of_command(["eval", "surprisal", "x.txt", "--context=0"], 2)
 
 
 def test_importing_leaves_the_log_to_its_user() -> None:

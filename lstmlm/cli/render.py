@@ -24,6 +24,9 @@ SECONDS_BETWEEN_LINES = 10.0
 COLUMNS_FOR_A_BAR = 100
 """A narrower terminal shows the numbers alone."""
 
+SHOWN_UNKNOWN = 5
+"""Pieces that a warning lists."""
+
 
 class ErrorRenderingGroup(TyperGroup):
     """Shows a user's error as one message and ends with its exit status; a bug keeps its traceback."""
@@ -74,6 +77,14 @@ def warn(warnings: Iterable[str]) -> None:
     """Tell what will happen otherwise than someone may think."""
     for warning in warnings:
         say(f"warning: {warning}")
+
+
+def warn_of_unknown(pieces: Sequence[str]) -> None:
+    """Tell what of a prompt the model does not know, if there is any."""
+    if pieces:
+        shown = ", ".join(pieces[:SHOWN_UNKNOWN])
+        more = f" and {len(pieces) - SHOWN_UNKNOWN:,} more" if len(pieces) > SHOWN_UNKNOWN else ""
+        warn([f"the model does not know {shown}{more}: read as <unk>."])
 
 
 @contextmanager

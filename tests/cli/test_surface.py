@@ -9,7 +9,17 @@ import pytest
 COMMANDS = {
     "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
     "generate": {"--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"},
+    "next": {"--run", "--top", "--complete", "--json"},
     "eval perplexity": {"--run", "--split", "--text", "--json"},
+    "eval surprisal": {
+        "--run",
+        "--context",
+        "--first-word",
+        "--no-eos",
+        "--jsonl",
+        "--format",
+        "--output",
+    },
     "bench": {"--quick", "--json"},
     "config check": {"--set"},
     "config show": {"--set"},
