@@ -20,6 +20,7 @@ from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
 from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split
+from lstmlm.corpus.stimuli import Stimuli, read_stimuli
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
@@ -29,6 +30,8 @@ from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.gates import LayerActivity, read_gates
 from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
 from lstmlm.evaluation.report import Report
+from lstmlm.evaluation.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
+from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
@@ -187,6 +190,11 @@ def generate_texts(
     yield [joiner.flush() for joiner in joiners]
 
 
+def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bool = False) -> NextWords:
+    """Find the most likely words after `prompt`, or with `complete` those that its last word begins."""
+    return find_next_words(trained.model, trained.tokenizer, prompt, n_words, complete=complete)
+
+
 def evaluate(
     trained: TrainedModel,
     question: str,
@@ -260,6 +268,22 @@ def _encode(trained: TrainedModel, split: str | None, text: Path | None) -> Enco
     if text is not None:
         return encode_file(text, trained.tokenizer)
     return load_split(trained.run.config.data, split, trained.tokenizer)
+
+
+def measure_surprisal(
+    trained: TrainedModel, path: Path, *, context: WordContext, first_word: FirstWord
+) -> tuple[Stimuli, list[MeasuredWord]]:
+    """Measure every word of a file of sentences in its context.
+
+    Returns:
+        What the file holds, with what of it could not be read, and its words and ends of sentences in order.
+
+    Raises:
+        DataError: the file cannot be read at all.
+    """
+    stimuli = read_stimuli(path)
+    words = measure_words(trained.model, trained.tokenizer, stimuli.sentences, context=context, first_word=first_word)
+    return stimuli, list(words)
 
 
 def choose_run(run_dir: Path | None) -> Path:

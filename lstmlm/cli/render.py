@@ -25,6 +25,7 @@ COLUMNS_FOR_A_BAR = 100
 """A narrower terminal shows the numbers alone."""
 
 SHOWN_UNKNOWN = 5
+"""Pieces that a warning lists."""
 
 SMALLEST_DECIMAL = 0.01
 """Of a smaller number four decimals would show less than three digits."""

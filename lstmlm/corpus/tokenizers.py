@@ -96,6 +96,17 @@ class Tokenizer(ABC):
         return list(map(int, self.encode(_require_utf8(text))))
 
     @abstractmethod
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text whose last word may go on, and what the next token then begins with.
+
+        Where tokens are parts of words, these are all ids of the text and nothing; where a token is a word, the last
+        one is not read yet.
+
+        Raises:
+            DataError: the text holds bytes that are not UTF-8.
+        """
+
+    @abstractmethod
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; all together are those of the words with one space between them.
 
@@ -109,7 +120,10 @@ class Tokenizer(ABC):
     @property
     @abstractmethod
     def delimiter_ids(self) -> list[int]:
-        """Tokens that end a word by being white space; none where a word ends without one."""
+        """Tokens that say, by coming next, that the word before them is complete: they begin with white space.
+
+        None where every token completes a word.
+        """
 
     @abstractmethod
     def unknown_pieces(self, text: str) -> list[str]:
@@ -165,6 +179,11 @@ class WordTokenizer(Tokenizer):
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of the beginning of a text; see `Tokenizer.encode_prompt`."""
         return self._engine.encode(_require_utf8(text)).ids
+
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text but its last word, and that word; see `Tokenizer.encode_unfinished`."""
+        encoding = self._engine.encode(_require_utf8(text))
+        return encoding.ids[:-1], text[encoding.offsets[-1][0] :]
 
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`."""
@@ -231,6 +250,10 @@ class CharTokenizer(Tokenizer):
         code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
         return np.take(self._id_of_code_point, code_points)
 
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
+        return self.encode_prompt(text), ""
+
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`."""
         return _encode_spaced(self, words)
@@ -276,6 +299,10 @@ class ByteTokenizer(Tokenizer):
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
         """Ids (int32), one a byte; the engine encodes to the same, more slowly."""
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
+
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
+        return self.encode_prompt(text), ""
 
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`."""

@@ -4,6 +4,7 @@ import typer
 
 from lstmlm.cli.eval.compare import compare
 from lstmlm.cli.eval.perplexity import perplexity
+from lstmlm.cli.eval.surprisal import surprisal
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask a trained model a question.")
 
@@ -15,3 +16,4 @@ def _eval() -> None:
 
 eval_app.command()(perplexity)
 eval_app.command()(compare)
+eval_app.command()(surprisal)

@@ -9,7 +9,17 @@ from torch import Tensor
 
 from lstmlm.models.kernels.native.build import library
 
-__all__ = ["Arguments", "LayerNormLSTM", "Linear", "Mogrifier", "Outer", "Softmax", "Window", "library", "native_function"]
+__all__ = [
+    "Arguments",
+    "LayerNormLSTM",
+    "Linear",
+    "Mogrifier",
+    "Outer",
+    "Softmax",
+    "Window",
+    "library",
+    "native_function",
+]
 
 NAMES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 
