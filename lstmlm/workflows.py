@@ -14,16 +14,22 @@ A tour of the parts, in the order in which `train` uses them:
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
-from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split
+from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split, text_file
+from lstmlm.corpus.normalization import find_normalization
+from lstmlm.corpus.sources import files_in
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
+from lstmlm.evaluation.pairs.accuracy import PairsResult, measure_accuracy
+from lstmlm.evaluation.pairs.files import SUFFIXES, read_items
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
@@ -31,6 +37,7 @@ from lstmlm.models.language_model import LanguageModel, build_language_model, lo
 from lstmlm.optim.averaging import build_average
 from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
+from lstmlm.scoring import score_each
 from lstmlm.training.budget import Budget
 from lstmlm.training.callbacks import Callback, EarlyStop, Record, Resume, Sample, Save, Tell, Validate
 from lstmlm.training.events import Event, SplitSummary, StartEvent
@@ -200,6 +207,28 @@ def evaluate(trained: TrainedModel, question: str, *, split: str | None = None, 
     else:
         encoded = load_split(trained.run.config.data, split, trained.tokenizer)
     return EVALUATIONS[question](trained.model, encoded, trained.tokenizer.start_id, str(trained.run.path))
+
+
+def evaluate_pairs(
+    trained: TrainedModel, paths: Sequence[Path], *, format_name: str | None = None, normalization: str | None = None
+) -> PairsResult:
+    """Ask which sentences of minimal pairs and test suites are less surprising.
+
+    Args:
+        trained: The model to ask.
+        paths: Files of pairs or suites, or folders of them.
+        format_name: A name in `lstmlm.evaluation.pairs.files.FORMATS`; recognised file by file where not given.
+        normalization: A name in `NORMALIZATIONS`, for a model that knows words as a corpus writes them.
+
+    Raises:
+        ConfigError: there is no format or normalization of that name.
+        DataError: a folder holds no such files, or there is nothing to ask in any file.
+    """
+    normalize = find_normalization(normalization)
+    texts = map(text_file, files_in(paths, SUFFIXES))
+    items = chain.from_iterable(read_items(text, format_name, normalize) for text in texts)
+    score = partial(score_each, trained.model, start_id=trained.tokenizer.start_id)
+    return measure_accuracy(items, trained.tokenizer, score, str(trained.run.path), normalization)
 
 
 def choose_run(run_dir: Path | None) -> Path:
