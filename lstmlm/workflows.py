@@ -14,12 +14,16 @@ A tour of the parts, in the order in which `train` uses them:
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
-from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split
+from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split, text_file
+from lstmlm.corpus.normalization import find_normalization
+from lstmlm.corpus.sources import files_in
 from lstmlm.corpus.stimuli import Stimuli, read_stimuli
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
@@ -29,6 +33,8 @@ from lstmlm.evaluation.comparison import Contestant, compare_models
 from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.gates import LayerActivity, read_gates
 from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
+from lstmlm.evaluation.pairs.accuracy import PairsResult, measure_accuracy
+from lstmlm.evaluation.pairs.files import SUFFIXES, read_items
 from lstmlm.evaluation.report import Report
 from lstmlm.evaluation.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
 from lstmlm.generation.next_word import NextWords, find_next_words
@@ -38,6 +44,7 @@ from lstmlm.models.language_model import LanguageModel, build_language_model, lo
 from lstmlm.optim.averaging import build_average
 from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
+from lstmlm.scoring import score_each
 from lstmlm.training.budget import Budget
 from lstmlm.training.callbacks import Callback, EarlyStop, Record, Resume, Sample, Save, Tell, Validate
 from lstmlm.training.events import Event, SplitSummary, StartEvent
@@ -284,6 +291,28 @@ def measure_surprisal(
     stimuli = read_stimuli(path)
     words = measure_words(trained.model, trained.tokenizer, stimuli.sentences, context=context, first_word=first_word)
     return stimuli, list(words)
+
+
+def evaluate_pairs(
+    trained: TrainedModel, paths: Sequence[Path], *, format_name: str | None = None, normalization: str | None = None
+) -> PairsResult:
+    """Ask which sentences of minimal pairs and test suites are less surprising.
+
+    Args:
+        trained: The model to ask.
+        paths: Files of pairs or suites, or folders of them.
+        format_name: A name in `lstmlm.evaluation.pairs.files.FORMATS`; recognised file by file where not given.
+        normalization: A name in `NORMALIZATIONS`, for a model that knows words as a corpus writes them.
+
+    Raises:
+        ConfigError: there is no format or normalization of that name.
+        DataError: a folder holds no such files, or there is nothing to ask in any file.
+    """
+    normalize = find_normalization(normalization)
+    texts = map(text_file, files_in(paths, SUFFIXES))
+    items = chain.from_iterable(read_items(text, format_name, normalize) for text in texts)
+    score = partial(score_each, trained.model, start_id=trained.tokenizer.start_id)
+    return measure_accuracy(items, trained.tokenizer, score, str(trained.run.path), normalization)
 
 
 def choose_run(run_dir: Path | None) -> Path:

@@ -161,7 +161,7 @@ def encode_file(path: Path, tokenizer: Tokenizer) -> EncodedText:
     Raises:
         DataError: it is missing, empty or not UTF-8.
     """
-    return _encode(_file(path), tokenizer, None)
+    return _encode(text_file(path), tokenizer, None)
 
 
 def _texts(options: DataOptions) -> dict[str, Text]:
@@ -181,7 +181,7 @@ def _texts(options: DataOptions) -> dict[str, Text]:
     path = Path(options.corpus)
     if path.is_dir():
         files = {split: path / f"{split}.txt" for split in SPLITS}
-        return {split: _file(file) for split, file in files.items() if file.exists()}
+        return {split: text_file(file) for split, file in files.items() if file.exists()}
     if not path.exists():
         raise DataError(
             f"{path}: no such file or folder. Paths start at the working directory; "
@@ -190,7 +190,8 @@ def _texts(options: DataOptions) -> dict[str, Text]:
     return _split_file(path, options.holdout)
 
 
-def _file(path: Path) -> Text:
+def text_file(path: Path) -> Text:
+    """A file as a text, not read yet."""
     return Text(str(path), lambda: read_blocks(path))
 
 

@@ -1,7 +1,7 @@
 """Text files as blocks of whole lines, in bounded memory: one set of rules for encodings and line ends."""
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lstmlm.errors import DataError
@@ -50,6 +50,22 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[str]:
             yield text
     if is_empty:
         raise DataError(f"{path}: is empty. Put text into it, a sentence or paragraph a line.")
+
+
+def files_in(paths: Iterable[Path], suffixes: Sequence[str]) -> Iterator[Path]:
+    """The files among `paths`, and in place of a folder the files in it that have one of `suffixes`, sorted by name.
+
+    Raises:
+        DataError: a folder has no such file.
+    """
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        files = sorted(file for file in path.iterdir() if file.suffix in suffixes)
+        if not files:
+            raise DataError(f"{path}: holds no {', '.join(suffixes)} file. Name a file, or another folder.")
+        yield from files
 
 
 def _raw_blocks(path: Path, block_bytes: int) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ COMMANDS = {
         "--format",
         "--output",
     },
+    "eval pairs": {"--run", "--format", "--normalize", "--items", "--json"},
     "bench": {"--quick", "--json"},
     "config check": {"--set"},
     "config show": {"--set"},

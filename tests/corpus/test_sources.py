@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmlm.corpus.sources import read_blocks
+from lstmlm.corpus.sources import files_in, read_blocks
 from lstmlm.errors import DataError
 
 
@@ -109,3 +109,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     path.symlink_to(path)
     with pytest.raises(DataError, match=r"loop.txt: cannot be read \(.+\)\. Check its permissions\."):
         list(read_blocks(path))
+
+
+def test_files_and_the_files_of_folders(tmp_path: Path) -> None:
+    for name in ("b.tsv", "a.csv", "README.md"):
+        (tmp_path / name).touch()
+    named = tmp_path / "README.md"
+    assert list(files_in([named, tmp_path], (".csv", ".tsv"))) == [named, tmp_path / "a.csv", tmp_path / "b.tsv"]
+    with pytest.raises(DataError) as caught:
+        list(files_in([tmp_path], (".json", ".jsonl")))
+    assert str(caught.value) == f"{tmp_path}: holds no .json, .jsonl file. Name a file, or another folder."
