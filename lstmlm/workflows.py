@@ -19,15 +19,19 @@ from pathlib import Path
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
-from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split
+from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import CheckpointError
+from lstmlm.errors import CheckpointError, DataError
 from lstmlm.evaluation import EVALUATIONS
+from lstmlm.evaluation.mixture import evaluate_ngram_mixture
 from lstmlm.evaluation.report import Report
+from lstmlm.files import write_blocks_atomically
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
+from lstmlm.models.arpa import arpa_blocks
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
+from lstmlm.models.ngram import NgramModel
 from lstmlm.optim.averaging import build_average
 from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
@@ -195,11 +199,43 @@ def evaluate(trained: TrainedModel, question: str, *, split: str | None = None, 
     Raises:
         DataError: the text cannot be read, or the corpus has no such split.
     """
-    if text is not None:
-        encoded = encode_file(text, trained.tokenizer)
-    else:
-        encoded = load_split(trained.run.config.data, split, trained.tokenizer)
+    encoded = _load_text(trained, split, text)
     return EVALUATIONS[question](trained.model, encoded, trained.tokenizer.start_id, str(trained.run.path))
+
+
+def evaluate_ngrams(
+    trained: TrainedModel, order: int, *, split: str | None = None, text: Path | None = None, arpa: Path | None = None
+) -> Report:
+    """Estimate an n-gram model from what the run has learnt, and measure it, the run and their mixture on a text.
+
+    Args:
+        trained: The run.
+        order: Number of tokens of the longest n-grams, 1 or more.
+        split: As in `evaluate`.
+        text: As in `evaluate`.
+        arpa: Where to write the n-gram model in the format of other toolkits.
+
+    Raises:
+        DataError: the text or the corpus cannot be read, or the corpus has no validation split.
+        CheckpointError: `arpa` cannot be written.
+    """
+    tokenizer = trained.tokenizer
+    corpus = load_corpus(trained.run.config.data, tokenizer)
+    if corpus.valid is None:
+        raise DataError(f"{corpus.name}: has no valid.txt, in which the mixture's weights are found. Put one there.")
+    measured = _load_text(trained, split, text)
+    ngrams = NgramModel.estimate(corpus.train.tokens, tokenizer.vocab_size, tokenizer.start_id, order)
+    if arpa is not None:
+        names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
+        write_blocks_atomically(arpa, (block.encode() for block in arpa_blocks(ngrams, names)))
+    return evaluate_ngram_mixture(trained.model, ngrams, measured, corpus.valid, str(trained.run.path))
+
+
+def _load_text(trained: TrainedModel, split: str | None, text: Path | None) -> EncodedText:
+    """Read the text to be evaluated: a file, or else a split of the run's own corpus."""
+    if text is not None:
+        return encode_file(text, trained.tokenizer)
+    return load_split(trained.run.config.data, split, trained.tokenizer)
 
 
 def choose_run(run_dir: Path | None) -> Path:

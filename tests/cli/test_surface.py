@@ -10,6 +10,7 @@ COMMANDS = {
     "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
     "generate": {"--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"},
     "eval perplexity": {"--run", "--split", "--text", "--json"},
+    "eval ngram": {"--run", "--order", "--split", "--text", "--arpa", "--json"},
     "bench": {"--quick", "--json"},
     "config check": {"--set"},
     "config show": {"--set"},
