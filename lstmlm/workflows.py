@@ -12,39 +12,26 @@ A tour of the parts, in the order in which `train` uses them:
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
-from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split, text_file
-from lstmlm.corpus.normalization import find_normalization
-from lstmlm.corpus.sources import files_in
-from lstmlm.corpus.stimuli import Stimuli, read_stimuli
+from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
-from lstmlm.evaluation.comparison import Contestant, compare_models
 from lstmlm.evaluation.fingerprint import Context
-from lstmlm.evaluation.gates import LayerActivity, read_gates
-from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
-from lstmlm.evaluation.pairs.accuracy import PairsResult, measure_accuracy
-from lstmlm.evaluation.pairs.files import SUFFIXES, read_items
 from lstmlm.evaluation.report import Report
-from lstmlm.evaluation.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
-from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
 from lstmlm.optim.averaging import build_average
 from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
-from lstmlm.scoring import score_each
 from lstmlm.training.budget import Budget
 from lstmlm.training.callbacks import Callback, EarlyStop, Record, Resume, Sample, Save, Tell, Validate
 from lstmlm.training.events import Event, SplitSummary, StartEvent
@@ -166,6 +153,25 @@ class TrainedModel:
     model: LanguageModel
     tokenizer: Tokenizer
 
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return str(self.run.path)
+
+    def encode(self, split: str | None, text: Path | None) -> EncodedText:
+        """Read and encode a text file, or without one a split of the run's own corpus.
+
+        Args:
+            split: "train", "valid" or "test"; without it "test" where there is one, else "valid".
+            text: A file in place of a split.
+
+        Raises:
+            DataError: the text cannot be read, or the corpus has no such split.
+        """
+        if text is not None:
+            return encode_file(text, self.tokenizer)
+        return load_split(self.run.config.data, split, self.tokenizer)
+
 
 def load(run_dir: Path) -> TrainedModel:
     """Load the best weights of a run. The corpus is not needed.
@@ -197,11 +203,6 @@ def generate_texts(
     yield [joiner.flush() for joiner in joiners]
 
 
-def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bool = False) -> NextWords:
-    """Find the most likely words after `prompt`, or with `complete` those that its last word begins."""
-    return find_next_words(trained.model, trained.tokenizer, prompt, n_words, complete=complete)
-
-
 def evaluate(
     trained: TrainedModel,
     question: str,
@@ -222,97 +223,8 @@ def evaluate(
     Raises:
         DataError: the text cannot be read, or the corpus has no such split.
     """
-    encoded = _encode(trained, split, text)
-    return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, str(trained.run.path), context)
-
-
-def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None) -> Report:
-    """Compare two models on a text file, or on a split of the corpus that each was trained on.
-
-    Raises:
-        DataError: the text cannot be read, is not the same for both, or leaves nothing to compare.
-    """
-    contestants = [
-        Contestant(str(trained.run.path), trained.model, trained.tokenizer, _encode(trained, split, text))
-        for trained in (a, b)
-    ]
-    return compare_models(*contestants)
-
-
-def inspect_gradients(
-    models: Iterable[TrainedModel], *, split: str | None = None, text: Path | None = None, max_lag: int
-) -> list[GradientNorms]:
-    """Measure how far back the predictions of each model reach, on a text file or on a split of its own corpus.
-
-    Raises:
-        DataError: the text cannot be read, is too short for `max_lag`, or a corpus has no such split.
-    """
-    return [
-        norms
-        for trained in models
-        for norms in measure_gradients(
-            trained.model,
-            _encode(trained, split, text),
-            trained.tokenizer.start_id,
-            str(trained.run.path),
-            max_lag,
-        )
-    ]
-
-
-def inspect_gates(trained: TrainedModel, sentence: str, layer: int | None = None) -> LayerActivity:
-    """Let a model read `sentence` and return what a layer, the last one unless given, does at each token.
-
-    Raises:
-        ConfigError: there is no such layer.
-        DataError: the sentence is empty.
-    """
-    return read_gates(trained.model, trained.tokenizer, sentence, str(trained.run.path), layer)
-
-
-def _encode(trained: TrainedModel, split: str | None, text: Path | None) -> EncodedText:
-    """Encode a text file, or without one a split of the run's own corpus."""
-    if text is not None:
-        return encode_file(text, trained.tokenizer)
-    return load_split(trained.run.config.data, split, trained.tokenizer)
-
-
-def measure_surprisal(
-    trained: TrainedModel, path: Path, *, context: WordContext, first_word: FirstWord
-) -> tuple[Stimuli, list[MeasuredWord]]:
-    """Measure every word of a file of sentences in its context.
-
-    Returns:
-        What the file holds, with what of it could not be read, and its words and ends of sentences in order.
-
-    Raises:
-        DataError: the file cannot be read at all.
-    """
-    stimuli = read_stimuli(path)
-    words = measure_words(trained.model, trained.tokenizer, stimuli.sentences, context=context, first_word=first_word)
-    return stimuli, list(words)
-
-
-def evaluate_pairs(
-    trained: TrainedModel, paths: Sequence[Path], *, format_name: str | None = None, normalization: str | None = None
-) -> PairsResult:
-    """Ask which sentences of minimal pairs and test suites are less surprising.
-
-    Args:
-        trained: The model to ask.
-        paths: Files of pairs or suites, or folders of them.
-        format_name: A name in `lstmlm.evaluation.pairs.files.FORMATS`; recognised file by file where not given.
-        normalization: A name in `NORMALIZATIONS`, for a model that knows words as a corpus writes them.
-
-    Raises:
-        ConfigError: there is no format or normalization of that name.
-        DataError: a folder holds no such files, or there is nothing to ask in any file.
-    """
-    normalize = find_normalization(normalization)
-    texts = map(text_file, files_in(paths, SUFFIXES))
-    items = chain.from_iterable(read_items(text, format_name, normalize) for text in texts)
-    score = partial(score_each, trained.model, start_id=trained.tokenizer.start_id)
-    return measure_accuracy(items, trained.tokenizer, score, str(trained.run.path), normalization)
+    encoded = trained.encode(split, text)
+    return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context)
 
 
 def choose_run(run_dir: Path | None) -> Path:

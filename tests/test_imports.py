@@ -32,7 +32,7 @@ def test_a_module_that_needs_torch_would_be_noticed() -> None:
 
 
 COMMANDS = ["train", "generate", "next", "bench", "config check", "inspect gradients"] + [
-    f"eval {question}" for question in ("perplexity", "compare", "surprisal")
+    f"eval {question}" for question in ("perplexity", "compare", "surprisal", "ngram", "pairs")
 ]
 
 SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config", "matplotlib"}

@@ -63,10 +63,10 @@ def gradients(
     lstmlm inspect gradients --run runs/ptb-rnn --run runs/ptb-lstm-small --split valid --max-lag 100
     """
     refuse_two_texts(split, text)
-    from lstmlm import workflows
+    from lstmlm import questions, workflows
 
     models = [workflows.load(run_dir) for run_dir in run or [workflows.choose_run(None)]]
-    measured = workflows.inspect_gradients(models, split=split, text=text, max_lag=max_lag)
+    measured = questions.inspect_gradients(models, split=split, text=text, max_lag=max_lag)
     for source in dict.fromkeys(f"{norms.run}: {norms.text}, {norms.n_positions} positions" for norms in measured):
         say(source)
     if as_json:
@@ -103,10 +103,10 @@ def gates(
 
     lstmlm inspect gates "the cat sat on the mat" --layer 1 --plot gates.png
     """
-    from lstmlm import workflows
+    from lstmlm import questions, workflows
 
     trained = workflows.load(workflows.choose_run(run))
-    activity = workflows.inspect_gates(trained, sentence, layer)
+    activity = questions.inspect_gates(trained, sentence, layer)
     say(f"{activity.run}, layer {activity.layer}")
     warn_of_unknown(trained.tokenizer.unknown_pieces(sentence))
     if as_json:

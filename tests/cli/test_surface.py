@@ -24,6 +24,7 @@ COMMANDS = {
         "--output",
     },
     "eval pairs": {"--run", "--format", "--normalize", "--items", "--json"},
+    "eval ngram": {"--run", "--order", "--split", "--text", "--arpa", "--json"},
     "bench": {"--quick", "--json"},
     "config check": {"--set"},
     "config show": {"--set"},

@@ -3,6 +3,7 @@
 import typer
 
 from lstmlm.cli.eval.compare import compare
+from lstmlm.cli.eval.ngram import ngram
 from lstmlm.cli.eval.pairs import pairs
 from lstmlm.cli.eval.perplexity import perplexity
 from lstmlm.cli.eval.surprisal import surprisal
@@ -19,3 +20,4 @@ eval_app.command()(perplexity)
 eval_app.command()(compare)
 eval_app.command()(surprisal)
 eval_app.command()(pairs)
+eval_app.command()(ngram)

@@ -36,12 +36,12 @@ def pairs(
 
     lstmlm eval pairs own.csv --json
     """
-    from lstmlm import workflows
+    from lstmlm import questions, workflows
     from lstmlm.evaluation.report import to_tsv
     from lstmlm.files import write_atomically
 
     trained = workflows.load(workflows.choose_run(run))
-    result = workflows.evaluate_pairs(trained, files, format_name=format_name, normalization=normalization)
+    result = questions.evaluate_pairs(trained, files, format_name=format_name, normalization=normalization)
     print_report(result.report, as_json=as_json)
     if items is not None:
         rows = [vars(verdict) for verdict in result.verdicts]

@@ -53,11 +53,11 @@ def surprisal(
     if as_jsonl and foreign_format is not None:
         raise ConfigError(f"--jsonl: cannot be combined with --format {foreign_format}. Give one of them.")
     wanted_context = _context(context)
-    from lstmlm import files, workflows
+    from lstmlm import files, questions, workflows
     from lstmlm.evaluation.surprisal_formats import FORMATS
 
     trained = workflows.load(workflows.choose_run(run))
-    stimuli, words = workflows.measure_surprisal(trained, file, context=wanted_context, first_word=first_word)
+    stimuli, words = questions.measure_surprisal(trained, file, context=wanted_context, first_word=first_word)
     shown = [word for word in words if not (no_eos and word.is_end)]
     lines = FORMATS[foreign_format or ("jsonl" if as_jsonl else "tsv")](shown, stimuli.other_columns)
     if output is None:
