@@ -102,15 +102,15 @@ def test_words_stay_text_in_a_figure(here: Path, lstmlm: Cli) -> None:
 def test_every_cell_has_a_name_for_each_panel_and_a_line_for_each_memory() -> None:
     import torch
 
-    from lstmlm.cli.figures import LINES, PANELS
+    from lstmlm.cli.figures import LINE_STYLES, PANEL_TITLES
     from lstmlm.models.cells import CELLS, build_cell
     from lstmlm.models.cells.cell import named
 
     for options_class in CELLS:
         cell = build_cell(options_class(), 3, 4)
         state = cell.initial_state(1)
-        assert named(cell.gates(torch.zeros(1, 3), state)).keys() | named(state).keys() <= PANELS.keys()
-        assert named(state).keys() <= LINES.keys()
+        assert named(cell.gates(torch.zeros(1, 3), state)).keys() | named(state).keys() <= PANEL_TITLES.keys()
+        assert named(state).keys() <= LINE_STYLES.keys()
 
 
 def test_mistakes(trained: Path, lstmlm: Cli) -> None:
