@@ -16,14 +16,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
-from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split
+from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
+from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_halves, load_split
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
-from lstmlm.evaluation import EVALUATIONS
+from lstmlm.evaluation import EVALUATIONS, ensemble
+from lstmlm.evaluation.adaptation import Adaptation
+from lstmlm.evaluation.dynamic import measure_gradients
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
@@ -195,11 +200,75 @@ def evaluate(trained: TrainedModel, question: str, *, split: str | None = None, 
     Raises:
         DataError: the text cannot be read, or the corpus has no such split.
     """
-    if text is not None:
-        encoded = encode_file(text, trained.tokenizer)
-    else:
-        encoded = load_split(trained.run.config.data, split, trained.tokenizer)
+    encoded = _load_text(trained, split, text)
     return EVALUATIONS[question](trained.model, encoded, trained.tokenizer.start_id, str(trained.run.path))
+
+
+def evaluate_adaptation(
+    trained: TrainedModel,
+    methods: Sequence[str],
+    options: AdaptationOptions,
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    tune: str | None = None,
+) -> Report:
+    """Measure how well a model predicts a text to which it adapts as it reads.
+
+    Args:
+        trained: The model to ask.
+        methods: Sections of `AdaptationOptions`: what to use.
+        options: The hyper-parameters, or where the search for them starts.
+        split: As in `evaluate`.
+        text: As in `evaluate`.
+        tune: Split to choose the hyper-parameters on. Where that is what is measured, they are chosen on its first half
+            and measured on the second.
+
+    Raises:
+        DataError: a text cannot be read, or the corpus has no such split.
+    """
+    data, tokenizer, tuned_on = trained.run.config.data, trained.tokenizer, None
+    measured = _load_text(trained, split, text)
+    gradient_rms: Sequence[Tensor] = ()
+    if "dynamic" in methods and isinstance(options.dynamic, RMSOptions):
+        training = load_split(data, "train", tokenizer)
+        gradient_rms = measure_gradients(trained.model, training.tokens, tokenizer.start_id, options.dynamic.window)
+    adaptation = Adaptation(trained.model, tokenizer.start_id, methods, gradient_rms)
+    if tune is not None:
+        tuning = load_split(data, tune, tokenizer, flag="--tune")
+        if tuning.sha256 == measured.sha256:
+            tuning, measured = load_halves(data, tune, tokenizer)
+        options, tuned_on = adaptation.tuned(tuning.tokens, options), tuning.name
+    return adaptation.report(measured, options, str(trained.run.path), tuned_on)
+
+
+def evaluate_ensemble(run_dirs: Sequence[Path], *, split: str | None = None, text: Path | None = None) -> Report:
+    """Measure how well several runs predict a text together, their probabilities averaged.
+
+    Args:
+        run_dirs: The runs; all must have the tokenizer of the first, whose split it is.
+        split: As in `evaluate`.
+        text: As in `evaluate`.
+
+    Raises:
+        CheckpointError: a run cannot be loaded, or has another tokenizer.
+        DataError: the text cannot be read, or the corpus has no such split.
+    """
+    first, *others = members = [load(run_dir) for run_dir in run_dirs]
+    for other in others:
+        if other.tokenizer.digest != first.tokenizer.digest:
+            raise CheckpointError(
+                f"{other.run.path}: has another tokenizer than {first.run.path}, and only probabilities of the same "
+                "tokens can be averaged. Choose runs with one tokenizer.json."
+            )
+    models = {str(member.run.path): member.model for member in members}
+    return ensemble.evaluate_ensemble(models, _load_text(first, split, text), first.tokenizer.start_id)
+
+
+def _load_text(trained: TrainedModel, split: str | None, text: Path | None) -> EncodedText:
+    if text is not None:
+        return encode_file(text, trained.tokenizer)
+    return load_split(trained.run.config.data, split, trained.tokenizer)
 
 
 def choose_run(run_dir: Path | None) -> Path:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from lstmlm.errors import ConfigError
+
 RunOption = Annotated[Path | None, typer.Option("--run", help="Run directory.", show_default="the newest under runs/")]
 
 SplitOption = Annotated[
@@ -15,3 +17,13 @@ SplitOption = Annotated[
 TextOption = Annotated[Path | None, typer.Option("--text", help="A text file in place of a split.")]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def require_one_text(split: str | None, text: Path | None) -> None:
+    """Refuse a split and a file at once.
+
+    Raises:
+        ConfigError: both are given.
+    """
+    if split is not None and text is not None:
+        raise ConfigError(f"--text: cannot be combined with --split {split}. Give one of them.")

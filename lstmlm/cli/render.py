@@ -21,6 +21,9 @@ OUT_OF_MEMORY = 5
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal, progress is a plain line at most this often."""
 
+SMALL = 0.01
+"""Numbers below this are shown with four significant digits, others with four decimals."""
+
 COLUMNS_FOR_A_BAR = 100
 """A narrower terminal shows the numbers alone."""
 
@@ -146,7 +149,9 @@ def print_table(rows: Sequence["Row"]) -> None:
 def _format(value: "Value") -> str:
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.4f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if 0 < abs(value) < SMALL else f"{value:,.4f}"
 
 
 @contextmanager

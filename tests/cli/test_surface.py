@@ -10,6 +10,8 @@ COMMANDS = {
     "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
     "generate": {"--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"},
     "eval perplexity": {"--run", "--split", "--text", "--json"},
+    "eval adaptation": {"--run", "--split", "--text", "--tune", "--set", "--json"},
+    "eval ensemble": {"--split", "--text", "--json"},
     "bench": {"--quick", "--json"},
     "config check": {"--set"},
     "config show": {"--set"},

@@ -2,6 +2,8 @@
 
 import typer
 
+from lstmlm.cli.eval.adaptation import adaptation
+from lstmlm.cli.eval.ensemble import ensemble
 from lstmlm.cli.eval.perplexity import perplexity
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask a trained model a question.")
@@ -13,3 +15,5 @@ def _eval() -> None:
 
 
 eval_app.command()(perplexity)
+eval_app.command()(adaptation)
+eval_app.command()(ensemble)

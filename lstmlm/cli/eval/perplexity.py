@@ -1,8 +1,7 @@
 """`lstmlm eval perplexity`: how well a model predicts a text."""
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption
+from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, require_one_text
 from lstmlm.cli.render import print_report, say
-from lstmlm.errors import ConfigError
 
 
 def perplexity(
@@ -18,8 +17,7 @@ def perplexity(
 
     lstmlm eval perplexity --text essay.txt
     """
-    if split is not None and text is not None:
-        raise ConfigError(f"--text: cannot be combined with --split {split}. Give one of them.")
+    require_one_text(split, text)
     from lstmlm import workflows
 
     trained = workflows.load(workflows.choose_run(run))
