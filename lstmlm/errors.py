@@ -37,6 +37,12 @@ class CheckpointError(LstmlmError):
     exit_status = 4
 
 
+class MissingExtraError(LstmlmError):
+    """Something was asked for that an optional dependency does."""
+
+    exit_status = 6
+
+
 class Interrupted(KeyboardInterrupt):
     """SIGINT, SIGTERM or SIGHUP, raised where nothing is left half done. Exit status: 128 + its number."""
 

@@ -6,7 +6,7 @@ each first from the zero state; then every column is re-read from its predecesso
 agree with those found before, so that the result is that of one column.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ started within 500-700 tokens."""
 
 TOKENS_PER_COLUMN = 2000
 MAX_COLUMNS = 32
+
+MAX_WINDOWS = 256
+"""Tokens whose contexts are read side by side where each has one of its own."""
 
 STATE_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 """Two states agree when no unit differs by more, relative to the larger of 1 and its magnitude."""
@@ -84,54 +87,90 @@ def columns_for(n_tokens: int) -> int:
 def score_each(
     model: LanguageModel,
     texts: Sequence[Sequence[int]],
-    start_id: int,
+    start_id: int | None,
     *,
     state: BackboneState | None = None,
     measure: Measure = nats_of,
+    n_context_tokens: int | None = None,
 ) -> list[Float[np.ndarray, " tokens *measures"]]:
     """Return the surprisal of every token (nats, float64) of several texts, none of which knows of the others.
 
     Args:
         model: The model to ask; it is left as it was.
         texts: Token ids of each text.
-        start_id: The token that is read before the first one of each.
+        start_id: The token that is read before the first one of each; with None the first one is predicted from the
+            zero state itself, nothing having been read.
         state: The state in which each begins, in one column; the zero state where not given.
         measure: What to find out about each token instead of its surprisal.
+        n_context_tokens: How many tokens before it each token is given, read from the zero state; the start token is
+            one of them. All of them where not given.
     """
+    if n_context_tokens is not None:
+        return [_measure_windows(model, tokens, start_id, n_context_tokens, measure) for tokens in texts]
     found: list[np.ndarray] = [np.zeros(0)] * len(texts)
-    # Texts of about one length are read side by side, so that few rows are read beyond the end of a text.
+    # Texts of about one length are read side by side, so that columns stay many until nearly the end.
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]), reverse=True)
     for first in range(0, len(texts), MAX_COLUMNS):
         batch = by_length[first : first + MAX_COLUMNS]
         measured = _measure_batch(model, [texts[index] for index in batch], start_id, state, measure)
-        for column, index in enumerate(batch):
-            found[index] = measured[: len(texts[index]), column]
+        for index, of_text in zip(batch, measured, strict=True):
+            found[index] = of_text
     return found
 
 
 def _measure_batch(
     model: LanguageModel,
     texts: Sequence[Sequence[int]],
-    start_id: int,
+    start_id: int | None,
     state: BackboneState | None,
     measure: Measure,
-) -> Float[np.ndarray, "time batch *measures"]:
+) -> list[Float[np.ndarray, " tokens *measures"]]:
     """Read texts side by side, the longest first."""
-    padded = np.full((1 + max(1, len(texts[0])), len(texts)), NO_TARGET, dtype=np.int64)
-    padded[0] = start_id
-    for column, tokens in enumerate(texts):
-        padded[1 : 1 + len(tokens), column] = tokens
-    targets, inputs = torch.from_numpy(padded[1:]), torch.from_numpy(np.maximum(padded[:-1], 0))
-    if state is None:
-        state = model.initial_state(len(texts))
-    else:
-        state = _select(state, torch.zeros(len(texts), dtype=torch.int64))
-    measured = []
-    for first in range(0, len(inputs), ROWS_PER_BLOCK):
-        rows = slice(first, first + ROWS_PER_BLOCK)
-        features, state = model(inputs[rows], state)
-        measured.append(measure(model.output_layer, features, targets[rows]).double())
-    return torch.cat(measured).numpy()
+    blocks: list[list[np.ndarray]] = [[] for _ in texts]
+    for features, targets in _read_batch(model, texts, start_id, state):
+        block = measure(model.output_layer, features, targets).double().numpy()
+        is_token = (targets != NO_TARGET).numpy()
+        for column in range(targets.shape[1]):
+            blocks[column].append(block[is_token[:, column], column])
+    return [np.concatenate(of_text) for of_text in blocks]
+
+
+def _read_batch(
+    model: LanguageModel, texts: Sequence[Sequence[int]], start_id: int | None, state: BackboneState | None
+) -> Iterator[tuple[Float[Tensor, "time batch hidden"], Int[Tensor, "time batch"]]]:
+    """Yield blocks of features and of the tokens that follow them; columns end with their texts, the last one first."""
+    read = texts if start_id is None else [[start_id, *tokens] for tokens in texts]
+    padded = torch.full((max(2, len(read[0])), len(read)), NO_TARGET)
+    for column, tokens in enumerate(read):
+        padded[: len(tokens), column] = torch.tensor(tokens, dtype=torch.int64)
+    state = model.initial_state(1) if state is None else state
+    state = _select(state, torch.zeros(len(read), dtype=torch.int64))
+    if start_id is None:
+        # What the last layer has put out before it has read anything.
+        yield torch.zeros_like(state[-1][0])[None], padded[:1]
+    for first in range(0, len(padded) - 1, ROWS_PER_BLOCK):
+        n_columns = sum(len(tokens) > first for tokens in read)
+        block = padded[first : first + ROWS_PER_BLOCK + 1, :n_columns]
+        # What is read where there is nothing left to predict has no effect on any score.
+        features, state = model(block[:-1].clamp(min=0), _select(state, torch.arange(n_columns)))
+        yield features, block[1:]
+
+
+def _measure_windows(
+    model: LanguageModel, tokens: Sequence[int], start_id: int | None, n_context_tokens: int, measure: Measure
+) -> Float[np.ndarray, " tokens *measures"]:
+    """Read anew, before each token of a text, the tokens that it is given."""
+    # Before the first ones there are no more tokens than that.
+    measured = _measure_batch(model, [tokens[:n_context_tokens]], start_id, None, measure)
+    read = torch.tensor(tokens if start_id is None else [start_id, *tokens], dtype=torch.int64)
+    if len(tokens) > n_context_tokens:
+        windows = read.unfold(0, n_context_tokens + 1, 1)[len(read) - len(tokens) :]
+        for batch in torch.split(windows, MAX_WINDOWS):
+            state = model.initial_state(len(batch))
+            for block in torch.split(batch[:, :-1].T, ROWS_PER_BLOCK):
+                features, state = model(block, state)
+            measured.append(measure(model.output_layer, features[-1:], batch[:, -1:].T)[0].double().numpy())
+    return np.concatenate(measured)
 
 
 @torch.inference_mode()

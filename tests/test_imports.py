@@ -31,7 +31,11 @@ def test_a_module_that_needs_torch_would_be_noticed() -> None:
     assert "torch" in loaded_modules("lstmlm.workflows")
 
 
-SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config"}
+COMMANDS = ["train", "generate", "next", "bench", "config check", "inspect gradients"] + [
+    f"eval {question}" for question in ("perplexity", "compare", "surprisal")
+]
+
+SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config", "matplotlib"}
 
 
 def modules_of_command(arguments: list[str], status: int) -> set[str]:
@@ -57,7 +61,7 @@ def test_version_and_help_load_nothing_slow(arguments: list[str]) -> None:
     assert not {*SLOW_TO_LOAD, "pydantic"} & modules_of_command(arguments, 0)
 
 
-@pytest.mark.parametrize("command", ["train", "generate", "eval perplexity", "bench", "config check"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_loads_nothing_slow(command: str) -> None:
     # Typer itself reads the types of a command's options with pydantic.
     assert not SLOW_TO_LOAD & modules_of_command([*command.split(), "--help"], 0)
@@ -74,6 +78,15 @@ def test_a_configuration_error_loads_no_torch(command: list[str], tmp_path: Path
 @pytest.mark.parametrize("option", ["--temperature=-1", "--top-k=0"])
 def test_a_wrong_sampling_option_loads_no_torch(option: str) -> None:
     assert "torch" not in modules_of_command(["generate", "x", option], 2)
+
+
+@pytest.mark.parametrize("arguments", [["dynamc"], ["cache", "--set", "cache.size=many"]])
+def test_a_wrong_adaptation_loads_no_torch(arguments: list[str]) -> None:
+    assert "torch" not in modules_of_command(["eval", "adaptation", *arguments], 2)
+
+
+def test_a_wrong_context_loads_no_torch() -> None:
+    assert "torch" not in modules_of_command(["eval", "surprisal", "x.txt", "--context=0"], 2)
 
 
 def test_importing_leaves_the_log_to_its_user() -> None:

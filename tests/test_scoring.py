@@ -124,6 +124,29 @@ def test_texts_can_begin_in_a_state() -> None:
     np.testing.assert_allclose(found, by_hand(double, tokens)[5:], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_context_tokens", [1, 5, 69, 70, 71, None])
+@pytest.mark.parametrize("start_id", [START, None])
+def test_what_a_token_is_given_can_be_chosen(
+    n_context_tokens: int | None, start_id: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "ROWS_PER_BLOCK", 16)
+    monkeypatch.setattr(scoring, "MAX_WINDOWS", 7)
+    double, tokens = model().double(), text(70).tolist()
+    wanted = []
+    for position, token in enumerate(tokens):
+        given = [*([] if start_id is None else [start_id]), *tokens[:position]][-(n_context_tokens or 1000) :]
+        if given:
+            inputs = torch.tensor(given)[:, None]
+            log_probabilities, _ = next_log_probabilities(double, inputs, double.initial_state(1))
+            wanted.append(-log_probabilities[0, token].item())
+        else:
+            wanted.append(math.log(VOCAB))  # the zero state tells tokens apart by their biases, which are 0
+    [found, one, none] = score_each(double, [tokens, tokens[:1], []], start_id, n_context_tokens=n_context_tokens)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(one, wanted[:1], rtol=0, atol=1e-12)
+    assert len(none) == 0
+
+
 def test_another_measure_of_each_token() -> None:
     double = model().double()
 

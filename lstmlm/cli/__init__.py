@@ -12,6 +12,8 @@ from lstmlm.cli.bench import bench
 from lstmlm.cli.config import config_app
 from lstmlm.cli.eval import eval_app
 from lstmlm.cli.generate import generate
+from lstmlm.cli.inspect import inspect_app
+from lstmlm.cli.next import next_word
 from lstmlm.cli.render import ErrorRenderingGroup, log_on_stderr
 from lstmlm.cli.train import train
 
@@ -24,7 +26,9 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(generate)
+app.command("next")(next_word)
 app.add_typer(eval_app, name="eval")
+app.add_typer(inspect_app, name="inspect")
 app.add_typer(config_app, name="config")
 app.command()(bench)
 

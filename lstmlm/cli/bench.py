@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SLOWER = "▼"
 LEGEND = (
     f"Medians of rounds in which all take turns; ± half the distance between the quartiles. {SLOWER} we are slower.\n"
-    "of peak: share of the GEMM peak of that number format. extra MB: peak of resident memory beyond the operands."
+    "of peak: share of the GEMM peak of that number format. extra MB: peak of memory beyond operands and results."
 )
 
 

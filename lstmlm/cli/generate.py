@@ -7,10 +7,8 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.options import RunOption
-from lstmlm.cli.render import result_text, say, warn
+from lstmlm.cli.render import result_text, say, warn_of_unknown
 from lstmlm.generation.options import SamplingOptions
-
-SHOWN_UNKNOWN = 5
 
 
 def generate(
@@ -46,11 +44,7 @@ def generate(
     trained = workflows.load(workflows.choose_run(run))
     first_seed = secrets.randbelow(1_000_000) if seed is None else seed
     say(f"{trained.run.path}, seed {first_seed}")
-    unknown = trained.tokenizer.unknown_pieces(prompt)
-    if unknown:
-        shown = ", ".join(unknown[:SHOWN_UNKNOWN])
-        more = f" and {len(unknown) - SHOWN_UNKNOWN:,} more" if len(unknown) > SHOWN_UNKNOWN else ""
-        warn([f"the model does not know {shown}{more}: read as <unk>."])
+    warn_of_unknown(trained.tokenizer.unknown_pieces(prompt))
 
     texts = [prompt] * n
     _write(prompt)

@@ -19,11 +19,7 @@ TextOption = Annotated[Path | None, typer.Option("--text", help="A text file in 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def require_one_text(split: str | None, text: Path | None) -> None:
-    """Refuse a split and a file at once.
-
-    Raises:
-        ConfigError: both are given.
-    """
+def refuse_two_texts(split: str | None, text: Path | None) -> None:
+    """Refuse a split together with a text file, for a command that takes one of them."""
     if split is not None and text is not None:
         raise ConfigError(f"--text: cannot be combined with --split {split}. Give one of them.")

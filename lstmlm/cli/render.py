@@ -21,11 +21,14 @@ OUT_OF_MEMORY = 5
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal, progress is a plain line at most this often."""
 
-SMALL = 0.01
-"""Numbers below this are shown with four significant digits, others with four decimals."""
-
 COLUMNS_FOR_A_BAR = 100
 """A narrower terminal shows the numbers alone."""
+
+SHOWN_UNKNOWN = 5
+"""Pieces that a warning lists."""
+
+SMALLEST_DECIMAL = 0.01
+"""Of a smaller number four decimals would show less than three digits."""
 
 
 class ErrorRenderingGroup(TyperGroup):
@@ -79,6 +82,14 @@ def warn(warnings: Iterable[str]) -> None:
         say(f"warning: {warning}")
 
 
+def warn_of_unknown(pieces: Sequence[str]) -> None:
+    """Tell which pieces of a text the model reads as `<unk>`, if there are any."""
+    if pieces:
+        shown = ", ".join(pieces[:SHOWN_UNKNOWN])
+        more = f" and {len(pieces) - SHOWN_UNKNOWN:,} more" if len(pieces) > SHOWN_UNKNOWN else ""
+        warn([f"the model does not know {shown}{more}: read as <unk>."])
+
+
 @contextmanager
 def log_on_stderr() -> Iterator[None]:
     """Say what the package logs from INFO up, such as why it waits; a library leaves that to its user."""
@@ -104,10 +115,10 @@ class _SayingHandler(logging.Handler):
             say(message)
 
 
-def printable(text: str) -> str:
-    """Escape control codes, which a corpus or a model may hold, so that no terminal interprets them."""
+def printable(text: str, kept: str = "\n\t") -> str:
+    """Escape control codes but for `kept`, which a corpus or a model may hold, so that no terminal interprets them."""
     return "".join(
-        character if character.isprintable() or character in "\n\t" else character.encode("unicode_escape").decode()
+        character if character.isprintable() or character in kept else character.encode("unicode_escape").decode()
         for character in text
     )
 
@@ -134,7 +145,7 @@ def print_report(report: "Report", *, as_json: bool) -> None:
 def print_table(rows: Sequence["Row"]) -> None:
     """Print rows under the names of their columns on stdout, numbers to the right."""
     columns = {
-        name: [name, *("" if row[name] is None else result_text(_format(row[name])) for row in rows)]
+        name: [name, *("" if row[name] is None else printable(_format(row[name]), kept="") for row in rows)]
         for name in rows[0]
     }
     is_number = {name: all(not isinstance(row[name], str) for row in rows) for name in columns}
@@ -149,9 +160,9 @@ def print_table(rows: Sequence["Row"]) -> None:
 def _format(value: "Value") -> str:
     if isinstance(value, int):
         return f"{value:,}"
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.4g}" if 0 < abs(value) < SMALL else f"{value:,.4f}"
+    if isinstance(value, float):
+        return f"{value:.3g}" if 0 < abs(value) < SMALLEST_DECIMAL else f"{value:,.4f}"
+    return str(value)
 
 
 @contextmanager

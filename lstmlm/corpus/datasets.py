@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Int, Int32, Shaped
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.python_docs import SPLITS, python_docs_provenance, read_python_docs
@@ -37,10 +38,12 @@ class EncodedText:
     """`train`, `valid` or `test`; None for a text of its own."""
     tokens: Int32[np.ndarray, " tokens"]
     n_words: int
-    n_chars: int
-    n_bytes: int
+    line_chars: Int[np.ndarray, " lines"]
+    line_bytes: Int[np.ndarray, " lines"]
     n_unk: int
     """Tokens that are `<unk>`, also where the text itself says so."""
+    n_oov: int
+    """Tokens that are `<unk>` in place of what the text says."""
     sha256: str
     """Digest of the text after the rules of `read_blocks`."""
 
@@ -48,6 +51,28 @@ class EncodedText:
     def n_tokens(self) -> int:
         """Number of tokens."""
         return len(self.tokens)
+
+    @property
+    def n_lines(self) -> int:
+        """Number of lines, the last one with or without a newline."""
+        return len(self.line_chars)
+
+    @property
+    def n_chars(self) -> int:
+        """Number of characters."""
+        return int(self.line_chars.sum())
+
+    @property
+    def n_bytes(self) -> int:
+        """Number of bytes."""
+        return int(self.line_bytes.sum())
+
+    def split_lines(
+        self, of_tokens: Shaped[np.ndarray, " tokens"], end_id: int
+    ) -> list[Shaped[np.ndarray, " tokens_of_line"]]:
+        """Cut what there is of each token into lines, each of which ends with the token `end_id` or the text."""
+        ends = np.flatnonzero(self.tokens == end_id) + 1
+        return np.split(of_tokens, ends[ends < self.n_tokens])
 
     def count_tokens(self, vocab_size: int) -> Int[np.ndarray, " vocab"]:
         """Return how often each token of the vocabulary occurs."""
@@ -239,23 +264,28 @@ def _blocks_of(text: str) -> Iterator[str]:
 def _encode(text: Text, tokenizer: Tokenizer, split: str | None) -> EncodedText:
     """Encode a text block by block; only one block at a time is ever a list of pieces."""
     tokens: list[np.ndarray] = []
-    n_words = n_chars = n_bytes = 0
+    line_chars: list[int] = []
+    line_bytes: list[int] = []
+    n_words = n_written_unk = 0
     digest = hashlib.sha256()
     for block in text.blocks():
-        content = block.encode()
-        digest.update(content)
+        digest.update(block.encode())
         n_words += len(block.split())
-        n_chars += len(block)
-        n_bytes += len(content)
+        n_written_unk += tokenizer.count_written_unk(block)
+        for line in StringIO(block):
+            line_chars.append(len(line))
+            line_bytes.append(len(line.encode()))
         tokens.append(tokenizer.encode(block))
     ids = np.concatenate(tokens)
+    n_unk = 0 if tokenizer.unk_id is None else int(np.count_nonzero(ids == tokenizer.unk_id))
     return EncodedText(
         name=text.name,
         split=split,
         tokens=ids,
         n_words=n_words,
-        n_chars=n_chars,
-        n_bytes=n_bytes,
-        n_unk=0 if tokenizer.unk_id is None else int(np.count_nonzero(ids == tokenizer.unk_id)),
+        line_chars=np.array(line_chars),
+        line_bytes=np.array(line_bytes),
+        n_unk=n_unk,
+        n_oov=n_unk - n_written_unk,
         sha256=digest.hexdigest(),
     )

@@ -8,6 +8,9 @@ from lstmlm.errors import DataError
 
 BLOCK_BYTES = 1 << 20
 
+NORMALIZATION = "utf8-lf-v1"
+"""Name and version of what `read_blocks` does to a text: figures are comparable only where it was the same."""
+
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _FOREIGN_MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),

@@ -96,6 +96,17 @@ class Tokenizer(ABC):
         return list(map(int, self.encode(_require_utf8(text))))
 
     @abstractmethod
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text whose last word may go on, and what the next token then begins with.
+
+        Where tokens are parts of words, these are all ids of the text and nothing; where a token is a word, the last
+        one is not read yet.
+
+        Raises:
+            DataError: the text holds bytes that are not UTF-8.
+        """
+
+    @abstractmethod
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; all together are those of the words with one space between them.
 
@@ -109,11 +120,18 @@ class Tokenizer(ABC):
     @property
     @abstractmethod
     def delimiter_ids(self) -> list[int]:
-        """Tokens that end a word by being white space; none where a word ends without one."""
+        """Tokens that say, by coming next, that the word before them is complete: they begin with white space.
+
+        None where every token completes a word.
+        """
 
     @abstractmethod
     def unknown_pieces(self, text: str) -> list[str]:
         """The distinct pieces of a text that become `<unk>`, in the order of the text."""
+
+    def count_written_unk(self, text: str) -> int:
+        """How many tokens of a text are `<unk>` because it says so: none where that is no token to write."""
+        return 0
 
     @abstractmethod
     def decode(self, ids: Ids) -> str:
@@ -162,6 +180,11 @@ class WordTokenizer(Tokenizer):
         """Ids of the beginning of a text; see `Tokenizer.encode_prompt`."""
         return self._engine.encode(_require_utf8(text)).ids
 
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text but its last word, and that word; see `Tokenizer.encode_unfinished`."""
+        encoding = self._engine.encode(_require_utf8(text))
+        return encoding.ids[:-1], text[encoding.offsets[-1][0] :]
+
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`."""
         return [encoding.ids for encoding in self._engine.encode_batch([_require_utf8(word) for word in words])]
@@ -175,6 +198,12 @@ class WordTokenizer(Tokenizer):
         """The distinct words of a text that become `<unk>`, in the order of the text; not `<unk>` itself."""
         pieces = self._engine.pre_tokenizer.pre_tokenize_str(_require_utf8(text))
         return [piece for piece in dict.fromkeys(piece for piece, _ in pieces) if piece not in self._ids]
+
+    def count_written_unk(self, text: str) -> int:
+        """How many tokens of a text are `<unk>` because it says so."""
+        # Cutting takes as long as encoding does; few words come into question.
+        candidates = " ".join(word for word in text.split() if UNK in word)
+        return sum(piece == UNK for piece, _ in self._engine.pre_tokenizer.pre_tokenize_str(candidates))
 
     def decode(self, ids: Ids) -> str:
         """The lines of ids, one space between words."""
@@ -221,6 +250,10 @@ class CharTokenizer(Tokenizer):
         code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
         return np.take(self._id_of_code_point, code_points)
 
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
+        return self.encode_prompt(text), ""
+
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`."""
         return _encode_spaced(self, words)
@@ -266,6 +299,10 @@ class ByteTokenizer(Tokenizer):
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
         """Ids (int32), one a byte; the engine encodes to the same, more slowly."""
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
+
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
+        return self.encode_prompt(text), ""
 
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`."""

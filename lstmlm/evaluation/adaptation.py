@@ -18,8 +18,10 @@ from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, AnyDynamicOptions, CacheOptions
 from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DivergenceError
 from lstmlm.evaluation.dynamic import score_dynamically
+from lstmlm.evaluation.fingerprint import fingerprint
 from lstmlm.evaluation.mixture import mixture_nats, mixture_weights
 from lstmlm.evaluation.neural_cache import cache_nats
 from lstmlm.evaluation.report import Report, Value, perplexity_rows
@@ -59,17 +61,17 @@ class Adaptation:
     """A trained model with the methods to use on it."""
 
     model: LanguageModel
-    start_id: int
+    tokenizer: Tokenizer
     methods: Sequence[str]
     """Sections of `AdaptationOptions`, in their order."""
     gradient_rms: Sequence[Tensor] = ()
-    """What `measure_gradients` returned, for the RMS form of dynamic evaluation."""
+    """What `measure_gradient_rms` returned, for the RMS form of dynamic evaluation."""
 
     def nats(self, tokens: Tokens, options: AdaptationOptions) -> dict[str, Nats]:
         """Return the surprisal of every token of a text: static, then with each method added to those before it."""
         reading = self._read(tokens, options.dynamic, [options.temperature])
         nats = reading.nats
-        found = {"static": score(self.model, tokens, self.start_id) if "dynamic" in self.methods else nats}
+        found = {"static": score(self.model, tokens, self.tokenizer.start_id) if "dynamic" in self.methods else nats}
         for n_methods, method in enumerate(self.methods, start=1):
             if method == "temperature":
                 nats = reading.tempered[0]
@@ -109,6 +111,7 @@ class Adaptation:
             **_flat(options.model_dump(include=set(self.methods))),
             "precision": str(self.model.embedding.weight.dtype).removeprefix("torch."),
             "seconds": round(time.monotonic() - started, 3),
+            **fingerprint(text, self.tokenizer, "document"),
         }
         return Report(values, rows)
 
@@ -139,10 +142,11 @@ class Adaptation:
             nats = output_layer.nats(features, targets).unsqueeze(-1)
             return torch.cat([nats, tempered_nats(output_layer, features, targets, asked), features], dim=-1)
 
+        start_id = self.tokenizer.start_id
         if "dynamic" in self.methods:
-            found = score_dynamically(self.model, tokens, self.start_id, dynamic, self.gradient_rms, measure=measure)
+            found = score_dynamically(self.model, tokens, start_id, dynamic, self.gradient_rms, measure=measure)
         else:
-            found = score(self.model, tokens, self.start_id, measure=measure)
+            found = score(self.model, tokens, start_id, measure=measure)
         nats, features = np.split(found, [1 + len(asked)], axis=1)
         nats = nats.T.astype(np.float64)
         return _Reading(tokens, nats[0], nats[1:], torch.from_numpy(features))
@@ -150,7 +154,7 @@ class Adaptation:
     def _tuned_dynamic(self, tokens: Tokens, options: AnyDynamicOptions) -> AnyDynamicOptions:
         def cost(values: Mapping[str, float]) -> float:
             tried = options.model_copy(update=values)
-            nats = score_dynamically(self.model, tokens, self.start_id, tried, self.gradient_rms).sum()
+            nats = score_dynamically(self.model, tokens, self.tokenizer.start_id, tried, self.gradient_rms).sum()
             words = ", ".join(f"{name} {value:g}" for name, value in values.items())
             logger.info("%s: perplexity %.2f on %d tokens", words, perplexity(nats, len(tokens)), len(tokens))
             return float(nats)

@@ -48,7 +48,7 @@ def score_dynamically(
         tokens: Token ids of the whole text.
         start_id: The token that is read before the first one, in the zero state.
         options: How to learn.
-        gradient_rms: What `measure_gradients` returned; the SGD form does not need it.
+        gradient_rms: What `measure_gradient_rms` returned; the SGD form does not need it.
         measure: What to find out about each token instead of its surprisal.
     """
     learner = copy.deepcopy(model)
@@ -99,7 +99,7 @@ def _updates(model: LanguageModel, options: DynamicOptions, gradient_rms: Sequen
     ]
 
 
-def measure_gradients(
+def measure_gradient_rms(
     model: LanguageModel, tokens: Int[np.ndarray, " tokens"], start_id: int, window: int
 ) -> list[Tensor]:
     """Return, for each parameter, the root mean square of its elements' gradients over windows of the training text.

@@ -6,22 +6,24 @@ from collections.abc import Mapping
 import numpy as np
 
 from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.evaluation.fingerprint import fingerprint
 from lstmlm.evaluation.mixture import mixture_nats
 from lstmlm.evaluation.report import Report, perplexity_rows
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import score
 
 
-def evaluate_ensemble(models: Mapping[str, LanguageModel], text: EncodedText, start_id: int) -> Report:
+def evaluate_ensemble(models: Mapping[str, LanguageModel], text: EncodedText, tokenizer: Tokenizer) -> Report:
     """Measure how well models predict a text, each alone and all together.
 
     Args:
         models: By what the report calls them; all of one tokenizer.
         text: What to measure.
-        start_id: What is read before the first token.
+        tokenizer: What cut it into tokens.
     """
     started = time.monotonic()
-    nats = {name: score(model, text.tokens, start_id) for name, model in models.items()}
+    nats = {name: score(model, text.tokens, tokenizer.start_id) for name, model in models.items()}
     nats["ensemble"] = mixture_nats(np.stack([*nats.values()]), np.full(len(models), 1 / len(models)))
     return Report(
         {
@@ -30,6 +32,7 @@ def evaluate_ensemble(models: Mapping[str, LanguageModel], text: EncodedText, st
             "n_tokens": text.n_tokens,
             "n_models": len(models),
             "seconds": round(time.monotonic() - started, 3),
+            **fingerprint(text, tokenizer, "document"),
         },
         perplexity_rows("model", nats),
     )

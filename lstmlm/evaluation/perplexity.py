@@ -1,29 +1,41 @@
-"""Perplexity of a text: every token scored once, in order, with carried state, the first from the zero state."""
+"""Perplexity of a text: every token scored once, in order, the first from the zero state."""
 
 import time
 
+import numpy as np
+from jaxtyping import Float
+
 from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.evaluation.fingerprint import Context, fingerprint
 from lstmlm.evaluation.report import Report
 from lstmlm.metrics import bits_per, perplexity
 from lstmlm.models.language_model import LanguageModel
-from lstmlm.scoring import score
+from lstmlm.scoring import score, score_each
 
 
-def evaluate_perplexity(model: LanguageModel, text: EncodedText, start_id: int, run: str) -> Report:
+def evaluate_perplexity(
+    model: LanguageModel, text: EncodedText, tokenizer: Tokenizer, run: str, context: Context = "document"
+) -> Report:
     """Score `text` and report its likelihood per token, word, character and byte.
 
-    Perplexities per token are comparable only between models that cut the text into the same tokens; bits per
-    character and byte are comparable always, as long as nothing is unknown.
+    Perplexities per token are comparable only where the fingerprints are the same; bits per character and byte of one
+    text are comparable always, as long as `n_oov` is 0.
 
     Args:
         model: The model to ask.
         text: The text, with its counts of words, characters and bytes.
-        start_id: What is read before the first token.
+        tokenizer: What cut the text into tokens.
         run: What the report calls the model.
+        context: What each token is predicted from.
     """
     started = time.monotonic()
-    nats = float(score(model, text.tokens, start_id).sum())
-    n_tokens = len(text.tokens)
+    of_tokens = _score(model, text, tokenizer.start_id, context)
+    nats, n_tokens = float(of_tokens.sum()), text.n_tokens
+    nats_without_unk, n_tokens_without_unk = (
+        float(of_tokens[text.tokens != tokenizer.unk_id].sum()),
+        n_tokens - text.n_unk,
+    )
     return Report(
         {
             "run": run,
@@ -43,5 +55,17 @@ def evaluate_perplexity(model: LanguageModel, text: EncodedText, start_id: int, 
             "bits_per_byte": bits_per(nats, text.n_bytes),
             "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
             "seconds": round(time.monotonic() - started, 3),
+            "n_oov": text.n_oov,
+            "n_tokens_without_unk": n_tokens_without_unk,
+            "nats_without_unk": nats_without_unk,
+            "perplexity_without_unk": perplexity(nats_without_unk, n_tokens_without_unk),
+            **fingerprint(text, tokenizer, context),
         },
     )
+
+
+def _score(model: LanguageModel, text: EncodedText, start_id: int, context: Context) -> Float[np.ndarray, " tokens"]:
+    if context == "document":
+        return score(model, text.tokens, start_id)
+    lines = text.split_lines(text.tokens, start_id)
+    return np.concatenate(score_each(model, [line.tolist() for line in lines], start_id))

@@ -41,17 +41,18 @@ def perplexity_rows(column: str, nats: Mapping[str, Float[np.ndarray, " tokens"]
     ]
 
 
-def to_tsv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
+def to_tsv(rows: Iterable[Row], columns: Sequence[str], n_digits: int = 6) -> Iterator[str]:
     """Yield a header and a line for each row, with tabs between cells; None becomes an empty cell.
 
-    A tab or line end within a text becomes a space, so that every row stays a line of as many cells.
+    A float is rounded to `n_digits` significant digits. A tab or line end within a text becomes a space, so that every
+    row stays a line of as many cells.
     """
     yield "\t".join(columns)
     for row in rows:
-        yield "\t".join(_cell(row[column]) for column in columns)
+        yield "\t".join(_cell(row[column], n_digits) for column in columns)
 
 
-def _cell(value: Value) -> str:
+def _cell(value: Value, n_digits: int) -> str:
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).splitlines()).replace("\t", " ")
+    return f"{value:.{n_digits}g}" if isinstance(value, float) else " ".join(str(value).splitlines()).replace("\t", " ")

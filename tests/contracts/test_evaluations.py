@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from lstmlm.config.data import WordTokenizerOptions
 from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.tokenizers import train_tokenizer
 from lstmlm.evaluation import EVALUATIONS
+
+TOKENIZER = train_tokenizer(WordTokenizerOptions(), ["a b c d e f g\n"])
 
 every_evaluation = pytest.mark.parametrize("evaluate", EVALUATIONS.values(), ids=EVALUATIONS)
 
@@ -24,13 +28,14 @@ def model() -> Any:
 
 def text(n_words: int = 30) -> EncodedText:
     tokens = np.random.default_rng(0).integers(9, size=40).astype(np.int32)
-    return EncodedText("text.txt", None, tokens, n_words, 90, 91, 2, "")
+    n_unk = int((tokens == TOKENIZER.unk_id).sum())
+    return EncodedText("text.txt", None, tokens, n_words, np.array([40, 50]), np.array([40, 51]), n_unk, 0, "")
 
 
 @every_evaluation
 def test_reports_json_and_repeats(evaluate: Any) -> None:
     asked = model()
-    first, second = (json.loads(evaluate(asked, text(), 0, "runs/x").to_json()) for _ in range(2))
+    first, second = (json.loads(evaluate(asked, text(), TOKENIZER, "runs/x").to_json()) for _ in range(2))
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
     assert (first["run"], first["text"], first["n_tokens"]) == ("runs/x", "text.txt", 40)
 
@@ -39,14 +44,14 @@ def test_reports_json_and_repeats(evaluate: Any) -> None:
 def test_leaves_the_model_as_it_was(evaluate: Any) -> None:
     asked = model()
     before = {name: weight.clone() for name, weight in asked.state_dict().items()}
-    evaluate(asked, text(), 0, "runs/x")
+    evaluate(asked, text(), TOKENIZER, "runs/x")
     assert all(torch.equal(before[name], weight) for name, weight in asked.state_dict().items())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in asked.parameters())
 
 
 @every_evaluation
 def test_a_text_without_words_has_no_figure_per_word(evaluate: Any, tmp_path: Path) -> None:
-    report = evaluate(model(), text(n_words=0), 0, "runs/x")
+    report = evaluate(model(), text(n_words=0), TOKENIZER, "runs/x")
     assert json.loads(report.to_json())["perplexity_per_word"] is None
 
 
@@ -54,7 +59,7 @@ def test_perplexity_by_hand() -> None:
     uniform = model()
     with torch.no_grad():
         uniform.embedding.weight.zero_()
-    values = EVALUATIONS["perplexity"](uniform, text(), 0, "runs/x").values
+    values = EVALUATIONS["perplexity"](uniform, text(), TOKENIZER, "runs/x").values
     assert values["perplexity"] == pytest.approx(9, rel=1e-6)
     assert values["nats"] == pytest.approx(40 * np.log(9), rel=1e-6)
     assert values["perplexity_per_word"] == pytest.approx(9 ** (40 / 30), rel=1e-6)

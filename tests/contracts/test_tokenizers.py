@@ -77,6 +77,15 @@ def test_words_together_are_their_line(tokenizer: Tokenizer, line: str) -> None:
 
 
 @each_options
+@pytest.mark.parametrize("text", ["The cat\nsat on the ca", "“caf", "the ☃"])
+def test_an_unfinished_text_is_its_ids_and_what_is_not_read_yet(tokenizer: Tokenizer, text: str) -> None:
+    ids, unread = tokenizer.encode_unfinished(text)
+    assert text.endswith(unread)
+    assert ids + tokenizer.encode_prompt(unread) == tokenizer.encode_prompt(text)
+    assert len(tokenizer.encode_prompt(unread)) == (0 if tokenizer.delimiter_ids else 1)
+
+
+@each_options
 def test_delimiters_are_white_space(tokenizer: Tokenizer, options: TokenizerOptions) -> None:
     if isinstance(options, WordTokenizerOptions):
         assert tokenizer.delimiter_ids == []

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions, DataOptions, WordTokenizerOptions
+from lstmlm.config.data import (
+    ByteTokenizerOptions,
+    CharTokenizerOptions,
+    DataOptions,
+    TokenizerOptions,
+    WordTokenizerOptions,
+)
 from lstmlm.corpus import datasets
 from lstmlm.corpus.datasets import encode_file, load_corpus, load_halves, load_split
 from lstmlm.corpus.sources import read_blocks
@@ -52,11 +58,12 @@ class TestFolder:
         assert corpus.valid is not None
         assert corpus.valid.tokens.tolist() == [2, 0, 0, 1, 1]
         valid = corpus.valid
-        assert (valid.n_words, valid.n_chars, valid.n_bytes, valid.n_unk) == (3, 15, 17, 2)
+        assert (valid.n_words, valid.n_chars, valid.n_bytes, valid.n_unk, valid.n_oov) == (3, 15, 17, 2, 2)
+        assert (valid.line_chars.tolist(), valid.line_bytes.tolist()) == ([14, 1], [16, 1])
 
         assert corpus.test is not None
         assert corpus.test.tokens.tolist() == [0, 3, 1]
-        assert corpus.test.n_unk == 1
+        assert (corpus.test.n_unk, corpus.test.n_oov, corpus.test.n_lines) == (1, 0, 1)
 
     def test_the_vocabulary_is_that_of_the_training_split(self, tmp_path: Path) -> None:
         corpus = load_corpus(folder(tmp_path, train="a\n", valid="b\n", test="c\n"))
@@ -86,8 +93,8 @@ class TestFolder:
         monkeypatch.setattr(datasets, "read_blocks", read_small_blocks)
         in_blocks = encode_file_of(tmp_path, text)
         np.testing.assert_array_equal(in_blocks.tokens, whole.tokens)
-        assert (in_blocks.n_words, in_blocks.n_chars, in_blocks.n_bytes, in_blocks.sha256) == (
-            *(whole.n_words, whole.n_chars, whole.n_bytes, whole.sha256),
+        assert (in_blocks.n_words, in_blocks.line_chars.tolist(), in_blocks.line_bytes.tolist(), in_blocks.sha256) == (
+            *(whole.n_words, whole.line_chars.tolist(), whole.line_bytes.tolist(), whole.sha256),
         )
 
     def test_without_train(self, tmp_path: Path) -> None:
@@ -226,6 +233,17 @@ class TestFile:
         assert text.name == f"{tmp_path}/text.txt"
         assert (text.n_tokens, text.n_words, text.n_chars) == (3, 2, 4)
 
+    @pytest.mark.parametrize("options", [WordTokenizerOptions(), CharTokenizerOptions(), ByteTokenizerOptions()])
+    @pytest.mark.parametrize("end", ["\n", ""])
+    def test_lines_end_alike_for_every_tokenizer(self, options: TokenizerOptions, end: str, tmp_path: Path) -> None:
+        lines = ["a b", "", "é\x0c c\u2028d", "e"]
+        tokenizer = train_tokenizer(options, ["\n".join(lines)])
+        text = encode_file_of(tmp_path, "\n".join(lines) + end, tokenizer)
+        in_lines = text.split_lines(text.tokens, tokenizer.start_id)
+        np.testing.assert_array_equal(np.concatenate(in_lines), text.tokens)
+        assert len(in_lines) == text.n_lines == len(lines)
+        assert [tokenizer.decode(line).split() for line in in_lines] == [line.split() for line in lines]
+
     def test_a_folder_is_none(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="is a folder, not a text file"):
             encode_file(tmp_path, BYTES)
@@ -259,7 +277,7 @@ def test_characters_of_a_corpus(tmp_path: Path) -> None:
     assert corpus.train.n_tokens == corpus.train.n_chars == 4
     assert corpus.train.n_bytes == 5
     assert corpus.valid is not None
-    assert corpus.valid.n_unk == 1
+    assert (corpus.valid.n_unk, corpus.valid.n_oov) == (1, 1)
 
 
 PROJECT = Path(__file__).parents[2]

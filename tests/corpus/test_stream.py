@@ -13,11 +13,12 @@ from lstmlm.corpus.stream import Epoch, TrainingStream
 from lstmlm.errors import DataError
 
 START = 99
+NO_LINES = np.zeros(0, dtype=np.int64)
 
 
 def stream(n_tokens: int, batch_size: int, bptt: int, *, seed: int = 1, **options: bool) -> TrainingStream:
     tokens = np.arange(n_tokens, dtype=np.int32)
-    text = EncodedText("some/train.txt", "train", tokens, 0, 0, 0, 0, "")
+    text = EncodedText("some/train.txt", "train", tokens, 0, NO_LINES, NO_LINES, 0, 0, "")
     return TrainingStream(text, START, DataOptions(corpus="some/", batch_size=batch_size, bptt=bptt, **options), seed)
 
 

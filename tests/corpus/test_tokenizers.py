@@ -108,6 +108,12 @@ class TestWords:
         tokenizer = train_tokenizer(PUNCTUATION, ["the cat sat .\n"])
         assert tokenizer.unknown_pieces("the dog, the <unk> dog\nran.") == ["dog", ",", "ran"]
 
+    @pytest.mark.parametrize(("options", "n_written"), [(WordTokenizerOptions(), 2), (PUNCTUATION, 3)])
+    def test_unk_that_the_text_says(self, options: WordTokenizerOptions, n_written: int) -> None:
+        tokenizer = train_tokenizer(options, ["the cat\n"])
+        assert tokenizer.count_written_unk("the <unk> dog\n\n(<unk>\tcat <unk>\n") == n_written
+        assert tokenizer.count_written_unk("the dog\n") == 0
+
 
 class TestCharacters:
     def test_one_id_a_character(self) -> None:
@@ -125,6 +131,7 @@ class TestCharacters:
         tokenizer = train_tokenizer(CharTokenizerOptions(), ["<unk>"])
         assert tokenizer.unk_id not in tokenizer.encode("<unk>")
         assert tokenizer.decode(tokenizer.encode("<unk>?")) == "<unk><unk>"
+        assert tokenizer.count_written_unk("<unk>?") == 0
 
 
 class TestBytes:

@@ -9,16 +9,19 @@ import pytest
 import torch
 
 from lstmlm.config.adaptation import METHODS, AdaptationOptions, CacheOptions, RMSOptions, methods_in_order
+from lstmlm.config.data import WordTokenizerOptions
 from lstmlm.config.model import ModelOptions
 from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.tokenizers import train_tokenizer
 from lstmlm.errors import ConfigError, DivergenceError
 from lstmlm.evaluation import adaptation
 from lstmlm.evaluation.adaptation import Adaptation
-from lstmlm.evaluation.dynamic import measure_gradients, score_dynamically
+from lstmlm.evaluation.dynamic import measure_gradient_rms, score_dynamically
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.scoring import score
 
-VOCAB, START = 11, 0
+TOKENIZER = train_tokenizer(WordTokenizerOptions(), ["a b c d e f g h i\n"])
+VOCAB, START = TOKENIZER.vocab_size, TOKENIZER.start_id
 OPTIONS = AdaptationOptions(
     dynamic=RMSOptions(learning_rate=0.01, window=4),
     temperature=0.8,
@@ -42,12 +45,12 @@ def tokens(n_tokens: int = 120) -> np.ndarray:
 
 
 def text() -> EncodedText:
-    return EncodedText("text.txt", None, tokens(), 30, 90, 91, 2, "")
+    return EncodedText("text.txt", None, tokens(), 30, np.array([90]), np.array([91]), 2, 0, "")
 
 
 def adaptation_of(methods: Sequence[str], trained: LanguageModel | None = None) -> Adaptation:
     trained = trained or model()
-    return Adaptation(trained, START, methods, measure_gradients(trained, tokens(), START, 4))
+    return Adaptation(trained, TOKENIZER, methods, measure_gradient_rms(trained, tokens(), START, 4))
 
 
 def test_each_row_adds_a_method_to_those_before_it() -> None:

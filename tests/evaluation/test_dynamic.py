@@ -10,7 +10,7 @@ import torch
 from lstmlm.config.adaptation import AnyDynamicOptions, RMSOptions, SGDOptions
 from lstmlm.config.model import ModelOptions
 from lstmlm.evaluation import dynamic
-from lstmlm.evaluation.dynamic import measure_gradients, score_dynamically
+from lstmlm.evaluation.dynamic import measure_gradient_rms, score_dynamically
 from lstmlm.models.backbone import detach
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.models.output_layers.output_layer import OutputLayer
@@ -101,7 +101,7 @@ def test_nothing_is_learnt_before_it_is_scored() -> None:
 def test_the_trained_model_is_left_as_it_was(options: AnyDynamicOptions) -> None:
     trained = model()
     before = {name: weight.clone() for name, weight in trained.state_dict().items()}
-    rms = measure_gradients(trained, text(90), START, 5)
+    rms = measure_gradient_rms(trained, text(90), START, 5)
     first, second = (score_dynamically(trained, text(40), START, options, rms) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert all(torch.equal(before[name], weight) for name, weight in trained.state_dict().items())
@@ -111,7 +111,7 @@ def test_the_trained_model_is_left_as_it_was(options: AnyDynamicOptions) -> None
 @pytest.mark.parametrize("options", [SGDOptions(), RMSOptions()], ids=["sgd", "rms"])
 def test_what_repeats_is_learnt(options: AnyDynamicOptions) -> None:
     trained, tokens = model(), np.tile(text(7), 60)
-    rms = measure_gradients(trained, text(500), START, options.window)
+    rms = measure_gradient_rms(trained, text(500), START, options.window)
     static = score(trained, tokens, START)
     assert score_dynamically(trained, tokens, START, options, rms)[210:].mean() < 0.8 * static[210:].mean()
 
@@ -121,7 +121,7 @@ def test_every_output_layer_learns_also_where_a_cluster_has_no_part_in_a_window(
     trained, options = model(**output), SGDOptions(learning_rate=0.5, window=1)
     found = score_dynamically(trained, text(30), START, options)
     np.testing.assert_allclose(found, by_hand(trained, text(30), options, []), rtol=0, atol=1e-12)
-    assert all(torch.isfinite(rms).all() for rms in measure_gradients(trained, text(30), START, 1))
+    assert all(torch.isfinite(rms).all() for rms in measure_gradient_rms(trained, text(30), START, 1))
 
 
 def test_another_measure_of_each_token() -> None:
@@ -152,9 +152,9 @@ def test_the_mean_square_of_gradients_by_hand(n_columns: int, monkeypatch: pytes
             sums = [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
         squares = [square + total**2 for square, total in zip(squares, sums, strict=True)]
     asked.zero_grad()
-    for found, square in zip(measure_gradients(asked, tokens, START, window), squares, strict=True):
+    for found, square in zip(measure_gradient_rms(asked, tokens, START, window), squares, strict=True):
         torch.testing.assert_close(found, (square / (2 * n_columns)).sqrt(), rtol=1e-10, atol=1e-14)
 
 
 def test_a_training_text_shorter_than_a_window() -> None:
-    assert all(torch.isfinite(rms).all() for rms in measure_gradients(model(), text(3), START, 5))
+    assert all(torch.isfinite(rms).all() for rms in measure_gradient_rms(model(), text(3), START, 5))

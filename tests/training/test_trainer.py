@@ -21,6 +21,7 @@ from lstmlm.scoring import score
 from lstmlm.training.trainer import Trainer, n_training_steps
 
 VOCAB = 9
+NO_LINES = np.zeros(0, dtype=np.int64)
 
 
 def trainer(
@@ -32,7 +33,7 @@ def trainer(
     **options: object,
 ) -> Trainer:
     tokens = np.random.default_rng(0).integers(VOCAB, size=50).astype(np.int32)
-    text = EncodedText("train.txt", "train", tokens, 0, 0, 0, 0, "")
+    text = EncodedText("train.txt", "train", tokens, 0, NO_LINES, NO_LINES, 0, 0, "")
     stream = TrainingStream(
         text, 0, DataOptions.model_validate({"corpus": "./", "batch_size": 3, "bptt": 5, **data}), 1
     )
@@ -179,7 +180,7 @@ def test_groups_of_columns_make_the_update_of_the_whole_window(
 
     def trained(accumulate: int) -> Trainer:
         tokens = np.random.default_rng(0).integers(VOCAB, size=58).astype(np.int32)
-        text = EncodedText("train.txt", "train", tokens, 0, 0, 0, 0, "")
+        text = EncodedText("train.txt", "train", tokens, 0, NO_LINES, NO_LINES, 0, 0, "")
         stream = TrainingStream(text, 0, DataOptions(corpus="./", batch_size=4, bptt=5))
         backbone = {"name": "lstm", "hidden_size": 6, "implementation": implementation}
         options = ModelOptions.model_validate({"backbone": backbone, "embedding_size": 6, "dropout": DROPOUT})

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,6 +32,30 @@ def test_learns(name: str, make_config: Any, tmp_path: Path) -> None:
     n_types = load(tmp_path / "run").tokenizer.vocab_size
     assert perplexities == sorted(perplexities, reverse=True)
     assert perplexities[-1] < n_types / 4
+
+
+def test_a_text_from_a_table_of_bigrams_is_learnt_to_its_entropy(make_config: Any, tmp_path: Path) -> None:
+    """No model can do better than the table that the text was drawn from; a good one gets within 1 % of it."""
+    random = np.random.default_rng(5)
+    letters = "abcdefg\n"
+    table = random.dirichlet(np.full(len(letters), 0.4), size=len(letters))
+    for split, n_letters in (("train", 60_000), ("valid", 20_000)):
+        letter, text, nats = letters.index("\n"), "", 0.0
+        for _ in range(n_letters):
+            following = int(random.choice(len(letters), p=table[letter]))
+            nats -= np.log(table[letter, following])
+            letter, text = following, text + letters[following]
+        (tmp_path / f"{split}.txt").write_text(text)
+    config = make_config(
+        data={"corpus": str(tmp_path), "tokenizer": {"name": "char"}, "batch_size": 32, "bptt": 20},
+        model={"backbone": {"name": "lstm", "n_layers": 1, "hidden_size": 16}, "embedding_size": 16},
+        schedule={"name": "warmup_linear", "warmup_steps": 10},
+        training={"n_steps": 400, "sample_tokens": 0},
+    )
+    report = train(config, tmp_path / "run")
+    assert report is not None
+    assert report.values["n_tokens"] == 20_000
+    assert report.values["nats"] == pytest.approx(nats, rel=0.01)
 
 
 def test_the_same_seed_gives_the_same_weights(make_config: Any, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 import typer
 
 from lstmlm.cli.eval.adaptation import adaptation
+from lstmlm.cli.eval.compare import compare
 from lstmlm.cli.eval.ensemble import ensemble
 from lstmlm.cli.eval.perplexity import perplexity
+from lstmlm.cli.eval.surprisal import surprisal
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask a trained model a question.")
 
@@ -15,5 +17,7 @@ def _eval() -> None:
 
 
 eval_app.command()(perplexity)
+eval_app.command()(compare)
+eval_app.command()(surprisal)
 eval_app.command()(adaptation)
 eval_app.command()(ensemble)

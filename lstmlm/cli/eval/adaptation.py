@@ -1,11 +1,14 @@
 """`lstmlm eval adaptation`: how well a model predicts a text to which it adapts as it reads."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, require_one_text
+from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say
+
+if TYPE_CHECKING:
+    from lstmlm.evaluation.report import Report
 
 
 def adaptation(
@@ -42,7 +45,7 @@ def adaptation(
 
     lstmlm eval adaptation dynamic --set dynamic.name=sgd --set dynamic.learning_rate=0.2
     """
-    require_one_text(split, text)
+    refuse_two_texts(split, text)
     from lstmlm.config.adaptation import AdaptationOptions, methods_in_order
     from lstmlm.schema import from_overrides
 
@@ -52,4 +55,13 @@ def adaptation(
     trained = workflows.load(workflows.choose_run(run))
     report = workflows.evaluate_adaptation(trained, chosen, options, split=split, text=text, tune=tune)
     say(f"{trained.run.path}: {report.values['text']}")
-    print_report(report, as_json=as_json)
+    print_report(report if as_json else _for_people(report), as_json=as_json)
+
+
+def _for_people(report: "Report") -> "Report":
+    """Leave the hyper-parameters and what they were chosen on."""
+    from lstmlm.config.adaptation import METHODS
+    from lstmlm.evaluation.report import Report
+
+    names = [name for name in report.values if name == "tuned_on" or name.split(".")[0] in METHODS]
+    return Report({name: report.values[name] for name in names}, report.rows)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SplitOption, TextOption, require_one_text
-from lstmlm.cli.render import print_report, say
+from lstmlm.cli.options import JsonOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.render import print_report, print_table, say
 from lstmlm.errors import ConfigError
 
 
@@ -24,11 +24,14 @@ def ensemble(
 
     lstmlm eval ensemble runs/seed-1 runs/seed-2 runs/seed-3 --split valid
     """
-    require_one_text(split, text)
+    refuse_two_texts(split, text)
     if len(set(runs)) < max(2, len(runs)):
         raise ConfigError(f"RUN: needs two or more different runs, got {', '.join(map(str, runs))}. Name others.")
     from lstmlm import workflows
 
     report = workflows.evaluate_ensemble(runs, split=split, text=text)
     say(str(report.values["text"]))
-    print_report(report, as_json=as_json)
+    if as_json:
+        print_report(report, as_json=True)
+    else:
+        print_table(report.rows)

@@ -1,13 +1,32 @@
 """`lstmlm eval perplexity`: how well a model predicts a text."""
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, require_one_text
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say
+
+if TYPE_CHECKING:
+    from lstmlm.evaluation.report import Report
+
+SHOWN_DIGITS = 12
+"""Of a fingerprint, for people."""
 
 
 def perplexity(
-    run: RunOption = None, split: SplitOption = None, text: TextOption = None, as_json: JsonOption = False
+    run: RunOption = None,
+    split: SplitOption = None,
+    text: TextOption = None,
+    context: Annotated[
+        Literal["document", "line"],
+        typer.Option(help="What a token is predicted from: all of the text before it, or its own line alone."),
+    ] = "document",
+    as_json: JsonOption = False,
 ) -> None:
-    """Measure how well a model predicts a text: every token once, in order, with carried state.
+    """Measure how well a model predicts a text: every token once, in order.
+
+    Figures with the same fingerprint can be compared: same text, same tokens, same context, everything counted.
 
     Examples:
 
@@ -15,12 +34,38 @@ def perplexity(
 
     lstmlm eval perplexity --run runs/ptb-lstm-small --split valid --json
 
-    lstmlm eval perplexity --text essay.txt
+    lstmlm eval perplexity --text essay.txt --context line
     """
-    require_one_text(split, text)
+    refuse_two_texts(split, text)
     from lstmlm import workflows
 
     trained = workflows.load(workflows.choose_run(run))
-    report = workflows.evaluate(trained, "perplexity", split=split, text=text)
+    report = workflows.evaluate(trained, "perplexity", split=split, text=text, context=context)
     say(f"{trained.run.path}: {report.values['text']}")
-    print_report(report, as_json=as_json)
+    print_report(report if as_json else _for_people(report), as_json=as_json)
+
+
+def _for_people(report: "Report") -> "Report":
+    """Leave the figures that say something about this text, each with what it is a mean over."""
+    from lstmlm.evaluation.report import Report
+
+    values = report.values
+    figures = {"perplexity": ("perplexity", f"{values['n_tokens']:,} tokens")}
+    if values["n_unk"]:
+        figures["perplexity without <unk>"] = ("perplexity_without_unk", f"{values['n_tokens_without_unk']:,} tokens")
+    if values["n_words"]:
+        figures["perplexity per word"] = ("perplexity_per_word", f"{values['n_words']:,} words")
+    notes = {
+        "counted": values["counted"],
+        "context": values["context"],
+        "fingerprint": str(values["fingerprint"])[:SHOWN_DIGITS],
+    }
+    if values["n_oov"]:
+        notes["bits per byte"] = f"none: {values['n_oov']:,} tokens are <unk> in place of what the text says"
+    else:
+        figures["bits per character"] = ("bits_per_char", f"{values['n_chars']:,} characters")
+        figures["bits per byte"] = ("bits_per_byte", f"{values['n_bytes']:,} bytes")
+    return Report(
+        notes,
+        rows=[{"figure": name, "value": values[key], "over": units} for name, (key, units) in figures.items()],
+    )

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -34,6 +34,10 @@ CellState = tuple[Tensor, ...]
 """The state of one cell: a `NamedTuple` of tensors (batch, hidden)."""
 
 State = TypeVar("State", bound=CellState)
+
+
+class NoGates(NamedTuple):
+    """The gates of a cell that has none."""
 
 
 class Cell(nn.Module, ABC):
@@ -87,10 +91,28 @@ class Cell(nn.Module, ABC):
             The output of this step and the next state.
         """
 
+    def gates(
+        self,
+        x_t: Float[Tensor, "batch input"],
+        state: CellState,
+        weights: CellWeights | None = None,
+        state_mask: Float[Tensor, "batch hidden"] | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Return what a step decides before it changes the state: a `NamedTuple` of tensors (batch, hidden).
+
+        The arguments are those of `forward`.
+        """
+        return NoGates()
+
 
 def masked(hidden: Float[Tensor, "batch hidden"], state_mask: Float[Tensor, "batch hidden"] | None) -> Tensor:
     """Apply the mask of state dropout, if there is one."""
     return hidden if state_mask is None else hidden * state_mask
+
+
+def named(tensors: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """Return the tensors of a cell's state or gates by name."""
+    return dict(zip(type(tensors)._fields, tensors, strict=True))  # type: ignore[attr-defined]
 
 
 def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:

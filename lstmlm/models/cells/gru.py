@@ -30,6 +30,17 @@ class GRUState(NamedTuple):
     hidden: Float[Tensor, "batch hidden"]
 
 
+class GRUGates(NamedTuple):
+    """What a gated recurrent unit decides in a step."""
+
+    r: Float[Tensor, "batch hidden"]
+    """Reset gate: how much of the past the candidate sees."""
+    z: Float[Tensor, "batch hidden"]
+    """Update gate: how much of the past stays."""
+    n: Float[Tensor, "batch hidden"]
+    """Candidate: what takes the place of the rest."""
+
+
 class GRUCell(Cell):
     """One step of a gated recurrent unit."""
 
@@ -59,12 +70,23 @@ class GRUCell(Cell):
         state_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> tuple[Float[Tensor, "batch hidden"], GRUState]:
         """Read one token a column; see `Cell.forward`."""
+        (hidden,) = state
+        _, z, n = self.gates(x_t, state, weights, state_mask)
+        hidden = (1 - z) * n + z * hidden
+        return hidden, GRUState(hidden)
+
+    def gates(
+        self,
+        x_t: Float[Tensor, "batch input"],
+        state: CellState,
+        weights: CellWeights | None = None,
+        state_mask: Float[Tensor, "batch hidden"] | None = None,
+    ) -> GRUGates:
+        """Return the gates of a step; see `Cell.gates`."""
         w = weights or self.weights()
         (bias_hn,) = w.extra
         (hidden,) = state
         x_r, x_z, x_n = linear(x_t, w.weight_ih, w.bias).chunk(3, dim=1)
         h_r, h_z, h_n = linear(masked(hidden, state_mask), w.weight_hh).chunk(3, dim=1)
         r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
-        n = torch.tanh(x_n + r * (h_n + bias_hn))
-        hidden = (1 - z) * n + z * hidden
-        return hidden, GRUState(hidden)
+        return GRUGates(r, z, torch.tanh(x_n + r * (h_n + bias_hn)))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear
 
 from lstmlm.models.cells.cell import CellState, CellWeights, masked
-from lstmlm.models.cells.lstm import LSTMCell, LSTMState
+from lstmlm.models.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 EPSILON = 1e-5
 
@@ -51,12 +51,25 @@ class LayerNormLSTMCell(LSTMCell):
     ) -> tuple[Float[Tensor, "batch hidden"], LSTMState]:
         """Read one token a column; see `Cell.forward`."""
         w = weights or self.weights()
-        gain_ih, gain_hh, gain_cell, bias_cell = w.extra
-        hidden, cell = state
-        from_input = layer_norm(linear(x_t, w.weight_ih), gain_ih.shape, gain_ih, w.bias, EPSILON)
-        recurrent = linear(masked(hidden, state_mask), w.weight_hh)
-        from_hidden = layer_norm(recurrent, gain_hh.shape, gain_hh, eps=EPSILON)
-        i, f, g, o = self.activate(from_input + from_hidden)
+        *_, gain_cell, bias_cell = w.extra
+        _, cell = state
+        i, f, g, o = self.gates(x_t, state, w, state_mask)
         cell = f * cell + i * g
         hidden = o * torch.tanh(layer_norm(cell, gain_cell.shape, gain_cell, bias_cell, EPSILON))
         return hidden, LSTMState(hidden, cell)
+
+    def gates(
+        self,
+        x_t: Float[Tensor, "batch input"],
+        state: CellState,
+        weights: CellWeights | None = None,
+        state_mask: Float[Tensor, "batch hidden"] | None = None,
+    ) -> LSTMGates:
+        """Return the gates of a step; see `Cell.gates`."""
+        w = weights or self.weights()
+        gain_ih, gain_hh, *_ = w.extra
+        hidden, _ = state
+        from_input = layer_norm(linear(x_t, w.weight_ih), gain_ih.shape, gain_ih, w.bias, EPSILON)
+        recurrent = linear(masked(hidden, state_mask), w.weight_hh)
+        from_hidden = layer_norm(recurrent, gain_hh.shape, gain_hh, eps=EPSILON)
+        return self.activate(from_input + from_hidden)

@@ -33,6 +33,19 @@ class LSTMState(NamedTuple):
     cell: Float[Tensor, "batch hidden"]
 
 
+class LSTMGates(NamedTuple):
+    """What an LSTM decides in a step."""
+
+    i: Float[Tensor, "batch hidden"]
+    """Input gate: how much of the candidate is added to the memory."""
+    f: Float[Tensor, "batch hidden"]
+    """Forget gate: how much of the memory stays."""
+    g: Float[Tensor, "batch hidden"]
+    """Candidate: what could be added."""
+    o: Float[Tensor, "batch hidden"]
+    """Output gate: how much of the memory is seen."""
+
+
 class LSTMCell(Cell):
     """One step of a long short-term memory."""
 
@@ -65,17 +78,28 @@ class LSTMCell(Cell):
         state_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> tuple[Float[Tensor, "batch hidden"], LSTMState]:
         """Read one token a column; see `Cell.forward`."""
-        w = weights or self.weights()
-        hidden, cell = state
-        i, f, g, o = self.activate(linear(x_t, w.weight_ih, w.bias) + linear(masked(hidden, state_mask), w.weight_hh))
+        _, cell = state
+        i, f, g, o = self.gates(x_t, state, weights, state_mask)
         cell = f * cell + i * g
         hidden = o * torch.tanh(cell)
         return hidden, LSTMState(hidden, cell)
 
-    def activate(self, gates: Float[Tensor, "batch gates"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return i, f, g and o, each (batch, hidden), from the sums that they are functions of."""
-        i, f, g, o = gates.chunk(4, dim=1)
+    def gates(
+        self,
+        x_t: Float[Tensor, "batch input"],
+        state: CellState,
+        weights: CellWeights | None = None,
+        state_mask: Float[Tensor, "batch hidden"] | None = None,
+    ) -> LSTMGates:
+        """Return the gates of a step; see `Cell.gates`."""
+        w = weights or self.weights()
+        hidden, _ = state
+        return self.activate(linear(x_t, w.weight_ih, w.bias) + linear(masked(hidden, state_mask), w.weight_hh))
+
+    def activate(self, sums: Float[Tensor, "batch gates"]) -> LSTMGates:
+        """Return the gates from the sums that they are functions of."""
+        i, f, g, o = sums.chunk(4, dim=1)
         i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
         if self.input_gate_cap:
             i = torch.minimum(i, 1 - f)
-        return i, f, g, o
+        return LSTMGates(i, f, g, o)

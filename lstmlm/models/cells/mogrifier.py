@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from lstmlm.models.cells.cell import CellState, CellWeights, masked
-from lstmlm.models.cells.lstm import LSTMCell, LSTMState
+from lstmlm.models.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 
 class MogrifierCell(LSTMCell):
@@ -68,14 +68,14 @@ class MogrifierCell(LSTMCell):
                 nn.init.normal_(matrix, std=variance**0.5, generator=generator)
             nn.init.zeros_(bias)
 
-    def forward(
+    def gates(
         self,
         x_t: Float[Tensor, "batch input"],
         state: CellState,
         weights: CellWeights | None = None,
         state_mask: Float[Tensor, "batch hidden"] | None = None,
-    ) -> tuple[Float[Tensor, "batch hidden"], LSTMState]:
-        """Read one token a column; see `Cell.forward`."""
+    ) -> LSTMGates:
+        """Return the gates of the LSTM, which reads what the rounds leave of x and h; see `Cell.gates`."""
         w = weights or self.weights()
         hidden, cell = state
         x, h = x_t, masked(hidden, state_mask)
@@ -84,7 +84,7 @@ class MogrifierCell(LSTMCell):
                 x = _gate(h, matrices, bias) * x
             else:
                 h = _gate(x, matrices, bias) * h
-        return super().forward(x, LSTMState(h, cell), w)
+        return super().gates(x, LSTMState(h, cell), w)
 
     def _by_round(self, weights: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
         n_weights = 2 if self.rank is None else 3

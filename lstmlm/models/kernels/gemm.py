@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.models.kernels.native import Linear, native_function
+from lstmlm.models.kernels.native import Linear, Outer, native_function
 
 Product = Callable[[Tensor], Tensor]
 """Multiplies rows (rows, in) by a matrix that it holds: (rows, out)."""
@@ -74,7 +74,14 @@ class Gemm:
 
     def outer(self, left: Float[Tensor, "rows out"], right: Float[Tensor, "rows in"]) -> Float[Tensor, "out in"]:
         """Return the sum over rows of their outer products, Lᵀ R: the gradient of a weight. Operands are cast."""
-        return self.linear(left.t(), right.t())
+        native = native_function("outer", left)
+        if native is None:
+            return self.linear(left.t(), right.t())
+        out = left.new_empty(left.shape[1], right.shape[1])
+        n_threads = torch.get_num_threads()
+        sizes = {"n_rows": len(left), "n_left": left.shape[1], "n_right": right.shape[1], "n_threads": n_threads}
+        native(Outer.of(**sizes, left=left.contiguous(), right=right.contiguous(), out=out))
+        return out
 
     def total(self, rows: Float[Tensor, "rows out"]) -> Float[Tensor, " out"]:
         """Return the sum over rows: the gradient of a bias. As a product: a sum of bfloat16 copies all of it first."""

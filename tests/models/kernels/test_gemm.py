@@ -33,6 +33,21 @@ def test_products_agree_with_float64(path: GemmPath) -> None:
     assert distance(products.total(cast_rows), rows.double().sum(0)) < TOLERANCES[path]
 
 
+@pytest.mark.parametrize(("n_rows", "n_left", "n_right"), [(1, 1, 1), (35, 12, 16), (513, 205, 47), (1030, 13, 33)])
+def test_the_gradient_of_a_weight_in_any_shape_and_number_of_threads(n_rows: int, n_left: int, n_right: int) -> None:
+    torch.manual_seed(0)
+    left, right = (torch.randn(n_rows, n, dtype=torch.float64) for n in (n_left, n_right))
+    products, before = [], torch.get_num_threads()
+    try:
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            products.append(Gemm(GemmPath.NATIVE).outer(left, right))
+    finally:
+        torch.set_num_threads(before)
+    assert products[0].equal(products[1])
+    torch.testing.assert_close(products[0], torch.einsum("ri,rj->ij", left, right), rtol=0, atol=1e-11)
+
+
 @each_path
 def test_other_number_formats_than_float32_take_the_native_route(path: GemmPath) -> None:
     assert Gemm.of(path, torch.float64) == Gemm(GemmPath.NATIVE)

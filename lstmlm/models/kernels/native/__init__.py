@@ -9,7 +9,17 @@ from torch import Tensor
 
 from lstmlm.models.kernels.native.build import library
 
-__all__ = ["Arguments", "LayerNormLSTM", "Linear", "Mogrifier", "Softmax", "Window", "library", "native_function"]
+__all__ = [
+    "Arguments",
+    "LayerNormLSTM",
+    "Linear",
+    "Mogrifier",
+    "Outer",
+    "Softmax",
+    "Window",
+    "library",
+    "native_function",
+]
 
 NAMES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 
@@ -45,6 +55,14 @@ class Linear(Arguments):
 
     _numbers = ("n_rows", "depth", "n_columns", "n_threads")
     _pointers = ("rows", "weight", "bias", "out")
+    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
+
+
+class Outer(Arguments):
+    """Arguments of the sum of outer products; outer.cpp says what each is."""
+
+    _numbers = ("n_rows", "n_left", "n_right", "n_threads")
+    _pointers = ("left", "right", "out")
     _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
 
 

@@ -1,0 +1,53 @@
+"""`lstmlm eval compare`: which of two models predicts a text better."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lstmlm.cli.options import JsonOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.render import print_report, say
+
+if TYPE_CHECKING:
+    from lstmlm.evaluation.report import Report
+
+
+def compare(
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Run directory.", show_default=False)],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another run directory.", show_default=False)],
+    split: SplitOption = None,
+    text: TextOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare how well two models predict one text, and say whether the difference is more than chance.
+
+    Perplexities are compared where both models cut the text into the same tokens, else bits per character and byte.
+
+    Examples:
+
+    lstmlm eval compare runs/quickstart runs/quickstart-rnn
+
+    lstmlm eval compare runs/words runs/characters --text essay.txt --json
+    """
+    refuse_two_texts(split, text)
+    from lstmlm import workflows
+
+    report = workflows.compare(workflows.load(run_a), workflows.load(run_b), split=split, text=text)
+    say(f"{report.values['text']}: {report.values['n_lines']:,} lines")
+    print_report(report if as_json else _for_people(report), as_json=as_json)
+
+
+def _for_people(report: "Report") -> "Report":
+    """Say who a and b are, and what the table means."""
+    from lstmlm.evaluation.report import Report
+
+    values = report.values
+    return Report(
+        {
+            "a": values["run_a"],
+            "b": values["run_b"],
+            "better": values["better"] or "this text does not tell",
+            "low, high": f"{values['confidence']:.0%} interval, from {values['n_resamples']:,} resamples of the lines",
+        },
+        report.rows,
+    )

@@ -1,0 +1,118 @@
+"""Figures of what `lstmlm inspect` finds, as PNG or SVG: the one module that imports matplotlib."""
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lstmlm.cli.render import printable, warn
+from lstmlm.evaluation.gates import LayerActivity
+from lstmlm.evaluation.gradients import GradientNorms
+from lstmlm.files import write_atomically
+
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 150,
+    "savefig.dpi": "figure",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    # Words and names of runs stay as they are, dollar signs too, and stay text in an SVG.
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    # The same figure is the same file.
+    "svg.hashsalt": "lstmlm",
+}
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""For runs: six of the colours of Okabe and Ito (2008), which the colour-blind can tell apart too."""
+
+SHOWN_RANGE = 1e-8
+"""Of the largest norm: what float32 loses of a smaller one beside it is all of it."""
+
+SHOWN_UNITS = 40
+"""Rows of a heat map, each wide enough to be followed from gate to gate."""
+
+LINES = {"hidden": "-", "cell": "--"}
+
+PANELS = {
+    "i": "input gate i",
+    "f": "forget gate f",
+    "g": "candidate g",
+    "o": "output gate o",
+    "r": "reset gate r",
+    "z": "update gate z",
+    "n": "candidate n",
+    "hidden": "hidden state h",
+    "cell": "memory cell c",
+}
+
+
+def draw_gradients(measured: Sequence[GradientNorms], path: Path) -> None:
+    """Draw the median norm by lag, a colour for each run and a line for each memory, between the quartiles."""
+    colors = dict(zip(dict.fromkeys(norms.run for norms in measured), cycle(COLORS), strict=False))
+    with _drawn(path, 8, 5) as figure:
+        axes = figure.subplots()
+        for norms in measured:
+            lower, median, upper = norms.quartiles
+            lags, color = np.arange(len(median)), colors[norms.run]
+            axes.plot(lags, median, LINES[norms.memory], color=color, label=f"{norms.memory} of {norms.run}")
+            axes.fill_between(lags, lower, upper, color=color, alpha=0.15, linewidth=0)
+        axes.set_yscale("log")
+        largest = max(np.nanmax(norms.quartiles) for norms in measured)
+        axes.set_ylim(max(axes.get_ylim()[0], SHOWN_RANGE * largest), 2 * largest)
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.margins(x=0)
+        axes.set_xlabel("lag k (tokens)")
+        axes.set_ylabel("norm of the gradient of a token's surprisal (nats)\nby the state k tokens before")
+        axes.legend(title="median and quartiles", frameon=False)
+
+
+def draw_gates(activity: LayerActivity, path: Path) -> None:
+    """Draw a heat map for each gate and memory: a column for each token, a row for each of some units.
+
+    Shown are the units that hold most in the last memory on average over the text, in the order of what they hold.
+    """
+    *_, memory = activity.units.values()
+    largest = np.abs(memory).mean(axis=0).argsort()[-SHOWN_UNITS:]
+    shown = largest[memory[:, largest].mean(axis=0).argsort()]
+    n_tokens, n_panels = len(activity.tokens), len(activity.units)
+    with _drawn(path, max(8, 1.5 + 0.15 * n_tokens), 1 + 1.3 * n_panels) as figure:
+        panels = figure.subplots(n_panels, sharex=True, squeeze=False)[:, 0]
+        for axes, (name, values) in zip(panels, activity.units.items(), strict=True):
+            _draw_panel(axes, PANELS[name], values[:, shown])
+        panels[-1].set_xticks(range(n_tokens), [printable(token, kept="") for token in activity.tokens], rotation=90)
+        units = f"{len(shown)} of {memory.shape[1]} units, those that hold most"
+        figure.suptitle(f"{activity.run}, layer {activity.layer}: {units}")
+
+
+def _draw_panel(axes: Axes, title: str, values: Float[np.ndarray, "tokens hidden"]) -> None:
+    """Draw gates from closed to open, what has a sign from its negative to its positive extreme."""
+    limit = max(1, np.abs(values).max())
+    lowest, colors = (0, "viridis") if values.min() >= 0 else (-limit, "PuOr")
+    image = axes.imshow(values.T, cmap=colors, vmin=lowest, vmax=limit, aspect="auto", interpolation="nearest")
+    axes.set_ylabel(title)
+    axes.set_yticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.figure.colorbar(image, ax=axes)
+
+
+@contextmanager
+def _drawn(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """Give an empty figure of so many inches; write to `path` what was drawn on it, and tell what went wrong."""
+    content = io.BytesIO()
+    with mpl.rc_context(STYLE), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        figure.savefig(content, format=path.suffix.lower().removeprefix("."), metadata={"Date": None})
+    warn(f"{path}: {warning.message}" for warning in caught)
+    write_atomically(path, content.getvalue())

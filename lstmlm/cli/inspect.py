@@ -1,0 +1,129 @@
+"""`lstmlm inspect`: a look inside a trained model, as a table, a figure or JSON."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.render import print_table, say, warn_of_unknown
+from lstmlm.errors import ConfigError, MissingExtraError
+from lstmlm.metrics import finite
+
+if TYPE_CHECKING:
+    from lstmlm.evaluation.gradients import GradientNorms
+    from lstmlm.evaluation.report import Row
+
+SHOWN_LAGS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+FIGURE_FORMATS = (".png", ".svg")
+
+inspect_app = typer.Typer(no_args_is_help=True, help="Look inside a trained model.")
+
+
+def _drawable(plot: Path | None) -> Path | None:
+    """Refuse at once what could not be drawn at the end."""
+    if plot is None:
+        return None
+    if plot.suffix.lower() not in FIGURE_FORMATS:
+        raise ConfigError(f"--plot: {plot} is no figure that can be drawn. End its name in .png or .svg.")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("lstmlm inspect needs the plot extra: pip install 'lstmlm[plot]'.")
+    return plot
+
+
+PlotOption = Annotated[
+    Path | None, typer.Option("--plot", callback=_drawable, metavar="FILE", help="Draw a figure: .png or .svg.")
+]
+
+
+@inspect_app.command()
+def gradients(
+    run: Annotated[
+        list[Path] | None,
+        typer.Option("--run", help="Run directory; repeat it to compare.", show_default="the newest under runs/"),
+    ] = None,
+    split: SplitOption = None,
+    text: TextOption = None,
+    max_lag: Annotated[int, typer.Option(min=1, help="How many tokens to look back.")] = 200,
+    plot: PlotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how far back predictions reach: the vanishing gradient, seen.
+
+    Shown is the norm of the gradient of a token's surprisal (nats) by the state that the last layer handed on so many
+    tokens before: its hidden state, and its cell where it has one. Figures are medians over positions of the text.
+
+    Examples:
+
+    lstmlm inspect gradients --plot gradients.png
+
+    lstmlm inspect gradients --run runs/ptb-rnn --run runs/ptb-lstm-small --split valid --max-lag 100
+    """
+    refuse_two_texts(split, text)
+    from lstmlm import workflows
+
+    models = [workflows.load(run_dir) for run_dir in run or [workflows.choose_run(None)]]
+    measured = workflows.inspect_gradients(models, split=split, text=text, max_lag=max_lag)
+    for source in dict.fromkeys(f"{norms.run}: {norms.text}, {norms.n_positions} positions" for norms in measured):
+        say(source)
+    if as_json:
+        from lstmlm.evaluation.report import Report
+
+        print(Report({"max_lag": max_lag}, [row for norms in measured for row in norms.to_rows()]).to_json())
+    else:
+        print_table(_by_lag(measured, max_lag))
+    if plot is not None:
+        from lstmlm.cli import figures
+
+        figures.draw_gradients(measured, plot)
+
+
+@inspect_app.command()
+def gates(
+    sentence: Annotated[str, typer.Argument(help="What the model reads.")],
+    run: RunOption = None,
+    layer: Annotated[
+        int | None, typer.Option(help="Which layer, from 1, the lowest.", show_default="the last one")
+    ] = None,
+    plot: PlotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the gates of a layer decide at each word, and what its memories hold after it.
+
+    The letters are those of the cell's equations: for an LSTM input gate i, forget gate f, candidate g, output gate o,
+    then hidden and cell; for a GRU reset gate r, update gate z, candidate n. The table has the mean magnitude over the
+    units, --json and --plot have every unit.
+
+    Examples:
+
+    lstmlm inspect gates "the cat sat on the mat"
+
+    lstmlm inspect gates "the cat sat on the mat" --layer 1 --plot gates.png
+    """
+    from lstmlm import workflows
+
+    trained = workflows.load(workflows.choose_run(run))
+    activity = workflows.inspect_gates(trained, sentence, layer)
+    say(f"{activity.run}, layer {activity.layer}")
+    warn_of_unknown(trained.tokenizer.unknown_pieces(sentence))
+    if as_json:
+        print(activity.to_json())
+    else:
+        print_table(activity.to_rows())
+    if plot is not None:
+        from lstmlm.cli import figures
+
+        figures.draw_gates(activity, plot)
+
+
+def _by_lag(measured: Sequence["GradientNorms"], max_lag: int) -> list["Row"]:
+    """Return a row for some lags, with the median of each run and memory."""
+    medians = {f"{norms.run} {norms.memory}": norms.quartiles[1].tolist() for norms in measured}
+    return [
+        finite({"lag": lag, **{name: norms[lag] for name, norms in medians.items()}})
+        for lag in SHOWN_LAGS
+        if lag <= max_lag
+    ]

@@ -1,0 +1,61 @@
+"""`lstmlm next`: the most likely next words."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lstmlm.cli.options import JsonOption, RunOption
+from lstmlm.cli.render import print_table, say, warn_of_unknown
+
+if TYPE_CHECKING:
+    from lstmlm.generation.next_word import NextWords
+
+BAR_WIDTH = 24
+
+
+def next_word(
+    prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text.')] = "",
+    run: RunOption = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="Number of words.")] = 10,
+    complete: Annotated[bool, typer.Option("--complete", help="Take the last word as the beginning of one.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the most likely next words with their probabilities.
+
+    The last word counts as complete. With --complete it is the beginning of the word that is looked for, and
+    probabilities are given that the word begins so.
+
+    Examples:
+
+    lstmlm next "The farmer goes to the"
+
+    lstmlm next "The farmer goes to the h" --complete --top 5 --json
+    """
+    from lstmlm import workflows
+
+    trained = workflows.load(workflows.choose_run(run))
+    say(str(trained.run.path))
+    context = " ".join(prompt.split()[:-1]) if complete else prompt
+    warn_of_unknown(trained.tokenizer.unknown_pieces(context))
+    found = workflows.next_words(trained, prompt, top, complete=complete)
+    if as_json:
+        print(json.dumps({"run": str(trained.run.path), "prompt": prompt, **asdict(found)}, ensure_ascii=False))
+        return
+    if found.words:
+        most = found.words[0].probability
+        print_table([{**asdict(word), "": "█" * round(BAR_WIDTH * word.probability / most)} for word in found.words])
+    print(_what_else(found))
+
+
+def _what_else(found: "NextWords") -> str:
+    """Say what is known of all other words."""
+    if found.n_prefixes == 1:
+        return "Every word of the vocabulary was considered."
+    missing = found.words[-1].probability < found.largest_missed_probability
+    return (
+        f"{found.n_prefixes:,} beginnings of words were read. Any other word has a probability of at most "
+        f"{found.largest_missed_probability:.2g}, all of them together {found.unexplored_probability:.2g}."
+        + (" So a likelier one may be missing." if missing else "")
+    )

@@ -1,0 +1,237 @@
+"""The most likely next words; where a word is many tokens, by a search over what it may begin with.
+
+Where white space is a token, a word is complete when a delimiter follows. Its probability is that of its tokens and of
+a delimiter after them, given that the word before it is complete, as `lstmlm eval surprisal` has it. The search reads
+prefixes of words, the most probable first. No word is more probable than its prefixes: once none is left that is more
+probable than the last of the words wanted, no word is missing.
+"""
+
+import heapq
+from dataclasses import dataclass
+from itertools import count
+from math import exp
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from lstmlm.corpus.tokenizers import EOS, Tokenizer
+from lstmlm.errors import ConfigError
+from lstmlm.models.backbone import BackboneState, join_states, part_of_state
+from lstmlm.models.language_model import LanguageModel
+from lstmlm.scoring import next_log_probabilities
+
+MAX_PREFIXES = 4096
+"""The search ends after it has read so many."""
+
+PREFIXES_AT_ONCE = 16
+"""Prefixes read side by side. A few of them might have proved unnecessary one by one."""
+
+
+@dataclass(frozen=True)
+class NextWord:
+    """A word, or `<eos>`, with its probability."""
+
+    word: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class NextWords:
+    """The most likely next words, the likeliest first, and what there is besides."""
+
+    words: list[NextWord]
+    n_prefixes: int
+    """Prefixes read to find them; 1 where every token is a word."""
+    unexplored_probability: float
+    """Of all words together that the search has not come upon."""
+    largest_missed_probability: float
+    """No word that the search has not come upon is more likely than this."""
+
+
+@torch.inference_mode()
+def find_next_words(
+    model: LanguageModel, tokenizer: Tokenizer, prompt: str, n_words: int, *, complete: bool = False
+) -> NextWords:
+    """Return the `n_words` most likely words after a prompt, or as many as there are.
+
+    Args:
+        model: The model to ask; it is left as it was.
+        tokenizer: The tokenizer of that model.
+        prompt: The beginning of a text, read after the implicit start token from the zero state.
+        n_words: How many words to return.
+        complete: Take the last word of the prompt as the beginning of the word wanted; probabilities are then given
+            that it begins so. Without, the last word is complete.
+
+    Raises:
+        ConfigError: there is no word to complete.
+    """
+    if complete:
+        if not prompt or prompt[-1].isspace():
+            raise ConfigError(f"--complete: needs a word that is begun, got {prompt!r}. Begin one, or leave it out.")
+        ids, unread = tokenizer.encode_unfinished(prompt)
+        read = prompt.rsplit(maxsplit=1)[-1].removesuffix(unread)
+    else:
+        prompt = prompt.rstrip(" \t")
+        ids, unread, read = tokenizer.encode_prompt(prompt), "", ""
+    inputs = torch.tensor([tokenizer.start_id, *ids])[:, None]
+    log_probabilities, state = next_log_probabilities(model, inputs, model.initial_state(1))
+    following = log_probabilities[0].double()
+    if not tokenizer.delimiter_ids:
+        return NextWords(_words_of_vocabulary(tokenizer, following, read, unread, n_words), 1, 0.0, 0.0)
+
+    search = _Search(model, tokenizer, read)
+    if complete:
+        search.begin_inside_word(following, state)
+    elif prompt == "" or prompt.endswith("\n"):
+        search.begin_line(following, state)
+    else:
+        search.begin_after_word(following, state)
+    return search.run(n_words)
+
+
+def _words_of_vocabulary(
+    tokenizer: Tokenizer, following: Float64[Tensor, " vocab"], read: str, unread: str, n_words: int
+) -> list[NextWord]:
+    """Choose among tokens that are words; where they have to begin with `unread`, given that they do."""
+    ids = list(range(tokenizer.vocab_size))
+    if unread:
+        special = (tokenizer.start_id, tokenizer.unk_id)
+        ids = [i for i in ids if tokenizer.token(i).startswith(unread) and i not in special]
+        following = following[ids].log_softmax(dim=0)
+    best = following.topk(min(n_words, len(ids)))
+    return [
+        NextWord(read + tokenizer.token(ids[index]), exp(value))
+        for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    """The first tokens of words, already read, with what one more token makes of them, the most probable first."""
+
+    ids: tuple[int, ...]
+    state: BackboneState
+    next_ids: Int64[Tensor, " vocab"]
+    log_probabilities: Float64[Tensor, " vocab"]
+    """Of the prefix with each of these tokens after it."""
+
+
+class _Extension(NamedTuple):
+    """A prefix with one more token, not read yet; a heap has the most probable first."""
+
+    nats: float
+    """Surprisal of all words that begin so."""
+    number: int
+    """Decides between equals, as prefixes have no order."""
+    prefix: _Prefix
+    place: int
+    """Of the token in `prefix.next_ids`."""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The tokens of the prefix and the new one."""
+        return (*self.prefix.ids, int(self.prefix.next_ids[self.place]))
+
+    @property
+    def probability(self) -> float:
+        """Probability of all words that begin so."""
+        return exp(-self.nats)
+
+
+class _Search:
+    """Best-first search for words.
+
+    Args:
+        model: Predicts one token after another.
+        tokenizer: Its tokenizer, which has delimiters.
+        read: What has been read already of the words that are looked for.
+    """
+
+    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, read: str) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._read = read
+        self._delimiter_ids = torch.tensor(tokenizer.delimiter_ids)
+        self._words: list[NextWord] = []
+        self._n_prefixes = 0
+        # Of each prefix that has been read, the most probable extension that has not.
+        self._frontier: list[_Extension] = []
+        self._numbers = count()
+        self._unexplored_probability = 0.0
+
+    def begin_line(self, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
+        """Look for the first word of a line, which may also end at once."""
+        self._add_word(EOS, following[self._tokenizer.start_id])
+        self._extend((), self._inside_word(following), state)
+
+    def begin_after_word(self, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
+        """Look for the word after one that is complete: given a delimiter, `<eos>`, or a space and what follows it."""
+        given_delimiter = following - following[self._delimiter_ids].logsumexp(0)
+        self._add_word(EOS, given_delimiter[self._tokenizer.start_id])
+        # Words stand one space apart; where tokens hold more than white space, the first one of a word begins with it.
+        texts = [self._tokenizer.decode([i]) for i in self._tokenizer.delimiter_ids]
+        begins = torch.tensor([text == " " or not text.isspace() for text in texts])
+        first_ids = self._delimiter_ids[begins]
+        impossible = torch.full_like(following, -torch.inf)
+        self._extend((), impossible.index_copy(0, first_ids, given_delimiter[first_ids]), state)
+
+    def begin_inside_word(self, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
+        """Look for words that begin with what has been read, which may be all of one."""
+        self._add_word(self._read, following[self._delimiter_ids].logsumexp(0))
+        self._extend((), self._inside_word(following), state)
+
+    def run(self, n_words: int) -> NextWords:
+        """Read prefixes until none can begin a word that is missing among the `n_words` best, or enough are read."""
+        while self._n_prefixes < MAX_PREFIXES and (extensions := self._take(n_words)):
+            tokens = torch.tensor([[extension.ids[-1] for extension in extensions]])
+            states = join_states([extension.prefix.state for extension in extensions])
+            following, states = next_log_probabilities(self._model, tokens, states)
+            for column, extension in enumerate(extensions):
+                extended = following[column].double() - extension.nats
+                word = self._read + self._tokenizer.decode(extension.ids).removeprefix(" ")
+                self._add_word(word, extended[self._delimiter_ids].logsumexp(0))
+                state = part_of_state(states, column, len(extensions))
+                self._extend(extension.ids, self._inside_word(extended), state)
+        return NextWords(
+            self._best(n_words),
+            self._n_prefixes,
+            max(0.0, self._unexplored_probability),
+            self._frontier[0].probability if self._frontier else 0.0,
+        )
+
+    def _add_word(self, word: str, log_probability: Tensor) -> None:
+        if word:  # else there are two spaces in a row
+            self._words.append(NextWord(word, exp(log_probability)))
+
+    def _best(self, n_words: int) -> list[NextWord]:
+        return heapq.nlargest(n_words, self._words, key=lambda word: word.probability)
+
+    def _inside_word(self, log_probabilities: Float64[Tensor, " vocab"]) -> Float64[Tensor, " vocab"]:
+        """Leave the tokens that do not end a word."""
+        return log_probabilities.index_fill(0, self._delimiter_ids, -torch.inf)
+
+    def _extend(self, ids: tuple[int, ...], log_probabilities: Float64[Tensor, " vocab"], state: BackboneState) -> None:
+        """Take up the extensions of a prefix that has been read."""
+        self._n_prefixes += 1
+        self._unexplored_probability += float(log_probabilities.exp().sum())
+        ordered = log_probabilities.sort(descending=True)
+        self._push(_Prefix(ids, state, ordered.indices, ordered.values), 0)
+
+    def _push(self, prefix: _Prefix, place: int) -> None:
+        if place < len(prefix.next_ids):
+            nats = -float(prefix.log_probabilities[place])
+            heapq.heappush(self._frontier, _Extension(nats, next(self._numbers), prefix, place))
+
+    def _take(self, n_words: int) -> list[_Extension]:
+        """Take extensions from the frontier, as long as they may begin a word that belongs among the best."""
+        best = self._best(n_words)
+        least = best[-1].probability if len(best) == n_words else 0.0
+        taken: list[_Extension] = []
+        while self._frontier and len(taken) < PREFIXES_AT_ONCE and self._frontier[0].probability > least:
+            extension = heapq.heappop(self._frontier)
+            self._unexplored_probability -= extension.probability
+            self._push(extension.prefix, extension.place + 1)
+            taken.append(extension)
+        return taken

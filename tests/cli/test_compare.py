@@ -1,0 +1,137 @@
+"""`lstmlm eval perplexity` and `lstmlm eval compare` by the command line: what people and programs get."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+COMPARE = ("eval", "compare", "runs/tiny", "runs/other")
+
+
+@pytest.fixture
+def other(trained: Path, lstmlm: Cli) -> Callable[..., None]:
+    """Return a function that trains runs/other beside runs/tiny, with other options."""
+
+    def train(*overrides: str) -> None:
+        sets = [part for override in overrides for part in ("--set", override)]
+        result = lstmlm("train", "--config", "tiny.yaml", "--run-dir", "runs/other", *sets)
+        assert result.exit_code == 0, result.stderr
+
+    return train
+
+
+@pytest.mark.parametrize("tokenizer", ["{name: word}", "{name: char}"])
+def test_the_perplexity_that_training_has_seen(tokenizer: str, here: Path, lstmlm: Cli) -> None:
+    lstmlm("train", "--config", "tiny.yaml", "--set", f"data.tokenizer={tokenizer}")
+    events = [json.loads(line) for line in (here / "runs" / "tiny" / "metrics.jsonl").read_text().splitlines()]
+    [validation] = [event for event in events if event["event"] == "validation"]
+    report = json.loads(lstmlm("eval", "perplexity", "--split", "valid", "--json").stdout)
+    assert report["n_tokens"] == validation["n_tokens"]
+    assert report["nats"] == pytest.approx(validation["nats"], rel=1e-9)
+    assert report["perplexity"] == pytest.approx(validation["perplexity"], rel=1e-9)
+
+
+def test_people_see_the_figures_that_mean_something(trained: Path, lstmlm: Cli) -> None:
+    (trained / "known.txt").write_text("the farmer\nthe\n")
+    (trained / "unknown.txt").write_text("the xylophone\n")
+    report = json.loads(lstmlm("eval", "perplexity", "--text", "known.txt", "--json").stdout)
+    assert lstmlm("eval", "perplexity", "--text", "known.txt").stdout.splitlines() == [
+        "figure                 value  over",
+        f"perplexity           {report['perplexity']:,.4f}  5 tokens",
+        f"perplexity per word  {report['perplexity_per_word']:,.4f}  3 words",
+        f"bits per character   {report['bits_per_char']:8.4f}  15 characters",
+        f"bits per byte        {report['bits_per_byte']:8.4f}  15 bytes",
+        "",
+        "counted      every token, <eos> included",
+        "context      document",
+        f"fingerprint  {report['fingerprint'][:12]}",
+    ]
+    shown = lstmlm("eval", "perplexity", "--text", "unknown.txt").stdout
+    assert "perplexity without <unk>" in shown
+    assert "bits per byte  none: 1 tokens are <unk> in place of what the text says\n" in shown
+    assert "bits per character" not in shown
+
+
+def test_lines_by_themselves(trained: Path, lstmlm: Cli) -> None:
+    document, line = (
+        json.loads(lstmlm("eval", "perplexity", "--json", "--context", context).stdout)
+        for context in ("document", "line")
+    )
+    assert (document["context"], line["context"]) == ("document", "line")
+    assert document["n_tokens"] == line["n_tokens"]
+    assert document["nats"] != line["nats"]
+    assert document["fingerprint"] != line["fingerprint"]
+
+
+def test_a_context_that_there_is_not(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm("eval", "perplexity", "--context", "paragraph")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'paragraph' is not one of 'document', 'line'" in result.stderr
+
+
+def test_two_runs(other: Callable[..., None], lstmlm: Cli) -> None:
+    other("seed=2")
+    report = json.loads(lstmlm(*COMPARE, "--json").stdout)
+    assert (report["run_a"], report["run_b"], report["split"]) == ("runs/tiny", "runs/other", "test")
+    for side, run in (("a", "runs/tiny"), ("b", "runs/other")):
+        alone = json.loads(lstmlm("eval", "perplexity", "--run", run, "--json").stdout)
+        assert report["rows"][0][side] == pytest.approx(alone["perplexity"], rel=1e-9)
+        assert report[f"fingerprint_{side}"] == alone["fingerprint"]
+    valid = json.loads(lstmlm(*COMPARE, "--split", "valid", "--json").stdout)
+    assert valid["split"] == "valid"
+
+
+def test_people_see_a_table_and_who_is_better(other: Callable[..., None], lstmlm: Cli) -> None:
+    other("seed=2")
+    report = json.loads(lstmlm(*COMPARE, "--json").stdout)
+    result = lstmlm(*COMPARE)
+    header, row, blank, *lines = result.stdout.splitlines()
+    assert header.split() == ["figure", "a", "b", "ratio", "low", "high"]
+    figures = [f"{report['rows'][0][name]:,.4f}" for name in ("a", "b", "ratio", "low", "high")]
+    assert row.split() == ["perplexity", *figures]
+    assert blank == ""
+    assert lines == [
+        "a          runs/tiny",
+        "b          runs/other",
+        f"better     {report['better'] or 'this text does not tell'}",
+        "low, high  95% interval, from 10,000 resamples of the lines",
+    ]
+    assert result.stderr.endswith(f"data/tiny/test.txt: {report['n_lines']} lines\n")
+
+
+def test_other_tokens_of_a_text_that_both_know(other: Callable[..., None], trained: Path, lstmlm: Cli) -> None:
+    other("data.tokenizer={name: char}")
+    (trained / "known.txt").write_text("the farmer\nthe\n")
+    report = json.loads(lstmlm(*COMPARE, "--text", "known.txt", "--json").stdout)
+    assert [row["figure"] for row in report["rows"]] == ["bits_per_char", "bits_per_byte"]
+    (trained / "unknown.txt").write_text("the xylophone\n")
+    refused = lstmlm(*COMPARE, "--text", "unknown.txt")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+    assert "33.33% of the tokens of runs/tiny and 0.00% of the tokens of runs/other." in refused.stderr
+
+
+def test_other_texts_are_refused(other: Callable[..., None], trained: Path, lstmlm: Cli) -> None:
+    (trained / "corpus").mkdir()
+    for split in ("train", "test"):
+        (trained / "corpus" / f"{split}.txt").write_text("a b c d e\n" * 20)
+    other("data.corpus=./corpus")
+    result = lstmlm(*COMPARE)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("runs/tiny and runs/other: cannot be compared on different texts, ")
+    assert "corpus/test.txt (" in result.stderr
+
+
+def test_a_run_that_does_not_exist(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm(*COMPARE)
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert result.stderr == ("runs/other: no such run. Train one: lstmlm train --config FILE --run-dir runs/other.\n")
+
+
+def test_split_and_text_together(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm(*COMPARE, "--split", "test", "--text", "x.txt")
+    assert result.exit_code == 2
+    assert result.stderr == "--text: cannot be combined with --split test. Give one of them.\n"

@@ -1,0 +1,65 @@
+"""`lstmlm next`: a table for people, an object for programs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+
+def test_a_table_with_bars(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm("next", "The farmer", "--top", "3")
+    assert result.exit_code == 0
+    header, *rows, last = result.stdout.splitlines()
+    assert header.split() == ["word", "probability"]
+    assert len(rows) == 3
+    assert rows[0].endswith("█" * 24)
+    assert last == "Every word of the vocabulary was considered."
+    assert result.stderr == "runs/tiny\n"
+
+
+def test_an_object(trained: Path, lstmlm: Cli) -> None:
+    result = json.loads(lstmlm("next", "The farmer", "--json").stdout)
+    assert list(result) == [
+        "run",
+        "prompt",
+        "words",
+        "n_prefixes",
+        "unexplored_probability",
+        "largest_missed_probability",
+    ]
+    assert len(result["words"]) == 10
+    probabilities = [word["probability"] for word in result["words"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_the_last_word_is_completed(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm("next", "The xyzzy far", "--complete", "--json")
+    words = [word["word"] for word in json.loads(result.stdout)["words"]]
+    assert "farmer" in words
+    assert all(word.startswith("far") for word in words)
+    assert result.stderr == "runs/tiny\nwarning: the model does not know xyzzy: read as <unk>.\n"
+
+
+def test_no_word_begins_so(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm("next", "The xq", "--complete")
+    assert (result.exit_code, result.stdout) == (0, "Every word of the vocabulary was considered.\n")
+
+
+def test_nothing_to_complete(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm("next", "The ", "--complete")
+    assert (result.exit_code, result.stdout) == (2, "")
+    message = "--complete: needs a word that is begun, got 'The '. Begin one, or leave it out."
+    assert result.stderr.splitlines()[-1] == message
+
+
+@pytest.mark.parametrize("tokenizer", ["{name: char}", "{name: byte}"])
+def test_words_of_many_tokens_come_with_a_bound(tokenizer: str, here: Path, lstmlm: Cli) -> None:
+    sets = ["--set", f"data.tokenizer={tokenizer}", "--set", "training.n_steps=60"]
+    assert lstmlm("train", "--config", "tiny.yaml", *sets).exit_code == 0
+    last = lstmlm("next", "The farmer", "--top", "2").stdout.splitlines()[-1]
+    assert "beginnings of words were read. Any other word has a probability of at most " in last
+    assert lstmlm("next", "The farm", "--complete", "--top", "2").stdout.count("farm") == 2
