@@ -5,12 +5,18 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from lstmlm.corpus.datasets import load_corpus, text_file
+from torch import Tensor
+
+from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
+from lstmlm.corpus.datasets import load_corpus, load_halves, load_split, text_file
 from lstmlm.corpus.normalization import find_normalization
 from lstmlm.corpus.sources import files_in
 from lstmlm.corpus.stimuli import Stimuli, read_stimuli
-from lstmlm.errors import DataError
+from lstmlm.errors import CheckpointError, DataError
+from lstmlm.evaluation.adaptation import Adaptation
 from lstmlm.evaluation.comparison import Contestant, compare_models
+from lstmlm.evaluation.dynamic import measure_gradient_rms
+from lstmlm.evaluation.ensemble import evaluate_ensemble
 from lstmlm.evaluation.gates import LayerActivity, read_gates
 from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
 from lstmlm.evaluation.ngram_mixture import evaluate_ngram_mixture
@@ -95,11 +101,14 @@ def evaluate_ngrams(
 ) -> Report:
     """Estimate an n-gram model from what the run has learnt, and measure it, the run and their mixture on a text.
 
+    The weights of the mixture are found on the validation split; where that is what is measured, on its first half, and
+    then the second is measured.
+
     Args:
         trained: The run.
         order: Number of tokens of the longest n-grams, 1 or more.
-        split: As in `evaluate`.
-        text: As in `evaluate`.
+        split: As in `TrainedModel.encode`.
+        text: As in `TrainedModel.encode`.
         arpa: Where to write the n-gram model in the format of other toolkits.
 
     Raises:
@@ -110,12 +119,14 @@ def evaluate_ngrams(
     corpus = load_corpus(trained.run.config.data, tokenizer)
     if corpus.valid is None:
         raise DataError(f"{corpus.name}: has no valid.txt, in which the mixture's weights are found. Put one there.")
-    measured = trained.encode(split, text)
+    measured, validation = trained.encode(split, text), corpus.valid
+    if measured.sha256 == validation.sha256:
+        validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
     ngrams = NgramModel.estimate(corpus.train.tokens, tokenizer.vocab_size, tokenizer.start_id, order)
     if arpa is not None:
         names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
         write_blocks_atomically(arpa, (block.encode() for block in arpa_blocks(ngrams, names)))
-    return evaluate_ngram_mixture(trained.model, ngrams, measured, corpus.valid, trained.name)
+    return evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name)
 
 
 def evaluate_pairs(
@@ -138,3 +149,59 @@ def evaluate_pairs(
     items = chain.from_iterable(read_items(text, format_name, normalize) for text in texts)
     score = partial(score_each, trained.model, start_id=trained.tokenizer.start_id)
     return measure_accuracy(items, trained.tokenizer, score, trained.name, normalization)
+
+
+def evaluate_adaptation(
+    trained: TrainedModel,
+    methods: Sequence[str],
+    options: AdaptationOptions,
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    tune: str | None = None,
+) -> Report:
+    """Measure how well a model predicts a text to which it adapts as it reads.
+
+    Args:
+        trained: The model to ask.
+        methods: Sections of `AdaptationOptions`: what to use.
+        options: The hyper-parameters, or where the search for them starts.
+        split: As in `TrainedModel.encode`.
+        text: As in `TrainedModel.encode`.
+        tune: Split to choose the hyper-parameters on. Where that is what is measured, they are chosen on its first half
+            and measured on the second.
+
+    Raises:
+        DataError: a text cannot be read, or the corpus has no such split.
+    """
+    data, tokenizer, tuned_on = trained.run.config.data, trained.tokenizer, None
+    measured = trained.encode(split, text)
+    gradient_rms: Sequence[Tensor] = ()
+    if "dynamic" in methods and isinstance(options.dynamic, RMSOptions):
+        training = load_split(data, "train", tokenizer)
+        gradient_rms = measure_gradient_rms(trained.model, training.tokens, tokenizer.start_id, options.dynamic.window)
+    adaptation = Adaptation(trained.model, tokenizer, methods, gradient_rms)
+    if tune is not None:
+        tuning = load_split(data, tune, tokenizer, flag="--tune")
+        if tuning.sha256 == measured.sha256:
+            tuning, measured = load_halves(data, tune, tokenizer)
+        options, tuned_on = adaptation.tuned(tuning.tokens, options), tuning.name
+    return adaptation.report(measured, options, trained.name, tuned_on)
+
+
+def evaluate_together(members: Sequence[TrainedModel], *, split: str | None = None, text: Path | None = None) -> Report:
+    """Measure how well models predict a text together, their probabilities averaged.
+
+    Raises:
+        CheckpointError: they do not all have the tokenizer of the first.
+        DataError: the text cannot be read, or the corpus of the first has no such split.
+    """
+    first, *others = members
+    for other in others:
+        if other.tokenizer.digest != first.tokenizer.digest:
+            raise CheckpointError(
+                f"{other.name}: has another tokenizer than {first.name}, and only probabilities of the same "
+                "tokens can be averaged. Choose runs with one tokenizer.json."
+            )
+    models = {member.name: member.model for member in members}
+    return evaluate_ensemble(models, first.encode(split, text), first.tokenizer)

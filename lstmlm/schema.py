@@ -52,7 +52,17 @@ def load_yaml(path: Path, model: type[M], overrides: Sequence[str] = ()) -> M:
     Raises:
         ConfigError: all that is wrong, a line for each mistake: `file:line: dotted.key: what. What to do.`
     """
-    settings = Settings(path)
+    settings = Settings()
+    settings.read(path)
+    return _built(settings, model, overrides)
+
+
+def from_overrides(model: type[M], overrides: Sequence[str]) -> M:
+    """Return the options that overrides alone describe; see `load_yaml`."""
+    return _built(Settings(), model, overrides)
+
+
+def _built(settings: Settings, model: type[M], overrides: Sequence[str]) -> M:
     for number, override in enumerate(overrides):
         settings.override(override, number)
     options = _Builder(settings, model).section(model, settings.values, ())

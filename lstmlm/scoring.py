@@ -46,13 +46,18 @@ def nats_of(
     output_layer: OutputLayer, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
 ) -> Float[Tensor, "time batch"]:
     """Measure the surprisal of each token (nats)."""
-    return output_layer.nats(features, targets)
+    return output_layer.nats(features, targets).double()
 
 
 @torch.inference_mode()
 def score(
-    model: LanguageModel, tokens: Int[np.ndarray, " tokens"], start_id: int, n_columns: int | None = None
-) -> Float[np.ndarray, " tokens"]:
+    model: LanguageModel,
+    tokens: Int[np.ndarray, " tokens"],
+    start_id: int,
+    n_columns: int | None = None,
+    *,
+    measure: Measure = nats_of,
+) -> Float[np.ndarray, " tokens *measures"]:
     """Return the surprisal of every token of a text (nats, float64), each given all tokens before it.
 
     Args:
@@ -61,15 +66,16 @@ def score(
         start_id: The token that is read before the first one, in the zero state.
         n_columns: How many parts of the text to read side by side; the result is the same to float precision. Chosen
             by the length of the text where not given.
+        measure: What to find out about each token instead of its surprisal.
     """
     if len(tokens) == 0:
         return np.zeros(0)
     if n_columns is None:
         n_columns = columns_for(len(tokens))
-    columns = _Columns(model, tokens, start_id, n_columns)
+    columns = _Columns(model, tokens, start_id, n_columns, measure)
     columns.read_all()
     columns.join_up()
-    return columns.nats.T.flatten()[: len(tokens)].numpy()
+    return columns.measured.transpose(0, 1).flatten(0, 1)[: len(tokens)].numpy()
 
 
 def columns_for(n_tokens: int) -> int:
@@ -179,8 +185,16 @@ def next_log_probabilities(
 class _Columns:
     """A text laid out as columns (time, column), with what is known of each position so far."""
 
-    def __init__(self, model: LanguageModel, tokens: Int[np.ndarray, " tokens"], start_id: int, n_columns: int) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokens: Int[np.ndarray, " tokens"],
+        start_id: int,
+        n_columns: int,
+        measure: Measure,
+    ) -> None:
         self.model = model
+        self.measure = measure
         n_rows = -(-len(tokens) // n_columns)
         # Rounding up can leave whole columns without a token: they are not needed.
         self.n_columns = -(-len(tokens) // n_rows)
@@ -190,7 +204,7 @@ class _Columns:
         self.targets = torch.from_numpy(padded[1:]).view(self.n_columns, n_rows).T
         # What is read where there is nothing left to predict has no effect on any score.
         self.inputs = torch.from_numpy(np.maximum(padded[:-1], 0)).view(self.n_columns, n_rows).T
-        self.nats = torch.zeros(n_rows, self.n_columns, dtype=torch.float64)
+        self.measured = torch.empty(0)
         self.remembered: list[BackboneState] = []
         self.final = model.initial_state(self.n_columns)
 
@@ -198,12 +212,14 @@ class _Columns:
         """Score every position, each column from the zero state."""
         everywhere = torch.arange(self.n_columns)
         state = self.model.initial_state(self.n_columns)
-        for block, first in enumerate(range(0, len(self.inputs), ROWS_PER_BLOCK)):
-            state = self._read_block(first, everywhere, state)
-            if block < REMEMBERED_BLOCKS:
+        blocks: list[Tensor] = []
+        for first in range(0, len(self.inputs), ROWS_PER_BLOCK):
+            measured, state = self._read_block(first, everywhere, state)
+            if len(blocks) < REMEMBERED_BLOCKS:
                 # A copy: both are corrected later, each at its own time.
                 self.remembered.append(_select(state, everywhere))
-        self.final = state
+            blocks.append(measured)
+        self.measured, self.final = torch.cat(blocks), state
 
     def join_up(self) -> None:
         """Re-read the top of the columns from their predecessors' final states until all states agree."""
@@ -216,7 +232,8 @@ class _Columns:
         """Re-read `columns` from their predecessors' final states; return those whose own final state changed."""
         state = _select(self.final, columns - 1)
         for block, first in enumerate(range(0, len(self.inputs), ROWS_PER_BLOCK)):
-            state = self._read_block(first, columns, state)
+            measured, state = self._read_block(first, columns, state)
+            self.measured[first : first + ROWS_PER_BLOCK, columns] = measured
             if block < REMEMBERED_BLOCKS:
                 differs = ~_agree(state, _select(self.remembered[block], columns))
                 _assign(self.remembered[block], columns, state)
@@ -227,11 +244,12 @@ class _Columns:
         _assign(self.final, columns, state)
         return columns[differs]
 
-    def _read_block(self, first: int, columns: Int[Tensor, " columns"], state: BackboneState) -> BackboneState:
+    def _read_block(
+        self, first: int, columns: Int[Tensor, " columns"], state: BackboneState
+    ) -> tuple[Float[Tensor, "time columns *measures"], BackboneState]:
         rows = slice(first, first + ROWS_PER_BLOCK)
         features, state = self.model(self.inputs[rows, columns], state)
-        self.nats[rows, columns] = self.model.output_layer.nats(features, self.targets[rows, columns]).double()
-        return state
+        return self.measure(self.model.output_layer, features, self.targets[rows, columns]), state
 
 
 def _select(state: BackboneState, columns: Tensor) -> BackboneState:

@@ -22,8 +22,14 @@ class Origin:
 class Settings:
     """What the user wrote, and what is wrong with it: problems gather here, so that all are told at once."""
 
-    def __init__(self, path: Path) -> None:
-        """Read a YAML file.
+    def __init__(self) -> None:
+        self.values: dict[str, Value] = {}
+        self._origins: dict[KeyPath, Origin] = {(): Origin(is_override=True, number=0, label="--set")}
+        self._hidden: list[KeyPath] = []
+        self._problems: list[tuple[Origin, KeyPath, str]] = []
+
+    def read(self, path: Path) -> None:
+        """Take in a YAML file.
 
         Raises:
             ConfigError: not readable, not UTF-8, empty, or no strict YAML.
@@ -34,10 +40,6 @@ class Settings:
             raise ConfigError(f"{path}:{error.line}: {error.text}") from None
         if document.value is None and not document.problems:
             raise ConfigError(f"{path}: empty. Write a mapping of keys.")
-        self.values: dict[str, Value] = {}
-        self._origins: dict[KeyPath, Origin] = {}
-        self._hidden: list[KeyPath] = []
-        self._problems: list[tuple[Origin, KeyPath, str]] = []
         lines = {line: Origin(is_override=False, number=line, label=f"{path}:{line}") for line in _all_lines(document)}
         self._origins = {key: lines[line] for key, line in document.lines.items()}
         for problem in document.problems:

@@ -32,7 +32,8 @@ def test_a_module_that_needs_torch_would_be_noticed() -> None:
 
 
 COMMANDS = ["train", "generate", "next", "bench", "config check", "inspect gradients"] + [
-    f"eval {question}" for question in ("perplexity", "compare", "surprisal", "ngram", "pairs")
+    f"eval {question}"
+    for question in ("perplexity", "compare", "surprisal", "ngram", "pairs", "adaptation", "ensemble")
 ]
 
 SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config", "matplotlib"}
@@ -78,6 +79,11 @@ def test_a_configuration_error_loads_no_torch(command: list[str], tmp_path: Path
 @pytest.mark.parametrize("option", ["--temperature=-1", "--top-k=0"])
 def test_a_wrong_sampling_option_loads_no_torch(option: str) -> None:
     assert "torch" not in modules_of_command(["generate", "x", option], 2)
+
+
+@pytest.mark.parametrize("arguments", [["dynamc"], ["cache", "--set", "cache.size=many"]])
+def test_a_wrong_adaptation_loads_no_torch(arguments: list[str]) -> None:
+    assert "torch" not in modules_of_command(["eval", "adaptation", *arguments], 2)
 
 
 def test_a_wrong_context_loads_no_torch() -> None:

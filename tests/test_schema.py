@@ -15,7 +15,7 @@ from lstmlm.config import RunConfig
 from lstmlm.config.model import AnyBackboneOptions, LSTMOptions, RNNOptions
 from lstmlm.config.options import Options
 from lstmlm.errors import ConfigError
-from lstmlm.schema import dump_yaml, json_schema, load_yaml
+from lstmlm.schema import dump_yaml, from_overrides, json_schema, load_yaml
 
 VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
 M = TypeVar("M", bound=BaseModel)
@@ -142,6 +142,15 @@ def test_an_override_reads_numbers_as_the_file_does(folder: Path) -> None:
     config = load_text(folder, VALID, RunConfig, "optimizer.learning_rate=1e-3", "data.corpus=12:30=a")
     assert config.optimizer.learning_rate == 0.001
     assert config.data.corpus == "12:30=a"
+
+
+def test_overrides_alone_describe_options() -> None:
+    assert from_overrides(Vehicle, ["rear.name=wheel", "rear.hidden_size=7"]).rear == Wheel(hidden_size=7)
+    with pytest.raises(ConfigError, match=r"^--set: rear: missing key\. Add it\.$"):
+        from_overrides(Vehicle, ["code=y"])
+    with pytest.raises(ConfigError) as error:
+        from_overrides(Vehicle, ["rear.name=track", "cod=y"])
+    assert str(error.value) == "--set cod=y: cod: unknown key. Did you mean 'code'?"
 
 
 def test_what_is_written_is_complete_and_reads_well(folder: Path) -> None:

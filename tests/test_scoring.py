@@ -159,6 +159,18 @@ def test_another_measure_of_each_token() -> None:
     assert len(empty) == 0
 
 
+def test_another_measure_of_a_text_in_columns() -> None:
+    double, tokens = model().double(), text(600)
+
+    def both(layer: OutputLayer, features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return torch.cat([layer.nats(features, targets).unsqueeze(-1), features], dim=-1)
+
+    alone, together = (score(double, tokens, START, n_columns=n, measure=both) for n in (1, 5))
+    assert together.shape == (600, 17)
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(together[:, 0], by_hand(double, tokens), rtol=0, atol=1e-11)
+
+
 def test_units() -> None:
     total = NatsTotal(2 * math.log(8), 1) + NatsTotal(math.log(8), 2)
     assert (total.n_tokens, total.perplexity) == (3, pytest.approx(8))

@@ -137,15 +137,15 @@ def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Cor
     return Corpus(options.corpus, tokenizer, encoded["train"], valid, test, provenance)
 
 
-def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer) -> EncodedText:
+def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *, flag: str = "--split") -> EncodedText:
     """Read and encode one split of a corpus; without a name the test split where there is one, else valid.
 
     Raises:
-        ConfigError: there is no split of that name.
+        ConfigError: there is no split of that name; `flag` is what the message calls it.
         DataError: the corpus lacks that split, or its text is missing, empty or not UTF-8.
     """
     if split not in (None, *SPLITS):
-        raise ConfigError(f"--split: unknown split {split!r}. Choose one of: {', '.join(SPLITS)}.")
+        raise ConfigError(f"{flag}: unknown split {split!r}. Choose one of: {', '.join(SPLITS)}.")
     texts = _texts(options)
     wanted = (split,) if split else ("test", "valid")
     for name in wanted:
@@ -153,6 +153,21 @@ def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer) ->
             return _encode(texts[name], tokenizer, name)
     missing = " or ".join(f"{name}.txt" for name in wanted)
     raise DataError(f"{options.corpus}: has no {missing}. Put one there, or name a text file to evaluate.")
+
+
+def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple[EncodedText, EncodedText]:
+    """Read and encode the halves of a split that the corpus has, as two texts; they part at a line end.
+
+    Raises:
+        DataError: the split is a single line, or nearly so.
+    """
+    text = _texts(options)[split]
+    n_chars = sum(map(len, text.blocks()))
+    halves = _part(text, "first half", 0, n_chars // 2), _part(text, "second half", n_chars // 2, n_chars)
+    if next(halves[1].blocks(), None) is None:
+        raise DataError(f"{text.name}: no line begins in its second half. Tune on another split.")
+    first, second = (_encode(half, tokenizer, split) for half in halves)
+    return first, second
 
 
 def encode_file(path: Path, tokenizer: Tokenizer) -> EncodedText:
@@ -203,12 +218,7 @@ def _split_file(path: Path, holdout: float) -> dict[str, Text]:
     n_chars = sum(map(len, read_blocks(path)))
     first_valid, first_test = round(n_chars * (1 - 2 * holdout)), round(n_chars * (1 - holdout))
     bounds = {"train": (0, first_valid), "valid": (first_valid, first_test), "test": (first_test, n_chars)}
-
-    def text(split: str) -> Text:
-        start, stop = bounds[split]
-        return Text(f"{path} ({split})", lambda: _lines_between(read_blocks(path), start, stop))
-
-    texts = {split: text(split) for split in SPLITS}
+    texts = {split: _part(text_file(path), split, *bounds[split]) for split in SPLITS}
     for split in SPLITS:
         if next(texts[split].blocks(), None) is None:
             raise DataError(
@@ -216,6 +226,11 @@ def _split_file(path: Path, holdout: float) -> dict[str, Text]:
                 "Use a longer text with more line ends, or a folder with train.txt, valid.txt and test.txt."
             )
     return texts
+
+
+def _part(text: Text, name: str, start: int, stop: int) -> Text:
+    """The lines of a text that begin at character `start` or later and before `stop`."""
+    return Text(f"{text.name} ({name})", lambda: _lines_between(text.blocks(), start, stop))
 
 
 def _lines_between(blocks: Iterable[str], start: int, stop: int) -> Iterator[str]:

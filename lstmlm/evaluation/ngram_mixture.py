@@ -7,8 +7,7 @@ from jaxtyping import Float
 
 from lstmlm.corpus.datasets import EncodedText
 from lstmlm.evaluation.mixture import mixture_nats, mixture_weights
-from lstmlm.evaluation.report import Report, Row
-from lstmlm.metrics import bits_per, perplexity
+from lstmlm.evaluation.report import Report, perplexity_rows
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.models.ngram import NgramModel
 from lstmlm.scoring import score
@@ -23,16 +22,14 @@ def evaluate_ngram_mixture(
         model: The run's model.
         ngrams: Estimated from the text that the run has learnt.
         text: What to measure them on.
-        validation: Where the weights are found; if `text` is the same, its first half.
+        validation: Where the weights are found; another text.
         run: What the report calls the model.
     """
     started = time.monotonic()
-    nats, weights_from = _nats_of_both(model, ngrams, text), validation.name
-    if text.sha256 == validation.sha256:
-        weights_from = f"first half of {validation.name}"
-        weights = mixture_weights(nats[:, : -(-text.n_tokens // 2)])
-    else:
-        weights = mixture_weights(_nats_of_both(model, ngrams, validation))
+    weights = mixture_weights(_nats_of_both(model, ngrams, validation))
+    nats = _nats_of_both(model, ngrams, text)
+    by_name = {f"{ngrams.order}-gram": nats[0], run: nats[1], "mixture": mixture_nats(nats, weights)}
+    rows = zip(perplexity_rows("model", by_name), [*weights.tolist(), None], strict=True)
     return Report(
         {
             "run": run,
@@ -40,27 +37,12 @@ def evaluate_ngram_mixture(
             "split": text.split,
             "n_tokens": text.n_tokens,
             "order": ngrams.order,
-            "weights_from": weights_from,
+            "weights_from": validation.name,
             "seconds": round(time.monotonic() - started, 3),
         },
-        rows=[
-            _row(f"{ngrams.order}-gram", weights[0], nats[0], text),
-            _row(run, weights[1], nats[1], text),
-            _row("mixture", None, mixture_nats(nats, weights), text),
-        ],
+        rows=[{**row, "weight": weight} for row, weight in rows],
     )
 
 
 def _nats_of_both(model: LanguageModel, ngrams: NgramModel, text: EncodedText) -> Float[np.ndarray, "2 tokens"]:
     return np.stack([ngrams.nats(text.tokens), score(model, text.tokens, ngrams.start_id)])
-
-
-def _row(name: str, weight: float | None, nats: Float[np.ndarray, " tokens"], text: EncodedText) -> Row:
-    total = float(nats.sum())
-    return {
-        "model": name,
-        "weight": weight,
-        "nats": total,
-        "perplexity": perplexity(total, text.n_tokens),
-        "bits_per_byte": bits_per(total, text.n_bytes),
-    }

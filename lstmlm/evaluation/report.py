@@ -4,7 +4,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lstmlm.metrics import finite
+import numpy as np
+from jaxtyping import Float
+
+from lstmlm.metrics import bits_per, finite, perplexity
 
 Value = str | int | float | None
 
@@ -27,6 +30,15 @@ class Report:
         if self.rows:
             values["rows"] = [finite(row) for row in self.rows]
         return json.dumps(values, ensure_ascii=False, allow_nan=False)
+
+
+def perplexity_rows(column: str, nats: Mapping[str, Float[np.ndarray, " tokens"]]) -> list[dict[str, Value]]:
+    """Return a row for each way to predict one text: its name in `column`, then nats, bits per token and perplexity."""
+    totals = {name: (float(of_tokens.sum()), len(of_tokens)) for name, of_tokens in nats.items()}
+    return [
+        {column: name, "nats": total, "bits_per_token": bits_per(total, n), "perplexity": perplexity(total, n)}
+        for name, (total, n) in totals.items()
+    ]
 
 
 def to_tsv(rows: Iterable[Row], columns: Sequence[str], n_digits: int = 6) -> Iterator[str]:

@@ -11,6 +11,8 @@ COMMANDS = {
     "generate": {"--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"},
     "eval perplexity": {"--run", "--split", "--text", "--context", "--json"},
     "eval compare": {"--split", "--text", "--json"},
+    "eval adaptation": {"--run", "--split", "--text", "--tune", "--set", "--json"},
+    "eval ensemble": {"--split", "--text", "--json"},
     "inspect gradients": {"--run", "--split", "--text", "--max-lag", "--plot", "--json"},
     "inspect gates": {"--run", "--layer", "--plot", "--json"},
     "next": {"--run", "--top", "--complete", "--json"},

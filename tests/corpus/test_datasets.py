@@ -17,7 +17,7 @@ from lstmlm.config.data import (
     WordTokenizerOptions,
 )
 from lstmlm.corpus import datasets
-from lstmlm.corpus.datasets import encode_file, load_corpus, load_split
+from lstmlm.corpus.datasets import encode_file, load_corpus, load_halves, load_split
 from lstmlm.corpus.sources import read_blocks
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError
@@ -181,6 +181,31 @@ class TestSplit:
         with pytest.raises(ConfigError) as caught:
             load_split(folder(tmp_path, train="a\n"), "tset", BYTES)
         assert str(caught.value) == "--split: unknown split 'tset'. Choose one of: train, valid, test."
+        with pytest.raises(ConfigError, match=r"^--tune: unknown split 'tset'\."):
+            load_split(folder(tmp_path, train="a\n"), "tset", BYTES, flag="--tune")
+
+
+class TestHalves:
+    def test_a_line_belongs_to_the_half_in_which_it_begins(self, tmp_path: Path) -> None:
+        # 12 characters: the second half begins at 6, within "defghi".
+        options = folder(tmp_path, valid="abc\ndefghi\nj")
+        first, second = load_halves(options, "valid", BYTES)
+        assert [BYTES.decode(half.tokens) for half in (first, second)] == ["abc\ndefghi\n", "j"]
+        assert [half.name for half in (first, second)] == [
+            f"{tmp_path}/valid.txt (first half)",
+            f"{tmp_path}/valid.txt (second half)",
+        ]
+        assert (first.split, first.n_words, second.n_chars) == ("valid", 2, 1)
+
+    def test_together_they_are_the_split(self, tmp_path: Path) -> None:
+        options = folder(tmp_path, valid="".join(f"{i}\n" for i in range(50)))
+        both = np.concatenate([half.tokens for half in load_halves(options, "valid", BYTES)])
+        np.testing.assert_array_equal(both, load_split(options, "valid", BYTES).tokens)
+
+    def test_a_single_line(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError) as caught:
+            load_halves(folder(tmp_path, valid="all in one line\n"), "valid", BYTES)
+        assert str(caught.value) == (f"{tmp_path}/valid.txt: no line begins in its second half. Tune on another split.")
 
 
 class TestNames:

@@ -2,7 +2,9 @@
 
 import typer
 
+from lstmlm.cli.eval.adaptation import adaptation
 from lstmlm.cli.eval.compare import compare
+from lstmlm.cli.eval.ensemble import ensemble
 from lstmlm.cli.eval.ngram import ngram
 from lstmlm.cli.eval.pairs import pairs
 from lstmlm.cli.eval.perplexity import perplexity
@@ -21,3 +23,5 @@ eval_app.command()(compare)
 eval_app.command()(surprisal)
 eval_app.command()(pairs)
 eval_app.command()(ngram)
+eval_app.command()(adaptation)
+eval_app.command()(ensemble)

@@ -19,8 +19,8 @@ def ngram(
 ) -> None:
     """Measure a modified Kneser-Ney n-gram model of the run's training split, the run, and their mixture.
 
-    The mixture averages their probabilities, with weights that suit the validation split best. To measure on that split
-    itself, they are found in its first half.
+    The mixture averages their probabilities, with weights that suit the validation split best. Of that split itself the
+    second half is measured, with weights from the first.
 
     Examples:
 

@@ -1,0 +1,67 @@
+"""`lstmlm eval adaptation`: how well a model predicts a text to which it adapts as it reads."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.render import print_report, say
+
+if TYPE_CHECKING:
+    from lstmlm.evaluation.report import Report
+
+
+def adaptation(
+    methods: Annotated[list[str], typer.Argument(metavar="METHOD...", help="dynamic, temperature, cache.")],
+    run: RunOption = None,
+    split: SplitOption = None,
+    text: TextOption = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            "--tune",
+            metavar="SPLIT",
+            help="Choose hyper-parameters on this split; where it is what is measured, on its first half.",
+            show_default="those given and the defaults",
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a hyper-parameter. Can be repeated."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a model that adapts to the text it reads, beside the static figure.
+
+    dynamic is dynamic evaluation (Krause et al. 2018), cache the continuous cache (Grave et al. 2017), temperature that
+    of the softmax. Several of them are added one by one. A row names what is in its figure; the hyper-parameters below
+    have the names that --set takes.
+
+    Examples:
+
+    lstmlm eval adaptation dynamic cache --tune valid
+
+    lstmlm eval adaptation cache --text essay.txt --set cache.size=2000 --set cache.theta=0.5
+
+    lstmlm eval adaptation dynamic --set dynamic.name=sgd --set dynamic.learning_rate=0.2
+    """
+    refuse_two_texts(split, text)
+    from lstmlm.config.adaptation import AdaptationOptions, methods_in_order
+    from lstmlm.schema import from_overrides
+
+    chosen, options = methods_in_order(methods), from_overrides(AdaptationOptions, overrides or [])
+    from lstmlm import questions, workflows
+
+    trained = workflows.load(workflows.choose_run(run))
+    report = questions.evaluate_adaptation(trained, chosen, options, split=split, text=text, tune=tune)
+    say(f"{trained.run.path}: {report.values['text']}")
+    print_report(report if as_json else _for_people(report), as_json=as_json)
+
+
+def _for_people(report: "Report") -> "Report":
+    """Leave the hyper-parameters and what they were chosen on."""
+    from lstmlm.config.adaptation import METHODS
+    from lstmlm.evaluation.report import Report
+
+    names = [name for name in report.values if name == "tuned_on" or name.split(".")[0] in METHODS]
+    return Report({name: report.values[name] for name in names}, report.rows)

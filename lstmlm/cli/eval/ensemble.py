@@ -1,0 +1,37 @@
+"""`lstmlm eval ensemble`: how well several runs predict a text together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lstmlm.cli.options import JsonOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.render import print_report, print_table, say
+from lstmlm.errors import ConfigError
+
+
+def ensemble(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    split: SplitOption = None,
+    text: TextOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Average the probabilities that several runs give each token of a text.
+
+    The runs must have one tokenizer, as those have that differ in seed or model alone.
+
+    Examples:
+
+    lstmlm eval ensemble runs/seed-1 runs/seed-2 runs/seed-3 --split valid
+    """
+    refuse_two_texts(split, text)
+    if len(set(runs)) < max(2, len(runs)):
+        raise ConfigError(f"RUN: needs two or more different runs, got {', '.join(map(str, runs))}. Name others.")
+    from lstmlm import questions, workflows
+
+    report = questions.evaluate_together([workflows.load(run) for run in runs], split=split, text=text)
+    say(str(report.values["text"]))
+    if as_json:
+        print_report(report, as_json=True)
+    else:
+        print_table(report.rows)

@@ -1,0 +1,91 @@
+"""The hyper-parameters of `lstmlm eval adaptation`, which are no part of a run: what its `--set` can set."""
+
+from collections.abc import Collection
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from lstmlm.config.options import Options
+from lstmlm.errors import ConfigError, did_you_mean
+
+
+class DynamicOptions(Options):
+    """What both forms of dynamic evaluation have in common (Krause et al. 2018)."""
+
+    part: ClassVar[str] = "form of dynamic evaluation"
+
+    learning_rate: PositiveFloat
+    """Step size; each form has its own scale."""
+
+    decay: NonNegativeFloat = 1e-3
+    """How far each update draws the average weight back toward its trained value, as a share of its distance."""
+
+    window: PositiveInt = 5
+    """Tokens between updates. Longer windows take less time and adapt later."""
+
+
+class RMSOptions(DynamicOptions):
+    """Weights whose gradients were large in training move in smaller steps, and are drawn back more strongly."""
+
+    name: Literal["rms"] = "rms"
+
+    learning_rate: PositiveFloat = 5e-4
+    """Step size: about how far a weight moves in an update."""
+
+    epsilon: PositiveFloat = 0.5
+    """Added to the root mean square of a weight's gradient, in units of its mean over all weights, so that rare
+    gradients do not make huge steps."""
+
+
+class SGDOptions(DynamicOptions):
+    """All weights move by their gradient."""
+
+    name: Literal["sgd"] = "sgd"
+
+    learning_rate: PositiveFloat = 0.1
+    """Step size on the mean loss a token."""
+
+
+AnyDynamicOptions = Annotated[RMSOptions | SGDOptions, Field(discriminator="name")]
+
+
+class CacheOptions(Options):
+    """The continuous cache (Grave et al. 2017)."""
+
+    size: PositiveInt = 500
+    """How many of the latest tokens it holds."""
+
+    theta: PositiveFloat = 1.0
+    """How strongly similarity counts; near 0 all tokens in the cache count alike."""
+
+    weight: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Its share of the mixture with the model."""
+
+
+class AdaptationOptions(Options):
+    """What an adaptation depends on, a section a method."""
+
+    dynamic: AnyDynamicOptions = RMSOptions()
+
+    temperature: PositiveFloat = 1.0
+    """What logits are divided by: above 1 the model is less sure of itself."""
+
+    cache: CacheOptions = CacheOptions()
+
+
+METHODS = tuple(AdaptationOptions.model_fields)
+"""In the order in which they follow each other."""
+
+
+def methods_in_order(names: Collection[str]) -> list[str]:
+    """Return the methods of these names, in the order of `METHODS`.
+
+    Raises:
+        ConfigError: there is no method of a name.
+    """
+    for name in names:
+        if name not in METHODS:
+            raise ConfigError(
+                f"METHOD: unknown method {name!r}. {did_you_mean(name, METHODS)}Choose among: {', '.join(METHODS)}."
+            )
+    return [method for method in METHODS if method in names]
