@@ -31,10 +31,8 @@ def test_a_module_that_needs_torch_would_be_noticed() -> None:
     assert "torch" in loaded_modules("lstmlm.workflows")
 
 
-COMMANDS = ["train", "generate", "next", "bench", "config check", "inspect gradients"] + [
-    f"eval {question}"
-    for question in ("perplexity", "compare", "surprisal", "ngram", "pairs", "adaptation", "ensemble")
-]
+QUESTIONS = ["perplexity", "compare", "surprisal", "pairs", "adaptation", "ensemble", "ngram", "rescore"]
+COMMANDS = ["train", "generate", "next", "bench", "config check", "inspect gradients", *map("eval {}".format, QUESTIONS)]
 
 SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config", "matplotlib"}
 

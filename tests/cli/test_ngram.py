@@ -19,16 +19,16 @@ def test_the_ngram_model_the_run_and_their_mixture(trained: Path, lstmlm: Cli) -
     assert Path(report["weights_from"]).name == "valid.txt"
     alone = json.loads(lstmlm("eval", "perplexity", "--json").stdout)
     ngrams, run, mixture = report["rows"]
-    assert list(run) == ["model", "weight", "nats", "perplexity", "bits_per_byte"]
+    assert list(run) == ["model", "nats", "bits_per_token", "perplexity", "weight"]
     assert [ngrams["model"], run["model"], mixture["model"]] == ["3-gram", "runs/tiny", "mixture"]
-    assert all(run[key] == pytest.approx(alone[key], rel=1e-6) for key in ("nats", "perplexity", "bits_per_byte"))
+    assert all(run[key] == pytest.approx(alone[key], rel=1e-6) for key in ("nats", "bits_per_token", "perplexity"))
     assert ngrams["weight"] + run["weight"] == pytest.approx(1)
     assert result.stderr.endswith(f"runs/tiny: {report['text']}\n")
 
 
 def test_as_a_table(trained: Path, lstmlm: Cli) -> None:
     lines = lstmlm("eval", "ngram", "--split", "valid").stdout.splitlines()
-    assert lines[0].split() == ["model", "weight", "nats", "perplexity", "bits_per_byte"]
+    assert lines[0].split() == ["model", "nats", "bits_per_token", "perplexity", "weight"]
     assert [line.split()[0] for line in lines[1:4]] == ["5-gram", "runs/tiny", "mixture"]
     assert "first half of " in "\n".join(lines[4:])
 
