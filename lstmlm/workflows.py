@@ -24,7 +24,10 @@ from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
+from lstmlm.evaluation.nbest import read_nbest, read_references, recognise_format
+from lstmlm.evaluation.nbest_formats import FORMATS
 from lstmlm.evaluation.report import Report
+from lstmlm.evaluation.rescoring import RescoringOptions, evaluate_rescoring
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
@@ -200,6 +203,44 @@ def evaluate(trained: TrainedModel, question: str, *, split: str | None = None, 
     else:
         encoded = load_split(trained.run.config.data, split, trained.tokenizer)
     return EVALUATIONS[question](trained.model, encoded, trained.tokenizer.start_id, str(trained.run.path))
+
+
+def rescore(
+    trained: TrainedModel,
+    paths: Sequence[Path],
+    options: RescoringOptions,
+    *,
+    list_format: str | None = None,
+    costs: Path | None = None,
+    references: Path | None = None,
+    output: Path | None = None,
+) -> tuple[Report, list[str]]:
+    """Rescore n-best lists, and where references are given, count the errors before and after.
+
+    Args:
+        trained: The model to ask.
+        paths: Files of lists, or folders of them.
+        options: How to rescore.
+        list_format: A name in `FORMATS`; recognised by the first line where not given.
+        costs: Acoustic costs of Kaldi's hypotheses.
+        references: What was said.
+        output: Where to write the rescored lists, in their own format.
+
+    Returns:
+        Error rates or else hypotheses; and what is wrong with lines that had to be left out.
+
+    Raises:
+        ConfigError: the options contradict each other or the lists.
+        DataError: a file cannot be read, or nothing in it can be used.
+    """
+    problems: list[str] = []
+    list_format = list_format or recognise_format(paths)
+    lists = read_nbest(paths, list_format, costs, problems)
+    said = read_references(references, lists, problems) if references else {}
+    rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, str(trained.run.path))
+    if output is not None:
+        FORMATS[list_format].write(output, rescoring.lists)
+    return rescoring.report, problems
 
 
 def choose_run(run_dir: Path | None) -> Path:

@@ -57,7 +57,7 @@ def test_version_and_help_load_nothing_slow(arguments: list[str]) -> None:
     assert not {*SLOW_TO_LOAD, "pydantic"} & modules_of_command(arguments, 0)
 
 
-@pytest.mark.parametrize("command", ["train", "generate", "eval perplexity", "bench", "config check"])
+@pytest.mark.parametrize("command", ["train", "generate", "eval perplexity", "eval rescore", "bench", "config check"])
 def test_the_help_of_a_command_loads_nothing_slow(command: str) -> None:
     # Typer itself reads the types of a command's options with pydantic.
     assert not SLOW_TO_LOAD & modules_of_command([*command.split(), "--help"], 0)

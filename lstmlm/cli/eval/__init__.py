@@ -3,6 +3,7 @@
 import typer
 
 from lstmlm.cli.eval.perplexity import perplexity
+from lstmlm.cli.eval.rescore import rescore
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask a trained model a question.")
 
@@ -13,3 +14,4 @@ def _eval() -> None:
 
 
 eval_app.command()(perplexity)
+eval_app.command()(rescore)
