@@ -19,10 +19,13 @@ from lstmlm.evaluation.dynamic import measure_gradient_rms
 from lstmlm.evaluation.ensemble import evaluate_ensemble
 from lstmlm.evaluation.gates import LayerActivity, read_gates
 from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
+from lstmlm.evaluation.nbest import read_nbest, read_references, recognise_format
+from lstmlm.evaluation.nbest_formats import FORMATS
 from lstmlm.evaluation.ngram_mixture import evaluate_ngram_mixture
 from lstmlm.evaluation.pairs.accuracy import PairsResult, measure_accuracy
 from lstmlm.evaluation.pairs.files import SUFFIXES, read_items
 from lstmlm.evaluation.report import Report
+from lstmlm.evaluation.rescoring import RescoringOptions, evaluate_rescoring
 from lstmlm.evaluation.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
 from lstmlm.files import write_blocks_atomically
 from lstmlm.generation.next_word import NextWords, find_next_words
@@ -205,3 +208,41 @@ def evaluate_together(members: Sequence[TrainedModel], *, split: str | None = No
             )
     models = {member.name: member.model for member in members}
     return evaluate_ensemble(models, first.encode(split, text), first.tokenizer)
+
+
+def rescore(
+    trained: TrainedModel,
+    paths: Sequence[Path],
+    options: RescoringOptions,
+    *,
+    list_format: str | None = None,
+    costs: Path | None = None,
+    references: Path | None = None,
+    output: Path | None = None,
+) -> tuple[Report, list[str]]:
+    """Rescore n-best lists, and where references are given, count the errors before and after.
+
+    Args:
+        trained: The model to ask.
+        paths: Files of lists, or folders of them.
+        options: How to rescore.
+        list_format: A name in `FORMATS`; recognised by the first line where not given.
+        costs: Acoustic costs of Kaldi's hypotheses.
+        references: What was said.
+        output: Where to write the rescored lists, in their own format.
+
+    Returns:
+        Error rates or else hypotheses; and what is wrong with lines that had to be left out.
+
+    Raises:
+        ConfigError: the options contradict each other or the lists.
+        DataError: a file cannot be read, or nothing in it can be used.
+    """
+    problems: list[str] = []
+    list_format = list_format or recognise_format(paths)
+    lists = read_nbest(paths, list_format, costs, problems)
+    said = read_references(references, lists, problems) if references else {}
+    rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name)
+    if output is not None:
+        FORMATS[list_format].write(output, rescoring.lists)
+    return rescoring.report, problems

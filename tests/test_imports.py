@@ -32,7 +32,15 @@ def test_a_module_that_needs_torch_would_be_noticed() -> None:
 
 
 QUESTIONS = ["perplexity", "compare", "surprisal", "pairs", "adaptation", "ensemble", "ngram", "rescore"]
-COMMANDS = ["train", "generate", "next", "bench", "config check", "inspect gradients", *map("eval {}".format, QUESTIONS)]
+COMMANDS = [
+    "train",
+    "generate",
+    "next",
+    "bench",
+    "config check",
+    "inspect gradients",
+    *map("eval {}".format, QUESTIONS),
+]
 
 SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config", "matplotlib"}
 

@@ -8,6 +8,7 @@ from lstmlm.cli.eval.ensemble import ensemble
 from lstmlm.cli.eval.ngram import ngram
 from lstmlm.cli.eval.pairs import pairs
 from lstmlm.cli.eval.perplexity import perplexity
+from lstmlm.cli.eval.rescore import rescore
 from lstmlm.cli.eval.surprisal import surprisal
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask a trained model a question.")
@@ -25,3 +26,4 @@ eval_app.command()(pairs)
 eval_app.command()(ngram)
 eval_app.command()(adaptation)
 eval_app.command()(ensemble)
+eval_app.command()(rescore)
