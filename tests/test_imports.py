@@ -32,15 +32,8 @@ def test_a_module_that_needs_torch_would_be_noticed() -> None:
 
 
 QUESTIONS = ["perplexity", "compare", "surprisal", "pairs", "adaptation", "ensemble", "ngram", "rescore"]
-COMMANDS = [
-    "train",
-    "generate",
-    "next",
-    "bench",
-    "config check",
-    "inspect gradients",
-    *map("eval {}".format, QUESTIONS),
-]
+COMMANDS = ["train", "generate", "next", "bench", "config check", "inspect gates"]
+COMMANDS += [f"eval {question}" for question in QUESTIONS]
 
 SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config", "matplotlib"}
 

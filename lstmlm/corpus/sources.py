@@ -59,8 +59,12 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[str]:
         raise DataError(f"{path}: is empty. Put text into it, a sentence or paragraph a line.")
 
 
-def files_in(paths: Iterable[Path], suffixes: Sequence[str]) -> Iterator[Path]:
-    """The files among `paths`, and in place of a folder the files in it that have one of `suffixes`, sorted by name.
+def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Path]:
+    """The files among `paths`, and in place of a folder the files in it, sorted by name.
+
+    Args:
+        paths: Files and folders.
+        suffixes: Those that count in a folder; without them all files but hidden ones.
 
     Raises:
         DataError: a folder has no such file.
@@ -69,9 +73,11 @@ def files_in(paths: Iterable[Path], suffixes: Sequence[str]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        files = sorted(file for file in path.iterdir() if file.suffix in suffixes)
+        visible = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+        files = sorted(file for file in visible if not suffixes or file.suffix in suffixes)
         if not files:
-            raise DataError(f"{path}: holds no {', '.join(suffixes)} file. Name a file, or another folder.")
+            kind = f"{', '.join(suffixes)} file" if suffixes else "file"
+            raise DataError(f"{path}: holds no {kind}. Name a file, or another folder.")
         yield from files
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from lstmlm.corpus.sources import Line, read_lines
+from lstmlm.corpus.sources import Line, files_in, read_lines
 from lstmlm.errors import ConfigError, DataError
 from lstmlm.evaluation.nbest_formats import FORMATS, Hypothesis, finite, quoted
 
@@ -22,7 +22,7 @@ def recognise_format(paths: Sequence[Path]) -> str:
     Raises:
         DataError: there is no such file, or it is empty.
     """
-    first = next(read_lines(_files_in(paths[0])[0])).text
+    first = next(read_lines(next(files_in(paths)))).text
     if first.startswith("{"):
         return "jsonl"
     if first.startswith(("NBestList", "(")):
@@ -52,10 +52,9 @@ def read_nbest(
     if costs is not None and list_format != "kaldi":
         raise ConfigError(f"--scores: {list_format} lists have scores of their own. Leave it out.")
     found: dict[str, Hypothesis] = {}
-    for path in paths:
-        for file in _files_in(path):
-            with _listed(problems):
-                _read_into(found, file, FORMATS[list_format].parse, problems)
+    for file in files_in(paths):
+        with _listed(problems):
+            _read_into(found, file, FORMATS[list_format].parse, problems)
     if costs is not None:
         found = _with_costs(found, costs, problems)
     if not found:
@@ -89,16 +88,6 @@ def read_references(path: Path, lists: Sequence[Sequence[Hypothesis]], problems:
         if utterance not in listed:
             problems.append(str(line.error(f"no hypotheses for {utterance}. Add a list, or remove the line.")))
     return {name: " ".join(line.text.split()[1:]) for name, line in found.items() if name in listed}
-
-
-def _files_in(path: Path) -> list[Path]:
-    """A file itself, or the files of a folder by name, but for hidden ones."""
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    if not files:
-        raise DataError(f"{path}: holds no file. Put n-best lists there, or name another folder.")
-    return files
 
 
 def _read_into(

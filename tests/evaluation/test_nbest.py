@@ -225,7 +225,7 @@ def test_where_nothing_can_be_read_a_few_reasons_are_given(tmp_path: Path) -> No
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refusal:
         recognise_format([tmp_path])
-    assert str(refusal.value) == f"{tmp_path}: holds no file. Put n-best lists there, or name another folder."
+    assert str(refusal.value) == f"{tmp_path}: holds no file. Name a file, or another folder."
 
 
 def test_costs_are_for_lists_without_scores(tmp_path: Path) -> None:
