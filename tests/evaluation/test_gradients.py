@@ -37,7 +37,7 @@ def model(name: str, **backbone: Any) -> LanguageModel:
 
 def text(n_tokens: int) -> EncodedText:
     tokens = np.random.default_rng(0).integers(VOCAB, size=n_tokens).astype(np.int32)
-    return EncodedText("text.txt", None, tokens, n_tokens, n_tokens, n_tokens, 0, "")
+    return EncodedText("text.txt", None, tokens, n_tokens, np.array([n_tokens]), np.array([n_tokens]), 0, 0, "")
 
 
 def measure(asked: LanguageModel, read: EncodedText, max_lag: int) -> dict[str, np.ndarray]:
