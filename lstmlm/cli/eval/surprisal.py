@@ -67,9 +67,11 @@ def surprisal(
         files.write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
     say(f"{trained.run.path}: {_summary(words)}")
     if stimuli.problems:
-        rows = "1 row is" if len(stimuli.problems) == 1 else f"{len(stimuli.problems):,} rows are"
         listed = "\n".join(stimuli.problems)
-        raise DataError(f"{listed}\n{file}: {rows} left out; what follows was read without. Mend the file.")
+        raise DataError(
+            f"{listed}\n{file}: rows left out: {len(stimuli.problems):,}. What follows them was read without them: "
+            "mend the file."
+        )
 
 
 def _context(text: str) -> "WordContext":
