@@ -66,12 +66,12 @@ def draw_gradients(measured: Sequence[GradientNorms], path: Path) -> None:
             axes.plot(lags, median, LINE_STYLES[norms.memory], color=color, label=f"{norms.memory} of {norms.run}")
             axes.fill_between(lags, lower, upper, color=color, alpha=0.15, linewidth=0)
         axes.set_yscale("log")
-        largest = max(np.nanmax(norms.quartiles) for norms in measured)
+        largest = max(norms.quartiles.max() for norms in measured)
         axes.set_ylim(max(axes.get_ylim()[0], SMALLEST_SHOWN * largest), 2 * largest)
         axes.yaxis.set_major_formatter("{x:g}")
         axes.margins(x=0)
         axes.set_xlabel("lag k (tokens)")
-        axes.set_ylabel("norm of the gradient of a token's surprisal (nats)\nby the state k tokens before")
+        axes.set_ylabel("norm of the gradient of a token's surprisal (nats)\nby the memory of k tokens before")
         axes.legend(title="median and quartiles", frameon=False)
 
 

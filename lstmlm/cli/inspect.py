@@ -10,7 +10,6 @@ import typer
 from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_table, say, warn_of_unknown
 from lstmlm.errors import ConfigError, MissingExtraError
-from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.gradients import GradientNorms
@@ -53,8 +52,8 @@ def gradients(
 ) -> None:
     """Measure how far back predictions reach: the vanishing gradient, seen.
 
-    Shown is the norm of the gradient of a token's surprisal (nats) by the state that the last layer handed on so many
-    tokens before: its hidden state, and its cell where it has one. Figures are medians over positions of the text.
+    Shown is the norm of the gradient of a token's surprisal (nats) by what the last layer remembered so many tokens
+    before: its hidden state, and its memory cell where it has one. Figures are medians over positions of the text.
 
     Examples:
 
@@ -123,7 +122,5 @@ def _by_lag(measured: Sequence["GradientNorms"], max_lag: int) -> list["Row"]:
     """Return a row for some lags, with the median of each run and memory."""
     medians = {f"{norms.run} {norms.memory}": norms.quartiles[1].tolist() for norms in measured}
     return [
-        finite({"lag": lag, **{name: norms[lag] for name, norms in medians.items()}})
-        for lag in SHOWN_LAGS
-        if lag <= max_lag
+        {"lag": lag, **{name: norms[lag] for name, norms in medians.items()}} for lag in SHOWN_LAGS if lag <= max_lag
     ]
