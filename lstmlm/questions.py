@@ -8,10 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
-from lstmlm.corpus.datasets import load_corpus, load_halves, load_split, text_file
+from lstmlm.corpus.datasets import EncodedText, load_corpus, load_halves, load_split, text_file
 from lstmlm.corpus.normalization import find_normalization
 from lstmlm.corpus.sources import files_in
 from lstmlm.corpus.stimuli import Stimuli, read_stimuli
+from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DataError
 from lstmlm.evaluation.adaptation import Adaptation
 from lstmlm.evaluation.comparison import Contestant, compare_models
@@ -22,7 +23,7 @@ from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
 from lstmlm.evaluation.nbest import read_nbest, read_references, recognise_format
 from lstmlm.evaluation.nbest_formats import FORMATS
 from lstmlm.evaluation.ngram_mixture import evaluate_ngram_mixture
-from lstmlm.evaluation.pairs.accuracy import PairsResult, measure_accuracy
+from lstmlm.evaluation.pairs.accuracy import PairsResult, Scorer, measure_accuracy
 from lstmlm.evaluation.pairs.files import SUFFIXES, read_items
 from lstmlm.evaluation.report import Report
 from lstmlm.evaluation.rescoring import RescoringOptions, evaluate_rescoring
@@ -125,15 +126,24 @@ def evaluate_ngrams(
     measured, validation = trained.encode(split, text), corpus.valid
     if measured.sha256 == validation.sha256:
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
-    ngrams = NgramModel.estimate(corpus.train.tokens, tokenizer.vocab_size, tokenizer.start_id, order)
+    ngrams = _estimate_ngrams(corpus.train, tokenizer, order)
     if arpa is not None:
         names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
         write_blocks_atomically(arpa, (block.encode() for block in arpa_blocks(ngrams, names)))
     return evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name)
 
 
+def _estimate_ngrams(training: EncodedText, tokenizer: Tokenizer, order: int) -> NgramModel:
+    return NgramModel.estimate(training.tokens, tokenizer.vocab_size, tokenizer.start_id, order)
+
+
 def evaluate_pairs(
-    trained: TrainedModel, paths: Sequence[Path], *, format_name: str | None = None, normalization: str | None = None
+    trained: TrainedModel,
+    paths: Sequence[Path],
+    *,
+    format_name: str | None = None,
+    normalization: str | None = None,
+    ngram_order: int | None = None,
 ) -> PairsResult:
     """Ask which sentences of minimal pairs and test suites are less surprising.
 
@@ -142,6 +152,7 @@ def evaluate_pairs(
         paths: Files of pairs or suites, or folders of them.
         format_name: A name in `lstmlm.evaluation.pairs.files.FORMATS`; recognised file by file where not given.
         normalization: A name in `NORMALIZATIONS`, for a model that knows words as a corpus writes them.
+        ngram_order: Ask instead an n-gram model of the run's training split, of this order.
 
     Raises:
         ConfigError: there is no format or normalization of that name.
@@ -150,8 +161,12 @@ def evaluate_pairs(
     normalize = find_normalization(normalization)
     texts = map(text_file, files_in(paths, SUFFIXES))
     items = chain.from_iterable(read_items(text, format_name, normalize) for text in texts)
-    score = partial(score_each, trained.model, start_id=trained.tokenizer.start_id)
-    return measure_accuracy(items, trained.tokenizer, score, trained.name, normalization)
+    tokenizer, name = trained.tokenizer, trained.name
+    score: Scorer = partial(score_each, trained.model, start_id=tokenizer.start_id)
+    if ngram_order is not None:
+        training = load_split(trained.run.config.data, "train", tokenizer)
+        score, name = _estimate_ngrams(training, tokenizer, ngram_order).nats_each, f"{ngram_order}-gram of {name}"
+    return measure_accuracy(items, tokenizer, score, name, normalization)
 
 
 def evaluate_adaptation(
@@ -183,7 +198,10 @@ def evaluate_adaptation(
     if "dynamic" in methods and isinstance(options.dynamic, RMSOptions):
         training = load_split(data, "train", tokenizer)
         gradient_rms = measure_gradient_rms(trained.model, training.tokens, tokenizer.start_id, options.dynamic.window)
-    adaptation = Adaptation(trained.model, tokenizer, methods, gradient_rms)
+    ngrams = None
+    if "ngram" in methods:
+        ngrams = _estimate_ngrams(load_split(data, "train", tokenizer), tokenizer, options.ngram.order)
+    adaptation = Adaptation(trained.model, tokenizer, methods, gradient_rms, ngrams)
     if tune is not None:
         tuning = load_split(data, tune, tokenizer, flag="--tune")
         if tuning.sha256 == measured.sha256:

@@ -25,7 +25,7 @@ COMMANDS = {
         "--format",
         "--output",
     },
-    "eval pairs": {"--run", "--format", "--normalize", "--items", "--json"},
+    "eval pairs": {"--run", "--format", "--normalize", "--ngram", "--items", "--json"},
     "eval ngram": {"--run", "--order", "--split", "--text", "--arpa", "--json"},
     "eval rescore": {
         "--run",

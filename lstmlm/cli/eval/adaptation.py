@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def adaptation(
-    methods: Annotated[list[str], typer.Argument(metavar="METHOD...", help="dynamic, temperature, cache.")],
+    methods: Annotated[list[str], typer.Argument(metavar="METHOD...", help="dynamic, temperature, cache, ngram.")],
     run: RunOption = None,
     split: SplitOption = None,
     text: TextOption = None,
@@ -34,8 +34,8 @@ def adaptation(
     """Measure a model that adapts to the text it reads, beside the static figure.
 
     dynamic is dynamic evaluation (Krause et al. 2018), cache the continuous cache (Grave et al. 2017), temperature that
-    of the softmax. Several of them are added one by one. A row names what is in its figure; the hyper-parameters below
-    have the names that --set takes.
+    of the softmax, ngram a Kneser-Ney model of the training split. Several of them are added one by one. A row names
+    what is in its figure; the hyper-parameters below have the names that --set takes.
 
     Examples:
 

@@ -21,6 +21,10 @@ def pairs(
         str | None,
         typer.Option("--normalize", help="Write sentences as a corpus does: lowercase, ptb or wikitext."),
     ] = None,
+    ngram: Annotated[
+        int | None,
+        typer.Option("--ngram", min=1, help="Ask an n-gram model of the run's training split instead, of this order."),
+    ] = None,
     items: Annotated[Path | None, typer.Option("--items", help="Write a row for each item to this TSV file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -34,14 +38,16 @@ def pairs(
 
     lstmlm eval pairs agreement.tsv subordination.json --items items.tsv
 
-    lstmlm eval pairs own.csv --json
+    lstmlm eval pairs own.csv --ngram 5 --json
     """
     from lstmlm import questions, workflows
     from lstmlm.evaluation.report import to_tsv
     from lstmlm.files import write_atomically
 
     trained = workflows.load(workflows.choose_run(run))
-    result = questions.evaluate_pairs(trained, files, format_name=format_name, normalization=normalization)
+    result = questions.evaluate_pairs(
+        trained, files, format_name=format_name, normalization=normalization, ngram_order=ngram
+    )
     print_report(result.report, as_json=as_json)
     if items is not None:
         rows = [vars(verdict) for verdict in result.verdicts]
