@@ -58,6 +58,12 @@ def test_a_row_for_each_item(trained: Path, lstmlm: Cli) -> None:
     assert float(rows[2][3]) > 0
 
 
+def test_an_ngram_model_in_place_of_the_run(trained: Path, lstmlm: Cli) -> None:
+    (trained / "pairs.tsv").write_text("The farmer goes to the mill.\tmill the to farmer The goes.\n")
+    report = json.loads(lstmlm("eval", "pairs", "pairs.tsv", "--ngram", "2", "--json").stdout)
+    assert (report["run"], report["n_items"], report["accuracy"]) == ("2-gram of runs/tiny", 1, 1.0)
+
+
 def test_what_cannot_be_scored_is_listed_and_the_rest_scored(trained: Path, lstmlm: Cli) -> None:
     (trained / "x.tsv").write_text("the farmer\tthe\nthe farmer\n\nthe\ta\n")
     (trained / "y.json").write_text('{"meta": {"name": "y"}, "predictions": []}')

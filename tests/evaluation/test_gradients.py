@@ -44,7 +44,7 @@ def measure(asked: LanguageModel, read: EncodedText, max_lag: int) -> dict[str, 
 
 
 def by_autograd(asked: LanguageModel, stretch: np.ndarray, lag: int) -> list[float]:
-    """Read all but the last token of `stretch`, layer by layer; differentiate by what the last one held `lag` before."""
+    """Read all but the last token of `stretch`, layer by layer; differentiate by what the last held `lag` before."""
     tokens = torch.from_numpy(stretch).long()
     inputs, features = asked.embedding(tokens[:-1, None]), torch.zeros(1, HIDDEN)
     for cell in asked.backbone.layers:
