@@ -15,9 +15,6 @@ COLUMNS = (
     "item sentence word_index word tokens surprisal_bits entropy_bits entropy_reduction_bits rank probability oov"
 ).split()
 
-SIGNIFICANT_DIGITS = 8
-"""As many as it takes for the surprisal of a word to agree with that of every other evaluation."""
-
 MISSING = "NA"
 """What R and pandas read as no value, also where cells are separated by blanks."""
 
@@ -27,7 +24,7 @@ def tsv(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator
     _refuse_ours(other_columns)
     columns = [*COLUMNS, *other_columns]
     rows = ({**dict.fromkeys(columns), **_row(word), **_as_text(_others(word))} for word in words)
-    return to_tsv(rows, columns, SIGNIFICANT_DIGITS)
+    return to_tsv(rows, columns)
 
 
 def jsonl(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator[str]:
