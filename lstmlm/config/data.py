@@ -46,8 +46,31 @@ class ByteTokenizerOptions(TokenizerOptions):
     name: Literal["byte"] = "byte"
 
 
+class SubwordTokenizerOptions(TokenizerOptions):
+    """Parts of words, learnt on the training split: no text is unknown."""
+
+    vocab_size: Annotated[int, Field(ge=257)] = 8000
+    """Number of tokens, the 256 bytes among them; a short text may not yield as many."""
+
+
+class BPETokenizerOptions(SubwordTokenizerOptions):
+    """Byte pair encoding, over bytes (Sennrich et al. 2016)."""
+
+    name: Literal["bpe"] = "bpe"
+
+    min_count: PositiveInt = 2
+    """Pairs seen less often than this in the training split are not joined."""
+
+
+class UnigramTokenizerOptions(SubwordTokenizerOptions):
+    """Unigram pieces, over bytes (Kudo 2018)."""
+
+    name: Literal["unigram"] = "unigram"
+
+
 AnyTokenizerOptions = Annotated[
-    WordTokenizerOptions | CharTokenizerOptions | ByteTokenizerOptions, Field(discriminator="name")
+    WordTokenizerOptions | CharTokenizerOptions | ByteTokenizerOptions | BPETokenizerOptions | UnigramTokenizerOptions,
+    Field(discriminator="name"),
 ]
 
 

@@ -42,13 +42,14 @@ class CharJoiner(Joiner):
 class ByteJoiner(Joiner):
     """Bytes of UTF-8; what is not becomes U+FFFD."""
 
-    def __init__(self) -> None:
-        """Begin between two characters."""
+    def __init__(self, contents: Sequence[bytes]) -> None:
+        """Take the bytes of every id; begin between two characters."""
+        self._contents = contents
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def feed(self, token_id: int) -> str:
-        """The characters that this byte completes."""
-        return self._decoder.decode(bytes([token_id]))
+        """The characters that these bytes complete."""
+        return self._decoder.decode(self._contents[token_id])
 
     def flush(self) -> str:
         """U+FFFD in place of an incomplete character."""

@@ -10,6 +10,7 @@ import heapq
 from dataclasses import dataclass
 from itertools import count
 from math import exp
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -154,7 +155,7 @@ class _Search:
         self._tokenizer = tokenizer
         self._read = read
         self._delimiter_ids = torch.tensor(tokenizer.delimiter_ids)
-        self._words: list[NextWord] = []
+        self._words: dict[str, float] = {}
         self._n_prefixes = 0
         # Of each prefix that has been read, the most probable extension that has not.
         self._frontier: list[_Extension] = []
@@ -203,10 +204,12 @@ class _Search:
 
     def _add_word(self, word: str, log_probability: Tensor) -> None:
         if word:  # else there are two spaces in a row
-            self._words.append(NextWord(word, exp(log_probability)))
+            # Tokens that hold several characters can make the same word in several ways.
+            self._words[word] = self._words.get(word, 0.0) + exp(log_probability)
 
     def _best(self, n_words: int) -> list[NextWord]:
-        return heapq.nlargest(n_words, self._words, key=lambda word: word.probability)
+        best = heapq.nlargest(n_words, self._words.items(), key=itemgetter(1))
+        return [NextWord(word, probability) for word, probability in best]
 
     def _inside_word(self, log_probabilities: Float64[Tensor, " vocab"]) -> Float64[Tensor, " vocab"]:
         """Leave the tokens that do not end a word."""

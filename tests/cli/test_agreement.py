@@ -20,7 +20,9 @@ NEXT = "farmer"
 """The second word of the line."""
 
 every_model = pytest.mark.parametrize("backbone", ["lstm", "rnn"])
-every_tokenizer = pytest.mark.parametrize("tokenizer", ["word", "char", "byte"])
+every_tokenizer = pytest.mark.parametrize("tokenizer", ["word", "char", "byte", "bpe", "unigram"])
+without_parts_of_words = pytest.mark.parametrize("tokenizer", ["word", "char", "byte"])
+"""A word that can be put together from several tokens in several ways is likelier than each of them."""
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def test_every_command_gives_a_line_the_same_likelihood(run: Any, here: Path, ls
 
 
 @every_model
-@every_tokenizer
+@without_parts_of_words
 def test_the_next_word_is_as_likely_as_it_is_surprising(run: Any, lstmlm: Cli) -> None:
     from lstmlm.generation.next_word import find_next_words
 

@@ -28,7 +28,9 @@ def test_the_three_commands_need_no_further_options(trained: Path, lstmlm: Cli) 
     assert "test.txt" in evaluated.stderr
 
 
-@pytest.mark.parametrize("tokenizer", ["{name: char}", "{name: byte}", "{name: word, split: punctuation}"])
+@pytest.mark.parametrize(
+    "tokenizer", ["{name: char}", "{name: byte}", "{name: word, split: punctuation}", "{name: bpe, vocab_size: 300}"]
+)
 def test_every_tokenizer_trains_generates_and_evaluates(tokenizer: str, here: Path, lstmlm: Cli) -> None:
     assert lstmlm("train", "--config", "tiny.yaml", "--set", f"data.tokenizer={tokenizer}").exit_code == 0
     generated = lstmlm("generate", "The farmer", "--seed", "1", "--max-tokens", "12")

@@ -91,7 +91,7 @@ def test_delimiters_are_white_space(tokenizer: Tokenizer, options: TokenizerOpti
         assert tokenizer.delimiter_ids == []
     else:
         assert {" ", "\n"} <= {tokenizer.decode([token_id]) for token_id in tokenizer.delimiter_ids}
-        assert all(tokenizer.decode([token_id]).isspace() for token_id in tokenizer.delimiter_ids)
+        assert all(tokenizer.decode([token_id])[0].isspace() for token_id in tokenizer.delimiter_ids)
 
 
 @each_options

@@ -94,13 +94,13 @@ def test_characters_side_by_side() -> None:
 
 
 def test_bytes_wait_for_the_rest_of_their_character() -> None:
-    joiner = ByteJoiner()
+    joiner = ByteJoiner([bytes([byte]) for byte in range(256)])
     assert [joiner.feed(byte) for byte in "a€b".encode()] == ["a", "", "", "€", "b"]
     assert joiner.flush() == ""
 
 
 def test_bytes_that_make_no_character() -> None:
-    joiner = ByteJoiner()
+    joiner = ByteJoiner([bytes([byte]) for byte in range(256)])
     assert [joiner.feed(byte) for byte in (0xE2, 0x41)] == ["", "\ufffdA"]
     assert joiner.feed(0xE2) == ""
     assert joiner.flush() == "\ufffd"

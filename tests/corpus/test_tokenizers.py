@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions, WordTokenizerOptions
+from lstmlm.config.data import (
+    BPETokenizerOptions,
+    ByteTokenizerOptions,
+    CharTokenizerOptions,
+    TokenizerOptions,
+    UnigramTokenizerOptions,
+    WordTokenizerOptions,
+)
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError
 
@@ -169,3 +176,31 @@ def test_ids_are_an_array_of_four_bytes_each() -> None:
     ids = train_tokenizer(WordTokenizerOptions(), ["a\n"]).encode("a a\n")
     assert isinstance(ids, np.ndarray)
     assert ids.dtype == np.int32
+
+
+class TestPartsOfWords:
+    TEXT = "low lower lowest\nlow slow slower\n" * 20
+
+    def test_pairs_are_joined_by_how_often_they_occur(self) -> None:
+        tokenizer = train_tokenizer(BPETokenizerOptions(vocab_size=258), [self.TEXT])
+        # Both of these pairs occur in every word; the first by its bytes is joined first.
+        assert tokens_of(tokenizer)[256:] == ["lo", "low"]
+        assert pieces(tokenizer, "low slow\n") == ["low", " ", "s", "low", "\n"]
+
+    @pytest.mark.parametrize("options", [BPETokenizerOptions(vocab_size=290), UnigramTokenizerOptions(vocab_size=290)])
+    def test_the_space_before_a_word_belongs_to_it_and_a_newline_to_nothing(self, options: TokenizerOptions) -> None:
+        tokenizer = train_tokenizer(options, [self.TEXT])
+        found = pieces(tokenizer, "low lower\nlow\n")
+        assert "".join(found) == "low lower\nlow\n"
+        assert all("\n" not in token or token == "\n" for token in tokens_of(tokenizer))
+        assert all(" " not in token.removeprefix(" ").strip() for token in tokens_of(tokenizer))
+
+    @pytest.mark.parametrize("options", [BPETokenizerOptions(vocab_size=300), UnigramTokenizerOptions(vocab_size=300)])
+    def test_the_same_text_gives_the_same_vocabulary(self, options: TokenizerOptions) -> None:
+        first, second = (train_tokenizer(options, [self.TEXT]) for _ in range(2))
+        assert first.digest == second.digest
+
+    def test_a_part_of_a_character_is_called_by_its_bytes(self) -> None:
+        tokenizer = train_tokenizer(BPETokenizerOptions(), [self.TEXT])
+        assert pieces(tokenizer, "é") == ["0xC3", "0xA9"]
+        assert tokenizer.decode(tokenizer.encode("é 🐈\n")) == "é 🐈\n"

@@ -1,0 +1,44 @@
+"""Tokenizers by their options: words, characters, bytes, and parts of words."""
+
+from collections.abc import Iterable, Mapping
+
+from lstmlm.config.data import (
+    BPETokenizerOptions,
+    ByteTokenizerOptions,
+    CharTokenizerOptions,
+    TokenizerOptions,
+    UnigramTokenizerOptions,
+    WordTokenizerOptions,
+)
+from lstmlm.corpus.tokenizers.characters import ByteTokenizer, CharTokenizer
+from lstmlm.corpus.tokenizers.subwords import BPETokenizer, UnigramTokenizer
+from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Tokenizer
+from lstmlm.corpus.tokenizers.words import WordTokenizer
+
+__all__ = ["EOS", "TOKENIZERS", "UNK", "Tokenizer", "load_tokenizer", "train_tokenizer"]
+
+TOKENIZERS: Mapping[type[TokenizerOptions], type[Tokenizer]] = {
+    WordTokenizerOptions: WordTokenizer,
+    CharTokenizerOptions: CharTokenizer,
+    ByteTokenizerOptions: ByteTokenizer,
+    BPETokenizerOptions: BPETokenizer,
+    UnigramTokenizerOptions: UnigramTokenizer,
+}
+
+
+def train_tokenizer(options: TokenizerOptions, blocks: Iterable[str]) -> Tokenizer:
+    """Build the tokenizer that `options` describe on a training text, given in blocks of whole lines.
+
+    Raises:
+        ConfigError: the vocabulary is too small to hold anything.
+    """
+    return TOKENIZERS[type(options)].train(options, blocks)
+
+
+def load_tokenizer(options: TokenizerOptions, json_text: str) -> Tokenizer:
+    """Restore the tokenizer that `options` describe from the content of tokenizer.json.
+
+    Raises:
+        DataError: the content is not that of a tokenizer.
+    """
+    return TOKENIZERS[type(options)](json_text)

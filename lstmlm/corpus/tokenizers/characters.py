@@ -1,0 +1,136 @@
+"""Characters and bytes. The newline is one of them; nothing else ends a line."""
+
+import string
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+import numpy as np
+import tokenizers as library
+from jaxtyping import Int32
+from tokenizers import decoders, models, pre_tokenizers
+
+from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions
+from lstmlm.corpus.joining import ByteJoiner, CharJoiner, Joiner
+from lstmlm.corpus.tokenizers.tokenizer import (
+    UNK,
+    Ids,
+    Tokenizer,
+    byte_alphabet,
+    encode_spaced,
+    make_vocabulary,
+    require_utf8,
+)
+
+
+class CharTokenizer(Tokenizer):
+    """Unicode characters. `decode` restores the text exactly, but for unknown characters."""
+
+    def __init__(self, json_text: str) -> None:
+        """Take a tokenizer as `to_json` wrote it."""
+        super().__init__(json_text)
+        # The engine encodes to the same ids, with an object for every character: 100 times as slow, in 100 times
+        # the memory.
+        self._id_of_code_point = np.full(0x110000, self._ids[UNK], dtype=np.int32)
+        for token, token_id in self._ids.items():
+            if len(token) == 1:
+                self._id_of_code_point[ord(token)] = token_id
+
+    @classmethod
+    def train(cls, options: CharTokenizerOptions, blocks: Iterable[str]) -> Self:
+        """Count the characters of a text; see `Tokenizer.train`."""
+        counts: Counter[str] = Counter()
+        for block in blocks:
+            counts.update(block)
+        vocabulary = make_vocabulary(counts, (UNK, "\n"), options.max_vocab, options.min_count)
+        # Byte pair encoding without merges: every character by itself.
+        engine = library.Tokenizer(models.BPE(vocabulary, [], unk_token=UNK))
+        engine.decoder = decoders.Fuse()
+        return cls(engine.to_str(pretty=True))
+
+    @property
+    def start_id(self) -> int:
+        """Id of the newline."""
+        return self._ids["\n"]
+
+    def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
+        """Ids (int32), one a character."""
+        code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+        return np.take(self._id_of_code_point, code_points)
+
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
+        return self.encode_prompt(text), ""
+
+    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
+        """Ids of each word of a line; see `Tokenizer.encode_words`."""
+        return encode_spaced(self, words)
+
+    @property
+    def delimiter_ids(self) -> list[int]:
+        """The white space of the vocabulary."""
+        return [token_id for token, token_id in self._ids.items() if token.isspace()]
+
+    def unknown_pieces(self, text: str) -> list[str]:
+        """The distinct characters of a text that become `<unk>`, in the order of the text."""
+        return [character for character in dict.fromkeys(require_utf8(text)) if character not in self._ids]
+
+    def decode(self, ids: Ids) -> str:
+        """The characters of ids."""
+        return "".join(self._tokens[i] for i in ids)
+
+    def joiner(self, prompt: str = "") -> Joiner:
+        """A joiner that puts characters side by side."""
+        return CharJoiner(self._tokens)
+
+
+class ByteTokenizer(Tokenizer):
+    """The bytes of UTF-8: an id is the value of its byte. `decode` restores the text exactly."""
+
+    @classmethod
+    def train(cls, options: ByteTokenizerOptions, blocks: Iterable[str]) -> Self:
+        """Nothing is counted: all 256 bytes are known."""
+        vocabulary = {character: byte for byte, character in enumerate(byte_alphabet())}
+        engine = library.Tokenizer(models.BPE(vocabulary, []))
+        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        engine.decoder = decoders.ByteLevel()
+        return cls(engine.to_str(pretty=True))
+
+    @property
+    def start_id(self) -> int:
+        """Id of the newline."""
+        return ord("\n")
+
+    def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
+        """Ids (int32), one a byte; the engine encodes to the same, more slowly."""
+        return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
+
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
+        return self.encode_prompt(text), ""
+
+    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
+        """Ids of each word of a line; see `Tokenizer.encode_words`."""
+        return encode_spaced(self, words)
+
+    @property
+    def delimiter_ids(self) -> list[int]:
+        """The white space of ASCII."""
+        return list(string.whitespace.encode())
+
+    def unknown_pieces(self, text: str) -> list[str]:
+        """Nothing is unknown."""
+        require_utf8(text)
+        return []
+
+    def decode(self, ids: Ids) -> str:
+        """The text of the bytes, with U+FFFD in place of what is not UTF-8."""
+        return bytes(int(i) for i in ids).decode("utf-8", errors="replace")
+
+    def token(self, token_id: int) -> str:
+        """The character of an ASCII byte that can be printed, else its value."""
+        return chr(token_id) if 0x20 < token_id < 0x7F else f"0x{token_id:02X}"
+
+    def joiner(self, prompt: str = "") -> Joiner:
+        """A joiner that holds bytes back until they make a character."""
+        return ByteJoiner([bytes([byte]) for byte in range(256)])

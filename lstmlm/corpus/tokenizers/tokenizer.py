@@ -1,0 +1,167 @@
+"""What a tokenizer is: a fixed vocabulary, on the `tokenizers` library, whose JSON file is all of it."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Self
+
+import numpy as np
+import tokenizers as library
+from jaxtyping import Int32
+from tokenizers import pre_tokenizers
+
+from lstmlm.corpus.joining import Joiner
+from lstmlm.errors import ConfigError, DataError
+
+Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
+
+UNK = "<unk>"
+EOS = "<eos>"
+
+
+class Tokenizer(ABC):
+    """A fixed vocabulary with the way from text to ids and back."""
+
+    def __init__(self, json_text: str) -> None:
+        """Take a tokenizer as `to_json` wrote it.
+
+        Raises:
+            DataError: it is not the JSON of a tokenizer.
+        """
+        try:
+            self._engine = library.Tokenizer.from_str(json_text)
+        except Exception as error:  # the library raises nothing more specific
+            raise DataError(f"tokenizer.json: not a tokenizer ({error}). Restore the file from its run.") from error
+        # The text is kept, not written anew, so that its digest does not change with the library's version.
+        self._json_text = json_text
+        vocabulary = sorted(self._engine.get_vocab(with_added_tokens=False).items(), key=itemgetter(1))
+        self._tokens = [token for token, _ in vocabulary]
+        self._ids = dict(vocabulary)
+
+    @classmethod
+    @abstractmethod
+    def train(cls, options: Any, blocks: Iterable[str]) -> Self:
+        """Build the vocabulary from a training text, given in blocks of whole lines."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, special ones included; ids are below it."""
+        return len(self._tokens)
+
+    @property
+    @abstractmethod
+    def start_id(self) -> int:
+        """Id of what is read before the first token of a text: the end of a line."""
+
+    @property
+    def unk_id(self) -> int | None:
+        """Id of `<unk>`; None where nothing is unknown."""
+        return self._ids.get(UNK)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `to_json`."""
+        return hashlib.sha256(self._json_text.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The content of tokenizer.json; `tokenizers.Tokenizer.from_str` of the library reads it as well."""
+        return self._json_text
+
+    @abstractmethod
+    def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
+        """Ids (int32) of whole lines of text."""
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Ids of the beginning of a text: its last line is not ended.
+
+        Raises:
+            DataError: the prompt holds bytes that are not UTF-8.
+        """
+        return list(map(int, self.encode(require_utf8(text))))
+
+    @abstractmethod
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text whose last word may go on, and what the next token then begins with.
+
+        Where tokens are parts of words, these are all ids of the text and nothing; where a token is a word, the last
+        one is not read yet.
+
+        Raises:
+            DataError: the text holds bytes that are not UTF-8.
+        """
+
+    @abstractmethod
+    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
+        """Ids of each word of a line; all together are those of the words with one space between them.
+
+        Words are pieces of text without white space. Where white space has tokens of its own, the space before a word
+        belongs to it.
+
+        Raises:
+            DataError: a word holds bytes that are not UTF-8.
+        """
+
+    @property
+    @abstractmethod
+    def delimiter_ids(self) -> list[int]:
+        """Tokens that say, by coming next, that the word before them is complete: they begin with white space.
+
+        None where every token completes a word.
+        """
+
+    @abstractmethod
+    def unknown_pieces(self, text: str) -> list[str]:
+        """The distinct pieces of a text that become `<unk>`, in the order of the text."""
+
+    def count_written_unk(self, text: str) -> int:
+        """How many tokens of a text are `<unk>` because it says so: none where that is no token to write."""
+        return 0
+
+    @abstractmethod
+    def decode(self, ids: Ids) -> str:
+        """The text of ids, in its canonical form."""
+
+    def token(self, token_id: int) -> str:
+        """What tables call a token."""
+        return self._tokens[token_id]
+
+    @abstractmethod
+    def joiner(self, prompt: str = "") -> Joiner:
+        """A joiner of generated tokens to a text that goes on from `prompt`."""
+
+
+def encode_spaced(tokenizer: Tokenizer, words: Sequence[str]) -> list[list[int]]:
+    """Ids of each word with the space before it."""
+    return [tokenizer.encode_prompt(f" {word}" if index else word) for index, word in enumerate(words)]
+
+
+def byte_alphabet() -> Sequence[str]:
+    """Return the printable character by which the library writes each byte: itself where it is one, else another."""
+    alphabet = set(pre_tokenizers.ByteLevel.alphabet())
+    others = iter(sorted(alphabet - set(map(chr, range(256)))))
+    return [chr(byte) if chr(byte) in alphabet else next(others) for byte in range(256)]
+
+
+def make_vocabulary(
+    counts: Mapping[str, int], special_tokens: Sequence[str], max_vocab: int | None, min_count: int
+) -> dict[str, int]:
+    """Ids of the special tokens, then of the types by falling count; equal counts in the order of their text."""
+    if max_vocab is not None and max_vocab <= len(special_tokens):
+        names = " and ".join(token.replace("\n", "newline") for token in special_tokens)
+        raise ConfigError(
+            f"data.tokenizer.max_vocab: {max_vocab} leaves no room beside {names}. "
+            f"Make it {len(special_tokens) + 1} or more."
+        )
+    types = [text for text, n in counts.items() if n >= min_count and text not in special_tokens]
+    types.sort(key=lambda text: (-counts[text], text))
+    return {token: i for i, token in enumerate([*special_tokens, *types][:max_vocab])}
+
+
+def require_utf8(prompt: str) -> str:
+    """Refuse what the command line makes of bytes that are not UTF-8: halves of surrogate pairs."""
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"prompt: not UTF-8, got {prompt!r}. Set the terminal's encoding to UTF-8.") from None
+    return prompt

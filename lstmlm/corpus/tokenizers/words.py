@@ -1,0 +1,94 @@
+"""Words. A newline is read as `<eos>`, so that every line ends with it.
+
+A word `<unk>` or `<eos>` in the text is that token, as corpora such as Penn Treebank have it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
+
+import numpy as np
+import tokenizers as library
+from jaxtyping import Int32
+from tokenizers import models, normalizers, pre_tokenizers
+
+from lstmlm.config.data import WordTokenizerOptions
+from lstmlm.corpus.joining import Joiner, WordJoiner
+from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Ids, Tokenizer, make_vocabulary, require_utf8
+
+_WORD_OR_MARK = rf"{UNK}|{EOS}|\w+(?:['’.\-]\w+)*|[^\w\s]"
+"""`don't`, `os.path`, `3.11` and `well-known` stay whole; every other mark is a piece of its own."""
+
+SPLITTERS: Mapping[str, pre_tokenizers.PreTokenizer] = {
+    "whitespace": pre_tokenizers.WhitespaceSplit(),
+    "punctuation": pre_tokenizers.Split(library.Regex(_WORD_OR_MARK), behavior="removed", invert=True),
+}
+
+
+class WordTokenizer(Tokenizer):
+    """Words, cut at white space or at punctuation too; `<eos>` ends a line.
+
+    `decode` puts one space between pieces: it is the text itself if that was tokenised, with single spaces.
+    """
+
+    @classmethod
+    def train(cls, options: WordTokenizerOptions, blocks: Iterable[str]) -> Self:
+        """Count the words of a text; see `Tokenizer.train`."""
+        splitter = SPLITTERS[options.split]
+        counts: Counter[str] = Counter()
+        for block in blocks:
+            counts.update(piece for piece, _ in splitter.pre_tokenize_str(block))
+        vocabulary = make_vocabulary(counts, (UNK, EOS), options.max_vocab, options.min_count)
+        engine = library.Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
+        engine.normalizer = normalizers.Replace("\n", f" {EOS} ")
+        engine.pre_tokenizer = splitter
+        return cls(engine.to_str(pretty=True))
+
+    @property
+    def start_id(self) -> int:
+        """Id of `<eos>`."""
+        return self._ids[EOS]
+
+    def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
+        """Ids (int32) of whole lines of text, an `<eos>` after each, also after a last one without a newline."""
+        if text and not text.endswith("\n"):
+            text += "\n"
+        return np.array(self._engine.encode(text).ids, dtype=np.int32)
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Ids of the beginning of a text; see `Tokenizer.encode_prompt`."""
+        return self._engine.encode(require_utf8(text)).ids
+
+    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
+        """Ids of a text but its last word, and that word; see `Tokenizer.encode_unfinished`."""
+        encoding = self._engine.encode(require_utf8(text))
+        return encoding.ids[:-1], text[encoding.offsets[-1][0] :]
+
+    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
+        """Ids of each word of a line; see `Tokenizer.encode_words`."""
+        return [encoding.ids for encoding in self._engine.encode_batch([require_utf8(word) for word in words])]
+
+    @property
+    def delimiter_ids(self) -> list[int]:
+        """None: no token is white space."""
+        return []
+
+    def unknown_pieces(self, text: str) -> list[str]:
+        """The distinct words of a text that become `<unk>`, in the order of the text; not `<unk>` itself."""
+        pieces = self._engine.pre_tokenizer.pre_tokenize_str(require_utf8(text))
+        return [piece for piece in dict.fromkeys(piece for piece, _ in pieces) if piece not in self._ids]
+
+    def count_written_unk(self, text: str) -> int:
+        """How many tokens of a text are `<unk>` because it says so."""
+        # Cutting takes as long as encoding does; few words come into question.
+        candidates = " ".join(word for word in text.split() if UNK in word)
+        return sum(piece == UNK for piece, _ in self._engine.pre_tokenizer.pre_tokenize_str(candidates))
+
+    def decode(self, ids: Ids) -> str:
+        """The lines of ids, one space between words."""
+        pieces = ("\n" if i == self.start_id else self._tokens[i] for i in ids)
+        return " ".join(pieces).replace(" \n", "\n").replace("\n ", "\n")
+
+    def joiner(self, prompt: str = "") -> Joiner:
+        """A joiner that spaces words as a person would."""
+        return WordJoiner(self._tokens, self.start_id, prompt)
