@@ -63,7 +63,7 @@ class Rescorer:
             hypothesis,
             lm_nats=lm_nats,
             n_tokens=len(tokens),
-            n_unk=tokens.count(self.tokenizer.unk_id),
+            n_unk=sum(token == self.tokenizer.unk_id for token in tokens),
             length=length,
             total=self.combination.total(hypothesis.acoustic_score, lm_nats, length),
         )
