@@ -27,10 +27,11 @@ from lstmlm.corpus.stimuli import Stimuli, read_stimuli
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
-from lstmlm.evaluation import EVALUATIONS, ensemble
+from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.adaptation import Adaptation
 from lstmlm.evaluation.comparison import Contestant, compare_models
 from lstmlm.evaluation.dynamic import measure_gradient_rms
+from lstmlm.evaluation.ensemble import evaluate_ensemble
 from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.gates import LayerActivity, read_gates
 from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
@@ -329,19 +330,14 @@ def evaluate_adaptation(
     return adaptation.report(measured, options, str(trained.run.path), tuned_on)
 
 
-def evaluate_ensemble(run_dirs: Sequence[Path], *, split: str | None = None, text: Path | None = None) -> Report:
-    """Measure how well several runs predict a text together, their probabilities averaged.
-
-    Args:
-        run_dirs: The runs; all must have the tokenizer of the first, whose split it is.
-        split: As in `evaluate`.
-        text: As in `evaluate`.
+def evaluate_together(members: Sequence[TrainedModel], *, split: str | None = None, text: Path | None = None) -> Report:
+    """Measure how well models predict a text together, their probabilities averaged.
 
     Raises:
-        CheckpointError: a run cannot be loaded, or has another tokenizer.
-        DataError: the text cannot be read, or the corpus has no such split.
+        CheckpointError: they do not all have the tokenizer of the first.
+        DataError: the text cannot be read, or the corpus of the first has no such split.
     """
-    first, *others = members = [load(run_dir) for run_dir in run_dirs]
+    first, *others = members
     for other in others:
         if other.tokenizer.digest != first.tokenizer.digest:
             raise CheckpointError(
@@ -349,7 +345,7 @@ def evaluate_ensemble(run_dirs: Sequence[Path], *, split: str | None = None, tex
                 "tokens can be averaged. Choose runs with one tokenizer.json."
             )
     models = {str(member.run.path): member.model for member in members}
-    return ensemble.evaluate_ensemble(models, _encode(first, split, text), first.tokenizer)
+    return evaluate_ensemble(models, _encode(first, split, text), first.tokenizer)
 
 
 def choose_run(run_dir: Path | None) -> Path:

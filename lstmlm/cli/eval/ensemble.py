@@ -29,7 +29,8 @@ def ensemble(
         raise ConfigError(f"RUN: needs two or more different runs, got {', '.join(map(str, runs))}. Name others.")
     from lstmlm import workflows
 
-    report = workflows.evaluate_ensemble(runs, split=split, text=text)
+    members = [workflows.load(run) for run in runs]
+    report = workflows.evaluate_together(members, split=split, text=text)
     say(str(report.values["text"]))
     if as_json:
         print_report(report, as_json=True)
