@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -72,10 +72,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         CheckpointError: The disk is full, not writable or failing; the old content is still there.
     """
+    write_blocks_atomically(path, [content])
+
+
+def write_blocks_atomically(path: Path, blocks: Iterable[bytes]) -> None:
+    """Replace a file as `write_atomically` does, by content that need not be in memory as a whole.
+
+    Raises:
+        CheckpointError: The disk is full, not writable or failing; the old content is still there.
+    """
     temporary = _temporary_beside(path)
     with _explained(path, "written"):
         with _removed_on_error(temporary):
-            _write_new(temporary, content)
+            _write_new(temporary, blocks)
             os.replace(temporary, path)
         _sync_directory(path.parent)
 
@@ -104,7 +113,7 @@ def publish_directory(path: Path, files: Mapping[str, bytes]) -> None:
         with _removed_on_error(temporary):
             os.mkdir(temporary)
             for name, content in files.items():
-                _write_new(temporary / name, content)
+                _write_new(temporary / name, [content])
             _sync_directory(temporary)
             for name, content in files.items():
                 if (temporary / name).read_bytes() != content:
@@ -230,9 +239,10 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.replaced")
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def _write_new(path: Path, blocks: Iterable[bytes]) -> None:
     with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
-        _write_all(descriptor, content)
+        for block in blocks:
+            _write_all(descriptor, block)
         os.fsync(descriptor)
 
 

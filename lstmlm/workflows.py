@@ -12,32 +12,20 @@ A tour of the parts, in the order in which `train` uses them:
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from torch import Tensor
 
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
-from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
-from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_halves, load_split
-from lstmlm.corpus.stimuli import Stimuli, read_stimuli
+from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
-from lstmlm.evaluation.adaptation import Adaptation
-from lstmlm.evaluation.comparison import Contestant, compare_models
-from lstmlm.evaluation.dynamic import measure_gradient_rms
-from lstmlm.evaluation.ensemble import evaluate_ensemble
 from lstmlm.evaluation.fingerprint import Context
-from lstmlm.evaluation.gates import LayerActivity, read_gates
-from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
 from lstmlm.evaluation.report import Report
-from lstmlm.evaluation.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
-from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
@@ -165,6 +153,25 @@ class TrainedModel:
     model: LanguageModel
     tokenizer: Tokenizer
 
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return str(self.run.path)
+
+    def encode(self, split: str | None, text: Path | None) -> EncodedText:
+        """Read and encode a text file, or without one a split of the run's own corpus.
+
+        Args:
+            split: "train", "valid" or "test"; without it "test" where there is one, else "valid".
+            text: A file in place of a split.
+
+        Raises:
+            DataError: the text cannot be read, or the corpus has no such split.
+        """
+        if text is not None:
+            return encode_file(text, self.tokenizer)
+        return load_split(self.run.config.data, split, self.tokenizer)
+
 
 def load(run_dir: Path) -> TrainedModel:
     """Load the best weights of a run. The corpus is not needed.
@@ -196,11 +203,6 @@ def generate_texts(
     yield [joiner.flush() for joiner in joiners]
 
 
-def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bool = False) -> NextWords:
-    """Find the most likely words after `prompt`, or with `complete` those that its last word begins."""
-    return find_next_words(trained.model, trained.tokenizer, prompt, n_words, complete=complete)
-
-
 def evaluate(
     trained: TrainedModel,
     question: str,
@@ -221,131 +223,8 @@ def evaluate(
     Raises:
         DataError: the text cannot be read, or the corpus has no such split.
     """
-    encoded = _encode(trained, split, text)
-    return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, str(trained.run.path), context)
-
-
-def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None) -> Report:
-    """Compare two models on a text file, or on a split of the corpus that each was trained on.
-
-    Raises:
-        DataError: the text cannot be read, is not the same for both, or leaves nothing to compare.
-    """
-    contestants = [
-        Contestant(str(trained.run.path), trained.model, trained.tokenizer, _encode(trained, split, text))
-        for trained in (a, b)
-    ]
-    return compare_models(*contestants)
-
-
-def inspect_gradients(
-    models: Iterable[TrainedModel], *, split: str | None = None, text: Path | None = None, max_lag: int
-) -> list[GradientNorms]:
-    """Measure how far back the predictions of each model reach, on a text file or on a split of its own corpus.
-
-    Raises:
-        DataError: the text cannot be read, is too short for `max_lag`, or a corpus has no such split.
-    """
-    return [
-        norms
-        for trained in models
-        for norms in measure_gradients(
-            trained.model,
-            _encode(trained, split, text),
-            trained.tokenizer.start_id,
-            str(trained.run.path),
-            max_lag,
-        )
-    ]
-
-
-def inspect_gates(trained: TrainedModel, sentence: str, layer: int | None = None) -> LayerActivity:
-    """Let a model read `sentence` and return what a layer, the last one unless given, does at each token.
-
-    Raises:
-        ConfigError: there is no such layer.
-        DataError: the sentence is empty.
-    """
-    return read_gates(trained.model, trained.tokenizer, sentence, str(trained.run.path), layer)
-
-
-def _encode(trained: TrainedModel, split: str | None, text: Path | None) -> EncodedText:
-    """Encode a text file, or without one a split of the run's own corpus."""
-    if text is not None:
-        return encode_file(text, trained.tokenizer)
-    return load_split(trained.run.config.data, split, trained.tokenizer)
-
-
-def measure_surprisal(
-    trained: TrainedModel, path: Path, *, context: WordContext, first_word: FirstWord
-) -> tuple[Stimuli, list[MeasuredWord]]:
-    """Measure every word of a file of sentences in its context.
-
-    Returns:
-        What the file holds, with what of it could not be read, and its words and ends of sentences in order.
-
-    Raises:
-        DataError: the file cannot be read at all.
-    """
-    stimuli = read_stimuli(path)
-    words = measure_words(trained.model, trained.tokenizer, stimuli.sentences, context=context, first_word=first_word)
-    return stimuli, list(words)
-
-
-def evaluate_adaptation(
-    trained: TrainedModel,
-    methods: Sequence[str],
-    options: AdaptationOptions,
-    *,
-    split: str | None = None,
-    text: Path | None = None,
-    tune: str | None = None,
-) -> Report:
-    """Measure how well a model predicts a text to which it adapts as it reads.
-
-    Args:
-        trained: The model to ask.
-        methods: Sections of `AdaptationOptions`: what to use.
-        options: The hyper-parameters, or where the search for them starts.
-        split: As in `evaluate`.
-        text: As in `evaluate`.
-        tune: Split to choose the hyper-parameters on. Where that is what is measured, they are chosen on its first half
-            and measured on the second.
-
-    Raises:
-        DataError: a text cannot be read, or the corpus has no such split.
-    """
-    data, tokenizer, tuned_on = trained.run.config.data, trained.tokenizer, None
-    measured = _encode(trained, split, text)
-    gradient_rms: Sequence[Tensor] = ()
-    if "dynamic" in methods and isinstance(options.dynamic, RMSOptions):
-        training = load_split(data, "train", tokenizer)
-        gradient_rms = measure_gradient_rms(trained.model, training.tokens, tokenizer.start_id, options.dynamic.window)
-    adaptation = Adaptation(trained.model, tokenizer, methods, gradient_rms)
-    if tune is not None:
-        tuning = load_split(data, tune, tokenizer, flag="--tune")
-        if tuning.sha256 == measured.sha256:
-            tuning, measured = load_halves(data, tune, tokenizer)
-        options, tuned_on = adaptation.tuned(tuning.tokens, options), tuning.name
-    return adaptation.report(measured, options, str(trained.run.path), tuned_on)
-
-
-def evaluate_together(members: Sequence[TrainedModel], *, split: str | None = None, text: Path | None = None) -> Report:
-    """Measure how well models predict a text together, their probabilities averaged.
-
-    Raises:
-        CheckpointError: they do not all have the tokenizer of the first.
-        DataError: the text cannot be read, or the corpus of the first has no such split.
-    """
-    first, *others = members
-    for other in others:
-        if other.tokenizer.digest != first.tokenizer.digest:
-            raise CheckpointError(
-                f"{other.run.path}: has another tokenizer than {first.run.path}, and only probabilities of the same "
-                "tokens can be averaged. Choose runs with one tokenizer.json."
-            )
-    models = {str(member.run.path): member.model for member in members}
-    return evaluate_ensemble(models, _encode(first, split, text), first.tokenizer)
+    encoded = trained.encode(split, text)
+    return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context)
 
 
 def choose_run(run_dir: Path | None) -> Path:

@@ -53,6 +53,21 @@ def test_a_write_replaces_the_content_and_leaves_nothing_else() -> None:
     assert names() == ["best"]
 
 
+def test_a_write_in_blocks_is_one_write() -> None:
+    def blocks(fails: bool) -> Iterator[bytes]:
+        yield b"1\n"
+        assert names() != ["best"]
+        if fails:
+            raise ZeroDivisionError
+        yield b"2\n"
+
+    files.write_blocks_atomically(Path("best"), blocks(fails=False))
+    assert (Path("best").read_bytes(), names()) == (b"1\n2\n", ["best"])
+    with pytest.raises(ZeroDivisionError):
+        files.write_blocks_atomically(Path("best"), blocks(fails=True))
+    assert (Path("best").read_bytes(), names()) == (b"1\n2\n", ["best"])
+
+
 def test_a_file_is_readable_for_whom_the_umask_allows() -> None:
     mask = os.umask(0o022)
     try:

@@ -31,9 +31,9 @@ def test_a_module_that_needs_torch_would_be_noticed() -> None:
     assert "torch" in loaded_modules("lstmlm.workflows")
 
 
-COMMANDS = ["train", "generate", "next", "bench", "config check", "inspect gradients"] + [
-    f"eval {question}" for question in ("perplexity", "compare", "surprisal")
-]
+QUESTIONS = ["perplexity", "compare", "surprisal", "pairs", "adaptation", "ensemble", "ngram", "rescore"]
+COMMANDS = ["train", "generate", "next", "bench", "config check", "inspect gates"]
+COMMANDS += [f"eval {question}" for question in QUESTIONS]
 
 SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config", "matplotlib"}
 

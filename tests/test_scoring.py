@@ -11,7 +11,7 @@ from lstmlm.config.model import LSTMOptions, ModelOptions, RNNOptions
 from lstmlm.metrics import NatsTotal, bits_per, perplexity
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.models.output_layers.output_layer import OutputLayer
-from lstmlm.scoring import next_log_probabilities, score, score_each
+from lstmlm.scoring import next_log_probabilities, score, score_each, score_tree
 
 VOCAB, START = 13, 0
 
@@ -169,6 +169,40 @@ def test_another_measure_of_a_text_in_columns() -> None:
     assert together.shape == (600, 17)
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-11)
     np.testing.assert_allclose(together[:, 0], by_hand(double, tokens), rtol=0, atol=1e-11)
+
+
+ALIKE = [[3, 4, 5, 6], [3, 4, 5], [3, 4, 7, 6], [8], [3, 4, 5, 6], [], [3], [9, 4, 5]]
+
+
+@pytest.mark.parametrize("name", ["lstm", "rnn"])
+@pytest.mark.parametrize("texts_per_tree", [1, 3, 2048])
+def test_texts_that_begin_alike(name: str, texts_per_tree: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "TEXTS_PER_TREE", texts_per_tree)
+    double = model(name).double()
+    for tokens, found in zip(ALIKE, score_tree(double, ALIKE, START), strict=True):
+        np.testing.assert_allclose(found, by_hand(double, np.array(tokens)), rtol=0, atol=1e-12)
+
+
+def test_what_texts_share_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_columns: list[int] = []
+    forward = LanguageModel.forward
+
+    def counted(self: LanguageModel, inputs: torch.Tensor, *rest: object) -> object:
+        n_columns.append(inputs.shape[1])
+        return forward(self, inputs, *rest)
+
+    monkeypatch.setattr(LanguageModel, "forward", counted)
+    score_tree(model(), ALIKE, START)
+    # The start, then 3, 8 and 9, then 3 4 and 9 4, and so on.
+    assert n_columns == [1, 3, 2, 3]
+
+
+def test_texts_that_begin_alike_can_begin_in_a_state() -> None:
+    double = model().double()
+    _, state = double(torch.tensor([[START], [5]]), double.initial_state(1))
+    wanted = score_each(double, ALIKE, 7, state=state)
+    for found, expected in zip(score_tree(double, ALIKE, 7, state), wanted, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
 def test_units() -> None:

@@ -34,15 +34,15 @@ STYLE: dict[Any, Any] = {
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """For runs: six of the colours of Okabe and Ito (2008), which the colour-blind can tell apart too."""
 
-SHOWN_RANGE = 1e-8
-"""Of the largest norm: what float32 loses of a smaller one beside it is all of it."""
+SMALLEST_SHOWN = 1e-8
+"""Share of the largest norm: in float32 a smaller gradient is lost beside that one."""
 
 SHOWN_UNITS = 40
 """Rows of a heat map, each wide enough to be followed from gate to gate."""
 
-LINES = {"hidden": "-", "cell": "--"}
+LINE_STYLES = {"hidden": "-", "cell": "--"}
 
-PANELS = {
+PANEL_TITLES = {
     "i": "input gate i",
     "f": "forget gate f",
     "g": "candidate g",
@@ -63,15 +63,15 @@ def draw_gradients(measured: Sequence[GradientNorms], path: Path) -> None:
         for norms in measured:
             lower, median, upper = norms.quartiles
             lags, color = np.arange(len(median)), colors[norms.run]
-            axes.plot(lags, median, LINES[norms.memory], color=color, label=f"{norms.memory} of {norms.run}")
+            axes.plot(lags, median, LINE_STYLES[norms.memory], color=color, label=f"{norms.memory} of {norms.run}")
             axes.fill_between(lags, lower, upper, color=color, alpha=0.15, linewidth=0)
         axes.set_yscale("log")
-        largest = max(np.nanmax(norms.quartiles) for norms in measured)
-        axes.set_ylim(max(axes.get_ylim()[0], SHOWN_RANGE * largest), 2 * largest)
+        largest = max(norms.quartiles.max() for norms in measured)
+        axes.set_ylim(max(axes.get_ylim()[0], SMALLEST_SHOWN * largest), 2 * largest)
         axes.yaxis.set_major_formatter("{x:g}")
         axes.margins(x=0)
         axes.set_xlabel("lag k (tokens)")
-        axes.set_ylabel("norm of the gradient of a token's surprisal (nats)\nby the state k tokens before")
+        axes.set_ylabel("norm of the gradient of a token's surprisal (nats)\nby the memory of k tokens before")
         axes.legend(title="median and quartiles", frameon=False)
 
 
@@ -87,7 +87,7 @@ def draw_gates(activity: LayerActivity, path: Path) -> None:
     with _drawn(path, max(8, 1.5 + 0.15 * n_tokens), 1 + 1.3 * n_panels) as figure:
         panels = figure.subplots(n_panels, sharex=True, squeeze=False)[:, 0]
         for axes, (name, values) in zip(panels, activity.units.items(), strict=True):
-            _draw_panel(axes, PANELS[name], values[:, shown])
+            _draw_panel(axes, PANEL_TITLES[name], values[:, shown])
         panels[-1].set_xticks(range(n_tokens), [printable(token, kept="") for token in activity.tokens], rotation=90)
         units = f"{len(shown)} of {memory.shape[1]} units, those that hold most"
         figure.suptitle(f"{activity.run}, layer {activity.layer}: {units}")

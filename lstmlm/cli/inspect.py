@@ -10,7 +10,6 @@ import typer
 from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_table, say, warn_of_unknown
 from lstmlm.errors import ConfigError, MissingExtraError
-from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.gradients import GradientNorms
@@ -53,8 +52,8 @@ def gradients(
 ) -> None:
     """Measure how far back predictions reach: the vanishing gradient, seen.
 
-    Shown is the norm of the gradient of a token's surprisal (nats) by the state that the last layer handed on so many
-    tokens before: its hidden state, and its cell where it has one. Figures are medians over positions of the text.
+    Shown is the norm of the gradient of a token's surprisal (nats) by what the last layer remembered so many tokens
+    before: its hidden state, and its memory cell where it has one. Figures are medians over positions of the text.
 
     Examples:
 
@@ -63,10 +62,10 @@ def gradients(
     lstmlm inspect gradients --run runs/ptb-rnn --run runs/ptb-lstm-small --split valid --max-lag 100
     """
     refuse_two_texts(split, text)
-    from lstmlm import workflows
+    from lstmlm import questions, workflows
 
     models = [workflows.load(run_dir) for run_dir in run or [workflows.choose_run(None)]]
-    measured = workflows.inspect_gradients(models, split=split, text=text, max_lag=max_lag)
+    measured = questions.inspect_gradients(models, split=split, text=text, max_lag=max_lag)
     for source in dict.fromkeys(f"{norms.run}: {norms.text}, {norms.n_positions} positions" for norms in measured):
         say(source)
     if as_json:
@@ -103,10 +102,10 @@ def gates(
 
     lstmlm inspect gates "the cat sat on the mat" --layer 1 --plot gates.png
     """
-    from lstmlm import workflows
+    from lstmlm import questions, workflows
 
     trained = workflows.load(workflows.choose_run(run))
-    activity = workflows.inspect_gates(trained, sentence, layer)
+    activity = questions.inspect_gates(trained, sentence, layer)
     say(f"{activity.run}, layer {activity.layer}")
     warn_of_unknown(trained.tokenizer.unknown_pieces(sentence))
     if as_json:
@@ -123,7 +122,5 @@ def _by_lag(measured: Sequence["GradientNorms"], max_lag: int) -> list["Row"]:
     """Return a row for some lags, with the median of each run and memory."""
     medians = {f"{norms.run} {norms.memory}": norms.quartiles[1].tolist() for norms in measured}
     return [
-        finite({"lag": lag, **{name: norms[lag] for name, norms in medians.items()}})
-        for lag in SHOWN_LAGS
-        if lag <= max_lag
+        {"lag": lag, **{name: norms[lag] for name, norms in medians.items()}} for lag in SHOWN_LAGS if lag <= max_lag
     ]

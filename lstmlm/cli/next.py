@@ -33,13 +33,13 @@ def next_word(
 
     lstmlm next "The farmer goes to the h" --complete --top 5 --json
     """
-    from lstmlm import workflows
+    from lstmlm import questions, workflows
 
     trained = workflows.load(workflows.choose_run(run))
     say(str(trained.run.path))
     context = " ".join(prompt.split()[:-1]) if complete else prompt
     warn_of_unknown(trained.tokenizer.unknown_pieces(context))
-    found = workflows.next_words(trained, prompt, top, complete=complete)
+    found = questions.next_words(trained, prompt, top, complete=complete)
     if as_json:
         print(json.dumps({"run": str(trained.run.path), "prompt": prompt, **asdict(found)}, ensure_ascii=False))
         return

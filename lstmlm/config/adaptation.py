@@ -62,6 +62,16 @@ class CacheOptions(Options):
     """Its share of the mixture with the model."""
 
 
+class NgramOptions(Options):
+    """A modified Kneser-Ney n-gram model of the training split (Chen & Goodman 1999), mixed with the rest."""
+
+    order: PositiveInt = 5
+    """Length of the longest n-grams (tokens)."""
+
+    weight: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Its share of the mixture."""
+
+
 class AdaptationOptions(Options):
     """What an adaptation depends on, a section a method."""
 
@@ -71,6 +81,8 @@ class AdaptationOptions(Options):
     """What logits are divided by: above 1 the model is less sure of itself."""
 
     cache: CacheOptions = CacheOptions()
+
+    ngram: NgramOptions = NgramOptions()
 
 
 METHODS = tuple(AdaptationOptions.model_fields)

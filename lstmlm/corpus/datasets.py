@@ -176,7 +176,7 @@ def encode_file(path: Path, tokenizer: Tokenizer) -> EncodedText:
     Raises:
         DataError: it is missing, empty or not UTF-8.
     """
-    return _encode(_file(path), tokenizer, None)
+    return _encode(text_file(path), tokenizer, None)
 
 
 def _texts(options: DataOptions) -> dict[str, Text]:
@@ -196,7 +196,7 @@ def _texts(options: DataOptions) -> dict[str, Text]:
     path = Path(options.corpus)
     if path.is_dir():
         files = {split: path / f"{split}.txt" for split in SPLITS}
-        return {split: _file(file) for split, file in files.items() if file.exists()}
+        return {split: text_file(file) for split, file in files.items() if file.exists()}
     if not path.exists():
         raise DataError(
             f"{path}: no such file or folder. Paths start at the working directory; "
@@ -205,7 +205,8 @@ def _texts(options: DataOptions) -> dict[str, Text]:
     return _split_file(path, options.holdout)
 
 
-def _file(path: Path) -> Text:
+def text_file(path: Path) -> Text:
+    """A file as a text, not read yet."""
     return Text(str(path), lambda: read_blocks(path))
 
 
@@ -217,7 +218,7 @@ def _split_file(path: Path, holdout: float) -> dict[str, Text]:
     n_chars = sum(map(len, read_blocks(path)))
     first_valid, first_test = round(n_chars * (1 - 2 * holdout)), round(n_chars * (1 - holdout))
     bounds = {"train": (0, first_valid), "valid": (first_valid, first_test), "test": (first_test, n_chars)}
-    texts = {split: _part(_file(path), split, *bounds[split]) for split in SPLITS}
+    texts = {split: _part(text_file(path), split, *bounds[split]) for split in SPLITS}
     for split in SPLITS:
         if next(texts[split].blocks(), None) is None:
             raise DataError(

@@ -1,7 +1,12 @@
 """Text files as blocks of whole lines, in bounded memory: one set of rules for encodings and line ends."""
 
 import codecs
-from collections.abc import Iterator
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 
 from lstmlm.errors import DataError
@@ -21,13 +26,15 @@ _FOREIGN_MARKS = (
 
 
 def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[str]:
-    r"""The text of a UTF-8 file in blocks of whole lines, each of about `block_bytes` bytes of the file, or one line.
+    r"""The text of a UTF-8 file in blocks of whole lines, each of about `block_bytes` bytes of it, or one line.
 
+    A file whose name ends in `.gz` is decompressed.
     A byte-order mark is dropped; `\r\n` and `\r` become `\n`. Only these end a line: a form feed or U+2028 does not.
     All blocks but the last end in a newline; the last does if the file does.
 
     Raises:
-        DataError: no such file, a folder, unreadable, empty, or not UTF-8 (with the byte, its offset and its line).
+        DataError: no such file, a folder, unreadable, damaged, empty, or not UTF-8 (with the byte, its offset and its
+            line).
     """
     offset, line = 0, 1
     is_empty = True
@@ -52,12 +59,54 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[str]:
         raise DataError(f"{path}: is empty. Put text into it, a sentence or paragraph a line.")
 
 
+def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Path]:
+    """The files among `paths`, and in place of a folder the files in it, sorted by name.
+
+    Args:
+        paths: Files and folders.
+        suffixes: Those that count in a folder; without them all files but hidden ones.
+
+    Raises:
+        DataError: a folder has no such file.
+    """
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        visible = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+        files = sorted(file for file in visible if not suffixes or file.suffix in suffixes)
+        if not files:
+            kind = f"{', '.join(suffixes)} file" if suffixes else "file"
+            raise DataError(f"{path}: holds no {kind}. Name a file, or another folder.")
+        yield from files
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a text file, without its end, and where it is."""
+
+    file: Path
+    number: int
+    text: str
+
+    def error(self, problem: str) -> DataError:
+        """An error that says where the problem is."""
+        return DataError(f"{self.file}:{self.number}: {problem}")
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines of a UTF-8 file, by the rules of `read_blocks`."""
+    texts = chain.from_iterable(block.removesuffix("\n").split("\n") for block in read_blocks(path))
+    for number, text in enumerate(texts, 1):
+        yield Line(path, number, text)
+
+
 def _raw_blocks(path: Path, block_bytes: int) -> Iterator[bytes]:
     r"""The bytes of a file, cut after a `\n`, `\r\n` or lone `\r`; hence never inside a UTF-8 sequence either."""
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             pending = bytearray()
             while chunk := file.read(block_bytes):
                 n_searched = len(pending)
@@ -73,8 +122,14 @@ def _raw_blocks(path: Path, block_bytes: int) -> Iterator[bytes]:
                 yield bytes(pending)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file. Check the path, relative to the working directory.") from None
+    except (gzip.BadGzipFile, zlib.error, EOFError):
+        raise DataError(f"{path}: is damaged (not a whole gzip file). Compress it again.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+
+
+def _opened(path: Path) -> BufferedReader | gzip.GzipFile:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def _refuse_foreign_mark(path: Path, content: bytes) -> None:

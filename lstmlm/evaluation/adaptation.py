@@ -29,6 +29,7 @@ from lstmlm.evaluation.search import search
 from lstmlm.evaluation.temperature import tempered_nats
 from lstmlm.metrics import perplexity
 from lstmlm.models.language_model import LanguageModel
+from lstmlm.models.ngram import NgramModel
 from lstmlm.models.output_layers.output_layer import OutputLayer
 from lstmlm.scoring import score
 
@@ -66,6 +67,8 @@ class Adaptation:
     """Sections of `AdaptationOptions`, in their order."""
     gradient_rms: Sequence[Tensor] = ()
     """What `measure_gradient_rms` returned, for the RMS form of dynamic evaluation."""
+    ngrams: NgramModel | None = None
+    """What to mix with the rest, for `ngram`."""
 
     def nats(self, tokens: Tokens, options: AdaptationOptions) -> dict[str, Nats]:
         """Return the surprisal of every token of a text: static, then with each method added to those before it."""
@@ -77,6 +80,8 @@ class Adaptation:
                 nats = reading.tempered[0]
             elif method == "cache":
                 nats = _mixed(nats, _cache_nats(nats, reading, options.cache), options.cache.weight)
+            elif self.ngrams is not None and method == "ngram":
+                nats = _mixed(nats, self.ngrams.nats(tokens), options.ngram.weight)
             found[" + ".join(self.methods[:n_methods])] = nats
         return found
 
@@ -117,7 +122,7 @@ class Adaptation:
 
     def tuned(self, tokens: Tokens, options: AdaptationOptions) -> AdaptationOptions:
         """Return `options` with those hyper-parameters of the methods with which they predict a text best."""
-        dynamic, temperature, cache = options.dynamic, options.temperature, options.cache
+        dynamic, temperature, cache, ngram = options.dynamic, options.temperature, options.cache, options.ngram
         if "dynamic" in self.methods:
             dynamic = self._tuned_dynamic(tokens[:PREFIX_TOKENS], dynamic)
         if set(self.methods) - {"dynamic"}:
@@ -128,7 +133,11 @@ class Adaptation:
                 temperature, nats = TEMPERATURES[best], reading.tempered[best]
             if "cache" in self.methods:
                 cache = _tuned_cache(nats, reading, cache)
-        return AdaptationOptions(dynamic=dynamic, temperature=temperature, cache=cache)
+                nats = _mixed(nats, _cache_nats(nats, reading, cache), cache.weight)
+            if self.ngrams is not None:
+                weights = mixture_weights(np.stack([nats, self.ngrams.nats(tokens)]))
+                ngram = ngram.model_copy(update={"weight": float(weights[1])})
+        return AdaptationOptions(dynamic=dynamic, temperature=temperature, cache=cache, ngram=ngram)
 
     def _read(self, tokens: Tokens, dynamic: AnyDynamicOptions, temperatures: Sequence[float]) -> _Reading:
         """Read a text once; the temperatures count where they are among the methods."""

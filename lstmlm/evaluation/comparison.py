@@ -117,12 +117,15 @@ def _require_same_text(a: Contestant, b: Contestant) -> None:
 
 
 def _require_tokens_that_say_all(a: Contestant, b: Contestant) -> None:
-    """Refuse bits per byte where tokens stand for less than the bytes, or lines for others."""
+    """Refuse bits per byte where tokens stand for less than all bytes, and lines that do not match."""
     if a.text.n_oov or b.text.n_oov:
-        rates = " and ".join(f"{one.text.n_oov / one.text.n_tokens:.2%} of the tokens of {one.run}" for one in (a, b))
+        rates = " and ".join(
+            f"{text.n_oov:,} of {text.n_tokens:,} tokens ({text.n_oov / text.n_tokens:.2%}) of {run}"
+            for run, text in ((a.run, a.text), (b.run, b.text))
+        )
         raise DataError(
             f"{a.text.name}: {a.run} and {b.run} cut it into different tokens, and bits per byte flatter a model that "
-            f"reads <unk> in place of what the text says: {rates}. "
+            f"predicts <unk> in place of what the text says: {rates}. "
             "Compare runs that share a tokenizer, or on a text whose words both know."
         )
     for one in (a, b):

@@ -1,7 +1,7 @@
-r"""How far back a prediction reaches: the norm of its gradient by the state of k tokens before.
+r"""How far back a prediction reaches: the norm of its gradient by the memories of k tokens before.
 
-The surprisal of a token, :math:`\ell_t` (nats), is a function of the state that the last layer hands on after step
-t - k and of the tokens in between. Measured is the length of its gradient, along every path from there to t:
+The surprisal of a token, :math:`\ell_t` (nats), depends on what the last layer remembered after the token at t - k.
+Measured is the length of the gradient that backpropagation through time brings there, along every path from t:
 
 .. math::
 
@@ -9,13 +9,11 @@ t - k and of the tokens in between. Measured is the length of its gradient, alon
     \quad \text{and, where the layer has one,} \quad
     \left\| \partial \ell_t / \partial c_{t-k} \right\|.
 
-At lag 0 the softmax reads :math:`h_t`; :math:`c_t` only serves the steps to come. With a linear recurrence the
-gradient is :math:`(W_h^\top)^k \, \partial \ell_t / \partial h_t`, so it vanishes or explodes with k (Bengio et al.
-1994); the forget gate of an LSTM lets :math:`c` hand it on unchanged.
+With a linear recurrence it is :math:`\| (W_h^\top)^k \, \partial \ell_t / \partial h_t \|`, which vanishes or explodes
+with k (Bengio et al. 1994); the forget gate of an LSTM hands the gradient by :math:`c` on from step to step.
 """
 
 import copy
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +42,7 @@ class GradientNorms:
     memory: str
     """As the state of the cell calls it: `hidden` or `cell`."""
     norms: Float[np.ndarray, "lags positions"]
-    """From lag 0 up, for each token that is predicted; not a number where there is no gradient."""
+    """From lag 0 up, for each token that is predicted."""
 
     @property
     def n_positions(self) -> int:
@@ -86,32 +84,33 @@ def measure_gradients(
     """
     # A copy: in float64 a product of 200 small factors is not rounded to zero, and its weights need no gradients.
     model = copy.deepcopy(model).double().requires_grad_(False)
+    # A cell returns the tensors that it computed with, a kernel copies of them, to which no gradient flows.
+    model.backbone.is_fused = False
     inputs, targets = _columns(text, start_id, max_lag)
-    _, state = model(inputs[:-max_lag], model.initial_state(inputs.shape[1]))
-    handed_on = []
-    for tokens in inputs[-max_lag:]:
-        # A copy: what the next step reads, apart from what its own step made of the same tensor.
-        handed_on.append(map_state(lambda part: part.clone().requires_grad_(), state[-1]))
-        features, state = model(tokens[None], (*state[:-1], handed_on[-1]))
-    loss = model.output_layer.loss(features, targets)
-    at_lag_0, *gradients = torch.autograd.grad(loss, [features, *(part for parts in handed_on for part in parts)])
-    memories = list(named(state[-1]))
+    n_lags = max_lag + 1
+    _, state = model(inputs[:-n_lags], model.initial_state(inputs.shape[1]))
+    state = tuple(map_state(Tensor.requires_grad_, cell_state) for cell_state in state)
+    memories: list[Tensor] = []
+    for tokens in inputs[-n_lags:]:
+        features, state = model(tokens[None], state)
+        memories += state[-1]
+    gradients = torch.autograd.grad(model.output_layer.loss(features, targets), memories)
     # Columns do not influence each other: a column of the gradient of the summed loss is that of its own loss.
-    norms = torch.stack(gradients).norm(dim=-1).unflatten(0, (max_lag, len(memories))).flip(0)
-    first = torch.full_like(norms[:1], math.nan)
-    first[0, 0] = at_lag_0[0].norm(dim=-1)
-    by_memory = torch.cat([first, norms]).transpose(0, 1).numpy()
-    return [GradientNorms(run, text.name, *pair) for pair in zip(memories, by_memory, strict=True)]
+    norms = torch.stack(gradients).norm(dim=-1).unflatten(0, (n_lags, -1)).flip(0)
+    return [
+        GradientNorms(run, text.name, memory, norms[:, index].numpy()) for index, memory in enumerate(named(state[-1]))
+    ]
 
 
 def _columns(
     text: EncodedText, start_id: int, max_lag: int
 ) -> tuple[Int[Tensor, "time positions"], Int[Tensor, "1 positions"]]:
     """Cut a text into as many equal columns as there are positions; return the end of each, and what follows it."""
-    n_positions = min(MAX_POSITIONS, text.n_tokens // (max_lag + 1))
+    n_needed = max_lag + 2
+    n_positions = min(MAX_POSITIONS, text.n_tokens // n_needed)
     if n_positions == 0:
         raise DataError(
-            f"{text.name}: {text.n_tokens} tokens, but a lag of {max_lag} needs {max_lag + 1}. Lower --max-lag."
+            f"{text.name}: {text.n_tokens} tokens, but a lag of {max_lag} needs {n_needed}. Lower --max-lag."
         )
     n_rows = text.n_tokens // n_positions
     stream = torch.from_numpy(np.concatenate([[start_id], text.tokens]))

@@ -31,11 +31,8 @@ def evaluate_perplexity(
     """
     started = time.monotonic()
     of_tokens = _score(model, text, tokenizer.start_id, context)
-    nats, n_tokens = float(of_tokens.sum()), text.n_tokens
-    nats_without_unk, n_tokens_without_unk = (
-        float(of_tokens[text.tokens != tokenizer.unk_id].sum()),
-        n_tokens - text.n_unk,
-    )
+    nats, nats_without_unk = float(of_tokens.sum()), float(of_tokens[text.tokens != tokenizer.unk_id].sum())
+    n_tokens, n_tokens_without_unk = text.n_tokens, text.n_tokens - text.n_unk
     return Report(
         {
             "run": run,

@@ -41,18 +41,26 @@ def perplexity_rows(column: str, nats: Mapping[str, Float[np.ndarray, " tokens"]
     ]
 
 
-def to_tsv(rows: Iterable[Row], columns: Sequence[str], n_digits: int = 6) -> Iterator[str]:
+SIGNIFICANT_DIGITS = 8
+"""As many as it takes for a float32 to be told from its neighbours, so that tables agree with every other report."""
+
+
+def to_tsv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
     """Yield a header and a line for each row, with tabs between cells; None becomes an empty cell.
 
-    A float is rounded to `n_digits` significant digits. A tab or line end within a text becomes a space, so that every
-    row stays a line of as many cells.
+    A float is rounded to `SIGNIFICANT_DIGITS`. A tab or line end within a text becomes a space, so that every row stays
+    a line of as many cells.
     """
     yield "\t".join(columns)
     for row in rows:
-        yield "\t".join(_cell(row[column], n_digits) for column in columns)
+        yield "\t".join(_cell(row[column]) for column in columns)
 
 
-def _cell(value: Value, n_digits: int) -> str:
+def _cell(value: Value) -> str:
     if value is None:
         return ""
-    return f"{value:.{n_digits}g}" if isinstance(value, float) else " ".join(str(value).splitlines()).replace("\t", " ")
+    return (
+        f"{value:.{SIGNIFICANT_DIGITS}g}"
+        if isinstance(value, float)
+        else " ".join(str(value).splitlines()).replace("\t", " ")
+    )

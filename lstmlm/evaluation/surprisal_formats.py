@@ -15,23 +15,21 @@ COLUMNS = (
     "item sentence word_index word tokens surprisal_bits entropy_bits entropy_reduction_bits rank probability oov"
 ).split()
 
-SIGNIFICANT_DIGITS = 8
-"""As many as it takes for the surprisal of a word to agree with that of every other evaluation."""
-
 MISSING = "NA"
 """What R and pandas read as no value, also where cells are separated by blanks."""
 
 
 def tsv(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator[str]:
     """Yield a header and a row a word, with the file's other columns after ours."""
-    columns = _with_ours(other_columns)
+    _refuse_ours(other_columns)
+    columns = [*COLUMNS, *other_columns]
     rows = ({**dict.fromkeys(columns), **_row(word), **_as_text(_others(word))} for word in words)
-    return to_tsv(rows, columns, SIGNIFICANT_DIGITS)
+    return to_tsv(rows, columns)
 
 
 def jsonl(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator[str]:
     """Yield an object a word, with the file's other values after ours."""
-    _with_ours(other_columns)
+    _refuse_ours(other_columns)
     return (json.dumps(finite({**_row(word), **_others(word)}), ensure_ascii=False) for word in words)
 
 
@@ -99,16 +97,10 @@ def _others(word: MeasuredWord) -> Mapping[str, Any]:
     return word.sentence.others[word.index]
 
 
-def _with_ours(other_columns: Sequence[str]) -> list[str]:
-    """Return all columns of a table.
-
-    Raises:
-        DataError: the file gives another meaning to one of ours.
-    """
+def _refuse_ours(other_columns: Sequence[str]) -> None:
     for name in other_columns:
         if name in COLUMNS:
             raise DataError(f"column {name!r}: the result has one of that name. Rename the file's.")
-    return [*COLUMNS, *other_columns]
 
 
 def _as_text(values: Mapping[str, Any]) -> dict[str, str]:

@@ -111,7 +111,7 @@ def test_other_tokens_of_a_text_that_both_know(other: Callable[..., None], train
     (trained / "unknown.txt").write_text("the xylophone\n")
     refused = lstmlm(*COMPARE, "--text", "unknown.txt")
     assert (refused.exit_code, refused.stdout) == (3, "")
-    assert "33.33% of the tokens of runs/tiny and 0.00% of the tokens of runs/other." in refused.stderr
+    assert "1 of 3 tokens (33.33%) of runs/tiny and 0 of 14 tokens (0.00%) of runs/other." in refused.stderr
 
 
 def test_other_texts_are_refused(other: Callable[..., None], trained: Path, lstmlm: Cli) -> None:

@@ -114,7 +114,7 @@ def test_what_can_be_read_is_measured_and_the_rest_listed(trained: Path, lstmlm:
         "runs/tiny: 3 words in 2 sentences\n"
         "s.tsv:3: has 1 cells where the header has 2. Put one tab between two cells.\n"
         "s.tsv:5: is empty. Remove the line.\n"
-        "s.tsv: 2 rows are left out; what follows was read without. Mend the file.\n"
+        "s.tsv: rows left out: 2. What follows them was read without them: mend the file.\n"
     )
 
 
@@ -122,7 +122,9 @@ def test_a_file_of_bad_rows_alone(trained: Path, lstmlm: Cli) -> None:
     (trained / "s.jsonl").write_text("{\n")
     result = lstmlm("eval", "surprisal", "s.jsonl")
     assert (result.exit_code, result.stdout) == (3, "\t".join(COLUMNS) + "\n")
-    assert result.stderr.endswith("s.jsonl: 1 row is left out; what follows was read without. Mend the file.\n")
+    assert result.stderr.endswith(
+        "s.jsonl: rows left out: 1. What follows them was read without them: mend the file.\n"
+    )
 
 
 @pytest.mark.parametrize("context", ["0", "-1", "1.5", "paragraph", "²"])

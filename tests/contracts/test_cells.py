@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from lstmlm.config.model import AnyBackboneOptions, BackboneOptions, DropoutOptions
 from lstmlm.models.backbone import Backbone, detach
 from lstmlm.models.cells import CELLS
-from lstmlm.models.cells.cell import map_state
+from lstmlm.models.cells.cell import map_state, named
 from lstmlm.models.language_model import load_weights, weights_of
 from lstmlm.randomness import Randomness
 
@@ -159,6 +159,15 @@ def test_state_dropout_touches_nothing_but_the_recurrent_product(options_class: 
     with torch.no_grad():
         cell.weight_hh.zero_()
     torch.testing.assert_close(dropped, cell(x_t, state))
+
+
+@pytest.mark.parametrize("options_class", CELLS, ids=lambda options_class: options_class.__name__)
+def test_gates_have_names_of_their_own_and_a_value_for_each_unit(options_class: type[BackboneOptions]) -> None:
+    (cell,) = build(options_class.model_validate({"n_layers": 1, "hidden_size": HIDDEN})).layers
+    state = cell.initial_state(BATCH)
+    gates = named(cell.gates(inputs()[0], state))
+    assert not gates.keys() & named(state).keys()
+    assert all(gate.shape == (BATCH, HIDDEN) for gate in gates.values())
 
 
 @every_cell

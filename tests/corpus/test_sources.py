@@ -1,12 +1,13 @@
 """Text files: encodings, line ends and blocks, and what is said of files that are not text."""
 
+import gzip
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmlm.corpus.sources import read_blocks
+from lstmlm.corpus.sources import Line, files_in, read_blocks, read_lines
 from lstmlm.errors import DataError
 
 
@@ -109,3 +110,38 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     path.symlink_to(path)
     with pytest.raises(DataError, match=r"loop.txt: cannot be read \(.+\)\. Check its permissions\."):
         list(read_blocks(path))
+
+
+def test_files_and_the_files_of_folders(tmp_path: Path) -> None:
+    for name in ("b.tsv", "a.csv", "README.md"):
+        (tmp_path / name).touch()
+    named = tmp_path / "README.md"
+    assert list(files_in([named, tmp_path], (".csv", ".tsv"))) == [named, tmp_path / "a.csv", tmp_path / "b.tsv"]
+    with pytest.raises(DataError) as caught:
+        list(files_in([tmp_path], (".json", ".jsonl")))
+    assert str(caught.value) == f"{tmp_path}: holds no .json, .jsonl file. Name a file, or another folder."
+
+
+def test_lines_are_numbered_from_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "a\u2028b\r\n\nc".encode())
+    lines = list(read_lines(path))
+    assert lines == [Line(path, 1, "a\u2028b"), Line(path, 2, ""), Line(path, 3, "c")]
+    assert str(lines[1].error("is blank.")) == f"{path}:2: is blank."
+
+
+@pytest.mark.parametrize("block_bytes", [3, 1 << 20])
+def test_a_compressed_file(block_bytes: int, tmp_path: Path) -> None:
+    path = tmp_path / "text.gz"
+    path.write_bytes(gzip.compress(b"\xef\xbb\xbfone\r\ntwo\n"))
+    assert "".join(read_blocks(path, block_bytes)) == "one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    "content", [b"not compressed", gzip.compress(b"one\n" * 99)[:-9], gzip.compress(b"one\n" * 99)[:20] + b"x" * 30]
+)
+def test_a_damaged_compressed_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "text.gz"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as refusal:
+        list(read_blocks(path))
+    assert str(refusal.value) == f"{path}: is damaged (not a whole gzip file). Compress it again."

@@ -18,6 +18,7 @@ from lstmlm.evaluation import adaptation
 from lstmlm.evaluation.adaptation import Adaptation
 from lstmlm.evaluation.dynamic import measure_gradient_rms, score_dynamically
 from lstmlm.models.language_model import LanguageModel, build_language_model
+from lstmlm.models.ngram import NgramModel
 from lstmlm.scoring import score
 
 TOKENIZER = train_tokenizer(WordTokenizerOptions(), ["a b c d e f g h i\n"])
@@ -50,13 +51,14 @@ def text() -> EncodedText:
 
 def adaptation_of(methods: Sequence[str], trained: LanguageModel | None = None) -> Adaptation:
     trained = trained or model()
-    return Adaptation(trained, TOKENIZER, methods, measure_gradient_rms(trained, tokens(), START, 4))
+    ngrams = NgramModel.estimate(tokens(), VOCAB, START, 3) if "ngram" in methods else None
+    return Adaptation(trained, TOKENIZER, methods, measure_gradient_rms(trained, tokens(), START, 4), ngrams)
 
 
 def test_each_row_adds_a_method_to_those_before_it() -> None:
     found = adaptation_of(METHODS).nats(tokens(), OPTIONS)
-    assert list(found) == ["static", "dynamic", "dynamic + temperature", "dynamic + temperature + cache"]
-    assert len({float(nats.sum()) for nats in found.values()}) == 4
+    assert list(found) == ["static", *(" + ".join(METHODS[:n_methods]) for n_methods in range(1, 5))]
+    assert len({float(nats.sum()) for nats in found.values()}) == 5
 
 
 def test_static_and_dynamic_are_the_scorers_own() -> None:
@@ -86,6 +88,14 @@ def test_cache_alone_by_hand() -> None:
         of_cache = similar[[x[i] == x[position] for i in past]].sum() / similar.sum()
         of_model = np.exp(-found["static"][position])
         assert np.exp(-found["cache"][position]) == pytest.approx(0.7 * of_model + 0.3 * of_cache, rel=1e-10)
+
+
+def test_ngrams_alone_by_hand() -> None:
+    asked = adaptation_of(["ngram"])
+    found = asked.nats(tokens(), OPTIONS)
+    assert asked.ngrams is not None
+    wanted = 0.8 * np.exp(-found["static"]) + 0.2 * np.exp(-asked.ngrams.nats(tokens()))
+    np.testing.assert_allclose(np.exp(-found["ngram"]), wanted, rtol=1e-10)
 
 
 def test_before_the_cache_holds_anything_the_model_alone_predicts() -> None:

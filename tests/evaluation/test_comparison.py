@@ -100,8 +100,9 @@ def test_bits_where_tokens_say_less_than_the_text(read: Any) -> None:
     with pytest.raises(DataError) as caught:
         compare_models(a, b)
     assert str(caught.value) == (
-        f"{a.text.name}: runs/a and runs/b cut it into different tokens, and bits per byte flatter a model that reads "
-        "<unk> in place of what the text says: 5.56% of the tokens of runs/a and 0.00% of the tokens of runs/b. "
+        f"{a.text.name}: runs/a and runs/b cut it into different tokens, and bits per byte flatter a model that "
+        "predicts <unk> in place of what the text says: 1 of 18 tokens (5.56%) of runs/a and 0 of 52 tokens (0.00%) of "
+        "runs/b. "
         "Compare runs that share a tokenizer, or on a text whose words both know."
     )
     same, other = (read(TEXT, vocabulary, WORDS, seed=seed) for seed in (1, 2))

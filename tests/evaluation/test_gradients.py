@@ -1,4 +1,4 @@
-"""Gradients by the state of k tokens before: against one window of autograd, and on recurrences known by hand."""
+"""Gradients by the memories of k tokens before: against a short graph of autograd, and on recurrences known by hand."""
 
 import math
 from typing import Any
@@ -12,7 +12,6 @@ from lstmlm.corpus.datasets import EncodedText
 from lstmlm.errors import DataError
 from lstmlm.evaluation import gradients
 from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
-from lstmlm.models.cells.cell import map_state
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.scoring import score
 
@@ -37,7 +36,7 @@ def model(name: str, **backbone: Any) -> LanguageModel:
 
 def text(n_tokens: int) -> EncodedText:
     tokens = np.random.default_rng(0).integers(VOCAB, size=n_tokens).astype(np.int32)
-    return EncodedText("text.txt", None, tokens, n_tokens, n_tokens, n_tokens, 0, "")
+    return EncodedText("text.txt", None, tokens, n_tokens, np.array([n_tokens]), np.array([n_tokens]), 0, 0, "")
 
 
 def measure(asked: LanguageModel, read: EncodedText, max_lag: int) -> dict[str, np.ndarray]:
@@ -45,42 +44,45 @@ def measure(asked: LanguageModel, read: EncodedText, max_lag: int) -> dict[str, 
 
 
 def by_autograd(asked: LanguageModel, stretch: np.ndarray, lag: int) -> list[float]:
-    """Read all but the last token of `stretch`; differentiate the last one's surprisal by the state `lag` before."""
-    tokens = torch.from_numpy(stretch).long()[:, None]
-    n_before = len(tokens) - 1 - lag
-    with torch.no_grad():
-        _, state = asked(tokens[:n_before], asked.initial_state(1))
-    last = map_state(lambda part: part.clone().requires_grad_(), state[-1])
-    features, _ = asked(tokens[n_before:-1], (*state[:-1], last))
-    nats = -asked.output_layer.log_probabilities(features[-1])[0, tokens[-1, 0]]
-    return [gradient.norm().item() for gradient in torch.autograd.grad(nats, list(last))]
+    """Read all but the last token of `stretch`, layer by layer; differentiate by what the last held `lag` before."""
+    tokens = torch.from_numpy(stretch).long()
+    inputs, features = asked.embedding(tokens[:-1, None]), torch.zeros(1, HIDDEN)
+    for cell in asked.backbone.layers:
+        state, outputs, states = cell.initial_state(1), [], []
+        for x_t in inputs:
+            output, state = cell(x_t, state)
+            outputs.append(output)
+            states.append(state)
+        inputs = torch.stack(outputs)
+        features = features + output if asked.backbone.skip == "layer_sum" else output
+    nats = -asked.output_layer.log_probabilities(features)[0, tokens[-1]]
+    return [gradient.norm().item() for gradient in torch.autograd.grad(nats, list(states[-1 - lag]))]
 
 
 @pytest.mark.parametrize("implementation", ["reference", "auto"])
 @pytest.mark.parametrize("skip", ["none", "layer_sum"])
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm", "layer_norm_lstm", "mogrifier"])
 def test_equals_autograd_on_each_stretch_of_the_text(name: str, skip: str, implementation: str) -> None:
-    asked, read, max_lag = model(name, skip=skip, implementation=implementation), text(31), 5
+    asked, read, max_lag = model(name, skip=skip, implementation=implementation), text(36), 5
     found = measure(asked, read, max_lag)
     assert list(found) == (["hidden", "cell"] if "lstm" in name or name == "mogrifier" else ["hidden"])
     assert all(norms.shape == (max_lag + 1, 5) for norms in found.values())
     stream = np.concatenate([[START], read.tokens])
     for position in range(5):
-        stretch = stream[6 * position : 6 * (position + 1) + 1]
-        for lag in range(1, max_lag + 1):
+        stretch = stream[7 * position : 7 * (position + 1) + 1]
+        for lag in range(max_lag + 1):
             wanted = by_autograd(asked, stretch, lag)
             assert [norms[lag, position] for norms in found.values()] == pytest.approx(wanted, rel=1e-9)
 
 
 def test_at_lag_0_is_what_the_softmax_reads() -> None:
-    asked, read = model("lstm"), text(4)
+    asked, read = model("rnn"), text(5)
     found = measure(asked, read, 3)
-    features, _ = asked(torch.tensor([[START], *read.tokens[:3, None].tolist()]), asked.initial_state(1))
+    features, _ = asked(torch.tensor([[START], *read.tokens[:4, None].tolist()]), asked.initial_state(1))
     error = torch.softmax(asked.output_layer.log_probabilities(features[-1, 0]), dim=0)
-    assert -error[read.tokens[3]].log().item() == pytest.approx(score(asked, read.tokens, START)[3], rel=1e-12)
-    error[read.tokens[3]] -= 1
+    assert -error[read.tokens[4]].log().item() == pytest.approx(score(asked, read.tokens, START)[4], rel=1e-12)
+    error[read.tokens[4]] -= 1
     assert found["hidden"][0, 0] == pytest.approx((error @ asked.output_layer.weight).norm().item(), rel=1e-12)
-    assert math.isnan(found["cell"][0, 0])
 
 
 @pytest.mark.parametrize("rho", [0.9, 1.1])
@@ -107,8 +109,7 @@ def test_the_forget_gate_hands_the_gradient_on() -> None:
     found = measure(asked, text(100), 20)
     assert not found["hidden"][1:].any()
     # At rest the output gate is half open and tanh is linear.
-    lags = np.arange(1, 21)[:, None]
-    np.testing.assert_allclose(found["cell"][1:], found["hidden"][0] * 0.5 * 0.75**lags, rtol=1e-12)
+    np.testing.assert_allclose(found["cell"], found["hidden"][0] * 0.5 * 0.75 ** np.arange(21)[:, None], rtol=1e-12)
 
 
 def test_a_long_stretch_is_read_from_near_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +118,7 @@ def test_a_long_stretch_is_read_from_near_its_end(monkeypatch: pytest.MonkeyPatc
     asked, read = model("lstm"), text(60)
     found = measure(asked, read, 3)
     for position, end in enumerate((30, 60)):
-        wanted = by_autograd(asked, read.tokens[end - 8 : end], 3)
+        wanted = by_autograd(asked, read.tokens[end - 9 : end], 3)
         assert [norms[3, position] for norms in found.values()] == pytest.approx(wanted, rel=1e-9)
 
 
@@ -132,7 +133,7 @@ def test_leaves_the_model_as_it_was() -> None:
 def test_a_text_that_is_too_short() -> None:
     with pytest.raises(DataError) as error:
         measure(model("rnn"), text(20), 20)
-    assert str(error.value) == "text.txt: 20 tokens, but a lag of 20 needs 21. Lower --max-lag."
+    assert str(error.value) == "text.txt: 20 tokens, but a lag of 20 needs 22. Lower --max-lag."
 
 
 def test_rows_have_quartiles() -> None:

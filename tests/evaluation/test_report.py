@@ -16,4 +16,4 @@ def test_json_holds_the_values_and_then_the_rows() -> None:
 
 def test_tab_separated_rows() -> None:
     rows = [{"word": "a\tb\nc", "rank": 3, "bits": 1 / 3}, {"word": None, "rank": 1_000_000, "bits": 2.0}]
-    assert list(to_tsv(rows, ["word", "bits", "rank"])) == ["word\tbits\trank", "a b c\t0.333333\t3", "\t2\t1000000"]
+    assert list(to_tsv(rows, ["word", "bits", "rank"])) == ["word\tbits\trank", "a b c\t0.33333333\t3", "\t2\t1000000"]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def adaptation(
-    methods: Annotated[list[str], typer.Argument(metavar="METHOD...", help="dynamic, temperature, cache.")],
+    methods: Annotated[list[str], typer.Argument(metavar="METHOD...", help="dynamic, temperature, cache, ngram.")],
     run: RunOption = None,
     split: SplitOption = None,
     text: TextOption = None,
@@ -34,8 +34,8 @@ def adaptation(
     """Measure a model that adapts to the text it reads, beside the static figure.
 
     dynamic is dynamic evaluation (Krause et al. 2018), cache the continuous cache (Grave et al. 2017), temperature that
-    of the softmax. Several of them are added one by one. A row names what is in its figure; the hyper-parameters below
-    have the names that --set takes.
+    of the softmax, ngram a Kneser-Ney model of the training split. Several of them are added one by one. A row names
+    what is in its figure; the hyper-parameters below have the names that --set takes.
 
     Examples:
 
@@ -50,10 +50,10 @@ def adaptation(
     from lstmlm.schema import from_overrides
 
     chosen, options = methods_in_order(methods), from_overrides(AdaptationOptions, overrides or [])
-    from lstmlm import workflows
+    from lstmlm import questions, workflows
 
     trained = workflows.load(workflows.choose_run(run))
-    report = workflows.evaluate_adaptation(trained, chosen, options, split=split, text=text, tune=tune)
+    report = questions.evaluate_adaptation(trained, chosen, options, split=split, text=text, tune=tune)
     say(f"{trained.run.path}: {report.values['text']}")
     print_report(report if as_json else _for_people(report), as_json=as_json)
 

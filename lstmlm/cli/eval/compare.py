@@ -30,9 +30,9 @@ def compare(
     lstmlm eval compare runs/words runs/characters --text essay.txt --json
     """
     refuse_two_texts(split, text)
-    from lstmlm import workflows
+    from lstmlm import questions, workflows
 
-    report = workflows.compare(workflows.load(run_a), workflows.load(run_b), split=split, text=text)
+    report = questions.compare(workflows.load(run_a), workflows.load(run_b), split=split, text=text)
     say(f"{report.values['text']}: {report.values['n_lines']:,} lines")
     print_report(report if as_json else _for_people(report), as_json=as_json)
 

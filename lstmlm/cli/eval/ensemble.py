@@ -27,10 +27,9 @@ def ensemble(
     refuse_two_texts(split, text)
     if len(set(runs)) < max(2, len(runs)):
         raise ConfigError(f"RUN: needs two or more different runs, got {', '.join(map(str, runs))}. Name others.")
-    from lstmlm import workflows
+    from lstmlm import questions, workflows
 
-    members = [workflows.load(run) for run in runs]
-    report = workflows.evaluate_together(members, split=split, text=text)
+    report = questions.evaluate_together([workflows.load(run) for run in runs], split=split, text=text)
     say(str(report.values["text"]))
     if as_json:
         print_report(report, as_json=True)

@@ -46,7 +46,7 @@ def perplexity(
 
 
 def _for_people(report: "Report") -> "Report":
-    """Leave the figures that say something about this text, each with what it is a mean over."""
+    """Keep the figures that say something about this text, each with what it is a mean over."""
     from lstmlm.evaluation.report import Report
 
     values = report.values

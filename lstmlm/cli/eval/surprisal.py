@@ -53,11 +53,11 @@ def surprisal(
     if as_jsonl and foreign_format is not None:
         raise ConfigError(f"--jsonl: cannot be combined with --format {foreign_format}. Give one of them.")
     wanted_context = _context(context)
-    from lstmlm import files, workflows
+    from lstmlm import files, questions, workflows
     from lstmlm.evaluation.surprisal_formats import FORMATS
 
     trained = workflows.load(workflows.choose_run(run))
-    stimuli, words = workflows.measure_surprisal(trained, file, context=wanted_context, first_word=first_word)
+    stimuli, words = questions.measure_surprisal(trained, file, context=wanted_context, first_word=first_word)
     shown = [word for word in words if not (no_eos and word.is_end)]
     lines = FORMATS[foreign_format or ("jsonl" if as_jsonl else "tsv")](shown, stimuli.other_columns)
     if output is None:
@@ -67,9 +67,11 @@ def surprisal(
         files.write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
     say(f"{trained.run.path}: {_summary(words)}")
     if stimuli.problems:
-        rows = "1 row is" if len(stimuli.problems) == 1 else f"{len(stimuli.problems):,} rows are"
         listed = "\n".join(stimuli.problems)
-        raise DataError(f"{listed}\n{file}: {rows} left out; what follows was read without. Mend the file.")
+        raise DataError(
+            f"{listed}\n{file}: rows left out: {len(stimuli.problems):,}. What follows them was read without them: "
+            "mend the file."
+        )
 
 
 def _context(text: str) -> "WordContext":

@@ -1,0 +1,99 @@
+"""`lstmlm eval rescore`: a language model's opinion on what a recogniser may have heard."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lstmlm.cli.options import JsonOption, RunOption
+from lstmlm.cli.render import print_report, result_text, say
+from lstmlm.errors import ConfigError, DataError
+
+
+def rescore(
+    lists: Annotated[list[Path], typer.Argument(help="N-best lists: files, or folders of files; .gz too.")],
+    run: RunOption = None,
+    list_format: Annotated[
+        Literal["srilm", "kaldi", "jsonl"] | None,
+        typer.Option("--format", help="What the lists are.", show_default="what the first line looks like"),
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option("--scores", help="Acoustic costs of Kaldi lists: UTTERANCE-N cost.")
+    ] = None,
+    weight: Annotated[
+        float | None, typer.Option("--weight", help="How much the language model counts.", show_default="1")
+    ] = None,
+    length_bonus: Annotated[
+        float | None, typer.Option("--length-bonus", help="Added for each word (nats).", show_default="0")
+    ] = None,
+    context: Annotated[
+        Literal["reset", "carried"],
+        typer.Option("--context", help="What an utterance is read after: nothing, or those before it as chosen."),
+    ] = "reset",
+    tune: Annotated[
+        Path | None,
+        typer.Option(
+            "--tune",
+            help="References (UTTERANCE word word): search weight and bonus on the first half, measure on the second.",
+        ),
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option("--references", help="References: measure with the weight and bonus given.")
+    ] = None,
+    metric: Annotated[
+        Literal["wer", "cer"], typer.Option("--metric", help="Count errors and lengths in words or in characters.")
+    ] = "wer",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Write the lists here, in their own format; a folder for SRILM's."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rescore n-best lists of SRILM, Kaldi or JSON lines: acoustic score + weight · ln p(words) + bonus · length.
+
+    Prints a row for each hypothesis, or with references the error rates of the first, the rescored and the best
+    hypotheses, each with its 95 % interval over utterances.
+
+    Examples:
+
+    lstmlm eval rescore nbest/ --tune dev.ref
+
+    lstmlm eval rescore nbest.txt --scores acoustic.txt --weight 0.5 --output nats.txt
+
+    lstmlm eval rescore nbest.jsonl --references test.ref --weight 0.5 --length-bonus 2 --json
+    """
+    weights = {"weight": weight, "length_bonus": length_bonus}
+    given = {name: value for name, value in weights.items() if value is not None}
+    if tune is not None:
+        _check_tune(given, references, context)
+    from lstmlm import questions, workflows
+    from lstmlm.evaluation.combination import Combination
+    from lstmlm.evaluation.report import to_tsv
+    from lstmlm.evaluation.rescoring import RescoringOptions
+
+    options = RescoringOptions(None if tune else Combination(**given), metric, carry_state=context == "carried")
+    trained = workflows.load(workflows.choose_run(run))
+    report, problems = questions.rescore(
+        trained, lists, options, list_format=list_format, costs=scores, references=tune or references, output=output
+    )
+    n_hypotheses, n_utterances = report.values["n_hypotheses"], report.values["n_utterances"]
+    say(f"{trained.run.path}: {n_hypotheses:,} hypotheses of {n_utterances:,} utterances")
+    if as_json or tune or references:
+        print_report(report, as_json=as_json)
+    elif output is None:
+        for line in to_tsv(report.rows, list(report.rows[0])):
+            print(result_text(line))
+    if problems:
+        raise DataError("\n".join(problems))
+
+
+def _check_tune(given: dict[str, float], references: Path | None, context: str) -> None:
+    for name, value in given.items():
+        raise ConfigError(f"--{name.replace('_', '-')} {value:g}: is what --tune searches. Leave one of them out.")
+    if references is not None:
+        raise ConfigError(f"--references {references}: cannot be combined with --tune. Give one of them.")
+    if context == "carried":
+        raise ConfigError(
+            "--context carried: cannot be combined with --tune, as scores would depend on the weight. "
+            "Tune without it, then give --weight and --length-bonus."
+        )

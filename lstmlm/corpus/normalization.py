@@ -1,0 +1,73 @@
+"""Spelling conventions of corpora: plain sentences written as a model has learnt to read them.
+
+A corpus that was cut into tokens before it was published has conventions that its own text does not explain. A model of
+Penn Treebank, in Mikolov's version, knows `had n't`, no capitals and no punctuation marks; one of WikiText knows
+`hadn 't`, `Richard .` and `ex @-@ wife`. Either takes most words of a plain sentence for unknown unless these are
+written its way.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from lstmlm.corpus.tokenizers import UNK
+from lstmlm.errors import ConfigError, did_you_mean
+
+Normalization = Callable[[str], str]
+"""Rewrites a part of a line that begins and ends between words; a text that follows the convention stays as it is."""
+
+_ABBREVIATION = (
+    r"\b(?:(?:[a-z]\.)+|(?:mrs?|ms|dr|st|jr|sr|prof|gov|sen|rep|gen|lt|col|vs|inc|corp|co|ltd|bros)\."
+    r"|(?:jan|feb|aug|sept|oct|nov|dec)\.)"
+)
+"""Keeps its period; any other one ends a sentence."""
+
+_CLITIC = r"'(?:s|re|ve|ll|m|d)\b"
+
+_PTB_NUMBER = r"(?-i:N)|\d+(?:[.,]\d+)*"
+_PTB_WORD = rf"\w+?(?=n't\b)|n't\b|{_CLITIC}|\w+(?:(?!{_CLITIC})['&-]\w+)*"
+_PTB_PIECE = re.compile(
+    rf"{UNK}|{_ABBREVIATION}|(?:{_PTB_NUMBER})(?![\w-])|{_PTB_WORD}|(?<=s)'(?!\w)|(?<!\S)'(?!\S)|[$&#]", re.IGNORECASE
+)
+
+_WIKITEXT_JOINT = re.compile(r"(?<=\w)-(?=\w)|(?<=\d)[.,](?=\d)")
+_WIKITEXT_PIECE = re.compile(
+    rf"{UNK}|@[-.,]@|{_ABBREVIATION}|'t\b|{_CLITIC}|(?<=\w)'\w+|\w+|\.{{2,}}|[^\w\s]", re.IGNORECASE
+)
+
+
+def as_penn_treebank(text: str) -> str:
+    """Write `text` as Mikolov's Penn Treebank: lower case, `n't` and `'s` apart, `N` for numbers, no other marks."""
+    pieces = _PTB_PIECE.findall(_straight(text))
+    return " ".join("N" if re.fullmatch(_PTB_NUMBER, piece) else piece.lower() for piece in pieces)
+
+
+def as_wikitext(text: str) -> str:
+    """Write `text` as WikiText: marks apart, `'t` and `'s` too, `@-@` within words, `@,@` and `@.@` within numbers."""
+    return " ".join(_WIKITEXT_PIECE.findall(_WIKITEXT_JOINT.sub(r" @\g<0>@ ", _straight(text))))
+
+
+def _straight(text: str) -> str:
+    return text.replace("’", "'")
+
+
+NORMALIZATIONS: Mapping[str, Normalization] = {
+    "lowercase": str.lower,
+    "ptb": as_penn_treebank,
+    "wikitext": as_wikitext,
+}
+
+
+def find_normalization(name: str | None) -> Normalization:
+    """Return the normalization of that name; without one, that which leaves a text as it is.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name is None:
+        return str
+    if name not in NORMALIZATIONS:
+        raise ConfigError(
+            f"--normalize: unknown convention {name!r}. {did_you_mean(name, NORMALIZATIONS)}"
+            f"Choose one of: {', '.join(NORMALIZATIONS)}."
+        )
+    return NORMALIZATIONS[name]

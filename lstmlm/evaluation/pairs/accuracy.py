@@ -1,0 +1,209 @@
+"""How often a model finds the right sentence less surprising.
+
+Every sentence is scored as a line of its own: from the zero state after the end of a line, its own end included. So the
+sentences of a pair differ in nothing but their words, and no sentence knows of another.
+"""
+
+import math
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from statistics import NormalDist, fmean
+
+import numpy as np
+from jaxtyping import Float
+
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.errors import DataError
+from lstmlm.evaluation.pairs.formulas import Region
+from lstmlm.evaluation.pairs.items import BAD, GOOD, Item
+from lstmlm.evaluation.report import Report, Value
+
+Scorer = Callable[[Sequence[Sequence[int]]], Sequence[Float[np.ndarray, " tokens"]]]
+"""From the token ids of several lines to the surprisal of each token (nats)."""
+
+N_EXAMPLES = 5
+"""How many unknown words a report names, the most frequent ones."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of an item; what only a pair has is None for others."""
+
+    file: str
+    item: str
+    paradigm: str
+    nats_good: float | None
+    nats_bad: float | None
+    correct: bool
+    tie: bool
+    """Wrong only because sums are equal that should differ."""
+    n_unk_good: int | None
+    n_unk_bad: int | None
+    n_unk: int
+    """Of all sentences of the item."""
+    n_tokens: int
+    """Of all sentences of the item, without the ends of lines."""
+
+
+@dataclass(frozen=True)
+class PairsResult:
+    """Accuracies, what they sum up, and what could not be scored."""
+
+    report: Report
+    verdicts: Sequence[Verdict]
+    problems: Sequence[DataError]
+
+
+def measure_accuracy(
+    items: Iterable[Item | DataError], tokenizer: Tokenizer, score: Scorer, run: str, normalization: str | None
+) -> PairsResult:
+    """Judge items and report accuracies with 95 % intervals (Wilson): of each paradigm, of all items, and their mean.
+
+    A tie counts as wrong. `mean_accuracy` gives every paradigm the same weight, as BLiMP does; `known` stands for items
+    without an unknown token, and the mean over paradigms is then over those that have such items.
+
+    Args:
+        items: What to ask, or an error in place of what cannot be asked.
+        tokenizer: Cuts the sentences into tokens.
+        score: Scores them.
+        run: What the report calls the model.
+        normalization: What the report calls the way in which the sentences are written.
+
+    Raises:
+        DataError: no item can be asked.
+    """
+    started = time.monotonic()
+    found = list(items)
+    askable = [item for item in found if isinstance(item, Item)]
+    problems = [problem for problem in found if isinstance(problem, DataError)]
+    if not askable:
+        raise DataError("\n".join(map(str, problems)) or "No file holds a pair, or an item with a prediction. Add one.")
+    verdicts = judge(askable, tokenizer, score)
+
+    by_paradigm: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        by_paradigm[verdict.paradigm].append(verdict)
+    known = [_known(group) for group in by_paradigm.values() if _known(group)]
+    return PairsResult(
+        Report(
+            {
+                "run": run,
+                "normalization": normalization,
+                "n_paradigms": len(by_paradigm),
+                "mean_accuracy": fmean(map(_accuracy, by_paradigm.values())),
+                "mean_accuracy_known": fmean(map(_accuracy, known)) if known else None,
+                **_summary(verdicts),
+                "unk_examples": _unknown_words(askable, tokenizer),
+                "n_problems": len(problems),
+                "seconds": round(time.monotonic() - started, 3),
+            },
+            rows=[{"paradigm": paradigm, **_summary(group)} for paradigm, group in by_paradigm.items()],
+        ),
+        verdicts,
+        problems,
+    )
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A sentence in tokens."""
+
+    ids: tuple[int, ...]
+    """With the end of the line."""
+    region_sizes: Mapping[int, int]
+    """How many tokens each region has, by its number and in order."""
+
+
+def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer) -> list[Verdict]:
+    """Score every sentence, one that occurs several times once, and say of each item whether its formula holds."""
+    encoded = [{name: _encode(regions, tokenizer) for name, regions in item.sentences.items()} for item in items]
+    distinct = list(dict.fromkeys(line.ids for lines in encoded for line in lines.values()))
+    nats = dict(zip(distinct, score(distinct), strict=True))
+    return [_verdict(item, lines, nats, tokenizer.unk_id) for item, lines in zip(items, encoded, strict=True)]
+
+
+def _encode(regions: Mapping[int, str], tokenizer: Tokenizer) -> _Line:
+    words = {number: text.split() for number, text in regions.items()}
+    ids_of_words = iter(tokenizer.encode_words([word for part in words.values() for word in part]))
+    parts = {number: list(chain(*islice(ids_of_words, len(part)))) for number, part in words.items()}
+    ids = (*chain(*parts.values()), tokenizer.start_id)
+    return _Line(ids, {number: len(part) for number, part in parts.items()})
+
+
+def _verdict(
+    item: Item,
+    lines: Mapping[str, _Line],
+    nats: Mapping[tuple[int, ...], Float[np.ndarray, " tokens"]],
+    unk_id: int | None,
+) -> Verdict:
+    bits: dict[Region, float] = {}
+    for name, line in lines.items():
+        bits |= _surprisals(name, line, nats[line.ids])
+    totals = {name: float(nats[line.ids].sum()) for name, line in lines.items()}
+    n_unk = {name: line.ids.count(unk_id) for name, line in lines.items()}
+    correct = item.formula.holds(bits)
+    return Verdict(
+        file=item.file,
+        item=item.number,
+        paradigm=item.paradigm,
+        nats_good=totals.get(GOOD),
+        nats_bad=totals.get(BAD),
+        correct=correct,
+        tie=not correct and item.formula.holds(bits, ties_hold=True),
+        n_unk_good=n_unk.get(GOOD),
+        n_unk_bad=n_unk.get(BAD),
+        n_unk=sum(n_unk.values()),
+        n_tokens=sum(len(line.ids) - 1 for line in lines.values()),
+    )
+
+
+def _surprisals(name: str, line: _Line, nats: Float[np.ndarray, " tokens"]) -> dict[Region, float]:
+    """Return the surprisal of each region of a sentence, and of the whole with its end (bits)."""
+    bits = nats / math.log(2)
+    *parts, _end = np.split(bits, np.cumsum(list(line.region_sizes.values())))
+    whole = {Region(name, None): float(bits.sum())}
+    return whole | {Region(name, n): float(part.sum()) for n, part in zip(line.region_sizes, parts, strict=True)}
+
+
+def _summary(verdicts: Sequence[Verdict]) -> dict[str, Value]:
+    n_correct = sum(verdict.correct for verdict in verdicts)
+    low, high = wilson_interval(n_correct, len(verdicts))
+    known = _known(verdicts)
+    return {
+        "n_items": len(verdicts),
+        "accuracy": n_correct / len(verdicts),
+        "low": low,
+        "high": high,
+        "n_ties": sum(verdict.tie for verdict in verdicts),
+        "n_known": len(known),
+        "accuracy_known": _accuracy(known) if known else None,
+        "unk_rate": sum(verdict.n_unk for verdict in verdicts) / max(1, sum(verdict.n_tokens for verdict in verdicts)),
+    }
+
+
+def _known(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    return [verdict for verdict in verdicts if verdict.n_unk == 0]
+
+
+def _accuracy(verdicts: Sequence[Verdict]) -> float:
+    return fmean(verdict.correct for verdict in verdicts)
+
+
+def wilson_interval(n_successes: int, n_trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the interval of Wilson (1927) for a probability; it lies within 0 and 1 and suits few trials too."""
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate = n_successes / n_trials
+    centre = rate + z**2 / (2 * n_trials)
+    half_width = z * math.sqrt(rate * (1 - rate) / n_trials + (z / (2 * n_trials)) ** 2)
+    scale = 1 + z**2 / n_trials
+    return (centre - half_width) / scale, (centre + half_width) / scale
+
+
+def _unknown_words(items: Sequence[Item], tokenizer: Tokenizer) -> str | None:
+    """Return the words that are unknown most often; None where none is."""
+    texts = (text for item in items for regions in item.sentences.values() for text in regions.values())
+    counts = Counter(chain.from_iterable(map(tokenizer.unknown_pieces, texts)))
+    return " ".join(word for word, _ in counts.most_common(N_EXAMPLES)) or None

@@ -1,0 +1,73 @@
+"""`lstmlm eval ngram` by the command line: what it prints, what it writes, what it refuses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+
+def test_the_ngram_model_the_run_and_their_mixture(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm("eval", "ngram", "--order", "3", "--json")
+    report = json.loads(result.stdout)
+    keys = ["run", "text", "split", "n_tokens", "order", "weights_from", "seconds", "rows"]
+    assert list(report) == keys
+    assert (report["run"], report["split"], report["order"]) == ("runs/tiny", "test", 3)
+    assert Path(report["weights_from"]).name == "valid.txt"
+    alone = json.loads(lstmlm("eval", "perplexity", "--json").stdout)
+    ngrams, run, mixture = report["rows"]
+    assert list(run) == ["model", "nats", "bits_per_token", "perplexity", "weight"]
+    assert [ngrams["model"], run["model"], mixture["model"]] == ["3-gram", "runs/tiny", "mixture"]
+    assert all(run[key] == pytest.approx(alone[key], rel=1e-6) for key in ("nats", "bits_per_token", "perplexity"))
+    assert ngrams["weight"] + run["weight"] == pytest.approx(1)
+    assert result.stderr.endswith(f"runs/tiny: {report['text']}\n")
+
+
+def test_as_a_table(trained: Path, lstmlm: Cli) -> None:
+    lines = lstmlm("eval", "ngram", "--split", "valid").stdout.splitlines()
+    assert lines[0].split() == ["model", "nats", "bits_per_token", "perplexity", "weight"]
+    assert [line.split()[0] for line in lines[1:4]] == ["5-gram", "runs/tiny", "mixture"]
+    assert "first half of " in "\n".join(lines[4:])
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "byte"])
+def test_every_tokenizer(tokenizer: str, here: Path, lstmlm: Cli) -> None:
+    assert lstmlm("train", "--config", "tiny.yaml", "--set", f"data.tokenizer={{name: {tokenizer}}}").exit_code == 0
+    (here / "own.txt").write_text("The farmer sleeps.\n")
+    report = json.loads(lstmlm("eval", "ngram", "--text", "own.txt", "--arpa", "own.arpa", "--json").stdout)
+    assert (report["text"], report["split"], report["n_tokens"]) == ("own.txt", None, 19)
+    assert "<s> T h e" in (here / "own.arpa").read_text()
+
+
+def test_the_model_is_written_as_arpa(trained: Path, lstmlm: Cli) -> None:
+    (trained / "own.arpa").write_text("something else")
+    assert lstmlm("eval", "ngram", "--order", "2", "--arpa", "own.arpa").exit_code == 0
+    written = (trained / "own.arpa").read_text()
+    assert written.startswith("\\data\\\nngram 1=")
+    assert written.endswith("\n\\end\\\n")
+    message = lstmlm("eval", "ngram", "--arpa", "none/own.arpa").stderr.splitlines()[-1]
+    assert message == "none/own.arpa: cannot be written (No such file or directory). Check the path and the disk."
+
+
+def test_a_corpus_without_validation_split(here: Path, lstmlm: Cli) -> None:
+    (here / "corpus").mkdir()
+    (here / "corpus" / "train.txt").write_text("a b c d\n" * 20)
+    assert lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus").exit_code == 0
+    result = lstmlm("eval", "ngram", "--text", "corpus/train.txt")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == "./corpus: has no valid.txt, in which the mixture's weights are found. Put one there.\n"
+
+
+def test_split_and_text_together(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm("eval", "ngram", "--split", "test", "--text", "x.txt")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "--text: cannot be combined with --split test. Give one of them.\n"
+
+
+def test_an_order_below_one(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm("eval", "ngram", "--order", "0")
+    assert result.exit_code == 2
+    assert "0 is not in the range x>=1" in result.stderr
