@@ -32,8 +32,7 @@ def message_of(result: Any, status: int) -> str:
 
 
 def test_every_method_together_tuned_on_another_split(trained: Path, lstmlm: Cli) -> None:
-    result = lstmlm("eval", "adaptation", "cache", "dynamic", "temperature", "--tune", "valid", "--json")
-    report = report_of(result)
+    report = report_of(lstmlm("eval", "adaptation", "cache", "dynamic", "temperature", "--tune", "valid", "--json"))
     assert (report["split"], Path(report["tuned_on"]).name) == ("test", "valid.txt")
     assert list(perplexities(report)) == [
         *("static", "dynamic", "dynamic + temperature", "dynamic + temperature + cache")

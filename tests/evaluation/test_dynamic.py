@@ -113,10 +113,10 @@ def test_what_repeats_is_learnt(options: AnyDynamicOptions) -> None:
     trained, tokens = model(), np.tile(text(7), 60)
     rms = measure_gradient_rms(trained, text(500), START, options.window)
     static = score(trained, tokens, START)
-    assert score_dynamically(trained, tokens, START, options, rms)[210:].mean() < 0.8 * static[210:].mean()
+    assert score_dynamically(trained, tokens, START, options, rms)[210:].mean() < 0.9 * static[210:].mean()
 
 
-@pytest.mark.parametrize("output", [{"name": "adaptive", "cutoffs": [3, 9]}, {"name": "mixture", "n_experts": 2}])
+@pytest.mark.parametrize("output", [{"name": "adaptive", "cutoffs": (3, 9)}, {"name": "mixture", "n_experts": 2}])
 def test_every_output_layer_learns_also_where_a_cluster_has_no_part_in_a_window(output: dict[str, Any]) -> None:
     trained, options = model(**output), SGDOptions(learning_rate=0.5, window=1)
     found = score_dynamically(trained, text(30), START, options)
