@@ -14,7 +14,7 @@ Context = Literal["document", "line"]
 
 def fingerprint(text: EncodedText, tokenizer: Tokenizer, context: Context) -> dict[str, str]:
     """Return what was read, how it was cut and what was counted, and last the SHA-256 over these parts as JSON."""
-    line_end = "<eos>" if tokenizer.token(tokenizer.start_id) == EOS else "newlines"
+    line_end = EOS if tokenizer.token(tokenizer.start_id) == EOS else "newlines"
     parts = {
         "context": context,
         "counted": f"every token, {line_end} included",

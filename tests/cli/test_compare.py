@@ -1,6 +1,7 @@
 """`lstmlm eval perplexity` and `lstmlm eval compare` by the command line: what people and programs get."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,16 @@ def test_people_see_the_figures_that_mean_something(trained: Path, lstmlm: Cli) 
     (trained / "unknown.txt").write_text("the xylophone\n")
     report = json.loads(lstmlm("eval", "perplexity", "--text", "known.txt", "--json").stdout)
     lines = lstmlm("eval", "perplexity", "--text", "known.txt").stdout.splitlines()
-    assert [" ".join(line.split()) for line in lines] == [
-        "figure value over",
-        f"perplexity {report['perplexity']:,.4f} 5 tokens",
-        f"perplexity per word {report['perplexity_per_word']:,.4f} 3 words",
-        f"bits per character {report['bits_per_char']:.4f} 15 characters",
-        f"bits per byte {report['bits_per_byte']:.4f} 15 bytes",
-        "",
-        "counted every token, <eos> included",
-        "context document",
-        f"fingerprint {report['fingerprint'][:12]}",
+    assert [re.split("  +", line) for line in lines] == [
+        ["figure", "value", "over"],
+        ["perplexity", f"{report['perplexity']:,.4f}", "5 tokens"],
+        ["perplexity per word", f"{report['perplexity_per_word']:,.4f}", "3 words"],
+        ["bits per character", f"{report['bits_per_char']:,.4f}", "15 characters"],
+        ["bits per byte", f"{report['bits_per_byte']:,.4f}", "15 bytes"],
+        [""],
+        ["counted", "every token, <eos> included"],
+        ["context", "document"],
+        ["fingerprint", report["fingerprint"][:12]],
     ]
     shown = lstmlm("eval", "perplexity", "--text", "unknown.txt").stdout
     assert "perplexity without <unk>" in shown
@@ -71,7 +72,7 @@ def test_lines_by_themselves(trained: Path, lstmlm: Cli) -> None:
 def test_a_context_that_there_is_not(trained: Path, lstmlm: Cli) -> None:
     result = lstmlm("eval", "perplexity", "--context", "paragraph")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "'paragraph' is not one of" in result.stderr
+    assert "'paragraph'" in result.stderr
 
 
 def test_two_runs(other: Callable[..., None], lstmlm: Cli) -> None:
@@ -109,10 +110,10 @@ def test_other_tokens_of_a_text_that_both_know(other: Callable[..., None], train
     (trained / "known.txt").write_text("the farmer\nthe\n")
     report = json.loads(lstmlm(*COMPARE, "--text", "known.txt", "--json").stdout)
     assert [row["figure"] for row in report["rows"]] == ["bits_per_char", "bits_per_byte"]
-    (trained / "unknown.txt").write_text("the mermaid\n")
+    (trained / "unknown.txt").write_text("the eht\n")
     refused = lstmlm(*COMPARE, "--text", "unknown.txt")
     assert (refused.exit_code, refused.stdout) == (3, "")
-    assert "1 of 3 tokens (33.33%) of runs/tiny and 0 of 12 tokens (0.00%) of runs/other." in refused.stderr
+    assert "1 of 3 tokens (33.33%) of runs/tiny and 0 of 8 tokens (0.00%) of runs/other." in refused.stderr
 
 
 def test_other_texts_are_refused(other: Callable[..., None], trained: Path, lstmlm: Cli) -> None:

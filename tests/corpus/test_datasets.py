@@ -19,7 +19,7 @@ from lstmlm.config.data import (
 from lstmlm.corpus import datasets
 from lstmlm.corpus.datasets import encode_file, load_corpus, load_halves, load_split
 from lstmlm.corpus.sources import read_blocks
-from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
+from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError
 
 BYTES = train_tokenizer(ByteTokenizerOptions(), [])
@@ -233,7 +233,7 @@ class TestFile:
         assert text.name == f"{tmp_path}/text.txt"
         assert (text.n_tokens, text.n_words, text.n_chars) == (3, 2, 4)
 
-    @pytest.mark.parametrize("options", [WordTokenizerOptions(), CharTokenizerOptions(), ByteTokenizerOptions()])
+    @pytest.mark.parametrize("options", [options() for options in TOKENIZERS])
     @pytest.mark.parametrize("end", ["\n", ""])
     def test_lines_end_alike_for_every_tokenizer(self, options: TokenizerOptions, end: str, tmp_path: Path) -> None:
         lines = ["a b", "", "é\x0c c\u2028d", "e"]
