@@ -83,7 +83,7 @@ def noisy_lists(weight: float, length_bonus: float, n_utterances: int) -> ErrorT
     """Make lists in which the hypothesis without errors is the best by these weights, but for noise."""
     generator = np.random.default_rng(1)
     shape = (n_utterances, 20)
-    nats, lengths = generator.normal(100, 10, shape), generator.integers(10, 20, shape)
+    nats, lengths = generator.normal(100, 2, shape), generator.integers(13, 18, shape)
     errors = generator.integers(0, 10, shape)
     wanted_totals = -3.0 * errors + generator.normal(0, 1, shape)
     return ErrorTable(
@@ -96,9 +96,9 @@ def test_the_weights_that_made_lists_are_found(weight: float, length_bonus: floa
     table = noisy_lists(weight, length_bonus, 100)
     found = find_combination(table)
     assert table.errors_of_chosen(found).sum() <= 1.1 * table.errors_of_chosen(Combination(weight, length_bonus)).sum()
-    # The grid's steps are a quarter of an octave and a quarter of a nat, and noise moves the best by a few.
-    assert found.weight == pytest.approx(weight, rel=0.5)
-    assert found.length_bonus / found.weight == pytest.approx(length_bonus / weight, abs=1.5)
+    # The grid's steps are a quarter of an octave and, at the weight, a quarter of a nat; noise hides half a nat.
+    assert found.weight == pytest.approx(weight, rel=0.3)
+    assert found.length_bonus == pytest.approx(length_bonus, abs=0.5 * max(1, weight))
 
 
 def test_of_many_equal_combinations_the_middle_one_is_found() -> None:
