@@ -117,4 +117,4 @@ def _columns(
     inputs, targets = (
         tokens[: n_positions * n_rows].view(n_positions, n_rows).T for tokens in (stream[:-1], stream[1:])
     )
-    return inputs[-WARM_UP_TOKENS - max_lag :], targets[-1:]
+    return inputs[-WARM_UP_TOKENS - max_lag - 1 :], targets[-1:]

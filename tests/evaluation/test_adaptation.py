@@ -194,5 +194,5 @@ def test_methods_have_one_order() -> None:
     with pytest.raises(ConfigError) as error:
         methods_in_order(["dynamc"])
     assert str(error.value) == (
-        "METHOD: unknown method 'dynamc'. Did you mean 'dynamic'? Choose among: dynamic, temperature, cache."
+        "METHOD: unknown method 'dynamc'. Did you mean 'dynamic'? Choose among: dynamic, temperature, cache, ngram."
     )

@@ -91,7 +91,7 @@ def noisy_lists(weight: float, length_bonus: float, n_utterances: int) -> ErrorT
     )
 
 
-@pytest.mark.parametrize(("weight", "length_bonus"), [(0.5, 1.0), (12.0, 60.0), (0.03, 0.0)])
+@pytest.mark.parametrize(("weight", "length_bonus"), [(0.5, 1.0), (2**3.5, 5 * 2**3.5), (2**-5, 0.0)])
 def test_the_weights_that_made_lists_are_found(weight: float, length_bonus: float) -> None:
     table = noisy_lists(weight, length_bonus, 100)
     found = find_combination(table)
