@@ -33,7 +33,7 @@ def test_gradients_of_the_newest_run_by_lag(trained: Path, lstmlm: Cli) -> None:
     assert header.split("  ") == ["lag", "runs/tiny hidden", "runs/tiny cell"]
     assert [line.split()[0] for line in lines] == ["0", "1", "2", "3", "5", "10", "20"]
     assert [len(line.split()) for line in lines] == [3] * 7
-    assert result.stderr.endswith("data/tiny/test.txt, 21 positions\n")
+    assert result.stderr.endswith("data/tiny/test.txt, 20 positions\n")
 
 
 def test_gradients_of_several_runs_beside_each_other(elman: Path, trained: Path, lstmlm: Cli) -> None:
