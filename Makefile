@@ -1,11 +1,12 @@
-# Everything from a fresh clone: `make check` before a commit, `make demo` to see it work. Needs Python 3.11+ and make.
+# Everything from a fresh clone: `make check` before a commit, `make demo` to see it work, `make torture` to see it
+# survive. Needs Python 3.11+ and make.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: check demo bench clean
+.PHONY: check torture demo bench clean
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -13,6 +14,10 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy --strict lstmlm
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+# Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived.
+torture: $(VENV)/installed-dev
+	cd tests && ../$(BIN)/python -m torture --jobs 2
 
 demo: $(VENV)/installed
 	$(BIN)/lstmlm train --config configs/quickstart.yaml --resume

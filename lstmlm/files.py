@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from lstmlm.errors import CheckpointError
 
 _TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
 _ASIDE_NAME = re.compile(r"\.(.+)\.replaced")
+_DAMAGED = ".damaged"
+_COPY = "Restore it from a copy."
 _REMEDIES = {
     errno.ENOSPC: "Free some space there.",
     errno.EDQUOT: "Free some space there.",
@@ -32,28 +35,42 @@ _REMEDIES = {
 }
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a file.
+def size_of(path: Path) -> int:
+    """The size of a file, in bytes.
 
     Raises:
-        CheckpointError: The file is missing or cannot be read.
+        CheckpointError: The file is missing, or is something else, such as a pipe or a device: reading need not end.
     """
+    with _explained(path, "read"):
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError(f"{path}: is not a regular file. {_COPY}")
+    return status.st_size
+
+
+def read_bytes(path: Path, most_bytes: int) -> bytes:
+    """The content of a file that can be as large as `most_bytes`.
+
+    Raises:
+        CheckpointError: The file is missing, cannot be read, is not a regular file or is larger.
+    """
+    size = size_of(path)
+    if size > most_bytes:
+        raise CheckpointError(f"{path}: is damaged ({size} bytes, at most {most_bytes} are read). {_COPY}")
     with _explained(path, "read"):
         return path.read_bytes()
 
 
-def read_text(path: Path) -> str:
-    """The content of a UTF-8 file, its line ends as they are.
+def read_text(path: Path, most_bytes: int) -> str:
+    """The content of a UTF-8 file, its line ends as they are; see `read_bytes`.
 
     Raises:
-        CheckpointError: The file is missing, cannot be read or is not UTF-8.
+        CheckpointError: The file cannot be read, or is not UTF-8.
     """
     try:
-        return read_bytes(path).decode("utf-8")
+        return read_bytes(path, most_bytes).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CheckpointError(
-            f"{path}: is damaged (not UTF-8 at offset {error.start}). Restore it from a copy."
-        ) from None
+        raise CheckpointError(f"{path}: is damaged (not UTF-8 at offset {error.start}). {_COPY}") from None
 
 
 def list_directory(path: Path) -> list[Path]:
@@ -93,10 +110,40 @@ def append(path: Path, content: bytes) -> None:
     """Add to the end of a file, which is created if it is missing. Not atomic: a kill can leave a part of `content`.
 
     Raises:
-        CheckpointError: The disk is full, not writable or failing.
+        CheckpointError: The disk is full, not writable or failing; the file is as it was.
     """
     with _explained(path, "written"), _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as descriptor:
-        _write_all(descriptor, content)
+        size = os.fstat(descriptor).st_size
+        try:
+            _write_all(descriptor, content)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
+
+
+def force_to_disk(path: Path) -> None:
+    """Let what was appended to a file survive a loss of power.
+
+    Raises:
+        CheckpointError: The disk is full or failing.
+    """
+    with _explained(path, "written"):
+        with _opened(path, os.O_WRONLY) as descriptor:
+            os.fsync(descriptor)
+        _sync_directory(path.parent)
+
+
+def free_bytes(path: Path) -> int:
+    """How much can be written to a directory, or to one that is to be created.
+
+    Raises:
+        CheckpointError: The operating system does not say.
+    """
+    existing = next(directory for directory in (path, *path.absolute().parents) if directory.exists())
+    with _explained(path, "written"):
+        status = os.statvfs(existing)
+    return status.f_bavail * status.f_frsize
 
 
 def publish_directory(path: Path, files: Mapping[str, bytes]) -> None:
@@ -160,6 +207,21 @@ def remove_directory(path: Path) -> None:
         nameless = _temporary_beside(path)
         os.rename(path, nameless)
         _delete(nameless)
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged directory another name, at which nothing looks for it; returns where it is.
+
+    Raises:
+        CheckpointError: It cannot be renamed.
+    """
+    aside = path.with_name(path.name + _DAMAGED)
+    with _explained(path, "set aside"):
+        if aside.exists():
+            _delete(aside)
+        os.rename(path, aside)
+        _sync_directory(path.parent)
+    return aside
 
 
 def remove_leftovers(directory: Path) -> None:
@@ -294,6 +356,6 @@ def _explained(path: Path, participle: str) -> Iterator[None]:
         yield
     except OSError as error:
         if isinstance(error, FileNotFoundError) and participle == "read":
-            raise CheckpointError(f"{path}: is missing. Restore it from a copy.") from error
+            raise CheckpointError(f"{path}: is missing. {_COPY}") from error
         remedy = _REMEDIES.get(error.errno or 0, "Check the path and the disk.")
         raise CheckpointError(f"{path}: cannot be {participle} ({error.strerror or error}). {remedy}") from error

@@ -7,7 +7,7 @@ from typing import NoReturn
 from lstmlm.errors import ConfigError
 from lstmlm.strict_yaml import Document, KeyPath, UnreadableError, Value, parse
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 100_000
 
 
 @dataclass(frozen=True, order=True)

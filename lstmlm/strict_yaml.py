@@ -118,7 +118,10 @@ for _name, _pattern, _first in (
 
 
 class _Composer(Reader, Scanner, Parser, Composer, _Resolver):
-    """PyYAML's node graph, which remembers explicit tags and stops at MAX_DEPTH before Python's own stack does."""
+    """PyYAML's node graph, which remembers explicit tags and stops at MAX_DEPTH and MAX_VALUES.
+
+    So Python's own stack is never too small, and an endless list is not built before it is refused.
+    """
 
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)
@@ -128,6 +131,7 @@ class _Composer(Reader, Scanner, Parser, Composer, _Resolver):
         _Resolver.__init__(self)
         self.tags: dict[int, str] = {}
         self._depth = -1
+        self._n_nodes = 0
 
     def next_line(self) -> int:
         """The line (from 1) of what comes next."""
@@ -137,7 +141,10 @@ class _Composer(Reader, Scanner, Parser, Composer, _Resolver):
     def compose_node(self, parent: Node | None, index: Node | int | None) -> Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         self._depth += 1
+        self._n_nodes += 1
         _check_depth(self._depth, event.start_mark.line + 1)
+        # A key is a node and no value.
+        _check_number(self._n_nodes, 2 * MAX_VALUES, event.start_mark.line + 1)
         node = super().compose_node(parent, index)  # type: ignore[arg-type]
         self._depth -= 1
         tag = getattr(event, "tag", None)
@@ -173,9 +180,8 @@ class _Walk:
 
     def value(self, node: Node, path: KeyPath, line: int) -> Value:
         _check_depth(len(path), line)
-        if len(self.lines) == MAX_VALUES:
-            raise UnreadableError(line, f"more than {MAX_VALUES} values, each alias (*) counted. Write less.")
         self.lines[path] = line
+        _check_number(len(self.lines), MAX_VALUES, line)
         if id(node) in self.tags:
             tag = self.tags[id(node)].replace(_TAG, "!!")
             self._problem(path, line, f"tag {tag!r} is not allowed. Remove it.")
@@ -241,6 +247,11 @@ class _Walk:
 def _check_depth(depth: int, line: int) -> None:
     if depth > MAX_DEPTH:
         raise UnreadableError(line, f"nested more than {MAX_DEPTH} levels deep. Flatten it.")
+
+
+def _check_number(n_values: int, limit: int, line: int) -> None:
+    if n_values > limit:
+        raise UnreadableError(line, f"more than {MAX_VALUES} values, each alias (*) counted. Write less.")
 
 
 def _syntax_error(error: yaml.MarkedYAMLError) -> UnreadableError:

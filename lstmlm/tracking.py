@@ -4,7 +4,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from lstmlm.files import append, read_bytes, write_atomically
+from lstmlm.files import append, force_to_disk, read_bytes, write_atomically
+
+MOST_BYTES = 1 << 30
+"""A longer file is no record of a training."""
+
+MOST_BYTES_A_LINE = 1 << 20
 
 
 class MetricsLog:
@@ -12,15 +17,27 @@ class MetricsLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._waiting = b""
 
     def write(self, event: Mapping[str, object]) -> None:
-        """Append one event; it is in the file when this returns.
+        """Append one event; it is in the file when this returns. If it cannot be written, it goes before the next one.
 
         Raises:
             CheckpointError: The file cannot be written.
             ValueError: A number is NaN or infinite, which JSON does not have.
         """
-        append(self.path, json.dumps(event, allow_nan=False).encode() + b"\n")
+        self._waiting += json.dumps(event, allow_nan=False).encode() + b"\n"
+        self._write_waiting()
+
+    def force_to_disk(self) -> None:
+        """Let all events so far survive a loss of power.
+
+        Raises:
+            CheckpointError: The file cannot be written.
+        """
+        self._write_waiting()
+        if self.path.exists():
+            force_to_disk(self.path)
 
     def keep_until(self, step: int) -> None:
         """Drop the events of later steps, the end, and a line that a kill cut short: a resumed run writes them again.
@@ -30,21 +47,26 @@ class MetricsLog:
         """
         if not self.path.exists():
             return
-        content = read_bytes(self.path)
+        content = read_bytes(self.path, MOST_BYTES)
         kept = b"".join(line for line in content.splitlines(keepends=True) if _is_event_until(step, line))
         if kept != content:
             write_atomically(self.path, kept)
 
+    def _write_waiting(self) -> None:
+        if self._waiting:
+            append(self.path, self._waiting)
+            self._waiting = b""
+
 
 def _is_event_until(step: int, line: bytes) -> bool:
+    # A cut-off line may be valid JSON by chance; only its newline shows that it is whole.
+    if not line.endswith(b"\n") or len(line) > MOST_BYTES_A_LINE:
+        return False
     try:
         event = json.loads(line)
-    except ValueError:
-        return False
-    # A cut-off line may be valid JSON by chance; only its newline shows that it is whole.
-    if not (isinstance(event, dict) and line.endswith(b"\n")):
+    except (ValueError, RecursionError):
         return False
     # The end of a run that goes on was none.
-    if event.get("event") == "end":
+    if not isinstance(event, dict) or event.get("event") == "end":
         return False
     return not isinstance(event.get("step"), int) or event["step"] <= step

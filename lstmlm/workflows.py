@@ -13,6 +13,7 @@ A tour of the parts, in the order in which `train` uses them:
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from lstmlm.training.preparation import (
     best_step,
     check_against_corpus,
     corpus_warnings,
+    environment_warnings,
     initial_model,
     require_same_corpus,
     resolved,
@@ -80,27 +82,31 @@ def train(
     """
     started = clock() if started is None else started
     existing = run_to_resume(run_dir, config, resume)
-    source = run_to_start_from(config, existing)
-    vocabulary = existing or source
-    corpus = load_corpus(config.data, tokenizer_of(vocabulary) if vocabulary else None)
-    check_against_corpus(config, corpus)
-    if existing:
-        require_same_corpus(existing, corpus)
-    tokenizer = corpus.tokenizer
+    with ExitStack() as owned:
+        if existing:
+            owned.enter_context(existing.lock())
+        source = run_to_start_from(config, existing)
+        vocabulary = existing or source
+        corpus = load_corpus(config.data, tokenizer_of(vocabulary) if vocabulary else None)
+        check_against_corpus(config, corpus)
+        if existing:
+            require_same_corpus(existing, corpus)
+        tokenizer = corpus.tokenizer
 
-    stream = TrainingStream(corpus.train, tokenizer.start_id, config.data, config.seed)
-    n_steps = n_training_steps(config.training, stream)
-    execution = resolved(config, corpus, existing, n_steps)
-    config = execution.config
-    model = initial_model(config, corpus, source)
-    trainer = _build_trainer(config, model, stream, n_steps, clock)
-    budget = _budget(config, trainer, corpus, existing, started, clock)
+        stream = TrainingStream(corpus.train, tokenizer.start_id, config.data, config.seed)
+        n_steps = n_training_steps(config.training, stream)
+        execution = resolved(config, corpus, existing, n_steps)
+        config = execution.config
+        model = initial_model(config, corpus, source)
+        trainer = _build_trainer(config, model, stream, n_steps, clock)
+        budget = _budget(config, trainer, corpus, existing, started, clock)
 
-    environment = describe_environment(corpus.provenance, execution.milliseconds)
-    run = existing or RunDirectory.create(run_dir, config, tokenizer.to_json(), environment)
-    for observer in observers:
-        observer(_announce(corpus, trainer, execution))
-    with run.lock():
+        RunDirectory.require_space(run_dir, trainer.checkpoint_bytes)
+        environment = describe_environment(corpus.provenance, execution.milliseconds)
+        warnings = environment_warnings(existing, environment) if existing else []
+        run = existing or owned.enter_context(RunDirectory.create(run_dir, config, tokenizer.to_json(), environment))
+        for observer in observers:
+            observer(_announce(corpus, trainer, execution, warnings))
         validate = [Validate(corpus.valid, tokenizer.start_id), EarlyStop()] if corpus.valid else []
         observe = [Record(run), *map(Tell, observers)]
         trainer.fit([Resume(run), *observe, *budget, *validate, Sample(tokenizer), Save(run)])
@@ -237,7 +243,7 @@ def last_step(run_dir: Path) -> int | None:
     return RunDirectory.open(run_dir).last if RunDirectory.exists(run_dir) else None
 
 
-def _announce(corpus: Corpus, trainer: Trainer, execution: ResolvedExecution) -> StartEvent:
+def _announce(corpus: Corpus, trainer: Trainer, execution: ResolvedExecution, warnings: Sequence[str]) -> StartEvent:
     splits = [split for split in (corpus.train, corpus.valid, corpus.test) if split]
     return StartEvent(
         step=0,
@@ -248,5 +254,5 @@ def _announce(corpus: Corpus, trainer: Trainer, execution: ResolvedExecution) ->
         n_steps=trainer.n_steps if execution.config.training.budget is None else None,
         precision=execution.config.training.precision,
         milliseconds=execution.milliseconds,
-        warnings=(*execution.warnings(), *corpus_warnings(execution.config, corpus)),
+        warnings=(*warnings, *execution.warnings(), *corpus_warnings(execution.config, corpus)),
     )

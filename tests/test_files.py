@@ -176,17 +176,67 @@ def test_a_replacement_that_was_cut_short_is_undone() -> None:
 
 def test_reading_what_is_missing_or_no_text_is_an_error() -> None:
     with pytest.raises(CheckpointError) as error:
-        files.read_bytes(Path("best"))
+        files.read_bytes(Path("best"), 100)
     assert str(error.value) == "best: is missing. Restore it from a copy."
     Path("tokenizer.json").write_bytes(b"{\xff}")
     with pytest.raises(CheckpointError) as error:
-        files.read_text(Path("tokenizer.json"))
+        files.read_text(Path("tokenizer.json"), 100)
     assert str(error.value) == "tokenizer.json: is damaged (not UTF-8 at offset 1). Restore it from a copy."
+
+
+def test_no_more_is_read_than_a_file_can_hold() -> None:
+    Path("best").write_bytes(b"12345\n")
+    assert files.read_bytes(Path("best"), 6) == b"12345\n"
+    with pytest.raises(CheckpointError) as error:
+        files.read_bytes(Path("best"), 5)
+    assert str(error.value) == "best: is damaged (6 bytes, at most 5 are read). Restore it from a copy."
+
+
+def test_what_need_not_end_is_not_read() -> None:
+    os.mkfifo("pipe")
+    Path("device").symlink_to("/dev/zero")
+    Path("folder").mkdir()
+    for name in ("pipe", "device", "folder"):
+        with pytest.raises(CheckpointError) as error:
+            files.read_bytes(Path(name), 100)
+        assert str(error.value) == f"{name}: is not a regular file. Restore it from a copy."
+
+
+def test_what_cannot_be_appended_whole_is_not_appended_at_all(stand_in: StandIn) -> None:
+    files.append(Path("metrics.jsonl"), b"first\n")
+    has_written = []
+
+    def write_once(descriptor: int, content: bytes) -> int:
+        if has_written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        has_written.append(True)
+        return os.write(descriptor, content[:3])
+
+    stand_in(write=write_once)
+    with pytest.raises(CheckpointError, match="No space left"):
+        files.append(Path("metrics.jsonl"), b"second\n")
+    assert Path("metrics.jsonl").read_bytes() == b"first\n"
+
+
+def test_a_damaged_directory_is_set_aside_in_place_of_an_earlier_one() -> None:
+    for content in (b"1", b"2"):
+        files.publish_directory(Path("checkpoint"), {"a": content})
+        assert files.set_aside(Path("checkpoint")) == Path("checkpoint.damaged")
+    assert names() == ["checkpoint.damaged"]
+    assert Path("checkpoint.damaged/a").read_bytes() == b"2"
+
+
+def test_the_free_space_is_that_of_the_file_system_of_a_directory_to_come(stand_in: StandIn) -> None:
+    free_kilobytes = {Path.cwd(): 1, Path.cwd() / "runs": 2}
+    stand_in(statvfs=lambda path: SimpleNamespace(f_bavail=free_kilobytes[path], f_frsize=1000))
+    assert files.free_bytes(Path("runs/a")) == 1000
+    Path("runs").mkdir()
+    assert files.free_bytes(Path("runs/a")) == 2000
 
 
 def test_text_keeps_its_line_ends() -> None:
     files.write_atomically(Path("tokenizer.json"), "ä\r\nb\rc\n".encode())
-    assert files.read_text(Path("tokenizer.json")) == "ä\r\nb\rc\n"
+    assert files.read_text(Path("tokenizer.json"), 100) == "ä\r\nb\rc\n"
 
 
 HOLD_THE_LOCK = """

@@ -130,6 +130,11 @@ def test_aliases_cannot_explode() -> None:
         parse("\n".join(rows))
 
 
+def test_a_text_of_too_many_values_is_not_read_to_its_end() -> None:
+    with pytest.raises(UnreadableError, match="values"):
+        parse(f"[{'x,' * 3 * MAX_VALUES}")
+
+
 def test_the_deepest_and_largest_texts_that_are_read() -> None:
     assert parse("[" * MAX_DEPTH + "]" * MAX_DEPTH).value
     assert parse(f"[{'x,' * (MAX_VALUES - 1)}]").value

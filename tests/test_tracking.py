@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lstmlm.errors import CheckpointError
 from lstmlm.tracking import MetricsLog
 
 EVENTS: list[dict[str, object]] = [{"event": "step", "step": step, "nats": step / 7} for step in (1, 2, 3)]
@@ -53,6 +54,27 @@ def test_every_torn_last_line_is_dropped(log: MetricsLog) -> None:
         log.keep_until(3)
         assert events_of(log) == EVENTS[:2]
         assert log.path.read_bytes().endswith(b"\n")
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 100_000, b"1" * 5000, b"\xff", b'{"step": 1, "x": "' + b"x" * 2_000_000 + b'"}']
+)
+def test_a_line_that_is_no_event_is_dropped(log: MetricsLog, line: bytes) -> None:
+    log.path.write_bytes(line + b"\n" + log.path.read_bytes())
+    log.keep_until(3)
+    assert events_of(log) == EVENTS
+
+
+def test_what_cannot_be_written_waits_for_the_next_write(log: MetricsLog) -> None:
+    path, log.path = log.path, log.path.with_name("missing") / "metrics.jsonl"
+    for event in EVENTS[:2]:
+        with pytest.raises(CheckpointError):
+            log.write(event)
+    with pytest.raises(CheckpointError):
+        log.force_to_disk()
+    log.path = path
+    log.write(EVENTS[2])
+    assert events_of(log) == [*EVENTS, *EVENTS]
 
 
 def test_a_log_without_later_lines_is_left_alone(log: MetricsLog) -> None:

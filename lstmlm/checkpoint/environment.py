@@ -9,6 +9,10 @@ import torch
 RECORDED_PACKAGES = ("lstmlm", "torch", "numpy", "tokenizers", "safetensors")
 
 
+NOT_COMPARED = ("data", "matmul_milliseconds")
+"""The data has to be the same, which is checked with the corpus; what was measured decides nothing any more."""
+
+
 def describe_environment(data: Mapping[str, object], milliseconds: Mapping[str, float]) -> dict[str, object]:
     """Return the content of environment.json.
 
@@ -25,3 +29,19 @@ def describe_environment(data: Mapping[str, object], milliseconds: Mapping[str, 
         "matmul_milliseconds": dict(milliseconds),
         "data": dict(data),
     }
+
+
+def environment_differences(there: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
+    """Say in which respects two environments may compute other numbers: "torch 2.12.0, here 2.13.0"."""
+    facts = [_flat(environment) for environment in (there, here)]
+    return [
+        f"{name} {facts[0].get(name, 'unknown')}, here {facts[1].get(name, 'unknown')}"
+        for name in dict.fromkeys([*facts[0], *facts[1]])
+        if facts[0].get(name) != facts[1].get(name)
+    ]
+
+
+def _flat(environment: Mapping[str, object]) -> dict[str, object]:
+    compared = {name: value for name, value in environment.items() if name not in NOT_COMPARED}
+    packages = compared.pop("packages", {})
+    return {**compared, **(packages if isinstance(packages, Mapping) else {})}

@@ -6,14 +6,12 @@
     tokenizer.json    so that using the model never needs the corpus
     environment.json  versions, threads, digests of the data
     metrics.jsonl     one event a line
-    checkpoints/      one directory a step, `00000400`: see storage.py
+    checkpoints/      one directory a step, `00000400`: see storage.py; `00000400.damaged` was set aside
     best  last        the step of the best and of the newest checkpoint, in one line
     format            version of this layout; the last file of a new run: a directory without it holds no run
     lock              held by the one process that writes
 """
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,22 +21,24 @@ from torch import Tensor
 
 from lstmlm import files
 from lstmlm.checkpoint import storage
+from lstmlm.checkpoint.checkpoints import LAST, MOST_CHECKPOINTS, Checkpoints, read_number
 from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.config import RunConfig
 from lstmlm.errors import CheckpointError
 from lstmlm.schema import dump_yaml, load_yaml
+from lstmlm.settings import MAX_BYTES
+from lstmlm.tracking import MetricsLog
 
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer.json"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
-CHECKPOINTS = "checkpoints"
-BEST = "best"
-LAST = "last"
 FORMAT = "format"
 LOCK = "lock"
 
 FORMAT_VERSION = 1
+
+MOST_TOKENIZER_BYTES = 1 << 28
 
 
 class RunDirectory:
@@ -48,6 +48,8 @@ class RunDirectory:
         self.path = path
         self.config = config
         self.tokenizer_json = tokenizer_json
+        self.metrics = MetricsLog(path / METRICS)
+        self._checkpoints = _checkpoints_of(path)
         # What this process works with, not what the disk may hold later: checkpoints vouch for these.
         self._run_files = {CONFIG: config_yaml, TOKENIZER: tokenizer_json.encode()}
         self._is_locked = False
@@ -69,7 +71,7 @@ class RunDirectory:
         if not path.is_dir():
             raise CheckpointError(f"{path}: is not a directory. Choose another --run-dir.")
         if cls.exists(path):
-            last = _read_step(path / LAST)
+            last = _checkpoints_of(path).last
             if last is None:
                 raise CheckpointError(
                     f"{path}: holds a run without a checkpoint. Use --resume to start it, or another --run-dir."
@@ -83,8 +85,27 @@ class RunDirectory:
             raise CheckpointError(f"{path}: is not empty and holds no run. Choose another --run-dir.")
 
     @classmethod
-    def create(cls, path: Path, config: RunConfig, tokenizer_json: str, environment: Mapping[str, object]) -> Self:
-        """Begin a run in a directory that is missing, empty or was left by a process that died in this function.
+    def require_space(cls, path: Path, checkpoint_bytes: int) -> None:
+        """Check that the checkpoints to come at `path`, of about this size each, have room on the disk.
+
+        Raises:
+            CheckpointError: They have not.
+        """
+        needed = (MOST_CHECKPOINTS - len(_checkpoints_of(path).steps)) * checkpoint_bytes
+        n_free = files.free_bytes(path)
+        if n_free < needed:
+            raise CheckpointError(
+                f"{path}: has {n_free / 1e6:,.1f} MB free, but its checkpoints ({MOST_CHECKPOINTS} of "
+                f"{checkpoint_bytes / 1e6:,.1f} MB at most) still need {needed / 1e6:,.1f} MB. "
+                "Free some space there, or choose another --run-dir."
+            )
+
+    @classmethod
+    @contextmanager
+    def create(
+        cls, path: Path, config: RunConfig, tokenizer_json: str, environment: Mapping[str, object]
+    ) -> Iterator[Self]:
+        """Begin a run in a directory that is missing, empty or was left by a process that died here; be its one writer.
 
         Args:
             path: The new run directory; missing parents are created.
@@ -105,29 +126,30 @@ class RunDirectory:
             files.write_atomically(path / TOKENIZER, tokenizer_json.encode())
             files.write_atomically(path / ENVIRONMENT, storage.json_bytes(environment))
             files.write_atomically(path / FORMAT, b"%d\n" % FORMAT_VERSION)
-        return cls.open(path)
+            with cls.open(path)._writable() as run:
+                yield run
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a run; what its newest checkpoint says about config and tokenizer is verified first.
+        """Open a run; what its newest intact manifest says about config and tokenizer is verified first.
 
         Raises:
             CheckpointError: There is no run, it is of a newer format, or one of these files is damaged.
         """
         if not cls.exists(path):
             raise CheckpointError(f"{path}: no such run. Train one: lstmlm train --config FILE --run-dir {path}.")
-        version = _read_number(path / FORMAT)
+        version = read_number(path / FORMAT)
         if version != FORMAT_VERSION:
             raise CheckpointError(
                 f"{path / FORMAT}: is {version}, this lstmlm reads {FORMAT_VERSION}. "
                 "Use the version of lstmlm that wrote the run."
             )
-        last = _read_step(path / LAST)
-        if last is not None:
-            with _reading(path, last) as directory:
-                storage.verify_run_files(directory, last, _run_file_paths(path))
+        checkpoints = _checkpoints_of(path)
+        if checkpoints.last is not None:
+            checkpoints.verify_run_files()
         config = load_yaml(path / CONFIG, RunConfig)
-        return cls(path, config, files.read_bytes(path / CONFIG), files.read_text(path / TOKENIZER))
+        config_yaml = files.read_bytes(path / CONFIG, MAX_BYTES)
+        return cls(path, config, config_yaml, files.read_text(path / TOKENIZER, MOST_TOKENIZER_BYTES))
 
     @classmethod
     def newest(cls, root: Path) -> Self:
@@ -150,42 +172,39 @@ class RunDirectory:
         Raises:
             CheckpointError: environment.json is missing or damaged.
         """
-        try:
-            return dict(json.loads(files.read_text(self.path / ENVIRONMENT)))
-        except ValueError:
-            raise CheckpointError(f"{self.path / ENVIRONMENT}: is damaged. Restore it from a copy.") from None
-
-    @property
-    def metrics_path(self) -> Path:
-        """Where the events of the training are recorded."""
-        return self.path / METRICS
+        path = self.path / ENVIRONMENT
+        return storage.json_object(path, files.read_bytes(path, storage.MOST_JSON_BYTES))
 
     @property
     def best(self) -> int | None:
         """The step of the best checkpoint, if one was ever marked as that."""
-        return _read_step(self.path / BEST)
+        return self._checkpoints.best
 
     @property
     def last(self) -> int | None:
         """The step of the newest checkpoint, if there is one."""
-        return _read_step(self.path / LAST)
+        return self._checkpoints.last
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the one writer of this run, and remove what an earlier one left unfinished.
+    def lock(self) -> Iterator[Self]:
+        """Be the one writer of this run; undo what an earlier one left unfinished, set aside what a disk has damaged.
 
         Raises:
-            CheckpointError: Another process is writing; the message names it.
+            CheckpointError: Another process is writing; the message names it. Or no checkpoint is intact.
         """
         with files.FileLock(self.path / LOCK):
             files.remove_leftovers(self.path)
-            if (self.path / CHECKPOINTS).is_dir():
-                files.remove_leftovers(self.path / CHECKPOINTS)
-            self._is_locked = True
-            try:
-                yield
-            finally:
-                self._is_locked = False
+            self._checkpoints.tidy_up()
+            with self._writable():
+                yield self
+
+    @contextmanager
+    def _writable(self) -> Iterator[Self]:
+        self._is_locked = True
+        try:
+            yield self
+        finally:
+            self._is_locked = False
 
     def save(
         self,
@@ -196,9 +215,10 @@ class RunDirectory:
         *,
         is_best: bool,
     ) -> None:
-        """Publish a checkpoint, move `last` (and `best`) to it, and only then remove those that are neither.
+        """Publish a checkpoint, once the events so far are on the disk: a resume finds no gap in the metrics.
 
         A kill at any instant leaves the previous checkpoint or the new one, whole, also when `step` is saved again.
+        The best, the last and the one before it are kept.
 
         Args:
             step: The number of updates made.
@@ -213,17 +233,9 @@ class RunDirectory:
         """
         if not self._is_locked:
             raise RuntimeError("RunDirectory.save needs the lock: call it inside `with run.lock():`")
-        directory = _checkpoint_path(self.path, step)
-        files.make_directory(directory.parent)
+        self.metrics.force_to_disk()
         content = Checkpoint(dict(weights), dict(training), dict(state))
-        storage.publish_checkpoint(directory, step, content, self._run_files)
-        # `last` comes second: a kill between the two resumes from the old `last` and reaches this step again.
-        for pointer in [BEST, LAST] if is_best else [LAST]:
-            files.write_atomically(self.path / pointer, b"%d\n" % step)
-        kept = {self.best, self.last}
-        for saved in _saved_steps(self.path):
-            if saved not in kept:
-                files.remove_directory(_checkpoint_path(self.path, saved))
+        self._checkpoints.publish(step, content, self._run_files, is_best=is_best)
 
     def load_weights(self, step: int) -> dict[str, Tensor]:
         """The weights of a checkpoint, on the CPU, after every byte of it was verified.
@@ -231,8 +243,7 @@ class RunDirectory:
         Raises:
             CheckpointError: There is no such checkpoint, or a file of it or of the run is missing or damaged.
         """
-        with _reading(self.path, step) as directory:
-            return storage.load_weights(directory, step, _run_file_paths(self.path))
+        return self._checkpoints.read(step, storage.load_weights)
 
     def load_training(self, step: int) -> Checkpoint:
         """The weights, training tensors and state of a checkpoint, after every byte of it was verified.
@@ -240,46 +251,8 @@ class RunDirectory:
         Raises:
             CheckpointError: There is no such checkpoint, or a file of it or of the run is missing or damaged.
         """
-        with _reading(self.path, step) as directory:
-            return storage.load_checkpoint(directory, step, _run_file_paths(self.path))
+        return self._checkpoints.read(step, storage.load_checkpoint)
 
 
-@contextmanager
-def _reading(path: Path, step: int) -> Iterator[Path]:
-    directory = files.published(_checkpoint_path(path, step))
-    try:
-        yield directory
-    except CheckpointError:
-        # A training may remove a checkpoint while it is read here; it goes as a whole.
-        if directory.is_dir():
-            raise
-        saved = ", ".join(str(step) for step in _saved_steps(path)) or "none"
-        raise CheckpointError(
-            f"{directory}: no such checkpoint (saved: {saved}). "
-            "Run the command again if the run is being trained, or restore it from a copy."
-        ) from None
-
-
-def _run_file_paths(path: Path) -> list[Path]:
-    return [path / CONFIG, path / TOKENIZER]
-
-
-def _checkpoint_path(path: Path, step: int) -> Path:
-    return path / CHECKPOINTS / f"{step:08d}"
-
-
-def _saved_steps(path: Path) -> list[int]:
-    directory = path / CHECKPOINTS
-    entries = files.list_directory(directory) if directory.is_dir() else []
-    return sorted(int(entry.name) for entry in entries if re.fullmatch("[0-9]{8,}", entry.name))
-
-
-def _read_step(path: Path) -> int | None:
-    return _read_number(path) if path.exists() else None
-
-
-def _read_number(path: Path) -> int:
-    content = files.read_bytes(path)
-    if not re.fullmatch(rb"[0-9]{1,18}\n", content):
-        raise CheckpointError(f"{path}: is damaged (expected a number, got {content[:20]!r}). Restore it from a copy.")
-    return int(content)
+def _checkpoints_of(path: Path) -> Checkpoints:
+    return Checkpoints(path, [path / CONFIG, path / TOKENIZER])

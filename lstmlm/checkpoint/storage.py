@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor, contiguous_format
 
 from lstmlm.errors import CheckpointError
-from lstmlm.files import list_directory, publish_directory, read_bytes
+from lstmlm.files import list_directory, publish_directory, read_bytes, size_of
 
 MODEL = "model.safetensors"
 TRAINING = "training.safetensors"
@@ -25,6 +25,11 @@ STATE = "state.json"
 CHECKPOINT_FILES = (MODEL, TRAINING, STATE)
 MANIFEST = "manifest.json"
 MANIFEST_DIGEST = "manifest.sha256"
+
+MOST_MANIFEST_BYTES = 1 << 16
+MOST_JSON_BYTES = 1 << 24
+MOST_HEADER_BYTES = 1 << 20
+"""Of the names and shapes that a safetensors file begins with."""
 
 _REMEDY = "Restore it from a copy, or train the run again."
 
@@ -116,7 +121,7 @@ def load_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> Ch
     return Checkpoint(
         weights=_tensors(directory / MODEL, contents[MODEL]),
         training=_tensors(directory / TRAINING, contents[TRAINING]),
-        state=json.loads(contents[STATE]),
+        state=json_object(directory / STATE, contents[STATE]),
     )
 
 
@@ -128,7 +133,8 @@ def verify_checkpoint(
     Raises:
         CheckpointError: A file of the checkpoint or of the run is missing, damaged or unknown to the manifest.
     """
-    manifest = verify_run_files(directory, step, run_files)
+    manifest = read_manifest(directory, step, run_files)
+    verify_run_files(manifest, run_files)
     for path in list_directory(directory):
         if path.name not in (*CHECKPOINT_FILES, MANIFEST, MANIFEST_DIGEST):
             raise CheckpointError(f"{path}: is not part of the checkpoint. Move it elsewhere.")
@@ -140,27 +146,35 @@ def verify_checkpoint(
     return contents
 
 
-def verify_run_files(directory: Path, step: int, run_files: Sequence[Path]) -> Manifest:
-    """Compare the files of the run with the manifest of a checkpoint, and return that manifest.
+def read_manifest(directory: Path, step: int, run_files: Sequence[Path]) -> Manifest:
+    """The manifest of a checkpoint, once it has been verified itself.
 
     Raises:
-        CheckpointError: The manifest or one of the files is missing, damaged or of another checkpoint.
+        CheckpointError: It is missing, damaged, of another step or of other files.
     """
     path = directory / MANIFEST
-    content = read_bytes(path)
-    if read_bytes(directory / MANIFEST_DIGEST) != _digest_line(content):
-        raise CheckpointError(f"{path}: is damaged (its SHA-256 differs from {MANIFEST_DIGEST}). {_REMEDY}")
+    content = read_bytes(path, MOST_MANIFEST_BYTES)
+    if read_bytes(directory / MANIFEST_DIGEST, MOST_MANIFEST_BYTES) != _digest_line(content):
+        _refuse(path, f"its SHA-256 differs from {MANIFEST_DIGEST}")
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
-        raise CheckpointError(f"{path}: is damaged ({error.errors()[0]['msg']}). {_REMEDY}") from None
+        _refuse(path, error.errors()[0]["msg"])
     # Only names that are known beforehand are ever joined to a path.
     names = (sorted(manifest.checkpoint), sorted(manifest.run))
     if (manifest.step, names) != (step, (sorted(CHECKPOINT_FILES), sorted(path.name for path in run_files))):
         raise CheckpointError(f"{path}: is of another checkpoint (of step {manifest.step}). {_REMEDY}")
+    return manifest
+
+
+def verify_run_files(manifest: Manifest, run_files: Sequence[Path]) -> None:
+    """Compare the files of the run with a manifest.
+
+    Raises:
+        CheckpointError: One of them is missing or damaged.
+    """
     for path in run_files:
         _verified(path, manifest.run[path.name])
-    return manifest
 
 
 def json_bytes(value: Mapping[str, object]) -> bytes:
@@ -172,12 +186,38 @@ def json_bytes(value: Mapping[str, object]) -> bytes:
     return json.dumps(value, allow_nan=False, indent=2).encode() + b"\n"
 
 
+def json_object(path: Path, content: bytes) -> dict[str, Any]:
+    """The object that the JSON file at `path` holds.
+
+    Raises:
+        CheckpointError: It is no JSON, or something else than an object, or has numbers that JSON does not have.
+    """
+    if len(content) > MOST_JSON_BYTES:
+        _refuse(path, f"{len(content)} bytes, at most {MOST_JSON_BYTES} are read")
+    try:
+        value = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        _refuse(path, error)
+    if not isinstance(value, dict):
+        _refuse(path, "no JSON object")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _refuse(path: Path, reason: object) -> NoReturn:
+    raise CheckpointError(f"{path}: is damaged ({reason}). {_REMEDY}") from None
+
+
 def _verified(path: Path, record: FileRecord) -> bytes:
-    content = read_bytes(path)
-    if len(content) != record.size:
-        raise CheckpointError(f"{path}: is damaged ({len(content)} bytes, the manifest says {record.size}). {_REMEDY}")
+    size = size_of(path)
+    if size != record.size:
+        _refuse(path, f"{size} bytes, the manifest says {record.size}")
+    content = read_bytes(path, record.size)
     if FileRecord.of(content) != record:
-        raise CheckpointError(f"{path}: is damaged (its SHA-256 differs from the manifest). {_REMEDY}")
+        _refuse(path, "its SHA-256 differs from the manifest")
     return content
 
 
@@ -187,10 +227,12 @@ def _owned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
+    if int.from_bytes(content[:8], "little") > MOST_HEADER_BYTES:
+        _refuse(path, f"a header of more than {MOST_HEADER_BYTES} bytes")
     try:
         return load(content)
     except SafetensorError as error:
-        raise CheckpointError(f"{path}: is damaged ({error}). {_REMEDY}") from None
+        _refuse(path, error)
 
 
 def _digest_line(manifest: bytes) -> bytes:

@@ -36,8 +36,11 @@ class ErrorRenderingGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
+        from lstmlm.training.interruption import Interruption
+
         try:
-            return super().invoke(ctx)
+            with Interruption().active():
+                return super().invoke(ctx)
         except LstmlmError as error:
             _fail(str(error), error.exit_status)
         except Interrupted as stop:

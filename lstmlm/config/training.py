@@ -73,6 +73,10 @@ class TrainingOptions(Options):
     save_every: PositiveInt | None = None
     """Steps between checkpoints beside those that follow every validation."""
 
+    on_save_error: Literal["warn", "stop"] = "warn"
+    """What a checkpoint that cannot be written does, because the disk is full or failing: `warn` trains on and tries
+    again at the next one, `stop` ends the training. The last checkpoint, and that of an interruption, must succeed."""
+
     log_every: PositiveInt = 20
     """Steps between progress reports."""
 

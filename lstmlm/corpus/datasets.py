@@ -12,7 +12,7 @@ from jaxtyping import Int, Int32, Shaped
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.python_docs import SPLITS, python_docs_provenance, read_python_docs
-from lstmlm.corpus.sources import BLOCK_BYTES, read_blocks
+from lstmlm.corpus.sources import BLOCK_BYTES, Version, cut_between_words, read_blocks
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
 
@@ -196,7 +196,7 @@ def _texts(options: DataOptions) -> dict[str, Text]:
     path = Path(options.corpus)
     if path.is_dir():
         files = {split: path / f"{split}.txt" for split in SPLITS}
-        return {split: text_file(file) for split, file in files.items() if file.exists()}
+        return {split: _corpus_file(file) for split, file in files.items() if file.exists()}
     if not path.exists():
         raise DataError(
             f"{path}: no such file or folder. Paths start at the working directory; "
@@ -210,15 +210,22 @@ def text_file(path: Path) -> Text:
     return Text(str(path), lambda: read_blocks(path))
 
 
+def _corpus_file(path: Path) -> Text:
+    """A file as a text that is read more than once, and must stay the same meanwhile."""
+    version = Version.of(path)
+    return Text(str(path), lambda: read_blocks(path, version=version))
+
+
 def _split_file(path: Path, holdout: float) -> dict[str, Text]:
     """Cut a file into train, valid and test: the last `holdout` of its characters is test, as much before it valid.
 
     A line belongs to the split in which it begins.
     """
-    n_chars = sum(map(len, read_blocks(path)))
+    file = _corpus_file(path)
+    n_chars = sum(map(len, file.blocks()))
     first_valid, first_test = round(n_chars * (1 - 2 * holdout)), round(n_chars * (1 - holdout))
     bounds = {"train": (0, first_valid), "valid": (first_valid, first_test), "test": (first_test, n_chars)}
-    texts = {split: _part(text_file(path), split, *bounds[split]) for split in SPLITS}
+    texts = {split: _part(file, split, *bounds[split]) for split in SPLITS}
     for split in SPLITS:
         if next(texts[split].blocks(), None) is None:
             raise DataError(
@@ -271,8 +278,9 @@ def _encode(text: Text, tokenizer: Tokenizer, split: str | None) -> EncodedText:
     digest = hashlib.sha256()
     for block in text.blocks():
         digest.update(block.encode())
-        n_words += len(block.split())
-        n_written_unk += tokenizer.count_written_unk(block)
+        for part in cut_between_words(block):
+            n_words += len(part.split())
+            n_written_unk += tokenizer.count_written_unk(part)
         for line in StringIO(block):
             line_chars.append(len(line))
             line_bytes.append(len(line.encode()))

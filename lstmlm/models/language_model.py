@@ -110,18 +110,29 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         CheckpointError: the weights are those of a model of another shape or vocabulary; nothing was copied.
     """
     parameters = dict(model.named_parameters())
-    for name in sorted(parameters.keys() | weights.keys()):
-        wanted = tuple(parameters[name].shape) if name in parameters else None
-        found = tuple(weights[name].shape) if name in weights else None
-        if wanted != found:
-            raise CheckpointError(
-                f"{name}: the checkpoint has {_describe(found)}, the model of this configuration and vocabulary "
-                f"{_describe(wanted)}. It belongs to another model."
-            )
+    require_alike(weights, parameters)
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(weights[name])
 
 
-def _describe(shape: tuple[int, ...] | None) -> str:
-    return "no such weight" if shape is None else f"shape {' x '.join(map(str, shape))}"
+def require_alike(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Check that the tensors of a checkpoint have the names, shapes and number formats of those of a model.
+
+    Raises:
+        CheckpointError: they have not.
+    """
+    for name in sorted(found.keys() | wanted.keys()):
+        there, here = (_describe(tensors.get(name)) for tensors in (found, wanted))
+        if there != here:
+            raise CheckpointError(
+                f"{name}: the checkpoint has {there}, the model of this configuration and vocabulary {here}. "
+                "It belongs to another model."
+            )
+
+
+def _describe(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "no such weight"
+    dtype = "" if tensor.dtype == torch.float32 else f" of {str(tensor.dtype).removeprefix('torch.')}"
+    return f"shape {' x '.join(map(str, tensor.shape))}{dtype}"

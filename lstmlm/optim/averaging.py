@@ -63,7 +63,7 @@ class Average(ABC, Generic[Model]):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `state` returned; the weights of `model` are to be filled in after this."""
-        self.n_averaged = state.get("n_averaged", 0)
+        self.n_averaged = int(state.get("n_averaged", 0))
         self._averaged = copy.deepcopy(self._trained) if self.n_averaged else None
 
     @abstractmethod
@@ -125,7 +125,7 @@ class NTASGD(Average[Model]):
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `state` returned."""
         super().load_state(state)
-        self._has_triggered, self._validations = state["has_triggered"], list(state["validations"])
+        self._has_triggered, self._validations = bool(state["has_triggered"]), list(map(float, state["validations"]))
 
     def _counts(self, step: float) -> bool:
         return self._has_triggered

@@ -1,12 +1,13 @@
 """The optimizers that a configuration can name, and how their state is written down."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lstmlm.config.optimizer import AdamOptions, AdamWOptions, AdaptiveOptions, OptimizerOptions, SGDOptions
+from lstmlm.errors import CheckpointError
 
 
 def _sgd(options: SGDOptions, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -70,8 +71,49 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dic
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Restore what `optimizer_tensors` returned."""
+    """Restore what `optimizer_tensors` returned.
+
+    Raises:
+        CheckpointError: it is of another optimizer or model.
+    """
     parameters = dict(model.named_parameters())
+    memories: dict[str, dict[str, Tensor]] = {}
     for full_name, value in tensors.items():
-        name, key = full_name.rsplit("/", 1)
-        optimizer.state[parameters[name]][key] = value
+        name, _, key = full_name.rpartition("/")
+        memories.setdefault(name, {})[key] = value
+    # A parameter that had no gradient yet, such as that of a cluster without targets, is not remembered at all.
+    for name, memory in memories.items():
+        if name not in parameters or _forms(memory, parameters[name]) != _forms_remembered(optimizer):
+            raise CheckpointError(
+                f"{name}: what the checkpoint remembers of it is not what this optimizer does. "
+                "It belongs to another training."
+            )
+        optimizer.state[parameters[name]].update(memory)
+
+
+def n_moments(optimizer: torch.optim.Optimizer) -> int:
+    """Return how many numbers `optimizer` remembers of each weight."""
+    return sum(form.is_of_each_weight for form in _forms_remembered(optimizer).values())
+
+
+class _Form(NamedTuple):
+    is_of_each_weight: bool
+    other_shape: torch.Size | None
+    dtype: torch.dtype
+
+
+def _forms(memory: Mapping[str, Any], parameter: Tensor) -> dict[str, _Form]:
+    return {
+        key: _Form(value.shape == parameter.shape, None if value.shape == parameter.shape else value.shape, value.dtype)
+        for key, value in memory.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _forms_remembered(optimizer: torch.optim.Optimizer) -> dict[str, _Form]:
+    """What `optimizer` remembers of a parameter: asked of a twin, since there is nothing to see before a step."""
+    parameter = nn.Parameter(torch.zeros(2, 1))
+    parameter.grad = torch.zeros_like(parameter)
+    twin = type(optimizer)([parameter], **optimizer.defaults)
+    twin.step()
+    return _forms(twin.state[parameter], parameter)

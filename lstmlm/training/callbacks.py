@@ -1,25 +1,31 @@
 """What happens beside the updates: resuming, validating, saving, sampling, stopping early, writing metrics."""
 
+import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.corpus.datasets import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.errors import CheckpointError, DivergenceError
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
 from lstmlm.metrics import NatsTotal
 from lstmlm.models.language_model import weights_of
 from lstmlm.randomness import Randomness
 from lstmlm.scoring import score
-from lstmlm.tracking import MetricsLog
 from lstmlm.training.events import CheckpointEvent, Event, SampleEvent, ValidationEvent
 from lstmlm.training.state import TrainState
 
 if TYPE_CHECKING:
     from lstmlm.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 
 class Callback:
@@ -46,16 +52,24 @@ class Resume(Callback):
 
     def on_start(self, trainer: "Trainer") -> None:
         """Restore weights and everything else that the next step depends on."""
-        if self._run.last is not None:
-            weights, tensors, state = self._run.load_training(self._run.last)
+        if self._run.last is None:
+            return
+        weights, tensors, state = self._run.load_training(self._run.last)
+        try:
             trainer.restore(weights, tensors, TrainState.from_json(state))
+        except CheckpointError as error:
+            raise CheckpointError(f"{self._run.path}: {error}") from None
 
 
 class Record(Callback):
-    """Writes every event to metrics.jsonl; a resumed run first drops what came after its checkpoint."""
+    """Writes every event to metrics.jsonl; a resumed run first drops what came after its checkpoint.
+
+    An event that cannot be written waits, and no checkpoint is published before it is written.
+    """
 
     def __init__(self, run: RunDirectory) -> None:
-        self._log = MetricsLog(run.metrics_path)
+        self._log = run.metrics
+        self._is_failing = False
 
     def on_start(self, trainer: "Trainer") -> None:
         """Forget the lines of steps that will be done again."""
@@ -64,7 +78,14 @@ class Record(Callback):
 
     def on_event(self, event: Event) -> None:
         """Write one line."""
-        self._log.write(event.as_record())
+        try:
+            self._log.write(event.as_record())
+        except CheckpointError as error:
+            if not self._is_failing:
+                logger.warning("%s Events wait until they can be written.", error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
 
 
 class Tell(Callback):
@@ -132,9 +153,16 @@ class Save(Callback):
     def after_step(self, trainer: "Trainer") -> None:
         """Save if it is due."""
         state, every = trainer.state, trainer.options.save_every
-        is_due = state.step in (state.validated_step, trainer.n_steps) or (every and state.step % every == 0)
-        if state.step > 0 and is_due:
+        is_last = state.step == trainer.n_steps or trainer.stop_reason is not None
+        is_due = is_last or state.step == state.validated_step or (every and state.step % every == 0)
+        if state.step == 0 or not is_due:
+            return
+        try:
             self._save(trainer)
+        except CheckpointError as error:
+            if is_last or trainer.options.on_save_error == "stop":
+                raise
+            logger.warning("%s Step %d is not saved; training goes on.", error, state.step)
 
     def on_interrupt(self, trainer: "Trainer") -> None:
         """Save the last completed step."""
@@ -146,11 +174,12 @@ class Save(Callback):
         if progress == self._saved:
             return
         started = time.monotonic()
-        # Until something has been validated, the newest weights are the best known ones.
-        is_best = state.best_step in (0, state.step)
+        weights, tensors = weights_of(trainer.average.model), trainer.training_tensors()
+        _require_finite(trainer, {**weights, **tensors})
+        # Where the best weights are not on the disk, the newest stand in: none were validated yet, or they were lost.
+        is_best = state.best_step == state.step or state.best_step != self._run.best
         with trainer.uninterrupted():
-            weights = weights_of(trainer.average.model)
-            self._run.save(state.step, weights, trainer.training_tensors(), state.to_json(), is_best=is_best)
+            self._run.save(state.step, weights, tensors, state.to_json(), is_best=is_best)
         self._saved = progress
         trainer.emit(CheckpointEvent(step=state.step, is_best=is_best, seconds=time.monotonic() - started))
 
@@ -158,6 +187,16 @@ class Save(Callback):
     def _progress(trainer: "Trainer") -> tuple[int, int, int]:
         """Tell one state worth saving from another: a step is saved again once it has been validated and sampled."""
         return trainer.state.step, trainer.state.validated_step, trainer.state.sampled_step
+
+
+def _require_finite(trainer: "Trainer", tensors: Mapping[str, Tensor]) -> None:
+    """Refuse to save numbers that are not finite: an update can overflow though its loss and gradient did not."""
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise DivergenceError(
+                f"step {trainer.state.step}: {name} has numbers that are not finite (learning rate "
+                f"{trainer.learning_rate:.4g}). It is not saved. Lower optimizer.learning_rate or set clip_norm."
+            )
 
 
 class Sample(Callback):

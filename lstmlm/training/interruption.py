@@ -14,20 +14,26 @@ STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interruption:
     """While active, SIGINT, SIGTERM and SIGHUP raise `Interrupted`: at once, or at the end of a `held` part.
 
-    A second SIGINT within a held part stops at once, as a `KeyboardInterrupt`: the step is torn, nothing may be saved.
+    The first signal decides; later ones change nothing, so that what follows it, such as a save, is not cut short. Only
+    a second SIGINT stops that too, at once, as a `KeyboardInterrupt`: nothing that it tears may be saved.
     """
 
     def __init__(self) -> None:
         self._is_held = False
+        self._first: int | None = None
         self._pending: int | None = None
 
     @contextmanager
     def active(self) -> Iterator["Interruption"]:
-        """Take over the signals for the length of a `with` block (in the main thread; elsewhere nothing happens)."""
+        """Take over the signals for the length of a `with` block (in the main thread; elsewhere nothing happens).
+
+        A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {number: signal.signal(number, self._handle) for number in STOPPING_SIGNALS}
+        numbers = [number for number in STOPPING_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._handle) for number in numbers}
         try:
             yield self
         finally:
@@ -47,8 +53,11 @@ class Interruption:
             raise Interrupted(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._first is not None:
+            if number == signal.SIGINT == self._first:
+                raise KeyboardInterrupt
+            return
+        self._first = number
         if not self._is_held:
             raise Interrupted(number)
-        if number == signal.SIGINT == self._pending:
-            raise KeyboardInterrupt
         self._pending = number

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from lstmlm.checkpoint.environment import environment_differences
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
 from lstmlm.config.output import AdaptiveOptions
@@ -16,6 +17,10 @@ from lstmlm.training.execution import ResolvedExecution, resolve_cutoffs, resolv
 def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
     """Say what of this corpus will disappoint, and which options have no effect on it, a sentence each."""
     found = _vocabulary_warnings(corpus)
+    if corpus.valid and corpus.valid.sha256 == corpus.train.sha256:
+        found.append(
+            "data.corpus: train and valid are the same text, so valid perplexity tells nothing of other texts."
+        )
     if isinstance(config.model.output, AdaptiveOptions) and config.model.output.cutoffs == ():
         found.append("model.output.cutoffs: there are none, so that adaptive is the full softmax. Use name: softmax.")
     return found
@@ -103,16 +108,33 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
         )
 
 
+def environment_warnings(run: RunDirectory, environment: Mapping[str, object]) -> list[str]:
+    """Say where a continued run may not get the very numbers that it would have had where it was started."""
+    differences = environment_differences(run.environment, environment)
+    if not differences:
+        return []
+    return [
+        f"{run.path}: was started with {'; '.join(differences)}. It goes on, but its numbers may differ in their last "
+        "bits from those of a run that stayed the same."
+    ]
+
+
 def require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:
     """Refuse to continue a run on other text than it was started on."""
-    recorded = run.environment.get("data", {})
     for split, facts in corpus.provenance.items():
-        if isinstance(facts, dict) and facts["sha256"] != recorded.get(split, facts)["sha256"]:
+        recorded = _recorded_digest(run, split) if isinstance(facts, dict) else None
+        if recorded is not None and recorded != facts["sha256"]:
             raise DataError(
                 f"{corpus.name}: the {split} split is not the text that {run.path} was started on (SHA-256 "
-                f"{recorded[split]['sha256'][:12]} there, {facts['sha256'][:12]} here). "
-                "Restore that text, or choose another --run-dir."
+                f"{recorded[:12]} there, {facts['sha256'][:12]} here). Restore that text, or choose another --run-dir."
             )
+
+
+def _recorded_digest(run: RunDirectory, split: str) -> str | None:
+    """The digest of a split as environment.json has it; None for a split that there was not."""
+    data = run.environment.get("data")
+    facts = data.get(split) if isinstance(data, dict) else None
+    return str(facts.get("sha256")) if isinstance(facts, dict) else None
 
 
 def _differences(

@@ -3,24 +3,31 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypeAlias
 
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from torch import Tensor
 
+from lstmlm.errors import CheckpointError
 from lstmlm.models.backbone import BackboneState
+from lstmlm.models.language_model import require_alike
+
+Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
+AtLeastOne: TypeAlias = Annotated[int, Field(ge=1, lt=2**63)]
+Amount: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
 class Plan:
     """How a training goes on after a step."""
 
-    step: int
+    step: Count
     """Completed updates when it was made; 0: before training."""
 
-    n_steps: int
+    n_steps: AtLeastOne
     """Length of the whole training, those included (updates)."""
 
-    validate_every: int | None
+    validate_every: AtLeastOne | None
     """Steps between validations; None: at the end of every epoch."""
 
 
@@ -50,55 +57,57 @@ def position(plans: Sequence[Plan], step: int) -> float:
 class TrainState:
     """Where a training stands. Plain numbers only; tensors are kept beside it."""
 
-    step: int = 0
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    step: Count = 0
     """Completed updates."""
 
-    epoch: int = 0
+    epoch: Count = 0
     """Completed passes over the stream."""
 
-    window: int = 0
+    window: Count = 0
     """The next window of this pass."""
 
-    n_tokens: int = 0
+    n_tokens: Count = 0
     """Targets learnt from so far."""
 
-    elapsed_seconds: float = 0.0
+    elapsed_seconds: Amount = 0.0
     """Time spent training, over all resumed parts."""
 
-    best_nats: float | None = None
+    best_nats: Amount | None = None
     """Lowest validation loss so far (nats per token)."""
 
-    best_step: int = 0
+    best_step: Count = 0
     """Step of that validation; 0 before the first."""
 
-    n_stale: int = 0
+    n_stale: Count = 0
     """Validations in a row without improvement."""
 
-    validated_step: int = 0
+    validated_step: Count = 0
     """Step of the last completed validation."""
 
-    learning_rate: float = 0.0
+    learning_rate: Amount = 0.0
     """The schedule's rate at the last update."""
 
-    sampled_step: int = 0
+    sampled_step: Count = 0
     """Step of the last sample."""
 
-    unreported_nats: float = 0.0
+    unreported_nats: Amount = 0.0
     """Loss of the steps since the last report, summed over their tokens (nats)."""
 
-    unreported_tokens: int = 0
+    unreported_tokens: Count = 0
     """How many tokens these were."""
 
-    schedule: dict[str, float | int] = field(default_factory=dict)
+    schedule: dict[str, Count | Amount] = field(default_factory=dict)
     """What the schedule remembers."""
 
-    averaging: dict[str, Any] = field(default_factory=dict)
+    averaging: dict[str, bool | Count | list[Amount]] = field(default_factory=dict)
     """What the average remembers beside its tensors."""
 
     plans: list[Plan] = field(default_factory=list)
     """How long the training was to be, first and after each change; the last one counts."""
 
-    budget: dict[str, float] = field(default_factory=dict)
+    budget: dict[str, Amount] = field(default_factory=dict)
     """What a budget remembers of time spent and of what things cost."""
 
     def to_json(self) -> dict[str, Any]:
@@ -107,8 +116,25 @@ class TrainState:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "TrainState":
-        """Restore what `to_json` returned."""
-        return cls(**{**record, "plans": [Plan(**plan) for plan in record.get("plans", ())]})
+        """Restore what `to_json` returned.
+
+        Raises:
+            CheckpointError: it is something else.
+        """
+        try:
+            state = _STATE.validate_python(record)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise CheckpointError(f"state.json: {key}: {first['msg']}, got {first['input']!r:.60}. {_REMEDY}") from None
+        for before, after in pairwise(state.plans):
+            if not max(1, before.step) <= after.step < before.n_steps:
+                raise CheckpointError(f"state.json: plans: {after} does not follow {before}. {_REMEDY}")
+        return state
+
+
+_STATE = TypeAdapter(TrainState)
+_REMEDY = "Use the version of lstmlm that wrote the run."
 
 
 def state_tensors(state: BackboneState) -> dict[str, Tensor]:
@@ -121,7 +147,12 @@ def state_tensors(state: BackboneState) -> dict[str, Tensor]:
 
 
 def restore_state(like: BackboneState, tensors: Mapping[str, Tensor]) -> BackboneState:
-    """Rebuild a backbone's state, shaped `like` the given one, from what `state_tensors` returned."""
+    """Rebuild a backbone's state, shaped `like` the given one, from what `state_tensors` returned.
+
+    Raises:
+        CheckpointError: that was the state of another backbone, or of another number of columns.
+    """
+    require_alike(tensors, state_tensors(like))
     return tuple(
         type(cell_state)(*(tensors[f"{level}/{name}"] for name in _fields(cell_state)))
         for level, cell_state in enumerate(like)

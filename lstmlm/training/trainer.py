@@ -12,13 +12,19 @@ from torch import Tensor
 from lstmlm.config.averaging import NoAveragingOptions
 from lstmlm.config.training import TrainingOptions
 from lstmlm.corpus.stream import TrainingStream, Window
-from lstmlm.errors import DivergenceError, Interrupted
+from lstmlm.errors import CheckpointError, DivergenceError, Interrupted
 from lstmlm.metrics import NatsTotal
 from lstmlm.models.backbone import BackboneState, detach, join_states, part_of_state
 from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.language_model import LanguageModel, load_weights, weights_of
 from lstmlm.optim.averaging import Average, NoAverage
-from lstmlm.optim.optimizers import clip_gradient, load_optimizer_tensors, optimizer_tensors, set_learning_rate
+from lstmlm.optim.optimizers import (
+    clip_gradient,
+    load_optimizer_tensors,
+    n_moments,
+    optimizer_tensors,
+    set_learning_rate,
+)
 from lstmlm.optim.schedules import Schedule
 from lstmlm.randomness import Randomness
 from lstmlm.training.callbacks import Callback
@@ -282,22 +288,41 @@ class Trainer:
         }
         return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
+    @property
+    def checkpoint_bytes(self) -> int:
+        """What a checkpoint takes, nearly: the weights, and as many numbers for each moment and for an average."""
+        n_numbers = 1 + n_moments(self._optimizer) + (not isinstance(self.average, NoAverage))
+        return n_numbers * sum(parameter.nbytes for parameter in self._parameters)
+
     def restore(self, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], state: TrainState) -> None:
-        """Continue from a checkpoint: the weights of `average.model`, `training_tensors` and `copy_of_state` then."""
+        """Continue from a checkpoint: the weights of `average.model`, `training_tensors` and `copy_of_state` then.
+
+        Raises:
+            CheckpointError: they are those of another training.
+        """
         parts: dict[str, dict[str, Tensor]] = {"state": {}, "optimizer": {}, "trained": {}}
         for name, tensor in tensors.items():
-            part, rest = name.split("/", 1)
+            part, _, rest = name.partition("/")
+            if part not in parts:
+                raise CheckpointError(f"{name}: is no tensor of a training. It belongs to another version of lstmlm.")
             parts[part][rest] = tensor
+        try:
+            self.average.load_state(state.averaging)
+            self.schedule.load_state(state.schedule)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"state.json: does not fit schedule and average ({error!r}).") from None
         load_weights(self.model, parts["trained"] or weights)
-        self.average.load_state(state.averaging)
         load_weights(self.average.model, weights)
         self._carried = restore_state(self._carried, parts["state"])
         load_optimizer_tensors(self._optimizer, self.model, parts["optimizer"])
-        self.schedule.load_state(state.schedule)
         # Runs of version 0.1 did not write down their plan: it is that of the options.
         plans, self.state = state.plans or self.state.plans, state
         self._follow(plans)
         self._epoch = self.stream.epoch(state.epoch)
+        if state.window >= self._epoch.n_windows:
+            raise CheckpointError(
+                f"state.json: window {state.window} is beyond the {self._epoch.n_windows} of an epoch."
+            )
 
 
 NOT_PLANNED_YET = 10**9

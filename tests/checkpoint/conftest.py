@@ -29,7 +29,8 @@ def create() -> Callable[[str], "RunDirectory"]:
     config = RunConfig(data=DataOptions(corpus="data/tiny"), training=TrainingOptions(n_steps=1000))
 
     def create(path: str) -> RunDirectory:
-        return RunDirectory.create(Path(path), config, TOKENIZER_JSON, {"torch": "2.13.0", "n_threads": 1})
+        with RunDirectory.create(Path(path), config, TOKENIZER_JSON, {"torch": "2.13.0", "n_threads": 1}) as run:
+            return run
 
     return create
 

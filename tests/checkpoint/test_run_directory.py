@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lstmlm import files
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import CheckpointError
 
@@ -37,7 +38,8 @@ def test_a_run_is_laid_out_as_documented(run: RunDirectory, content: Content) ->
     ]
     contents = [Path("runs/a", name).read_text() for name in ("format", "best", "last")]
     assert contents == ["1\n", "400\n", "400\n"]
-    assert run.metrics_path == Path("runs/a/metrics.jsonl")
+    run.metrics.write({"event": "step", "step": 1})
+    assert Path("runs/a/metrics.jsonl").exists()
 
 
 def test_an_opened_run_is_the_one_that_was_created(run: RunDirectory) -> None:
@@ -102,6 +104,12 @@ def test_a_damaged_number_is_refused(run: RunDirectory, name: str, damaged: str)
     assert refusal(lambda: RunDirectory.open(run.path).best) == message
 
 
+def test_a_number_is_not_read_from_a_file_of_any_length(run: RunDirectory) -> None:
+    Path("runs/a/best").write_bytes(b"1" * 1000)
+    message = "runs/a/best: is damaged (1000 bytes, at most 20 are read). Restore it from a copy."
+    assert refusal(lambda: run.best) == message
+
+
 def test_the_newest_run_is_the_one_that_published_last(create: Create, content: Content) -> None:
     runs = {name: create(f"runs/{name}") for name in ("a", "b", "c", "d")}
     Path("runs/notes").mkdir()
@@ -123,7 +131,9 @@ def test_without_a_trained_run_there_is_no_newest(create: Create) -> None:
     assert refusal(RunDirectory.newest, Path("runs")) == message
 
 
-def test_only_best_and_last_are_kept(run: RunDirectory, content: Content, assert_holds: AssertHolds) -> None:
+def test_the_best_the_last_and_the_one_before_it_are_kept(
+    run: RunDirectory, content: Content, assert_holds: AssertHolds
+) -> None:
     kept = []
     with run.lock():
         for step, is_best in [(100, False), (200, True), (300, False), (400, False), (500, True), (600, False)]:
@@ -131,10 +141,10 @@ def test_only_best_and_last_are_kept(run: RunDirectory, content: Content, assert
             kept.append((run.best, run.last, listing("runs/a/checkpoints")))
     assert kept == [
         (None, 100, ["00000100"]),
-        (200, 200, ["00000200"]),
+        (200, 200, ["00000100", "00000200"]),
         (200, 300, ["00000200", "00000300"]),
-        (200, 400, ["00000200", "00000400"]),
-        (500, 500, ["00000500"]),
+        (200, 400, ["00000200", "00000300", "00000400"]),
+        (500, 500, ["00000400", "00000500"]),
         (500, 600, ["00000500", "00000600"]),
     ]
     for step in (500, 600):
@@ -178,6 +188,31 @@ def test_a_run_has_one_writer_and_readers_need_no_lock(run: RunDirectory, conten
     with other.lock():
         other.save(500, **content(500), is_best=False)
     assert run.last == 500
+
+
+def test_a_new_run_has_one_writer_from_the_first_file_on(run: RunDirectory) -> None:
+    with RunDirectory.create(Path("runs/b"), run.config, "{}", {}) as new:
+        in_use = f"runs/b: is in use by process {os.getpid()}. "
+        assert refusal(RunDirectory.open(new.path).lock().__enter__).startswith(in_use)
+        new.save(1, {}, {}, {}, is_best=False)
+    with new.lock():
+        pass
+
+
+def test_a_disk_without_room_for_the_checkpoints_is_refused_before_anything_is_written(
+    run: RunDirectory, content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "free_bytes", lambda path: 3_500_000)
+    RunDirectory.require_space(Path("runs/b"), 875_000)
+    assert refusal(RunDirectory.require_space, Path("runs/b"), 1_000_000) == (
+        "runs/b: has 3.5 MB free, but its checkpoints (4 of 1.0 MB at most) still need 4.0 MB. "
+        "Free some space there, or choose another --run-dir."
+    )
+    assert not Path("runs/b").exists()
+    # One is there already.
+    with run.lock():
+        run.save(400, **content(400), is_best=True)
+    RunDirectory.require_space(run.path, 1_000_000)
 
 
 def test_a_new_run_is_not_created_while_another_process_creates_it(create: Create) -> None:

@@ -163,3 +163,21 @@ def test_out_of_memory(trained: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(workflows, "load", hungry)
     message = fails(lstmlm("eval", "perplexity"), 5)
     assert message.startswith("out of memory. Lower data.batch_size")
+
+
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before(here: Path, lstmlm: Cli) -> None:
+    train = (*TRAIN, "--set", "training.save_every=2")
+    assert lstmlm(*train).exit_code == 0
+    path = here / "runs" / "tiny" / "checkpoints" / "00000006" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    resumed = lstmlm(*train, "--resume")
+    assert resumed.exit_code == 0
+    assert lstmlm("eval", "perplexity").exit_code == 0
+    assert path.stat().st_size > 0
+    assert path.parent.with_name("00000006.damaged").is_dir()
+
+
+def test_train_and_valid_of_the_same_text_are_warned_of(here: Path, lstmlm: Cli) -> None:
+    text = "a b c d\n" * 100
+    said = lstmlm(*TRAIN, "--set", corpus(here, train=text, valid=text)).stderr
+    assert "warning: data.corpus: train and valid are the same text, so valid perplexity tells nothing of other" in said

@@ -318,7 +318,7 @@ def test_a_file_that_is_not_utf8() -> None:
 
 
 def test_a_file_of_more_than_a_megabyte() -> None:
-    assert message_about("#" * 1_000_001) == "configs/x.yaml: more than 1000000 bytes. Give a YAML file of options."
+    assert message_about("#" * 100_001) == "configs/x.yaml: more than 100000 bytes. Give a YAML file of options."
 
 
 def test_files_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,16 @@
 """Text files: encodings, line ends and blocks, and what is said of files that are not text."""
 
 import gzip
+import lzma
+import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmlm.corpus.sources import Line, files_in, read_blocks, read_lines
+from lstmlm.corpus.sources import Line, Version, cut_between_words, files_in, read_blocks, read_lines
 from lstmlm.errors import DataError
 
 
@@ -145,3 +148,60 @@ def test_a_damaged_compressed_file(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(DataError) as refusal:
         list(read_blocks(path))
     assert str(refusal.value) == f"{path}: is damaged (not a whole gzip file). Compress it again."
+
+
+@pytest.mark.parametrize(("content", "name"), [(gzip.compress(b"text"), "gzip"), (lzma.compress(b"text"), "xz")])
+def test_a_file_compressed_in_another_way(content: bytes, name: str, tmp_path: Path) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert str(caught.value) == f"{path}: is compressed ({name}). Unpack it; only .gz files are read as they are."
+
+
+def test_a_pipe_can_be_read_once_and_is_no_corpus(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(DataError) as caught:
+        Version.of(path)
+    assert str(caught.value) == f"{path}: is a pipe, but a corpus is read more than once. Save it as a file."
+    writer = os.open(path, os.O_RDWR)
+    os.write(writer, b"a line\n")
+    blocks = read_blocks(path, 7)
+    assert next(blocks) == "a line\n"
+    os.close(writer)
+    assert list(blocks) == []
+
+
+def test_a_device_need_not_end() -> None:
+    for read in (lambda path: list(read_blocks(path)), Version.of):
+        with pytest.raises(DataError) as caught:
+            read(Path("/dev/zero"))
+        assert str(caught.value) == "/dev/zero: is a device, which need not end. Name a text file."
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, b"one\ntwo\n")
+    blocks = read_blocks(path, 4)
+    next(blocks)
+    with path.open("ab") as file:
+        file.write(b"three\n")
+    with pytest.raises(DataError) as caught:
+        list(blocks)
+    changed = f"{path}: changed while it was read. Run the command again when nothing writes to it."
+    assert str(caught.value) == changed
+    before = Version.of(path)
+    assert len(list(read_blocks(path, version=before))) == 1
+    path.write_bytes(b"another text\n")
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path, version=before))
+    assert str(caught.value) == changed
+
+
+@given(text=st.text(alphabet="ab \n\t\u2028", max_size=40), part_chars=st.integers(1, 8))
+def test_long_texts_are_cut_between_words(text: str, part_chars: int) -> None:
+    parts = list(cut_between_words(text, part_chars))
+    assert "".join(parts) == text
+    assert all(len(part) >= part_chars for part in parts[:-1])
+    for before, after in pairwise(parts):
+        assert before[-1] == "\n" or (not before[-1].isspace() and after[0] == " " and not after[1].isspace())
+    assert sum(len(part.split()) for part in parts) == len(text.split())

@@ -11,9 +11,14 @@ from lstmlm.config.data import (
     UnigramTokenizerOptions,
     WordTokenizerOptions,
 )
+from lstmlm.corpus import sources
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError
 
+ADDED = (
+    '{"id": 9, "content": "x", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, '
+    '"special": true}'
+)
 PUNCTUATION = WordTokenizerOptions(split="punctuation")
 
 
@@ -170,6 +175,47 @@ def test_a_prompt_that_is_not_utf8() -> None:
 def test_a_damaged_tokenizer() -> None:
     with pytest.raises(DataError, match=r"tokenizer.json: not a tokenizer \(.+\)\. Restore the file from its run\."):
         load_tokenizer(WordTokenizerOptions(), '{"model": ')
+
+
+@pytest.mark.parametrize(
+    ("options", "old", "new"),
+    [
+        (WordTokenizerOptions(), '"a": 2', '"a": 7'),
+        (WordTokenizerOptions(), '"<eos>": 1', '"<end>": 1'),
+        (WordTokenizerOptions(), "WhitespaceSplit", "Whitespace"),
+        (WordTokenizerOptions(), '"String": "\\n"', '"Regex": "(a+)+$"'),
+        (WordTokenizerOptions(), '"added_tokens": []', '"added_tokens": [' + ADDED + "]"),
+        (CharTokenizerOptions(), '"\\n": 1', '"b": 1'),
+        (ByteTokenizerOptions(), '"a": 97', '"日": 97'),
+        (BPETokenizerOptions(), '"use_regex": true', '"use_regex": false'),
+    ],
+)
+def test_a_tokenizer_file_that_asks_for_something_else(options: TokenizerOptions, old: str, new: str) -> None:
+    text = train_tokenizer(options, ["a\n"]).to_json()
+    assert text.count(old) == 1
+    with pytest.raises(DataError, match=r"not that of the run's data\.tokenizer\. Restore the file from its run\.$"):
+        load_tokenizer(options, text.replace(old, new))
+
+
+def test_a_text_without_spaces_is_no_text_of_words() -> None:
+    text = "x" * 3_000_000 + "\n"
+    tokenizer = train_tokenizer(WordTokenizerOptions(), ["a\n"])
+    for read in (tokenizer.encode, lambda text: train_tokenizer(WordTokenizerOptions(), [text])):
+        with pytest.raises(DataError) as caught:
+            read(text)
+        assert str(caught.value) == (
+            "data.tokenizer: the text has a word of over 1,048,576 characters. Choose name: char or byte."
+        )
+
+
+@pytest.mark.parametrize("options", [WordTokenizerOptions(), BPETokenizerOptions(), UnigramTokenizerOptions()])
+def test_a_line_of_any_length_is_encoded_in_parts(options: TokenizerOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "a  b\tab a abc'd " * 50
+    whole = train_tokenizer(options, [text])
+    ids = whole.encode(text)
+    monkeypatch.setattr(sources.cut_between_words, "__defaults__", (3,))
+    assert train_tokenizer(options, [text]).to_json() == whole.to_json()
+    assert whole.encode(text).tolist() == ids.tolist()
 
 
 def test_ids_are_an_array_of_four_bytes_each() -> None:

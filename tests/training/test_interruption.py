@@ -43,6 +43,38 @@ def test_a_second_interrupt_does_not_wait() -> None:
     assert not isinstance(stop.value, Interrupted)
 
 
+def test_a_later_signal_does_not_cut_short_what_follows_the_first() -> None:
+    done = []
+    with Interruption().active() as interruption:
+        with pytest.raises(Interrupted) as stop:
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        with interruption.held():
+            signal.raise_signal(signal.SIGTERM)
+        done.append("the save")
+    assert stop.value.signal_number == signal.SIGHUP
+    assert done == ["the save"]
+
+
+def test_a_second_interrupt_stops_at_once_wherever_it_comes() -> None:
+    with Interruption().active():
+        with pytest.raises(Interrupted):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt) as stop:
+            signal.raise_signal(signal.SIGINT)
+    assert not isinstance(stop.value, Interrupted)
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption().active():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGINT)
     with Interruption().active():

@@ -1,12 +1,14 @@
 """A resumed run is the uninterrupted run, bit for bit."""
 
 import json
+import platform
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from run_facts import events_of, facts_of
 
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import CheckpointError, DataError, Interrupted
@@ -34,34 +36,13 @@ def train_in_parts(config: Any, run_dir: Path, stops: list[int]) -> None:
     train(config, run_dir, resume=True)
 
 
-def everything(run_dir: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict[str, Any]]:
-    run = RunDirectory.open(run_dir)
-    assert run.last is not None
-    weights, tensors, state = run.load_training(run.last)
-    return weights, tensors, {key: value for key, value in state.items() if key != "elapsed_seconds"}
-
-
 def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
     lines = (run_dir / "metrics.jsonl").read_text().splitlines()
     return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
-def lines(run_dir: Path) -> list[str]:
-    """The whole record, without what a clock says and without checkpoints, which an interruption adds to."""
-    events = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    timed = {"elapsed_seconds", "seconds", "tokens_per_second"}
-    return [str({k: v for k, v in e.items() if k not in timed}) for e in events if e["event"] != "checkpoint"]
-
-
 def assert_same_run(one: Path, other: Path) -> None:
-    assert lines(one) == lines(other)
-    weights, tensors, state = everything(one)
-    other_weights, other_tensors, other_state = everything(other)
-    assert state == other_state
-    for ours, theirs in ((weights, other_weights), (tensors, other_tensors)):
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert RunDirectory.open(one).best == RunDirectory.open(other).best
+    assert facts_of(one) == facts_of(other)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +198,7 @@ def test_reports_over_several_steps_go_on_where_they_were(make_config: Any, tmp_
     with pytest.raises(Interrupted):
         train(saving, tmp_path / "parts", observers=[stop_at_six])
     train(saving, tmp_path / "parts", resume=True)
-    assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
+    assert events_of(tmp_path / "whole") == events_of(tmp_path / "parts")
 
 
 def test_another_text_is_refused(make_config: Any, tmp_path: Path) -> None:
@@ -259,11 +240,11 @@ def test_a_signal_during_validation_does_not_lose_it(
 def test_resuming_a_finished_run_changes_nothing(make_config: Any, tmp_path: Path) -> None:
     config, run_dir = make_config(), tmp_path / "run"
     report = train(config, run_dir)
-    before = lines(run_dir)
+    before = events_of(run_dir)
     again = train(config, run_dir, resume=True)
     assert report is not None and again is not None
     assert again.values["nats"] == report.values["nats"]
-    assert lines(run_dir) == before
+    assert events_of(run_dir) == before
 
 
 def test_another_configuration_is_refused_by_name(make_config: Any, tmp_path: Path) -> None:
@@ -286,3 +267,128 @@ def test_an_existing_run_is_refused_without_resume(make_config: Any, tmp_path: P
     message = f"{run_dir}: already holds 10 steps. Use --resume to continue it, or another --run-dir."
     assert str(error.value) == message
     assert before == {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("averaging", [{"name": "none"}, {"name": "ema", "decay": 0.8}], ids=["plain", "ema"])
+def test_from_the_checkpoint_before_a_damaged_one(
+    averaging: dict[str, Any], make_config: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make_config(training__validate_every=3, training__save_every=2, averaging=averaging)
+    train(config, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "parts", observers=[StopAfter(7)])
+    damage(tmp_path / "parts" / "checkpoints" / "00000007" / "training.safetensors")
+    train(config, tmp_path / "parts", resume=True)
+    assert f"{tmp_path / 'parts'}: step 7 is lost; training goes on from step 6." in caplog.text
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_from_a_checkpoint_whose_best_one_is_damaged(make_config: Any, tmp_path: Path) -> None:
+    config = make_config(training__validate_every=3)
+    train(config, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "parts", observers=[StopAfter(5)])
+    damage(tmp_path / "parts" / "checkpoints" / "00000003" / "model.safetensors")
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "parts", resume=True, observers=[StopAfter(5)])
+    # What stands in moves on until something better has been validated.
+    assert RunDirectory.open(tmp_path / "parts").best == 5
+    train(config, tmp_path / "parts", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_other_surroundings_are_explained(make_config: Any, tmp_path: Path) -> None:
+    config, run_dir = make_config(), tmp_path / "run"
+    with pytest.raises(Interrupted):
+        train(config, run_dir, observers=[StopAfter(5)])
+    environment = json.loads((run_dir / "environment.json").read_text())
+    here = environment["packages"]["torch"]
+    environment["packages"]["torch"] = "2.0.0"
+    del environment["machine"]
+    (run_dir / "environment.json").write_text(json.dumps(environment))
+    seen: list[Event] = []
+    train(config, run_dir, resume=True, observers=[seen.append])
+    (start,) = [event for event in seen if event.event == "start"]
+    (warning,) = start.as_record()["warnings"]  # type: ignore[misc]
+    assert warning == (
+        f"{run_dir}: was started with torch 2.0.0, here {here}; machine unknown, here {platform.machine()}. "
+        "It goes on, but its numbers may differ in their last bits from those of a run that stayed the same."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("step", -1, "state.json: step: Input should be greater than or equal to 0, got -1. "),
+        (
+            "step",
+            "x" * 100,
+            "state.json: step: Input should be a valid integer, unable to parse string as an integer, got ",
+        ),
+        ("window", 10**6, "state.json: window 1000000 is beyond the "),
+        ("schedule", {}, "state.json: does not fit schedule and average (KeyError('n_lowered'))."),
+        ("averaging", {"n_averaged": [1.0]}, "state.json: does not fit schedule and average (TypeError("),
+        (
+            "plans",
+            [{"step": 0, "n_steps": 9, "validate_every": None}] * 2,
+            "state.json: plans: Plan(step=0, n_steps=9, ",
+        ),
+        (
+            "unknown",
+            1,
+            "state.json: unknown: Unexpected keyword argument, got 1. Use the version of lstmlm that wrote ",
+        ),
+    ],
+)
+def test_a_state_of_another_version_is_refused(
+    name: str, value: object, message: str, make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run_dir = make_config(schedule={"name": "anneal_on_plateau"}), tmp_path / "run"
+    train(config, run_dir)
+    load_training = RunDirectory.load_training
+
+    def changed(self: RunDirectory, step: int) -> Any:
+        checkpoint = load_training(self, step)
+        return checkpoint._replace(state={**checkpoint.state, name: value})
+
+    monkeypatch.setattr(RunDirectory, "load_training", changed)
+    with pytest.raises(CheckpointError) as error:
+        train(config, run_dir, resume=True)
+    assert str(error.value).startswith(f"{run_dir}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("state/0/hidden", (4, 13), "0/hidden: the checkpoint has shape 4 x 13, the model of this configuration and "),
+        ("optimizer/embedding.weight/exp_avg", (2, 3), "embedding.weight: what the checkpoint remembers of it is not "),
+        (
+            "optimizer/embedding.weight/exp",
+            (),
+            "embedding.weight: what the checkpoint remembers of it is not what this ",
+        ),
+        ("optimizer/other/step", (), "other: what the checkpoint remembers of it is not what this optimizer does. "),
+        ("other/x", (), "other/x: is no tensor of a training. It belongs to another version of lstmlm."),
+    ],
+)
+def test_tensors_of_another_training_are_refused(
+    name: str, shape: tuple[int, ...], message: str, make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run_dir = make_config(), tmp_path / "run"
+    train(config, run_dir)
+    load_training = RunDirectory.load_training
+
+    def changed(self: RunDirectory, step: int) -> Any:
+        checkpoint = load_training(self, step)
+        return checkpoint._replace(training={**checkpoint.training, name: torch.zeros(shape)})
+
+    monkeypatch.setattr(RunDirectory, "load_training", changed)
+    with pytest.raises(CheckpointError) as error:
+        train(config, run_dir, resume=True)
+    assert str(error.value).startswith(f"{run_dir}: {message}")

@@ -39,6 +39,6 @@ def load_tokenizer(options: TokenizerOptions, json_text: str) -> Tokenizer:
     """Restore the tokenizer that `options` describe from the content of tokenizer.json.
 
     Raises:
-        DataError: the content is not that of a tokenizer.
+        DataError: the content is not that of such a tokenizer.
     """
-    return TOKENIZERS[type(options)](json_text)
+    return TOKENIZERS[type(options)](options, json_text)

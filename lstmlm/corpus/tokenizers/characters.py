@@ -26,9 +26,11 @@ from lstmlm.corpus.tokenizers.tokenizer import (
 class CharTokenizer(Tokenizer):
     """Unicode characters. `decode` restores the text exactly, but for unknown characters."""
 
-    def __init__(self, json_text: str) -> None:
+    special_tokens = (UNK, "\n")
+
+    def __init__(self, options: CharTokenizerOptions, json_text: str) -> None:
         """Take a tokenizer as `to_json` wrote it."""
-        super().__init__(json_text)
+        super().__init__(options, json_text)
         # The engine encodes to the same ids, with an object for every character: 100 times as slow, in 100 times
         # the memory.
         self._id_of_code_point = np.full(0x110000, self._ids[UNK], dtype=np.int32)
@@ -37,16 +39,22 @@ class CharTokenizer(Tokenizer):
                 self._id_of_code_point[ord(token)] = token_id
 
     @classmethod
+    def _untrained(cls, options: CharTokenizerOptions) -> library.Tokenizer:
+        # Byte pair encoding without merges: every character by itself.
+        engine = library.Tokenizer(models.BPE({}, [], unk_token=UNK))
+        engine.decoder = decoders.Fuse()
+        return engine
+
+    @classmethod
     def train(cls, options: CharTokenizerOptions, blocks: Iterable[str]) -> Self:
         """Count the characters of a text; see `Tokenizer.train`."""
         counts: Counter[str] = Counter()
         for block in blocks:
             counts.update(block)
-        vocabulary = make_vocabulary(counts, (UNK, "\n"), options.max_vocab, options.min_count)
-        # Byte pair encoding without merges: every character by itself.
-        engine = library.Tokenizer(models.BPE(vocabulary, [], unk_token=UNK))
-        engine.decoder = decoders.Fuse()
-        return cls(engine.to_str(pretty=True))
+        vocabulary = make_vocabulary(counts, cls.special_tokens, options.max_vocab, options.min_count)
+        engine = cls._untrained(options)
+        engine.model = models.BPE(vocabulary, [], unk_token=UNK)
+        return cls(options, engine.to_str(pretty=True))
 
     @property
     def start_id(self) -> int:
@@ -87,14 +95,21 @@ class CharTokenizer(Tokenizer):
 class ByteTokenizer(Tokenizer):
     """The bytes of UTF-8: an id is the value of its byte. `decode` restores the text exactly."""
 
+    special_tokens = tuple(byte_alphabet())
+
+    @classmethod
+    def _untrained(cls, options: ByteTokenizerOptions) -> library.Tokenizer:
+        engine = library.Tokenizer(models.BPE({}, []))
+        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        engine.decoder = decoders.ByteLevel()
+        return engine
+
     @classmethod
     def train(cls, options: ByteTokenizerOptions, blocks: Iterable[str]) -> Self:
         """Nothing is counted: all 256 bytes are known."""
-        vocabulary = {character: byte for byte, character in enumerate(byte_alphabet())}
-        engine = library.Tokenizer(models.BPE(vocabulary, []))
-        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-        engine.decoder = decoders.ByteLevel()
-        return cls(engine.to_str(pretty=True))
+        engine = cls._untrained(options)
+        engine.model = models.BPE({character: byte for byte, character in enumerate(cls.special_tokens)}, [])
+        return cls(options, engine.to_str(pretty=True))
 
     @property
     def start_id(self) -> int:

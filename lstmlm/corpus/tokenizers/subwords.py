@@ -18,7 +18,16 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from lstmlm.config.data import BPETokenizerOptions, SubwordTokenizerOptions, UnigramTokenizerOptions
 from lstmlm.corpus.joining import ByteJoiner, Joiner
-from lstmlm.corpus.tokenizers.tokenizer import Ids, Tokenizer, byte_alphabet, encode_spaced, require_utf8
+from lstmlm.corpus.tokenizers.tokenizer import (
+    Ids,
+    Tokenizer,
+    byte_alphabet,
+    encode_parts,
+    encode_spaced,
+    parts_of,
+    require_utf8,
+)
+from lstmlm.errors import DataError
 
 SCORE_DECIMALS = 9
 """Of the logarithms of probabilities of unigram pieces."""
@@ -31,17 +40,21 @@ UNSEEN_NATS = 1.0
 class SubwordTokenizer(Tokenizer):
     """Parts of words. `decode` restores the text exactly."""
 
-    def __init__(self, json_text: str) -> None:
+    special_tokens = tuple(byte_alphabet())
+
+    def __init__(self, options: SubwordTokenizerOptions, json_text: str) -> None:
         """Take a tokenizer as `to_json` wrote it."""
-        super().__init__(json_text)
-        byte_of = {character: byte for byte, character in enumerate(byte_alphabet())}
-        self._bytes = [bytes(byte_of[character] for character in token) for token in self._tokens]
+        super().__init__(options, json_text)
+        byte_of = {character: byte for byte, character in enumerate(self.special_tokens)}
+        try:
+            self._bytes = [bytes(byte_of[character] for character in token) for token in self._tokens]
+        except KeyError as error:
+            raise DataError(f"tokenizer.json: {error} is no byte. Restore the file from its run.") from None
         self._start_id = self._bytes.index(b"\n")
 
     @classmethod
-    def train(cls, options: SubwordTokenizerOptions, blocks: Iterable[str]) -> Self:
-        """Learn the parts of a text; see `Tokenizer.train`."""
-        engine, trainer = cls._untrained(options)
+    def _untrained(cls, options: SubwordTokenizerOptions) -> library.Tokenizer:
+        engine = library.Tokenizer(cls._model())
         engine.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Split("\n", behavior="isolated"),
@@ -49,8 +62,14 @@ class SubwordTokenizer(Tokenizer):
             ]
         )
         engine.decoder = decoders.ByteLevel()
-        engine.train_from_iterator(blocks, trainer)
-        return cls(cls._settled(engine.to_str(pretty=True)))
+        return engine
+
+    @classmethod
+    def train(cls, options: SubwordTokenizerOptions, blocks: Iterable[str]) -> Self:
+        """Learn the parts of a text; see `Tokenizer.train`."""
+        engine = cls._untrained(options)
+        engine.train_from_iterator((part for block in blocks for part in parts_of(block)), cls._trainer(options))
+        return cls(options, cls._settled(engine.to_str(pretty=True)))
 
     @classmethod
     def _settled(cls, json_text: str) -> str:
@@ -59,8 +78,13 @@ class SubwordTokenizer(Tokenizer):
 
     @classmethod
     @abstractmethod
-    def _untrained(cls, options: Any) -> tuple[library.Tokenizer, Any]:
-        """Return an engine without vocabulary and what trains it."""
+    def _model(cls) -> models.Model:
+        """Return the library's model, without vocabulary."""
+
+    @classmethod
+    @abstractmethod
+    def _trainer(cls, options: Any) -> trainers.Trainer:
+        """Return what trains it."""
 
     @property
     def start_id(self) -> int:
@@ -69,7 +93,7 @@ class SubwordTokenizer(Tokenizer):
 
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
         """Ids (int32) of whole lines of text."""
-        return np.array(self._engine.encode(text).ids, dtype=np.int32)
+        return encode_parts(self._engine, text)
 
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
         """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
@@ -110,23 +134,29 @@ class BPETokenizer(SubwordTokenizer):
     """Byte pair encoding (Sennrich et al. 2016), over bytes: the most frequent pair of neighbours becomes a token."""
 
     @classmethod
-    def _untrained(cls, options: BPETokenizerOptions) -> tuple[library.Tokenizer, Any]:
-        trainer = trainers.BpeTrainer(
+    def _model(cls) -> models.Model:
+        return models.BPE()
+
+    @classmethod
+    def _trainer(cls, options: BPETokenizerOptions) -> trainers.Trainer:
+        return trainers.BpeTrainer(
             vocab_size=options.vocab_size,
             min_frequency=options.min_count,
             initial_alphabet=list(byte_alphabet()),
             show_progress=False,
         )
-        return library.Tokenizer(models.BPE()), trainer
 
 
 class UnigramTokenizer(SubwordTokenizer):
     """Unigram pieces (Kudo 2018): those that give the text the highest likelihood, words are cut the likeliest way."""
 
     @classmethod
-    def _untrained(cls, options: UnigramTokenizerOptions) -> tuple[library.Tokenizer, Any]:
-        trainer = trainers.UnigramTrainer(vocab_size=options.vocab_size, show_progress=False)
-        return library.Tokenizer(models.Unigram()), trainer
+    def _model(cls) -> models.Model:
+        return models.Unigram()
+
+    @classmethod
+    def _trainer(cls, options: UnigramTokenizerOptions) -> trainers.Trainer:
+        return trainers.UnigramTrainer(vocab_size=options.vocab_size, show_progress=False)
 
     @classmethod
     def _settled(cls, json_text: str) -> str:

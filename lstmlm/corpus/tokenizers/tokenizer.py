@@ -1,10 +1,11 @@
 """What a tokenizer is: a fixed vocabulary, on the `tokenizers` library, whose JSON file is all of it."""
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import tokenizers as library
@@ -12,6 +13,7 @@ from jaxtyping import Int32
 from tokenizers import pre_tokenizers
 
 from lstmlm.corpus.joining import Joiner
+from lstmlm.corpus.sources import PART_CHARS, cut_between_words
 from lstmlm.errors import ConfigError, DataError
 
 Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
@@ -23,21 +25,41 @@ EOS = "<eos>"
 class Tokenizer(ABC):
     """A fixed vocabulary with the way from text to ids and back."""
 
-    def __init__(self, json_text: str) -> None:
+    special_tokens: ClassVar[tuple[str, ...]]
+    """What every vocabulary has."""
+
+    def __init__(self, options: Any, json_text: str) -> None:
         """Take a tokenizer as `to_json` wrote it.
 
         Raises:
-            DataError: it is not the JSON of a tokenizer.
+            DataError: it is not the JSON of a tokenizer that `options` describe.
         """
         try:
             self._engine = library.Tokenizer.from_str(json_text)
         except Exception as error:  # the library raises nothing more specific
             raise DataError(f"tokenizer.json: not a tokenizer ({error}). Restore the file from its run.") from error
+        self._require_learnt_from(self._untrained(options))
         # The text is kept, not written anew, so that its digest does not change with the library's version.
         self._json_text = json_text
         vocabulary = sorted(self._engine.get_vocab(with_added_tokens=False).items(), key=itemgetter(1))
         self._tokens = [token for token, _ in vocabulary]
         self._ids = dict(vocabulary)
+
+    def _require_learnt_from(self, untrained: library.Tokenizer) -> None:
+        """Check that nothing but the vocabulary differs: a file might ask the library for what never ends.
+
+        Raises:
+            DataError: something else does, or the vocabulary is none.
+        """
+        ids = self._engine.get_vocab(with_added_tokens=False)
+        is_whole = ids.keys() >= set(self.special_tokens) and sorted(ids.values()) == [*range(len(ids))]
+        if not is_whole or _settings_of(self._engine) != _settings_of(untrained):
+            raise DataError("tokenizer.json: not that of the run's data.tokenizer. Restore the file from its run.")
+
+    @classmethod
+    @abstractmethod
+    def _untrained(cls, options: Any) -> library.Tokenizer:
+        """The library's tokenizer that `options` describe, without vocabulary."""
 
     @classmethod
     @abstractmethod
@@ -129,6 +151,34 @@ class Tokenizer(ABC):
     @abstractmethod
     def joiner(self, prompt: str = "") -> Joiner:
         """A joiner of generated tokens to a text that goes on from `prompt`."""
+
+
+def _settings_of(engine: library.Tokenizer) -> dict[str, Any]:
+    """All that makes a tokenizer of the library, but for what it has learnt."""
+    settings: dict[str, Any] = json.loads(engine.to_str())
+    for learnt in ("vocab", "merges"):
+        settings["model"].pop(learnt, None)
+    return settings
+
+
+def parts_of(text: str) -> Iterator[str]:
+    """A text in parts small enough for the library, which keeps many times the memory of each character.
+
+    Raises:
+        DataError: a word is too long for that.
+    """
+    for part in cut_between_words(text):
+        if len(part) > 2 * PART_CHARS:
+            raise DataError(
+                f"data.tokenizer: the text has a word of over {PART_CHARS:,} characters. Choose name: char or byte."
+            )
+        yield part
+
+
+def encode_parts(engine: library.Tokenizer, text: str) -> Int32[np.ndarray, " tokens"]:
+    """Ids (int32) of a text, part by part; see `parts_of`."""
+    parts = [np.array(engine.encode(part).ids, dtype=np.int32) for part in parts_of(text)]
+    return np.concatenate([np.zeros(0, dtype=np.int32), *parts])
 
 
 def encode_spaced(tokenizer: Tokenizer, words: Sequence[str]) -> list[list[int]]:

@@ -14,7 +14,16 @@ from tokenizers import models, normalizers, pre_tokenizers
 
 from lstmlm.config.data import WordTokenizerOptions
 from lstmlm.corpus.joining import Joiner, WordJoiner
-from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Ids, Tokenizer, make_vocabulary, require_utf8
+from lstmlm.corpus.tokenizers.tokenizer import (
+    EOS,
+    UNK,
+    Ids,
+    Tokenizer,
+    encode_parts,
+    make_vocabulary,
+    parts_of,
+    require_utf8,
+)
 
 _WORD_OR_MARK = rf"{UNK}|{EOS}|\w+(?:['’.\-]\w+)*|[^\w\s]"
 """`don't`, `os.path`, `3.11` and `well-known` stay whole; every other mark is a piece of its own."""
@@ -31,18 +40,27 @@ class WordTokenizer(Tokenizer):
     `decode` puts one space between pieces: it is the text itself if that was tokenised, with single spaces.
     """
 
+    special_tokens = (UNK, EOS)
+
+    @classmethod
+    def _untrained(cls, options: WordTokenizerOptions) -> library.Tokenizer:
+        engine = library.Tokenizer(models.WordLevel({}, unk_token=UNK))
+        engine.normalizer = normalizers.Replace("\n", f" {EOS} ")
+        engine.pre_tokenizer = SPLITTERS[options.split]
+        return engine
+
     @classmethod
     def train(cls, options: WordTokenizerOptions, blocks: Iterable[str]) -> Self:
         """Count the words of a text; see `Tokenizer.train`."""
         splitter = SPLITTERS[options.split]
         counts: Counter[str] = Counter()
         for block in blocks:
-            counts.update(piece for piece, _ in splitter.pre_tokenize_str(block))
-        vocabulary = make_vocabulary(counts, (UNK, EOS), options.max_vocab, options.min_count)
-        engine = library.Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
-        engine.normalizer = normalizers.Replace("\n", f" {EOS} ")
-        engine.pre_tokenizer = splitter
-        return cls(engine.to_str(pretty=True))
+            for part in parts_of(block):
+                counts.update(piece for piece, _ in splitter.pre_tokenize_str(part))
+        vocabulary = make_vocabulary(counts, cls.special_tokens, options.max_vocab, options.min_count)
+        engine = cls._untrained(options)
+        engine.model = models.WordLevel(vocabulary, unk_token=UNK)
+        return cls(options, engine.to_str(pretty=True))
 
     @property
     def start_id(self) -> int:
@@ -53,7 +71,7 @@ class WordTokenizer(Tokenizer):
         """Ids (int32) of whole lines of text, an `<eos>` after each, also after a last one without a newline."""
         if text and not text.endswith("\n"):
             text += "\n"
-        return np.array(self._engine.encode(text).ids, dtype=np.int32)
+        return encode_parts(self._engine, text)
 
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of the beginning of a text; see `Tokenizer.encode_prompt`."""

@@ -1,0 +1,182 @@
+"""The checkpoints of a run: which there are, which is the best and which the last, which are intact and kept."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from lstmlm import files
+from lstmlm.checkpoint import storage
+from lstmlm.checkpoint.storage import Checkpoint
+from lstmlm.errors import CheckpointError
+
+DIRECTORY = "checkpoints"
+BEST = "best"
+LAST = "last"
+
+MOST_CHECKPOINTS = 4
+"""On the disk at once: the best, the last, the one before it, and the one that is being written."""
+
+_MOST_NUMBER_BYTES = 20
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints below a run directory. Reading always finds whole ones; changes need the lock of the run.
+
+    Args:
+        run: The run directory.
+        run_files: The files of the run that give the tensors their meaning; every checkpoint vouches for them.
+    """
+
+    def __init__(self, run: Path, run_files: list[Path]) -> None:
+        self._run = run
+        self._run_files = run_files
+        self._directory = run / DIRECTORY
+        self._best = run / BEST
+        self._last = run / LAST
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of which there is a checkpoint, ascending; not those that were set aside."""
+        entries = files.list_directory(self._directory) if self._directory.is_dir() else []
+        return sorted(int(entry.name) for entry in entries if re.fullmatch("[0-9]{8,18}", entry.name))
+
+    @property
+    def best(self) -> int | None:
+        """The step of the best checkpoint, if one was ever marked as that."""
+        return read_number(self._best) if self._best.exists() else None
+
+    @property
+    def last(self) -> int | None:
+        """The step of the newest checkpoint, if there is one."""
+        return read_number(self._last) if self._last.exists() else None
+
+    def publish(self, step: int, content: Checkpoint, run_files: Mapping[str, bytes], *, is_best: bool) -> None:
+        """Write a checkpoint, move `last` (and `best`) to it, and only then remove those that are not kept.
+
+        The best, the last and the one before it are, so that a damaged one has a predecessor to go back to. A kill at
+        any instant leaves the previous checkpoint or the new one, whole, also when `step` is published again.
+
+        Raises:
+            CheckpointError: It cannot be written; the previous checkpoints are untouched.
+            ValueError: A number in the state is NaN or infinite, which JSON does not have.
+        """
+        files.make_directory(self._directory)
+        storage.publish_checkpoint(self._path(step), step, content, run_files)
+        # `last` comes second: a kill between the two resumes from the old `last` and reaches this step again.
+        for pointer in [self._best, self._last] if is_best else [self._last]:
+            _point(pointer, step)
+        steps = self.steps
+        kept = {self.best, step, *[saved for saved in steps if saved < step][-1:]}
+        for saved in steps:
+            if saved not in kept:
+                files.remove_directory(self._path(saved))
+
+    def read(self, step: int, read: Callable[[Path, int, list[Path]], T]) -> T:
+        """Read a checkpoint by a function of `storage`; again if a training replaces it meanwhile, which it does whole.
+
+        Raises:
+            CheckpointError: There is no such checkpoint, or a file of it or of the run is missing or damaged.
+        """
+        while True:
+            found = self._identity(step)
+            try:
+                return read(files.published(self._path(step)), step, self._run_files)
+            except CheckpointError:
+                now = self._identity(step)
+                if now is None:
+                    raise self._no_such(step) from None
+                if now == found:
+                    raise
+
+    def verify_run_files(self) -> None:
+        """Compare the files of the run with the newest manifest that is intact itself.
+
+        Raises:
+            CheckpointError: One of them, or every manifest, is missing or damaged.
+        """
+        damage: CheckpointError | None = None
+        for step in reversed(self.steps):
+            try:
+                manifest = self.read(step, storage.read_manifest)
+            except CheckpointError as error:
+                damage = damage or error
+            else:
+                storage.verify_run_files(manifest, self._run_files)
+                return
+        raise damage or self._no_such(self.last or 0)
+
+    def tidy_up(self) -> None:
+        """Undo what a killed process left unfinished, and set aside what a disk has damaged.
+
+        Afterwards `last` and `best` name intact checkpoints: where one was lost, the newest before `last`.
+
+        Raises:
+            CheckpointError: None is intact; nothing was set aside.
+        """
+        if self._directory.is_dir():
+            files.remove_leftovers(self._directory)
+        last, best = self.last, self.best
+        if last is None:
+            return
+        damage = {step: error for step in self.steps if (error := self._damage(step))}
+        # One beyond `last` was published by a process that was killed before it said so.
+        intact = [step for step in self.steps if step <= last and step not in damage]
+        if not intact:
+            raise next(iter(damage.values()), self._no_such(last))
+        newest = intact[-1]
+        # First the pointers: readers hold no lock.
+        for pointer, step in ((self._last, last), (self._best, best)):
+            if step is not None and step not in intact:
+                _point(pointer, newest)
+        for step, error in damage.items():
+            logger.warning("%s It is set aside as %s.", error, files.set_aside(self._path(step)))
+        if last != newest:
+            logger.warning("%s: step %d is lost; training goes on from step %d.", self._run, last, newest)
+        if best is not None and best not in intact:
+            logger.warning(
+                "%s: the best weights, of step %d, are lost; those of step %d stand in.", *(self._run, best, newest)
+            )
+
+    def _damage(self, step: int) -> CheckpointError | None:
+        try:
+            storage.verify_checkpoint(self._path(step), step, self._run_files)
+        except CheckpointError as error:
+            return error
+        return None
+
+    def _path(self, step: int) -> Path:
+        return self._directory / f"{step:08d}"
+
+    def _identity(self, step: int) -> int | None:
+        """Tell one checkpoint of a step from another that replaced it; None where there is none."""
+        directory = files.published(self._path(step))
+        return directory.stat().st_ino if directory.is_dir() else None
+
+    def _no_such(self, step: int) -> CheckpointError:
+        saved = ", ".join(map(str, self.steps)) or "none"
+        return CheckpointError(
+            f"{self._path(step)}: no such checkpoint (saved: {saved}). "
+            "Run the command again if the run is being trained, or restore it from a copy."
+        )
+
+
+def read_number(path: Path) -> int:
+    """The number that a file of one line holds.
+
+    Raises:
+        CheckpointError: The file cannot be read, or holds something else.
+    """
+    content = files.read_bytes(path, _MOST_NUMBER_BYTES)
+    if not re.fullmatch(rb"[0-9]{1,18}\n", content):
+        raise CheckpointError(f"{path}: is damaged (expected a number, got {content!r}). Restore it from a copy.")
+    return int(content)
+
+
+def _point(pointer: Path, step: int) -> None:
+    files.write_atomically(pointer, b"%d\n" % step)

@@ -1,0 +1,127 @@
+"""A damaged checkpoint is named and set aside, and an intact one takes its place."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmlm.checkpoint import storage
+from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.errors import CheckpointError
+
+Content = Callable[..., dict[str, Any]]
+AssertHolds = Callable[..., None]
+
+FILES = ("model.safetensors", "training.safetensors", "state.json", "manifest.json", "manifest.sha256")
+
+
+@pytest.fixture
+def saved(run: RunDirectory, content: Content) -> RunDirectory:
+    """A run with checkpoints 200 (best), 300 and 400 (last)."""
+    with run.lock():
+        for step in (100, 200, 300, 400):
+            run.save(step, **content(step), is_best=step == 200)
+    return run
+
+
+def directory(step: int) -> Path:
+    return Path("runs/a/checkpoints", f"{step:08d}")
+
+
+def damage(step: int, name: str = "model.safetensors") -> None:
+    path = directory(step) / name
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+
+
+def tidied_up(run: RunDirectory, caplog: pytest.LogCaptureFixture) -> list[str]:
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "lstmlm"), RunDirectory.open(run.path).lock():
+        pass
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_one_before_a_damaged_last_one_is_used(
+    saved: RunDirectory, assert_holds: AssertHolds, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    damage(400, name)
+    damaged = (directory(400) / name).read_bytes()
+    first, second = tidied_up(saved, caplog)
+    assert first.startswith(f"{directory(400)}/{'manifest.json' if name == 'manifest.sha256' else name}: is damaged (")
+    assert first.endswith(f". It is set aside as {directory(400)}.damaged.")
+    assert second == "runs/a: step 400 is lost; training goes on from step 300."
+    assert (saved.best, saved.last) == (200, 300)
+    assert_holds(saved, 300)
+    assert (directory(400).with_name("00000400.damaged") / name).read_bytes() == damaged
+    assert tidied_up(saved, caplog) == []
+
+
+def test_the_last_one_stands_in_for_a_damaged_best_one(
+    saved: RunDirectory, assert_holds: AssertHolds, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(200)
+    first, second = tidied_up(saved, caplog)
+    assert first.startswith(f"{directory(200)}/model.safetensors: is damaged (")
+    assert second == "runs/a: the best weights, of step 200, are lost; those of step 400 stand in."
+    assert (saved.best, saved.last) == (400, 400)
+    assert_holds(saved, 400)
+
+
+def test_a_missing_checkpoint_is_as_good_as_damaged(saved: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
+    directory(400).rename("elsewhere")
+    assert tidied_up(saved, caplog) == ["runs/a: step 400 is lost; training goes on from step 300."]
+    assert saved.last == 300
+
+
+def test_a_checkpoint_beyond_the_last_is_not_gone_on_from(
+    saved: RunDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("runs/a/last").write_text("300\n")
+    damage(300)
+    tidied_up(saved, caplog)
+    assert (saved.best, saved.last) == (200, 200)
+
+
+def test_where_none_is_intact_nothing_is_changed(saved: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
+    for step in (200, 300, 400):
+        damage(step)
+    with pytest.raises(CheckpointError) as error:
+        tidied_up(saved, caplog)
+    assert str(error.value).startswith(f"{directory(200)}/model.safetensors: is damaged (")
+    assert (saved.best, saved.last) == (200, 400)
+    assert sorted(path.name for path in Path("runs/a/checkpoints").iterdir()) == ["00000200", "00000300", "00000400"]
+
+
+def test_damaged_files_of_the_run_are_no_fault_of_the_checkpoints(saved: RunDirectory) -> None:
+    other = RunDirectory.open(saved.path)
+    Path("runs/a/config.yaml").write_text("x")
+    with pytest.raises(CheckpointError, match=r"^runs/a/config\.yaml: is damaged \("), other.lock():
+        pass
+    assert sorted(path.name for path in Path("runs/a/checkpoints").iterdir()) == ["00000200", "00000300", "00000400"]
+
+
+def test_a_reader_needs_only_what_it_reads_to_be_intact(saved: RunDirectory, assert_holds: AssertHolds) -> None:
+    damage(400, "manifest.json")
+    assert_holds(RunDirectory.open(saved.path), 200)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        saved.load_weights(400)
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(
+    saved: RunDirectory, content: Content, assert_holds: AssertHolds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_manifest = storage.read_manifest
+
+    def overtaken(*arguments: Any) -> storage.Manifest:
+        manifest = read_manifest(*arguments)
+        monkeypatch.setattr(storage, "read_manifest", read_manifest)
+        with saved.lock():
+            saved.save(400, **content(400, version=1), is_best=False)
+        return manifest
+
+    monkeypatch.setattr(storage, "read_manifest", overtaken)
+    assert_holds(saved, 400, 1)

@@ -1,0 +1,96 @@
+"""A signal in any phase of a command ends it with 128 + its number; what was done is saved, and nothing is broken."""
+
+import os
+import pkgutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_facts import facts_of
+
+Cli = Callable[..., Any]
+
+PROJECT = Path(__file__).parent.parent.parent
+
+TRAIN = ("train", "--config", "tiny.yaml", "--set", "training.validate_every=3", "--resume")
+
+PHASES = {
+    "reading the corpus": ("lstmlm.workflows.load_corpus", None),
+    "tokenizing": ("lstmlm.corpus.datasets.train_tokenizer", None),
+    "building the model": ("lstmlm.workflows.initial_model", None),
+    "creating the run": ("lstmlm.files.write_atomically", None),
+    "a step": ("lstmlm.training.trainer.Trainer.train_step", 1),
+    "validating": ("lstmlm.training.callbacks.score", 3),
+    "sampling": ("lstmlm.training.callbacks.generate", 3),
+    "saving": ("lstmlm.checkpoint.storage.publish_checkpoint", 3),
+    "the last evaluation": ("lstmlm.evaluation.perplexity.score", 6),
+}
+"""What a phase begins with, and the step that is saved if a signal comes then."""
+
+SIGNALS = [
+    *((phase, signal.SIGTERM, 143) for phase in PHASES),
+    *((phase, signal.SIGINT, 130) for phase in ("tokenizing", "saving")),
+    *((phase, signal.SIGHUP, 129) for phase in ("tokenizing", "saving")),
+]
+
+
+def signalled(target: str, numbers: list[signal.Signals], run: Callable[[], Any]) -> Any:
+    """Run something in which these signals come when `target` is called for the first time."""
+    with pytest.MonkeyPatch.context() as patch:
+        original = pkgutil.resolve_name(target)
+
+        def interrupted(*arguments: Any, **options: Any) -> Any:
+            patch.undo()
+            for number in numbers:
+                signal.raise_signal(number)
+            return original(*arguments, **options)
+
+        patch.setattr(target, interrupted)
+        return run()
+
+
+@pytest.mark.parametrize(("phase", "number", "status"), SIGNALS, ids=lambda value: getattr(value, "name", value))
+def test_a_signal_while(phase: str, number: signal.Signals, status: int, here: Path, lstmlm: Cli) -> None:
+    target, saved = PHASES[phase]
+    result = signalled(target, [number], lambda: lstmlm(*TRAIN))
+    assert result.exit_code == status
+    state = "Nothing is saved yet; start again" if saved is None else f"Step {saved} is saved; continue"
+    again = "lstmlm train --config tiny.yaml --run-dir runs/tiny --set training.validate_every=3 --resume"
+    assert result.stderr.endswith(f"Interrupted. {state}: {again}\n")
+    assert lstmlm(*TRAIN).exit_code == 0
+    assert lstmlm(*TRAIN, "--run-dir", "runs/whole").exit_code == 0
+    assert facts_of(here / "runs" / "tiny") == facts_of(here / "runs" / "whole")
+
+
+def test_a_second_interrupt_stops_a_save_and_loses_nothing_saved_before(here: Path, lstmlm: Cli) -> None:
+    impatient = [signal.SIGINT, signal.SIGINT]
+    result = signalled(PHASES["saving"][0], impatient, lambda: lstmlm(*TRAIN, "--set", "training.save_every=1"))
+    assert result.exit_code == 130
+    assert lstmlm(*TRAIN, "--set", "training.save_every=1").exit_code == 0
+    assert lstmlm(*TRAIN, "--set", "training.save_every=1", "--run-dir", "runs/whole").exit_code == 0
+    assert facts_of(here / "runs" / "tiny") == facts_of(here / "runs" / "whole")
+
+
+@pytest.mark.parametrize("command", [["generate", "The"], ["eval", "perplexity"]])
+def test_other_commands_end_the_same_way(command: list[str], trained: Path, lstmlm: Cli) -> None:
+    result = signalled("lstmlm.workflows.load", [signal.SIGTERM], lambda: lstmlm(*command))
+    assert result.exit_code == 143
+    assert result.stdout == ""
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(trained: Path) -> None:
+    command = [sys.executable, "-m", "lstmlm", "generate", "The", "--max-tokens", "100000", "--seed", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(3) == "The"
+        process.stdout.close()
+        assert process.stderr.read() == "runs/tiny, seed 1\n"
+    assert process.returncode == 0
