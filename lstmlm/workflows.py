@@ -145,9 +145,9 @@ def _budget(
     text, seconds = config.training.budget, config.training.budget_seconds
     if text is None or seconds is None:
         return []
-    budget = Budget(text, seconds, started, clock)
+    budget = Budget(text, seconds, corpus.valid, corpus.tokenizer.start_id, started, clock)
     if existing is None or existing.last is None:
-        budget.plan(trainer, corpus.valid, corpus.tokenizer.start_id)
+        budget.plan(trainer)
     return [budget]
 
 

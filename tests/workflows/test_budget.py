@@ -150,6 +150,25 @@ def test_the_first_validation_tells_what_the_others_take(
     assert seconds <= 606
 
 
+def test_a_machine_that_was_busy_in_the_rehearsal_costs_nothing(
+    world: World, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, n_scorings = budget.score, 0
+
+    def first_slow(*arguments: Any) -> Any:
+        nonlocal n_scorings
+        n_scorings += 1
+        world.now += 40 if n_scorings == 1 else 0
+        return score(*arguments)
+
+    monkeypatch.setattr(budget, "score", first_slow)
+    seconds = world.train(config, tmp_path / "run")
+    first, second, *_ = events(tmp_path / "run", "plan")
+    assert first["validation_seconds"] > 40
+    assert second["n_steps"] > 1.2 * first["n_steps"]
+    assert 570 < seconds <= 606
+
+
 def test_the_users_interval_of_validations_is_kept(world: World, config: Any, make_config: Any, tmp_path: Path) -> None:
     config = make_config(training__n_steps=None, training__budget="10m", training__validate_every=25)
     assert world.train(config, tmp_path / "run") <= 600
@@ -184,7 +203,7 @@ def test_a_resumed_training_goes_on_with_its_plan_and_its_time(
         world.train(config, tmp_path / "run", observers=[StopAfter(80)])
     first_part = world.now - before
     world.now += 10_000  # nothing runs meanwhile
-    monkeypatch.setattr(budget, "rehearse", None)  # measured once only
+    monkeypatch.setattr(budget.Budget, "_rehearse", None)  # measured once only
     second_part = world.train(config, tmp_path / "run", resume=True)
     assert 580 < first_part + second_part <= 606
     plans = events(tmp_path / "run", "plan")
