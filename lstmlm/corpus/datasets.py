@@ -1,9 +1,10 @@
 """Corpora by path or by name: their splits, read in blocks and encoded into arrays of token ids."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from jaxtyping import Int, Int32, Shaped
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.python_docs import SPLITS, python_docs_provenance, read_python_docs
-from lstmlm.corpus.sources import BLOCK_BYTES, Version, cut_between_words, read_blocks
+from lstmlm.corpus.sources import Version, in_blocks, read_blocks
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text that can be read again and again: what messages call it, and its blocks of whole lines."""
+    """A text that can be read again and again: what messages call it, and its blocks; see `in_blocks`."""
 
     name: str
     blocks: Callable[[], Iterator[str]]
@@ -103,7 +104,7 @@ class Dataset:
 
 def _python_docs() -> dict[str, Text]:
     def text(split: str) -> Text:
-        return Text(f"python-docs ({split})", lambda: _blocks_of(read_python_docs()[split]))
+        return Text(f"python-docs ({split})", lambda: in_blocks([read_python_docs()[split]]))
 
     return {split: text(split) for split in SPLITS}
 
@@ -162,10 +163,11 @@ def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple
         DataError: the split is a single line, or nearly so.
     """
     text = _texts(options)[split]
-    n_chars = sum(map(len, text.blocks()))
-    halves = _part(text, "first half", 0, n_chars // 2), _part(text, "second half", n_chars // 2, n_chars)
-    if next(halves[1].blocks(), None) is None:
+    n_chars = _count_chars(text)
+    [middle] = _line_starts(text, [n_chars // 2])
+    if middle == n_chars:
         raise DataError(f"{text.name}: no line begins in its second half. Tune on another split.")
+    halves = _part(text, "first half", 0, middle), _part(text, "second half", middle, n_chars)
     first, second = (_encode(half, tokenizer, split) for half in halves)
     return first, second
 
@@ -222,69 +224,75 @@ def _split_file(path: Path, holdout: float) -> dict[str, Text]:
     A line belongs to the split in which it begins.
     """
     file = _corpus_file(path)
-    n_chars = sum(map(len, file.blocks()))
-    first_valid, first_test = round(n_chars * (1 - 2 * holdout)), round(n_chars * (1 - holdout))
+    n_chars = _count_chars(file)
+    first_valid, first_test = _line_starts(file, [round(n_chars * (1 - k * holdout)) for k in (2, 1)])
     bounds = {"train": (0, first_valid), "valid": (first_valid, first_test), "test": (first_test, n_chars)}
-    texts = {split: _part(file, split, *bounds[split]) for split in SPLITS}
-    for split in SPLITS:
-        if next(texts[split].blocks(), None) is None:
+    for split, (start, stop) in bounds.items():
+        if start == stop:
             raise DataError(
                 f"{path}: too few lines to hold out {holdout:g} of it as {split} split. "
                 "Use a longer text with more line ends, or a folder with train.txt, valid.txt and test.txt."
             )
-    return texts
+    return {split: _part(file, split, start, stop) for split, (start, stop) in bounds.items()}
+
+
+def _count_chars(text: Text) -> int:
+    return sum(map(len, text.blocks()))
+
+
+def _line_starts(text: Text, positions: Sequence[int]) -> list[int]:
+    """For each of rising positions, where the first line begins that does so there or later; else the text's end."""
+    starts: list[int] = []
+    offset = 0
+    for block in text.blocks():
+        for position in positions[len(starts) :]:
+            newline = block.find("\n", max(0, position - 1 - offset))
+            if newline < 0:
+                break
+            starts.append(offset + newline + 1)
+        offset += len(block)
+    return starts + [offset] * (len(positions) - len(starts))
 
 
 def _part(text: Text, name: str, start: int, stop: int) -> Text:
-    """The lines of a text that begin at character `start` or later and before `stop`."""
-    return Text(f"{text.name} ({name})", lambda: _lines_between(text.blocks(), start, stop))
+    """The characters of a text from `start` to before `stop`."""
+    return Text(f"{text.name} ({name})", lambda: _between(text.blocks(), start, stop))
 
 
-def _lines_between(blocks: Iterable[str], start: int, stop: int) -> Iterator[str]:
-    """The lines that begin at character `start` or later and before `stop`, in blocks."""
+def _between(blocks: Iterable[str], start: int, stop: int) -> Iterator[str]:
     offset = 0
     for block in blocks:
-        part = block[_next_line(block, start - offset) : _next_line(block, stop - offset)]
-        if part:
+        if part := block[max(0, start - offset) : max(0, stop - offset)]:
             yield part
         offset += len(block)
         if offset >= stop:
             return
 
 
-def _next_line(block: str, position: int) -> int:
-    """Where the first line of a block of whole lines begins that does so at `position` or later."""
-    if position <= 0:
-        return 0
-    newline = block.find("\n", position - 1)
-    return len(block) if newline < 0 else newline + 1
-
-
-def _blocks_of(text: str) -> Iterator[str]:
-    """A text in memory, in blocks of whole lines."""
-    start = 0
-    while start < len(text):
-        stop = _next_line(text, start + BLOCK_BYTES)
-        yield text[start:stop]
-        start = stop
-
-
 def _encode(text: Text, tokenizer: Tokenizer, split: str | None) -> EncodedText:
-    """Encode a text block by block; only one block at a time is ever a list of pieces."""
+    """Encode a text block by block; only the last line is ended where it is open."""
     tokens: list[np.ndarray] = []
     line_chars: list[int] = []
     line_bytes: list[int] = []
     n_words = n_written_unk = 0
     digest = hashlib.sha256()
-    for block in text.blocks():
+    is_open = False
+    for block, following in pairwise(chain(text.blocks(), [""])):
         digest.update(block.encode())
-        for part in cut_between_words(block):
-            n_words += len(part.split())
-            n_written_unk += tokenizer.count_written_unk(part)
+        n_words += len(block.split())
+        n_written_unk += tokenizer.count_written_unk(block)
         for line in StringIO(block):
-            line_chars.append(len(line))
-            line_bytes.append(len(line.encode()))
-        tokens.append(tokenizer.encode(block))
+            if is_open:
+                line_chars[-1] += len(line)
+                line_bytes[-1] += len(line.encode())
+            else:
+                line_chars.append(len(line))
+                line_bytes.append(len(line.encode()))
+            is_open = not line.endswith("\n")
+        if is_open and following:
+            tokens.append(np.array(tokenizer.encode_prompt(block), dtype=np.int32))
+        else:
+            tokens.append(tokenizer.encode(block))
     ids = np.concatenate(tokens)
     n_unk = 0 if tokenizer.unk_id is None else int(np.count_nonzero(ids == tokenizer.unk_id))
     return EncodedText(

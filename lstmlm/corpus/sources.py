@@ -1,4 +1,4 @@
-"""Text files as blocks of whole lines, in bounded memory: one set of rules for encodings and line ends."""
+"""Text files as blocks of text, in bounded memory: one set of rules for encodings and line ends."""
 
 import codecs
 import gzip
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, IncrementalNewlineDecoder
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -17,6 +17,8 @@ from typing import NamedTuple, Self
 from lstmlm.errors import DataError
 
 BLOCK_BYTES = 1 << 20
+"""How much of a file is read at once; a block of text has no more characters."""
+
 PART_CHARS = 1 << 20
 
 _BETWEEN_WORDS = re.compile(r"(?<=\n)|(?<=\S)(?= \S)")
@@ -56,42 +58,54 @@ class Version(NamedTuple):
 
 
 def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | None = None) -> Iterator[str]:
-    r"""The text of a UTF-8 file in blocks of whole lines, each of about `block_bytes` bytes of it, or one line.
+    r"""The text of a UTF-8 file in blocks; see `in_blocks`.
 
     A file whose name ends in `.gz` is decompressed.
     A byte-order mark is dropped; `\r\n` and `\r` become `\n`. Only these end a line: a form feed or U+2028 does not.
-    All blocks but the last end in a newline; the last does if the file does.
 
     Args:
         path: The file, or a pipe.
-        block_bytes: Length of a block.
+        block_bytes: How much is read at once, and the most characters of a block.
         version: What the file was when it was read before; by default, what it is when reading begins.
 
     Raises:
         DataError: no such file, a folder, unreadable, damaged, empty, compressed in another way, not UTF-8 (with the
             byte, its offset and its line), or changed since or meanwhile.
     """
-    offset, line = 0, 1
-    is_empty = True
-    for content in _raw_blocks(path, block_bytes, version):
-        if offset == 0:
-            _refuse_foreign_mark(path, content)
-        try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line += _unix_line_ends(content[: error.start].decode("utf-8")).count("\n")
-            raise DataError(
-                f"{path}: not UTF-8 (byte 0x{content[error.start]:02X} at offset {offset + error.start}, line {line}). "
-                "Convert it: iconv -f latin1 -t utf8."
-            ) from None
-        text = _unix_line_ends(text.removeprefix("\ufeff") if offset == 0 else text)
-        offset += len(content)
-        line += text.count("\n")
-        if text:
-            is_empty = False
-            yield text
-    if is_empty:
-        raise DataError(f"{path}: is empty. Put text into it, a sentence or paragraph a line.")
+    return in_blocks(_decoded(path, _chunks(path, block_bytes, version)), block_bytes)
+
+
+def in_blocks(pieces: Iterable[str], block_chars: int = BLOCK_BYTES) -> Iterator[str]:
+    """A text that comes in pieces of any length, in blocks of at most `block_chars` characters, or only a few less.
+
+    A block ends with a line; within a line that is longer than a block, with a word; within such a word, anywhere.
+    """
+    pending: list[str] = []
+    n_pending = 0
+    for piece in pieces:
+        pending.append(piece)
+        n_pending += len(piece)
+        if n_pending < block_chars:
+            continue
+        text, start = "".join(pending), 0
+        while len(text) - start >= block_chars:
+            stop = _last_gap(text, start, start + block_chars)
+            yield text[start:stop]
+            start = stop
+        pending, n_pending = [text[start:]], len(text) - start
+    if n_pending:
+        yield "".join(pending)
+
+
+def _last_gap(text: str, start: int, stop: int) -> int:
+    """Where a block ends that begins at `start` and ends at `stop` or before."""
+    newline = text.rfind("\n", start, stop)
+    if newline >= 0:
+        return newline + 1
+    # White space goes with the word after it, as in the tokens of parts of words.
+    gap = max(text.rfind(" ", start, stop), text.rfind("\t", start, stop), start)
+    end_of_word = start + len(text[start:gap].rstrip(" \t"))
+    return end_of_word if end_of_word > start else stop
 
 
 def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Path]:
@@ -131,16 +145,19 @@ class Line:
 
 def read_lines(path: Path) -> Iterator[Line]:
     """The lines of a UTF-8 file, by the rules of `read_blocks`."""
-    texts = chain.from_iterable(block.removesuffix("\n").split("\n") for block in read_blocks(path))
-    for number, text in enumerate(texts, 1):
-        yield Line(path, number, text)
+    number, begun = 1, []
+    for block in read_blocks(path):
+        first, *others = block.split("\n")
+        begun.append(first)
+        for text in others:
+            yield Line(path, number, "".join(begun))
+            number, begun = number + 1, [text]
+    if any(begun):
+        yield Line(path, number, "".join(begun))
 
 
 def cut_between_words(text: str, part_chars: int = PART_CHARS) -> Iterator[str]:
-    """A text in parts of about `part_chars`, cut after a newline or before a single space, so never within a word.
-
-    A block may be one line of any length, and lists of its words take many times its memory.
-    """
+    """A text in parts of about `part_chars`, cut after a newline or before a single space, so never within a word."""
     start = 0
     while start < len(text):
         place = _BETWEEN_WORDS.search(text, start + part_chars)
@@ -149,8 +166,8 @@ def cut_between_words(text: str, part_chars: int = PART_CHARS) -> Iterator[str]:
         start = stop
 
 
-def _raw_blocks(path: Path, block_bytes: int, version: Version | None) -> Iterator[bytes]:
-    r"""The bytes of a file, cut after a `\n`, `\r\n` or lone `\r`; hence never inside a UTF-8 sequence either."""
+def _chunks(path: Path, chunk_bytes: int, version: Version | None) -> Iterator[bytes]:
+    """What a file holds, which must not change meanwhile."""
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
     with _explained(path), _opened(path) as file:
@@ -158,22 +175,39 @@ def _raw_blocks(path: Path, block_bytes: int, version: Version | None) -> Iterat
         _refuse_devices(path, status)
         is_repeatable = stat.S_ISREG(status.st_mode)
         version = version or Version(status.st_size, status.st_mtime_ns)
-        pending = bytearray()
-        while chunk := file.read(block_bytes):
-            n_searched = len(pending)
-            pending += chunk
-            # A \r that comes last may be the first half of \r\n: it is looked at again with the next chunk.
-            last_end = max(
-                pending.rfind(b"\n", n_searched), pending.rfind(b"\r", max(n_searched - 1, 0), len(pending) - 1)
-            )
-            if last_end >= 0:
-                yield bytes(pending[: last_end + 1])
-                del pending[: last_end + 1]
+        while chunk := file.read(chunk_bytes):
+            yield chunk
         status = os.fstat(file.fileno())
         if is_repeatable and version != (status.st_size, status.st_mtime_ns):
             raise DataError(f"{path}: changed while it was read. Run the command again when nothing writes to it.")
-        if pending:
-            yield bytes(pending)
+
+
+def _decoded(path: Path, chunks: Iterable[bytes]) -> Iterator[str]:
+    r"""The text of UTF-8 that may be cut anywhere, also within a character or between `\r` and `\n`."""
+    utf8 = codecs.getincrementaldecoder("utf-8-sig")()
+    line_ends = IncrementalNewlineDecoder(None, translate=True)
+    offset, line = 0, 1
+    is_empty = True
+    for chunk in chain(chunks, [b""]):
+        if offset == 0:
+            _refuse_foreign_mark(path, chunk)
+        offset += len(chunk)
+        try:
+            text = utf8.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            line += line_ends.decode(error.object[: error.start].decode(), final=True).count("\n")
+            raise DataError(
+                f"{path}: not UTF-8 (byte 0x{error.object[error.start]:02X} at offset "
+                f"{offset - len(error.object) + error.start}, line {line}). "
+                "Convert it: iconv -f latin1 -t utf8."
+            ) from None
+        text = line_ends.decode(text, final=not chunk)
+        line += text.count("\n")
+        if text:
+            is_empty = False
+            yield text
+    if is_empty:
+        raise DataError(f"{path}: is empty. Put text into it, a sentence or paragraph a line.")
 
 
 @contextmanager
@@ -207,7 +241,3 @@ def _refuse_foreign_mark(path: Path, content: bytes) -> None:
     for mark, compression in _COMPRESSED_MARKS:
         if content.startswith(mark):
             raise DataError(f"{path}: is compressed ({compression}). Unpack it; only .gz files are read as they are.")
-
-
-def _unix_line_ends(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")

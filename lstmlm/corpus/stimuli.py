@@ -1,12 +1,12 @@
 """Stimuli of an experiment: sentences of the user's own words, from plain text, TSV or JSONL."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lstmlm.corpus.sources import read_blocks
+from lstmlm.corpus.sources import read_lines
 from lstmlm.errors import DataError, did_you_mean
 
 TEXT_KEYS = ("text", "sentence", "words")
@@ -61,23 +61,22 @@ def read_stimuli(path: Path) -> Stimuli:
 
 def _read_text(path: Path) -> Stimuli:
     """Read lines; an empty one is a sentence without words, as the end of a line is a token."""
-    lines = [(number, line.split()) for number, line in _lines(path)]
-    return Stimuli([_sentence(THE_ITEM, number, words, {}) for number, words in lines], [], [])
+    return Stimuli([_sentence(THE_ITEM, line.number, line.text.split(), {}) for line in read_lines(path)], [], [])
 
 
 def _read_tsv(path: Path) -> Stimuli:
     """Read rows of cells; rows of an item and sentence belong together wherever they stand."""
-    lines = _lines(path)
-    header = next(lines)[1].split("\t")
+    lines = read_lines(path)
+    header = next(lines).text.split("\t")
     _check_header(path, header)
     other_columns = [name for name in header if name not in TSV_COLUMNS]
     items: dict[Any, dict[Any, list[Mapping[str, str]]]] = {}
     problems = []
-    for number, line in lines:
+    for line in lines:
         try:
-            row = _cells(header, line)
+            row = _cells(header, line.text)
         except ValueError as error:
-            problems.append(f"{path}:{number}: {error}")
+            problems.append(str(line.error(str(error))))
             continue
         sentences = items.setdefault(row.get("item", THE_ITEM), {})
         sentences.setdefault(row.get("sentence", 1), []).append(row)
@@ -125,13 +124,13 @@ def _read_jsonl(path: Path) -> Stimuli:
     items: dict[Any, list[Sentence]] = {}
     other_columns: list[str] = []
     problems = []
-    for number, line in _lines(path):
+    for line in read_lines(path):
         try:
-            record = _json_object(line)
+            record = _json_object(line.text)
             item = _item_of(record)
             lines = _lines_of(record)
         except ValueError as error:
-            problems.append(f"{path}:{number}: {error}")
+            problems.append(str(line.error(str(error))))
             continue
         others = {key: value for key, value in record.items() if key not in ("item", *TEXT_KEYS)}
         other_columns += [key for key in others if key not in other_columns]
@@ -190,12 +189,6 @@ def _shown(value: Any) -> str:
 def _sentence(item: Any, number: int, words: Sequence[str], others: Mapping[str, Any]) -> Sentence:
     """Return a sentence of which the file says the same at each word and at its end."""
     return Sentence(item, number, words, [others] * (len(words) + 1))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number the lines of a file from 1."""
-    lines = (line for block in read_blocks(path) for line in block.removesuffix("\n").split("\n"))
-    return enumerate(lines, start=1)
 
 
 READERS: Mapping[str, Callable[[Path], Stimuli]] = {".tsv": _read_tsv, ".jsonl": _read_jsonl}

@@ -16,9 +16,9 @@ from lstmlm.config.data import (
     TokenizerOptions,
     WordTokenizerOptions,
 )
-from lstmlm.corpus import datasets
+from lstmlm.corpus import datasets, sources
 from lstmlm.corpus.datasets import encode_file, load_corpus, load_halves, load_split
-from lstmlm.corpus.sources import read_blocks
+from lstmlm.corpus.sources import Version, read_blocks
 from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError
 
@@ -139,7 +139,7 @@ class TestSingleFile:
         options = single_file(tmp_path_factory.mktemp("file"), text)
         expected = reference_split(text, options.holdout)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(datasets, "read_blocks", lambda path: read_small_blocks(path, block_bytes))
+            patch.setattr(datasets, "read_blocks", lambda path, **given: read_small_blocks(path, block_bytes, **given))
             if not all(expected.values()):
                 with pytest.raises(DataError, match="too few lines"):
                     load_split(options, "train", BYTES)
@@ -255,8 +255,8 @@ def encode_file_of(path: Path, text: str, tokenizer: Tokenizer | None = None) ->
     return encode_file(file, tokenizer or train_tokenizer(WordTokenizerOptions(), [text]))
 
 
-def read_small_blocks(path: Path, block_bytes: int = 16) -> Iterator[str]:
-    return read_blocks(path, block_bytes)
+def read_small_blocks(path: Path, block_bytes: int = 16, version: Version | None = None) -> Iterator[str]:
+    return read_blocks(path, block_bytes, version)
 
 
 def reference_split(text: str, holdout: float) -> dict[str, str]:
@@ -292,3 +292,26 @@ def test_the_tiny_text_of_the_project() -> None:
     assert corpus.train.n_words > 2500
     assert min(corpus.valid.n_words, corpus.test.n_words) > 300
     assert max(corpus.valid.n_unk, corpus.test.n_unk) <= 5
+
+
+@pytest.mark.parametrize("options", [options() for options in TOKENIZERS])
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_a_line_longer_than_a_block_is_one_line(
+    options: TokenizerOptions, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "short\n" + "fünf wörter in einer zeile " * 9 + f"ende\nnoch eine und noch eine{end}"
+    tokenizer = train_tokenizer(options, [text])
+    whole = encode_file_of(tmp_path, text, tokenizer)
+    monkeypatch.setattr(datasets, "read_blocks", read_small_blocks)
+    in_blocks = encode_file_of(tmp_path, text, tokenizer)
+    np.testing.assert_array_equal(in_blocks.tokens, whole.tokens)
+    assert (in_blocks.n_words, in_blocks.n_lines, in_blocks.n_bytes) == (1 + 46 + 5, 3, len(text.encode()))
+    np.testing.assert_array_equal(in_blocks.line_chars, whole.line_chars)
+    np.testing.assert_array_equal(in_blocks.line_bytes, whole.line_bytes)
+
+
+def test_lines_of_stimuli_may_be_longer_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("a long line of words\nb\n\nc")
+    monkeypatch.setattr(sources, "read_blocks", read_small_blocks)
+    assert [line.text for line in sources.read_lines(path)] == ["a long line of words", "b", "", "c"]

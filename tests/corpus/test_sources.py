@@ -3,6 +3,8 @@
 import gzip
 import lzma
 import os
+import re
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmlm.corpus.sources import Line, Version, cut_between_words, files_in, read_blocks, read_lines
+from lstmlm.corpus.sources import (
+    BLOCK_BYTES,
+    Line,
+    Version,
+    cut_between_words,
+    files_in,
+    in_blocks,
+    read_blocks,
+    read_lines,
+)
 from lstmlm.errors import DataError
 
 
@@ -50,12 +61,42 @@ def test_the_size_of_blocks_does_not_change_the_text(
     path = written(tmp_path_factory.mktemp("blocks"), text.encode())
     blocks = list(read_blocks(path, block_bytes))
     assert "".join(blocks) == text.replace("\r\n", "\n").replace("\r", "\n")
-    assert all(block.endswith("\n") for block in blocks[:-1])
+    assert all(0 < len(block) <= block_bytes for block in blocks)
 
 
-def test_blocks_are_whole_lines_of_about_the_size_asked_for(tmp_path: Path) -> None:
-    path = written(tmp_path, b"one\ntwo\nthree is longer than a block\nfour\nfive\n")
-    assert list(read_blocks(path, 8)) == ["one\ntwo\n", "three is longer than a block\n", "four\nfive\n"]
+def test_blocks_end_with_lines_or_else_words_or_else_anywhere(tmp_path: Path) -> None:
+    path = written(tmp_path, b"one\ntwo\na line  is long\tfour\nindivisible\n")
+    blocks = ["one\ntwo\n", "a line", "  is", " long", "\tfour\n", "indivisi", "ble\n"]
+    assert list(read_blocks(path, 8)) == blocks
+
+
+@given(
+    pieces=st.lists(st.text(alphabet="ab \t\n", max_size=20), max_size=9),
+    block_chars=st.integers(1, 12),
+)
+def test_pieces_of_any_length_make_the_blocks_of_their_text(pieces: list[str], block_chars: int) -> None:
+    text = "".join(pieces)
+    blocks = list(in_blocks(pieces, block_chars))
+    assert blocks == list(in_blocks([text] if text else [], block_chars))
+    assert "".join(blocks) == text
+    assert all(0 < len(block) <= block_chars for block in blocks)
+    for block, following in pairwise(blocks):
+        if not block.endswith("\n"):
+            assert "\n" not in block
+            if not (following[0] in " \t" and block[-1] not in " \t"):
+                assert not re.search(r"[^ \t][ \t]", block)
+                assert len(block) == block_chars
+
+
+def test_one_long_line_takes_the_memory_of_many(tmp_path: Path) -> None:
+    peaks = {}
+    for name, end in (("line", b" "), ("lines", b"\n"), ("word", b"d")):
+        path = written(tmp_path, (b"words" + end) * 2_000_000)
+        tracemalloc.start()
+        assert sum(map(len, read_blocks(path))) == 12_000_000
+        peaks[name] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert max(peaks.values()) < 8 * BLOCK_BYTES
 
 
 @pytest.mark.parametrize("block_bytes", [1, 7, 64, 1 << 20])
