@@ -54,15 +54,11 @@ class World:
         Raises:
             WorldError: not all processes have come, or one is lost before the end of the `with` block.
         """
-        if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-            yield cls(is_restart=_number("TORCHELASTIC_RESTART_COUNT", 0) > 0)
+        is_restart = _number("TORCHELASTIC_RESTART_COUNT", 0) > 0
+        world = cls(_number("RANK", 0), _number("WORLD_SIZE", 1), _number("LOCAL_RANK", 0), is_restart)
+        if world.size == 1:
+            yield world
             return
-        world = cls(
-            _number("RANK"),
-            _number("WORLD_SIZE"),
-            _number("LOCAL_RANK"),
-            is_restart=_number("TORCHELASTIC_RESTART_COUNT", 0) > 0,
-        )
         if os.environ.get("LOCAL_WORLD_SIZE") == str(world.size) and sys.platform in LOOPBACK:
             # Nobody beyond this machine takes part, and nobody there needs to be able to.
             os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
@@ -119,7 +115,7 @@ class World:
             dist.broadcast(length, source)
             sent = torch.frombuffer(content or bytearray(int(length)), dtype=torch.uint8)
             dist.broadcast(sent, source)
-        return json.loads(bytes(sent.tolist()))
+        return json.loads(sent.numpy().tobytes())
 
     def broadcast_tensors(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """Return the tensors that the main process has, by name; the others give none."""
@@ -165,7 +161,6 @@ class World:
         with self._explained():
             replica = DistributedDataParallel(
                 module,
-                broadcast_buffers=False,
                 gradient_as_bucket_view=True,
                 find_unused_parameters=may_skip_weights,
             )
@@ -187,8 +182,8 @@ class World:
             if not isinstance(error, dist.DistError) and "gloo" not in str(error):
                 raise
             raise WorldError(
-                f"rank {self.rank}: lost contact with the other processes ({_first_line(error)}). "
-                "The message of the one that ended first says why; continue with --resume."
+                f"lost contact with the other processes ({_first_line(error)}). "
+                "See what the one that ended first says; continue with --resume."
             ) from error
 
 
@@ -200,7 +195,7 @@ def without_sum(replica: nn.Module) -> AbstractContextManager[None]:
     return replica.no_sync() if isinstance(replica, DistributedDataParallel) else nullcontext()
 
 
-def _sum_bucket(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+def _sum_bucket(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
     future = dist.all_reduce(bucket.buffer(), async_op=True).get_future()
     return future.then(lambda done: done.value()[0])  # type: ignore[no-any-return]
 
@@ -211,12 +206,12 @@ def _kinds(kind: type[LstmlmError]) -> Iterator[type[LstmlmError]]:
         yield from _kinds(narrower)
 
 
-def _number(name: str, default: int | None = None) -> int:
+def _number(name: str, default: int) -> int:
     """Read a number from the environment."""
-    text = os.environ.get(name, default)
+    text = os.environ.get(name, str(default))
     try:
-        return int(text)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        return int(text)
+    except ValueError:
         raise ConfigError(f"{name}: expected a number in the environment, got {text!r}. Start with torchrun.") from None
 
 

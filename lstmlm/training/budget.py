@@ -150,9 +150,10 @@ class Budget(Callback):
         Raises:
             ConfigError: too few do.
         """
-        self._costs = rehearse(trainer, valid, start_id, self._clock, self._seconds)
+        costs = rehearse(trainer, valid, start_id, self._clock, self._seconds)
+        self._costs = Costs(**trainer.world.broadcast(asdict(costs)))
         forecast = self._forecast(trainer)
-        spent = self._clock() - self._started
+        spent = trainer.world.broadcast(self._clock() - self._started)
         needed = forecast.seconds(0, FEWEST_STEPS)
         if spent + needed > self._target:
             steps = FEWEST_STEPS * forecast.step_seconds
@@ -198,7 +199,8 @@ class Budget(Callback):
         spent = trainer.state.budget["preparation_seconds"] + now
         pause = max(CHECKED_SHARE * (self._target - spent), CHECKED_BUDGET_SHARE * self._seconds)
         is_due = ValidationEvent.event in seen or spent - self._last_check >= pause
-        if is_due and trainer.state.step < trainer.n_steps:
+        # One clock decides for all processes.
+        if trainer.world.broadcast(is_due) and trainer.state.step < trainer.n_steps:
             self._check(trainer, spent)
 
     def _measure(self, seconds: float, n_tokens: int, seen: set[str]) -> None:
@@ -221,9 +223,8 @@ class Budget(Callback):
         step, left = trainer.state.step, self._target - spent
         forecast = self._forecast(trainer)
         miss = abs(forecast.seconds(step, trainer.n_steps) - left)
-        if miss <= max(TOLERATED_SHARE * left, TOLERATED_BUDGET_SHARE * self._seconds):
-            return
-        n_steps = forecast.n_steps_within(left, step)
+        is_near = miss <= max(TOLERATED_SHARE * left, TOLERATED_BUDGET_SHARE * self._seconds)
+        n_steps = trainer.world.broadcast(trainer.n_steps if is_near else forecast.n_steps_within(left, step))
         if n_steps != trainer.n_steps:
             self._training_seconds, self._trained_tokens = 0.0, 0
             with trainer.uninterrupted():
@@ -266,7 +267,7 @@ def rehearse(
     for n_measured in range(1, MOST_MEASURED_STEPS + 1):
         rehearsed.train_step()
         is_long = clock() - started > min(MOST_MEASURED_SECONDS, MEASURED_BUDGET_SHARE * budget_seconds)
-        if is_long and n_measured >= FEWEST_MEASURED_STEPS:
+        if trainer.world.broadcast(is_long) and n_measured >= FEWEST_MEASURED_STEPS:
             break
     token_seconds = (clock() - started) / (rehearsed.state.n_tokens - before)
 
@@ -275,9 +276,10 @@ def rehearse(
     checkpoint_seconds = n_bytes / SAVED_BYTES_PER_SECOND
     if valid is None:
         return Costs(token_seconds, 0.0, checkpoint_seconds)
-    n_columns = columns_for(valid.n_tokens)
+    world = trainer.world
+    n_columns = columns_for(valid.n_tokens, world.size)
     tokens = valid.tokens[: n_columns * MEASURED_ROWS]
     started = clock()
-    score(rehearsed.model, tokens, start_id, n_columns)
+    score(rehearsed.model, tokens, start_id, n_columns, world=world)
     validation_seconds = (clock() - started) * valid.n_tokens / len(tokens)
     return Costs(token_seconds, validation_seconds + checkpoint_seconds, checkpoint_seconds)
