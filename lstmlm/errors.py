@@ -43,6 +43,12 @@ class MissingExtraError(LstmlmError):
     exit_status = 6
 
 
+class WorldError(LstmlmError):
+    """The processes of a distributed command have lost each other."""
+
+    exit_status = 7
+
+
 class Interrupted(KeyboardInterrupt):
     """SIGINT, SIGTERM or SIGHUP, raised where nothing is left half done. Exit status: 128 + its number."""
 

@@ -3,7 +3,8 @@
 A text is read once, in order, with the state carried from its first token to its last; the first token is predicted in
 the zero state after an implicit start token. To be fast, a long text is cut into columns that are read side by side,
 each first from the zero state; then every column is re-read from its predecessor's true final state until its states
-agree with those found before, so that the result is that of one column.
+agree with those found before, so that the result is that of one column. Several processes read a share of the columns
+each, and tell each other in which states these end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,9 +12,10 @@ from itertools import chain
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
+from lstmlm.distributed import ALONE, World
 from lstmlm.metrics import NO_TARGET
 from lstmlm.models.backbone import BackboneState
 from lstmlm.models.cells.cell import map_state
@@ -56,11 +58,12 @@ def nats_of(
 @torch.inference_mode()
 def score(
     model: LanguageModel,
-    tokens: Int[np.ndarray, " tokens"],
+    tokens: Integer[np.ndarray, " tokens"],
     start_id: int,
     n_columns: int | None = None,
     *,
     measure: Measure = nats_of,
+    world: World = ALONE,
 ) -> Float[np.ndarray, " tokens *measures"]:
     """Return the surprisal of every token of a text (nats, float64), each given all tokens before it.
 
@@ -71,20 +74,25 @@ def score(
         n_columns: How many parts of the text to read side by side; the result is the same to float precision. Chosen
             by the length of the text where not given.
         measure: What to find out about each token instead of its surprisal.
+        world: The processes that share the work; all have the same model, and get the same result.
     """
     if len(tokens) == 0:
         return np.zeros(0)
     if n_columns is None:
-        n_columns = columns_for(len(tokens))
-    columns = _Columns(model, tokens, start_id, n_columns, measure)
+        n_columns = columns_for(len(tokens), world.size)
+    if n_columns < world.size:
+        # Too short to be shared: every process reads it all.
+        world = ALONE
+    columns = _Columns(model, tokens, start_id, n_columns, measure, world)
     columns.read_all()
     columns.join_up()
-    return columns.measured.transpose(0, 1).flatten(0, 1)[: len(tokens)].numpy()
+    of_columns = world.joined(columns.measured.transpose(0, 1), columns.n_columns)
+    return of_columns.flatten(0, 1)[: len(tokens)].numpy()
 
 
-def columns_for(n_tokens: int) -> int:
+def columns_for(n_tokens: int, n_processes: int = 1) -> int:
     """Return in how many columns a text of that length is read."""
-    return min(MAX_COLUMNS, max(1, n_tokens // TOKENS_PER_COLUMN))
+    return min(MAX_COLUMNS * n_processes, max(1, n_tokens // TOKENS_PER_COLUMN))
 
 
 @torch.inference_mode()
@@ -236,35 +244,41 @@ def next_log_probabilities(
 
 
 class _Columns:
-    """A text laid out as columns (time, column), with what is known of each position so far."""
+    """This process's share of a text laid out as columns, with what is known of each position so far.
+
+    Columns are numbered over all processes; `final` is known of all of them.
+    """
 
     def __init__(
         self,
         model: LanguageModel,
-        tokens: Int[np.ndarray, " tokens"],
+        tokens: Integer[np.ndarray, " tokens"],
         start_id: int,
         n_columns: int,
         measure: Measure,
+        world: World,
     ) -> None:
         self.model = model
         self.measure = measure
+        self.world = world
         n_rows = -(-len(tokens) // n_columns)
         # Rounding up can leave whole columns without a token: they are not needed.
         self.n_columns = -(-len(tokens) // n_rows)
+        self.mine = torch.arange(self.n_columns)[world.share(self.n_columns)]
         padded = np.full(1 + n_rows * self.n_columns, NO_TARGET, dtype=np.int64)
         padded[0] = start_id
         padded[1 : 1 + len(tokens)] = tokens
-        self.targets = torch.from_numpy(padded[1:]).view(self.n_columns, n_rows).T
+        self.targets = torch.from_numpy(padded[1:]).view(self.n_columns, n_rows)[self.mine].T
         # What is read where there is nothing left to predict has no effect on any score.
-        self.inputs = torch.from_numpy(np.maximum(padded[:-1], 0)).view(self.n_columns, n_rows).T
+        self.inputs = torch.from_numpy(np.maximum(padded[:-1], 0)).view(self.n_columns, n_rows)[self.mine].T
         self.measured = torch.empty(0)
         self.remembered: list[BackboneState] = []
         self.final = model.initial_state(self.n_columns)
 
     def read_all(self) -> None:
         """Score every position, each column from the zero state."""
-        everywhere = torch.arange(self.n_columns)
-        state = self.model.initial_state(self.n_columns)
+        everywhere = torch.arange(len(self.mine))
+        state = self.model.initial_state(len(self.mine))
         blocks: list[Tensor] = []
         for first in range(0, len(self.inputs), ROWS_PER_BLOCK):
             measured, state = self._read_block(first, everywhere, state)
@@ -272,29 +286,39 @@ class _Columns:
                 # A copy: both are corrected later, each at its own time.
                 self.remembered.append(_select(state, everywhere))
             blocks.append(measured)
-        self.measured, self.final = torch.cat(blocks), state
+        self.measured = torch.cat(blocks)
+        self.final = self._of_all_columns(state)
 
     def join_up(self) -> None:
         """Re-read the top of the columns from their predecessors' final states until all states agree."""
-        unsettled = torch.arange(1, self.n_columns)
-        while len(unsettled) > 0:
-            unsettled = self._reread(unsettled) + 1
-            unsettled = unsettled[unsettled < self.n_columns]
+        unsettled = torch.arange(self.n_columns) > 0
+        while unsettled.any():
+            changed = torch.zeros(self.n_columns)
+            changed[self.mine[self._reread(unsettled[self.mine].nonzero()[:, 0])]] = 1
+            self.final = self._of_all_columns(_select(self.final, self.mine))
+            unsettled = self.world.sum(changed).roll(1) > 0
+            unsettled[0] = False
+
+    def _of_all_columns(self, state: BackboneState) -> BackboneState:
+        return tuple(map_state(lambda part: self.world.joined(part, self.n_columns), layer) for layer in state)
 
     def _reread(self, columns: Int[Tensor, " columns"]) -> Int[Tensor, " changed"]:
-        """Re-read `columns` from their predecessors' final states; return those whose own final state changed."""
-        state = _select(self.final, columns - 1)
+        """Re-read `columns` of this process's from their predecessors' final states; return those that end in another.
+
+        Both are counted within this process's share.
+        """
+        state = _select(self.final, self.mine[columns] - 1)
         for block, first in enumerate(range(0, len(self.inputs), ROWS_PER_BLOCK)):
+            if len(columns) == 0:
+                return columns
             measured, state = self._read_block(first, columns, state)
             self.measured[first : first + ROWS_PER_BLOCK, columns] = measured
             if block < REMEMBERED_BLOCKS:
                 differs = ~_agree(state, _select(self.remembered[block], columns))
                 _assign(self.remembered[block], columns, state)
                 columns, state = columns[differs], _select(state, differs)
-                if len(columns) == 0:
-                    return columns
-        differs = ~_agree(state, _select(self.final, columns))
-        _assign(self.final, columns, state)
+        differs = ~_agree(state, _select(self.final, self.mine[columns]))
+        _assign(self.final, self.mine[columns], state)
         return columns[differs]
 
     def _read_block(

@@ -19,10 +19,12 @@ from pathlib import Path
 
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
 from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.distributed import ALONE, World
 from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.fingerprint import Context
@@ -43,10 +45,14 @@ from lstmlm.training.preparation import (
     corpus_warnings,
     environment_warnings,
     initial_model,
+    require_equal_shares,
+    require_same_config,
     require_same_corpus,
+    require_same_text,
     resolved,
     run_to_resume,
     run_to_start_from,
+    shared_tokenizer,
     tokenizer_of,
 )
 from lstmlm.training.trainer import Trainer, n_training_steps
@@ -57,6 +63,7 @@ def train(
     run_dir: Path,
     *,
     resume: bool = False,
+    world: World = ALONE,
     observers: Sequence[Callable[[Event], None]] = (),
     started: float | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -67,6 +74,8 @@ def train(
         config: What to train, on what, how and for how long.
         run_dir: Where the run goes; must not hold one yet, unless `resume`.
         resume: Continue the run in `run_dir`, exactly where it was, or start it if there is none.
+        world: The processes that train together, each on its share of the columns; all call this, and the main one
+            alone touches `run_dir` and is heard by observers.
         observers: Are told every event, such as a progress display.
         started: When the command started, from where a budget counts, by `clock`; without it: now.
         clock: Seconds since any fixed moment.
@@ -79,15 +88,18 @@ def train(
         DataError: the corpus cannot be read, or is too short.
         CheckpointError: `run_dir` holds another run, or is in use; or the run to initialize from does not suit.
         Interrupted: a signal ended the training; its last step is saved.
+        WorldError: another process is lost.
     """
     started = clock() if started is None else started
-    existing = run_to_resume(run_dir, config, resume)
+    require_same_config(config, world)
+    require_equal_shares(config, world)
+    existing = run_to_resume(run_dir, config, resume or world.is_restart) if world.is_main else None
     with ExitStack() as owned:
         if existing:
             owned.enter_context(existing.lock())
-        source = run_to_start_from(config, existing)
-        vocabulary = existing or source
-        corpus = load_corpus(config.data, tokenizer_of(vocabulary) if vocabulary else None)
+        source = run_to_start_from(config, existing) if world.is_main else None
+        corpus = load_corpus(config.data, shared_tokenizer(existing or source, config, world))
+        require_same_text(corpus, world)
         check_against_corpus(config, corpus)
         if existing:
             require_same_corpus(existing, corpus)
@@ -95,29 +107,38 @@ def train(
 
         stream = TrainingStream(corpus.train, tokenizer.start_id, config.data, config.seed)
         n_steps = n_training_steps(config.training, stream)
-        execution = resolved(config, corpus, existing, n_steps)
+        execution = resolved(config, corpus, existing, n_steps, world)
         config = execution.config
         model = initial_model(config, corpus, source)
-        trainer = _build_trainer(config, model, stream, n_steps, clock)
-        budget = _budget(config, trainer, corpus, existing, started, clock)
-
-        RunDirectory.require_space(run_dir, trainer.checkpoint_bytes)
-        environment = describe_environment(corpus.provenance, execution.milliseconds)
-        warnings = environment_warnings(existing, environment) if existing else []
-        run = existing or owned.enter_context(RunDirectory.create(run_dir, config, tokenizer.to_json(), environment))
-        for observer in observers:
-            observer(_announce(corpus, trainer, execution, warnings))
+        trainer = _build_trainer(config, model, stream, n_steps, world, clock)
+        budget = _budget(config, trainer, corpus, world.broadcast(bool(existing and existing.last)), started, clock)
+        run, observe = existing, list[Callback]()
+        if world.is_main:
+            RunDirectory.require_space(run_dir, trainer.checkpoint_bytes)
+            environment = describe_environment(corpus.provenance, execution.milliseconds)
+            warnings = environment_warnings(existing, environment) if existing else []
+            run = existing or owned.enter_context(
+                RunDirectory.create(run_dir, config, tokenizer.to_json(), environment)
+            )
+            for observer in observers:
+                observer(_announce(corpus, trainer, execution, warnings))
+            observe = [Record(run), *map(Tell, observers)]
+        shared = SharedRun(run_dir, run, world)
         validate = [Validate(corpus.valid, tokenizer.start_id), EarlyStop()] if corpus.valid else []
-        observe = [Record(run), *map(Tell, observers)]
-        trainer.fit([Resume(run), *observe, *budget, *validate, Sample(tokenizer), Save(run)])
+        trainer.fit([Resume(shared), *observe, *budget, *validate, Sample(tokenizer), Save(shared)])
     if corpus.valid is None:
         return None
-    load_weights(model, run.load_weights(best_step(run)))
-    return EVALUATIONS["perplexity"](model, corpus.valid, tokenizer, str(run_dir))
+    load_weights(model, shared.load_weights(best_step(shared)))
+    return EVALUATIONS["perplexity"](model, corpus.valid, tokenizer, str(run_dir), world=world)
 
 
 def _build_trainer(
-    config: RunConfig, model: LanguageModel, stream: TrainingStream, n_steps: int, clock: Callable[[], float]
+    config: RunConfig,
+    model: LanguageModel,
+    stream: TrainingStream,
+    n_steps: int,
+    world: World,
+    clock: Callable[[], float],
 ) -> Trainer:
     return Trainer(
         config.training,
@@ -129,6 +150,7 @@ def _build_trainer(
         seed=config.seed,
         average=build_average(config.averaging, model, n_steps),
         execution=execution_of(config.training),
+        world=world,
         clock=clock,
     )
 
@@ -137,7 +159,7 @@ def _budget(
     config: RunConfig,
     trainer: Trainer,
     corpus: Corpus,
-    existing: RunDirectory | None,
+    is_planned: bool,
     started: float,
     clock: Callable[[], float],
 ) -> list[Callback]:
@@ -146,7 +168,7 @@ def _budget(
     if text is None or seconds is None:
         return []
     budget = Budget(text, seconds, corpus.valid, corpus.tokenizer.start_id, started, clock)
-    if existing is None or existing.last is None:
+    if not is_planned:
         budget.plan(trainer)
     return [budget]
 
@@ -216,6 +238,7 @@ def evaluate(
     split: str | None = None,
     text: Path | None = None,
     context: Context = "document",
+    world: World = ALONE,
 ) -> Report:
     """Ask one of `EVALUATIONS` about a text file, or about a split of the run's own corpus.
 
@@ -225,12 +248,13 @@ def evaluate(
         split: "train", "valid" or "test"; without it "test" where there is one, else "valid".
         text: A file to evaluate in place of a split.
         context: What each token is predicted from.
+        world: The processes that share the work; all call this, and get the same report.
 
     Raises:
         DataError: the text cannot be read, or the corpus has no such split.
     """
     encoded = trained.encode(split, text)
-    return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context)
+    return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context, world)
 
 
 def choose_run(run_dir: Path | None) -> Path:

@@ -67,8 +67,13 @@ class ErrorRenderingGroup(TyperGroup):
 _MEMORY_ADVICE = "out of memory. Lower data.batch_size, data.bptt, model.backbone.hidden_size or the vocabulary."
 
 
+def speaks() -> bool:
+    """Whether this is the process that tells the user things, where torchrun has started several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _fail(message: str, status: int) -> None:
-    say(message)
+    say(message if speaks() else f"rank {os.environ['RANK']}: {message}")
     raise typer.Exit(status) from None
 
 
@@ -99,7 +104,7 @@ def log_on_stderr() -> Iterator[None]:
     logger, handler = logging.getLogger("lstmlm"), _SayingHandler()
     level = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if speaks() else logging.ERROR)
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.render import progress_display, say, warn
+from lstmlm.cli.render import progress_display, say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted
 
 
@@ -42,6 +42,8 @@ def train(
     lstmlm train --config configs/quickstart.yaml --budget 2m --run-dir runs/two-minutes
 
     lstmlm train --config configs/quickstart.yaml --resume
+
+    torchrun --nproc-per-node 2 -m lstmlm train --config configs/quickstart.yaml
     """
     # Read before torch is loaded, which takes seconds: they count.
     started = time.monotonic()
@@ -49,25 +51,37 @@ def train(
     from lstmlm.schema import load_yaml
 
     checked = load_yaml(config, RunConfig, [*_length(budget), *(overrides or [])])
-    warn(checked.warnings())
+    if speaks():
+        warn(checked.warnings())
     where = run_dir or Path("runs") / config.stem
 
     from lstmlm import workflows
+    from lstmlm.distributed import World
 
     try:
-        with progress_display() as observer:
-            report = workflows.train(checked, where, resume=resume, observers=[observer], started=started)
+        with World.from_environment() as world, progress_display() as observer:
+            observers = [observer] if world.is_main else []
+            report = workflows.train(checked, where, resume=resume, world=world, observers=observers, started=started)
     except Interrupted:
-        sets = [part for override in overrides or [] for part in ("--set", override)]
-        time_limit = ["--budget", budget] if budget else []
-        again = ["lstmlm", "train", "--config", str(config), "--run-dir", str(where), *sets, *time_limit, "--resume"]
-        saved = workflows.last_step(where)
-        state = "Nothing is saved yet; start again" if saved is None else f"Step {saved:,} is saved; continue"
-        say(f"Interrupted. {state}: {shlex.join(again)}")
+        if speaks():
+            _say_how_to_continue(config, where, overrides or [], budget)
         raise
+    if not speaks():
+        return
     if report:
         print(f"valid perplexity {report.values['perplexity']:,.2f}")
     say(f'{where} is ready. Try it: lstmlm generate "" --run {shlex.quote(str(where))}')
+
+
+def _say_how_to_continue(config: Path, where: Path, overrides: list[str], budget: str | None) -> None:
+    from lstmlm import workflows
+
+    sets = [part for override in overrides for part in ("--set", override)]
+    time_limit = ["--budget", budget] if budget else []
+    again = ["lstmlm", "train", "--config", str(config), "--run-dir", str(where), *sets, *time_limit, "--resume"]
+    saved = workflows.last_step(where)
+    state = "Nothing is saved yet; start again" if saved is None else f"Step {saved:,} is saved; continue"
+    say(f"Interrupted. {state}: {shlex.join(again)}")
 
 
 def _length(budget: str | None) -> list[str]:

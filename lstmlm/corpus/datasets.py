@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int32, Shaped
+from jaxtyping import Int, Integer, Shaped
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.python_docs import SPLITS, python_docs_provenance, read_python_docs
@@ -37,7 +37,7 @@ class EncodedText:
     """What messages call it: `data/ptb/valid.txt`."""
     split: str | None
     """`train`, `valid` or `test`; None for a text of its own."""
-    tokens: Int32[np.ndarray, " tokens"]
+    tokens: Integer[np.ndarray, " tokens"]
     n_words: int
     line_chars: Int[np.ndarray, " lines"]
     line_bytes: Int[np.ndarray, " lines"]

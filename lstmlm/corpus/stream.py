@@ -1,9 +1,11 @@
-"""The training stream: token ids laid out as columns, read epoch by epoch in windows. No token is left out."""
+"""The training stream: token ids laid out as columns, read epoch by epoch in windows. No token is left out.
+
+Tokens are read where they are, such as in a memory-mapped file, when a window needs them.
+"""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -31,7 +33,7 @@ class Window:
     """The token after each of them; `NO_TARGET` in the last row of a column that is one token shorter."""
 
     n_tokens: int
-    """How many targets there are to predict."""
+    """How many targets there are to predict in all columns of the window, also where it holds a part of them."""
 
 
 class TrainingStream:
@@ -59,13 +61,11 @@ class TrainingStream:
             )
         # Column c predicts tokens[starts[c]:starts[c + 1]]; lengths differ by one at the most.
         starts = np.arange(batch_size + 1) * self.n_tokens // batch_size
-        self.lengths = torch.from_numpy(np.diff(starts))
+        self.starts, self.lengths = starts[:-1], np.diff(starts)
         self.n_rows = int(self.lengths.max())
-        preceded = np.concatenate([[start_id], text.tokens])
-        columns = np.full((self.n_rows + 1, batch_size), NO_TARGET, dtype=np.int64)
-        for column, (start, end) in enumerate(pairwise(starts)):
-            columns[: end - start + 1, column] = preceded[start : end + 1]
-        self.columns = torch.from_numpy(columns)
+        # A plain view: indexing a memory map itself costs more, and yields maps.
+        self._tokens = np.asarray(text.tokens)
+        self._start_id = start_id
 
     def epoch(self, number: int) -> "Epoch":
         """Return the pass `number` over the stream, from 0."""
@@ -76,7 +76,7 @@ class TrainingStream:
         rotation = None
         if self.options.partial_shuffle:
             draws = random.Random(randomness.seed_of("data.partial_shuffle"))
-            rotation = torch.tensor([draws.randrange(length) for length in self.lengths.tolist()])
+            rotation = np.array([draws.randrange(length) for length in self.lengths.tolist()])
         return Epoch(self, starts, rotation)
 
     def _drawn_starts(self, draws: random.Random) -> list[int]:
@@ -88,6 +88,14 @@ class TrainingStream:
             row += min(length, bptt + LONGEST_EXCESS)
         return starts
 
+    def pairs_at(
+        self, places: Int[np.ndarray, "time batch"]
+    ) -> tuple[Int[np.ndarray, "time batch"], Int[np.ndarray, "time batch"]]:
+        """Read the tokens at `places` of the text, each after the token before it."""
+        inputs = self._tokens[places - 1].astype(np.int64)
+        inputs[places == 0] = self._start_id
+        return inputs, self._tokens[places].astype(np.int64)
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -98,7 +106,7 @@ class Epoch:
     starts: Sequence[int]
     """The first row of each window."""
 
-    rotation: Int[Tensor, " batch"] | None
+    rotation: Int[np.ndarray, " batch"] | None
     """The place of each column that is read first; from its end the column goes on at its beginning (Press 2019)."""
 
     @property
@@ -110,19 +118,20 @@ class Epoch:
         """Return which part of the pass is done before the window number `index`."""
         return self.starts[index] / self.stream.n_rows
 
-    def window(self, index: int) -> Window:
-        """Return the window number `index`, from 0; without rotation it is a view, and nothing is copied."""
+    def window(self, index: int, part: int = 0, n_parts: int = 1) -> Window:
+        """Read the window number `index`, from 0: all its columns, or one of `n_parts` equal parts of them, from 0."""
         stream = self.stream
         first = self.starts[index]
         last = self.starts[index + 1] if index + 1 < self.n_windows else stream.n_rows
-        if self.rotation is None:
-            inputs, targets = stream.columns[first:last], stream.columns[first + 1 : last + 1]
-        else:
-            rows = torch.arange(first, last).unsqueeze(1)
-            places = (rows + self.rotation) % stream.lengths
-            # Input and target move together: a column's first token is still predicted from the one before it in the
-            # text, not from the column's last.
-            inputs = stream.columns.gather(0, places)
-            targets = stream.columns.gather(0, places + 1).masked_fill(rows >= stream.lengths, NO_TARGET)
+        width = stream.batch_size // n_parts
+        columns = slice(part * width, (part + 1) * width)
+        starts, lengths = stream.starts[columns], stream.lengths[columns]
+        rows = np.arange(first, last)[:, None]
+        # Input and target turn together: a column's first token is still predicted from the one before it in the text,
+        # not from the column's last.
+        places = starts + (rows if self.rotation is None else (rows + self.rotation[columns]) % lengths)
+        inputs, targets = stream.pairs_at(places)
+        targets[rows >= lengths] = NO_TARGET
         n_ended = int((stream.lengths < stream.n_rows).sum()) if last == stream.n_rows else 0
-        return Window(inputs, targets, targets.numel() - n_ended)
+        n_tokens = (last - first) * stream.batch_size - n_ended
+        return Window(torch.from_numpy(inputs), torch.from_numpy(targets), n_tokens)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from lstmlm.corpus.datasets import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.distributed import ALONE, World
 from lstmlm.evaluation.fingerprint import Context, fingerprint
 from lstmlm.evaluation.report import Report
 from lstmlm.metrics import bits_per, perplexity
@@ -15,7 +16,12 @@ from lstmlm.scoring import score, score_each
 
 
 def evaluate_perplexity(
-    model: LanguageModel, text: EncodedText, tokenizer: Tokenizer, run: str, context: Context = "document"
+    model: LanguageModel,
+    text: EncodedText,
+    tokenizer: Tokenizer,
+    run: str,
+    context: Context = "document",
+    world: World = ALONE,
 ) -> Report:
     """Score `text` and report its likelihood per token, word, character and byte.
 
@@ -28,9 +34,10 @@ def evaluate_perplexity(
         tokenizer: What cut the text into tokens.
         run: What the report calls the model.
         context: What each token is predicted from.
+        world: The processes that share the work; lines by themselves are read by each.
     """
     started = time.monotonic()
-    of_tokens = _score(model, text, tokenizer.start_id, context)
+    of_tokens = _score(model, text, tokenizer.start_id, context, world)
     nats, nats_without_unk = float(of_tokens.sum()), float(of_tokens[text.tokens != tokenizer.unk_id].sum())
     n_tokens, n_tokens_without_unk = text.n_tokens, text.n_tokens - text.n_unk
     return Report(
@@ -61,8 +68,10 @@ def evaluate_perplexity(
     )
 
 
-def _score(model: LanguageModel, text: EncodedText, start_id: int, context: Context) -> Float[np.ndarray, " tokens"]:
+def _score(
+    model: LanguageModel, text: EncodedText, start_id: int, context: Context, world: World
+) -> Float[np.ndarray, " tokens"]:
     if context == "document":
-        return score(model, text.tokens, start_id)
+        return score(model, text.tokens, start_id, world=world)
     lines = text.split_lines(text.tokens, start_id)
     return np.concatenate(score_each(model, [line.tolist() for line in lines], start_id))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lstmlm.corpus.datasets import EncodedText
 from lstmlm.errors import ConfigError
-from lstmlm.models.language_model import LanguageModel, weights_of
+from lstmlm.models.language_model import weights_of
 from lstmlm.scoring import columns_for, score
 from lstmlm.training.callbacks import Callback
 from lstmlm.training.events import CheckpointEvent, Event, PlanEvent, ValidationEvent
@@ -163,9 +163,9 @@ class Budget(Callback):
         Raises:
             ConfigError: too few do.
         """
-        self._costs = self._rehearse(trainer)
+        self._costs = Costs(**trainer.world.broadcast(asdict(self._rehearse(trainer))))
         forecast = self._forecast(trainer)
-        spent = self._clock() - self._started
+        spent = trainer.world.broadcast(self._clock() - self._started)
         needed = forecast.seconds(0, FEWEST_STEPS)
         if spent + needed > self._target:
             steps = FEWEST_STEPS * forecast.step_seconds
@@ -211,7 +211,8 @@ class Budget(Callback):
         spent = trainer.state.budget["preparation_seconds"] + now
         pause = max(CHECKED_SHARE * (self._target - spent), CHECKED_BUDGET_SHARE * self._seconds)
         is_due = ValidationEvent.event in seen or spent - self._last_check >= pause
-        if is_due and trainer.state.step < trainer.n_steps:
+        # One clock decides for all processes.
+        if trainer.world.broadcast(is_due) and trainer.state.step < trainer.n_steps:
             self._check(trainer, spent)
             self._last = (trainer.elapsed_seconds, n_tokens)  # what the check took is no part of a step
 
@@ -234,16 +235,15 @@ class Budget(Callback):
             self._costs = replace(self._costs, token_seconds=self._training_seconds / self._trained_tokens)
         if not self._trusts_validation:
             # Where the only validation is the last one, a machine that was busy in the rehearsal would cost the rest.
-            seconds = self._rehearse_validation(trainer.average.model, self._costs.checkpoint_seconds)
+            seconds = self._rehearse_validation(trainer, self._costs.checkpoint_seconds)
             self._costs = replace(self._costs, validation_seconds=seconds)
             self._trusts_validation = True
         self._remember(trainer)
         step, left = trainer.state.step, self._target - spent
         forecast = self._forecast(trainer)
         miss = abs(forecast.seconds(step, trainer.n_steps) - left)
-        if miss <= max(TOLERATED_SHARE * left, TOLERATED_BUDGET_SHARE * self._seconds):
-            return
-        n_steps = forecast.n_steps_within(left, step)
+        is_near = miss <= max(TOLERATED_SHARE * left, TOLERATED_BUDGET_SHARE * self._seconds)
+        n_steps = trainer.world.broadcast(trainer.n_steps if is_near else forecast.n_steps_within(left, step))
         if n_steps != trainer.n_steps:
             self._training_seconds, self._trained_tokens = 0.0, 0
             with trainer.uninterrupted():
@@ -283,23 +283,24 @@ class Budget(Callback):
         for n_measured in range(1, MOST_MEASURED_STEPS + 1):
             rehearsed.train_step()
             is_long = self._clock() - started > min(MOST_MEASURED_SECONDS, MEASURED_BUDGET_SHARE * self._seconds)
-            if is_long and n_measured >= FEWEST_MEASURED_STEPS:
+            if trainer.world.broadcast(is_long) and n_measured >= FEWEST_MEASURED_STEPS:
                 break
         token_seconds = (self._clock() - started) / (rehearsed.state.n_tokens - before)
 
         weights, tensors = weights_of(rehearsed.average.model), rehearsed.training_tensors()
         n_bytes = sum(tensor.nbytes for tensor in (*weights.values(), *tensors.values()))
         checkpoint_seconds = n_bytes / SAVED_BYTES_PER_SECOND
-        validation_seconds = self._rehearse_validation(rehearsed.average.model, checkpoint_seconds)
+        validation_seconds = self._rehearse_validation(rehearsed, checkpoint_seconds)
         return Costs(token_seconds, validation_seconds, checkpoint_seconds)
 
-    def _rehearse_validation(self, model: LanguageModel, checkpoint_seconds: float) -> float:
+    def _rehearse_validation(self, trainer: "Trainer", checkpoint_seconds: float) -> float:
         """Score a part of the validation split; returns what a validation takes (seconds), 0 without a split."""
         if self._valid is None:
             return 0.0
-        n_columns = columns_for(self._valid.n_tokens)
+        world = trainer.world
+        n_columns = columns_for(self._valid.n_tokens, world.size)
         tokens = self._valid.tokens[: n_columns * MEASURED_ROWS]
         started = self._clock()
-        score(model, tokens, self._start_id, n_columns)
+        score(trainer.average.model, tokens, self._start_id, n_columns, world=world)
         seconds = (self._clock() - started) * self._valid.n_tokens / len(tokens)
         return seconds + checkpoint_seconds

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.corpus.datasets import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DivergenceError
@@ -47,14 +48,15 @@ class Callback:
 class Resume(Callback):
     """Continues from the last checkpoint of a run, if it has one."""
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: SharedRun) -> None:
         self._run = run
 
     def on_start(self, trainer: "Trainer") -> None:
         """Restore weights and everything else that the next step depends on."""
-        if self._run.last is None:
+        last = self._run.last
+        if last is None:
             return
-        weights, tensors, state = self._run.load_training(self._run.last)
+        weights, tensors, state = self._run.load_training(last)
         try:
             trainer.restore(weights, tensors, TrainState.from_json(state))
         except CheckpointError as error:
@@ -112,7 +114,7 @@ class Validate(Callback):
         if state.step == state.validated_step or not self._is_due(trainer):
             return
         started = time.monotonic()
-        nats = score(trainer.average.model, self._text.tokens, self._start_id)
+        nats = score(trainer.average.model, self._text.tokens, self._start_id, world=trainer.world)
         total = NatsTotal(float(nats.sum()), len(nats))
         with trainer.uninterrupted():
             is_best = trainer.record_validation(total)
@@ -141,7 +143,7 @@ class Validate(Callback):
 class Save(Callback):
     """Publishes a checkpoint after each validation, every `save_every` steps, at the end and at an interruption."""
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: SharedRun) -> None:
         self._run = run
         self._saved = (0, 0, 0)
 
@@ -162,7 +164,8 @@ class Save(Callback):
         except CheckpointError as error:
             if is_last or trainer.options.on_save_error == "stop":
                 raise
-            logger.warning("%s Step %d is not saved; training goes on.", error, state.step)
+            if trainer.world.is_main:
+                logger.warning("%s Step %d is not saved; training goes on.", error, state.step)
 
     def on_interrupt(self, trainer: "Trainer") -> None:
         """Save the last completed step."""
@@ -211,14 +214,17 @@ class Sample(Callback):
         state, n_tokens = trainer.state, trainer.options.sample_tokens
         if n_tokens == 0 or state.sampled_step == state.validated_step:
             return
+        text = self._sample(trainer, n_tokens) if trainer.world.is_main else ""
+        with trainer.uninterrupted():
+            state.sampled_step = state.validated_step
+            trainer.emit(SampleEvent(step=state.step, text=text))
+
+    def _sample(self, trainer: "Trainer", n_tokens: int) -> str:
         options = SamplingOptions(max_tokens=n_tokens, temperature=self._temperature)
         seed = Randomness(trainer.seed, trainer.state.step).seed_of("sample")
         joiner = self._tokenizer.joiner("")
         steps = generate(trainer.average.model, self._tokenizer, "", options, [seed])
-        text = "".join(joiner.feed(int(step.ids[0])) for step in steps) + joiner.flush()
-        with trainer.uninterrupted():
-            state.sampled_step = state.validated_step
-            trainer.emit(SampleEvent(step=state.step, text=text))
+        return "".join(joiner.feed(int(step.ids[0])) for step in steps) + joiner.flush()
 
 
 class EarlyStop(Callback):

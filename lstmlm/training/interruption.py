@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -16,12 +16,18 @@ class Interruption:
 
     The first signal decides; later ones change nothing, so that what follows it, such as a save, is not cut short. Only
     a second SIGINT stops that too, at once, as a `KeyboardInterrupt`: nothing that it tears may be saved.
+
+    Args:
+        agree: Where several processes work together, tells each of them of a signal that any of them has: then they all
+            stop at the end of the same `held` part, and nowhere else.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, agree: Callable[[int | None], int | None] | None = None) -> None:
+        self._agree = agree
         self._is_held = False
         self._first: int | None = None
         self._pending: int | None = None
+        self._is_over = False
 
     @contextmanager
     def active(self) -> Iterator["Interruption"]:
@@ -48,8 +54,13 @@ class Interruption:
             yield
         finally:
             self._is_held = False
-        if self._pending is not None:
-            number, self._pending = self._pending, None
+        number, self._pending = self._pending, None
+        if self._is_over:
+            return
+        if self._agree is not None:
+            number = self._agree(number)
+        if number is not None:
+            self._is_over = True
             raise Interrupted(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -58,6 +69,6 @@ class Interruption:
                 raise KeyboardInterrupt
             return
         self._first = number
-        if not self._is_held:
+        if not self._is_held and self._agree is None:
             raise Interrupted(number)
         self._pending = number

@@ -1,14 +1,17 @@
 """What is settled before the first step: which run goes on, what it starts from, whether corpus and options agree."""
 
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
-from lstmlm.checkpoint.environment import environment_differences
+from lstmlm.checkpoint.environment import RECORDED_PACKAGES, environment_differences
 from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
 from lstmlm.config.output import AdaptiveOptions
 from lstmlm.corpus.datasets import Corpus
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
+from lstmlm.distributed import World
 from lstmlm.errors import CheckpointError, ConfigError, DataError
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
 from lstmlm.training.execution import ResolvedExecution, resolve_cutoffs, resolve_execution, resolve_like
@@ -76,12 +79,60 @@ def initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None
     return model
 
 
-def resolved(config: RunConfig, corpus: Corpus, existing: RunDirectory | None, n_steps: int) -> ResolvedExecution:
-    """Replace every `auto` of `config`: by what the existing run has, or by what suits this corpus and machine."""
-    if existing:
-        return ResolvedExecution(existing.config, {})
-    vocab_size = corpus.tokenizer.vocab_size
-    return resolve_execution(resolve_cutoffs(config, corpus.train.count_tokens(vocab_size)), vocab_size, n_steps)
+def resolved(
+    config: RunConfig, corpus: Corpus, existing: RunDirectory | None, n_steps: int, world: World
+) -> ResolvedExecution:
+    """Replace every `auto` of `config`: by what the existing run has, or by what suits this corpus and machine.
+
+    The main process decides for all.
+    """
+    execution = ResolvedExecution(existing.config if existing else config, {})
+    if existing is None and world.is_main:
+        vocab_size = corpus.tokenizer.vocab_size
+        config = resolve_cutoffs(config, corpus.train.count_tokens(vocab_size))
+        execution = resolve_execution(config, vocab_size, n_steps)
+    shared = world.broadcast(execution.config.model_dump_json())
+    return execution if world.is_main else ResolvedExecution(RunConfig.model_validate_json(shared), {})
+
+
+def require_equal_shares(config: RunConfig, world: World) -> None:
+    """Check that every process gets as many columns as the others, in each of its groups."""
+    accumulate, batch_size = config.training.accumulate, config.data.batch_size
+    n_parts = world.size * accumulate
+    if batch_size % n_parts != 0:
+        groups = f" in {accumulate} groups each (training.accumulate)" if accumulate > 1 else ""
+        raise ConfigError(
+            f"data.batch_size: {batch_size} columns cannot be shared equally by {world.size} processes{groups}. "
+            f"Make it a multiple of {n_parts}, or start another number of processes."
+        )
+
+
+def require_same_config(config: RunConfig, world: World) -> None:
+    """Check that all processes were started with the same configuration, and have the same versions."""
+    versions = {name: version(name) for name in RECORDED_PACKAGES}
+    _require_same({**versions, **config.model_dump(mode="json")}, world, "configuration and versions")
+
+
+def require_same_text(corpus: Corpus, world: World) -> None:
+    """Check that all processes have read the same text and cut it into the same tokens."""
+    splits = {split: facts["sha256"] for split, facts in corpus.provenance.items() if isinstance(facts, dict)}
+    _require_same({"tokenizer": corpus.tokenizer.digest, "SHA-256": splits}, world, "text")
+
+
+def _require_same(facts: Mapping[str, object], world: World, what: str) -> None:
+    of_main, *of_others = (world.broadcast(facts, rank) for rank in range(world.size))
+    for rank, theirs in enumerate(of_others, start=1):
+        for key, there, here in _differences(theirs, of_main):
+            raise ConfigError(
+                f"{key}: is {there!r} on rank {rank}, {here!r} on rank 0. Give all processes the same {what}."
+            )
+
+
+def shared_tokenizer(run: RunDirectory | None, config: RunConfig, world: World) -> Tokenizer | None:
+    """Load the tokenizer of the run that the main process goes on from, for all processes; None without a run."""
+    tokenizer = None if run is None else tokenizer_of(run)
+    json = world.broadcast(None if tokenizer is None else tokenizer.to_json())
+    return tokenizer if world.is_main or json is None else load_tokenizer(config.data.tokenizer, json)
 
 
 def tokenizer_of(run: RunDirectory) -> Tokenizer:
@@ -172,8 +223,9 @@ def check_against_corpus(config: RunConfig, corpus: Corpus) -> None:
         )
 
 
-def best_step(run: RunDirectory) -> int:
+def best_step(run: RunDirectory | SharedRun) -> int:
     """Return the step of the best checkpoint of a run that must have one."""
-    if run.best is None:
+    best = run.best
+    if best is None:
         raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: lstmlm train --config FILE --resume.")
-    return run.best
+    return best

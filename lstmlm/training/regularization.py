@@ -42,8 +42,10 @@ def reset_columns(
     """Let each column forget with `probability`: it starts the window from its `initial` state, in all layers."""
     if probability == 0:
         return state
-    batch_size = len(state[0][0])
-    forgets = randomness.bernoulli((batch_size, 1), probability, "training.state_reset", state[0][0]).bool()
+    hidden = state[0][0]
+    shape = (len(hidden) * randomness.n_parts, 1)
+    of_all = randomness.bernoulli(shape, probability, "training.state_reset", hidden)
+    forgets = of_all.chunk(randomness.n_parts)[randomness.part].bool()
     return tuple(
         type(carried)(*(torch.where(forgets, new, old) for new, old in zip(begun, carried, strict=True)))
         for begun, carried in zip(initial, state, strict=True)

@@ -12,9 +12,10 @@ from torch import Tensor
 from lstmlm.config.averaging import NoAveragingOptions
 from lstmlm.config.training import TrainingOptions
 from lstmlm.corpus.stream import TrainingStream, Window
+from lstmlm.distributed import ALONE, World
 from lstmlm.errors import CheckpointError, DivergenceError, Interrupted
 from lstmlm.metrics import NatsTotal
-from lstmlm.models.backbone import BackboneState, detach, join_states, part_of_state
+from lstmlm.models.backbone import BackboneState, part_of_state
 from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.language_model import LanguageModel, load_weights, weights_of
 from lstmlm.optim.averaging import Average, NoAverage
@@ -29,8 +30,9 @@ from lstmlm.optim.schedules import Schedule
 from lstmlm.randomness import Randomness
 from lstmlm.training.callbacks import Callback
 from lstmlm.training.events import EndEvent, Event, StepEvent
+from lstmlm.training.gradient import WindowGradient
 from lstmlm.training.interruption import Interruption
-from lstmlm.training.regularization import activation_penalty, reset_columns
+from lstmlm.training.regularization import reset_columns
 from lstmlm.training.state import Plan, TrainState, position, restore_state, state_tensors
 
 
@@ -38,7 +40,8 @@ class Trainer:
     """Trains a model on a stream by truncated backpropagation through time (Williams & Peng 1990).
 
     The hidden state is carried from window to window and starts from zeros at each epoch. What else happens on the way
-    (validation, saving, samples, reports) is the work of callbacks, which read the trainer's public attributes.
+    (validation, saving, samples, reports) is the work of callbacks, which read the trainer's public attributes. The
+    processes of a world each have a share of the columns, and do the same in everything else.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Trainer:
         seed: int,
         average: Average[LanguageModel] | None = None,
         execution: Execution = EVALUATION,
+        world: World = ALONE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.options = options
@@ -63,14 +67,15 @@ class Trainer:
         self.seed = seed
         self.state = TrainState(plans=[Plan(0, schedule.n_steps, options.validate_every)])
         self.stop_reason: str | None = None
+        self.world = world
         self._optimizer = optimizer
-        self._execution = execution
+        self._gradient = WindowGradient(options, model, execution, seed, world)
         self._epoch = stream.epoch(0)
         self._clip_norm = clip_norm
         self._parameters = list(model.parameters())
-        self._carried = model.initial_state(stream.batch_size)
+        self._carried = self._initial_state()
         self._callbacks: Sequence[Callback] = ()
-        self._interruption = Interruption()
+        self._interruption = Interruption(world.first_of if world.size > 1 else None)
         self._clock = clock
         self._started = clock()
         self._seconds_since_report = 0.0
@@ -154,7 +159,7 @@ class Trainer:
     def train_step(self) -> None:
         """Learn from the next window."""
         started = self._clock()
-        window = self._epoch.window(self.state.window)
+        window = self._epoch.window(self.state.window, self.world.rank, self.world.size)
         place = position(self.state.plans, self.state.step)
         self.state.learning_rate = self.schedule.learning_rate(place, self.state.epoch)
         set_learning_rate(self._optimizer, self.state.learning_rate * self._length_factor(window))
@@ -172,12 +177,16 @@ class Trainer:
         if self.state.window == self._epoch.n_windows:
             self.state.epoch, self.state.window = self.state.epoch + 1, 0
             self._epoch = self.stream.epoch(self.state.epoch)
-            self._carried = self.model.initial_state(self.stream.batch_size)
+            self._carried = self._initial_state()
         self._seconds_since_report += self._clock() - started
 
+    def _initial_state(self) -> BackboneState:
+        """Return the state in which this process's columns begin."""
+        return self.model.initial_state(self.stream.batch_size // self.world.size)
+
     def _reset_some_columns(self) -> BackboneState:
-        initial = self.model.initial_state(self.stream.batch_size)
-        return reset_columns(self._carried, initial, self.options.state_reset, Randomness(self.seed, self.state.step))
+        randomness = Randomness(self.seed, self.state.step, self.world.rank, self.world.size)
+        return reset_columns(self._carried, self._initial_state(), self.options.state_reset, randomness)
 
     def _length_factor(self, window: Window) -> float:
         """Return by how much a window moves the weights: with drawn lengths each token counts the same."""
@@ -188,30 +197,16 @@ class Trainer:
         """Compute the window's clipped gradient and return its mean loss (nats per token)."""
         for parameter in self._parameters:
             parameter.grad = None
-        parts = [self._backward_part(window, part) for part in range(self.options.accumulate)]
-        losses, states = zip(*parts, strict=True)
+        loss, state = self._gradient.add(window, self._carried, self.state.step)
         norm = clip_gradient(self._parameters, self._clip_norm)
         # The one place in a step that waits for the device.
-        mean_nats, gradient_norm = torch.stack([torch.stack(losses).sum(), norm]).tolist()
+        mean_nats, gradient_norm = torch.stack([loss, norm]).tolist()
         step = self.state.step
         self._require_finite("loss", mean_nats, step=step + 1, last_good_step=step)
         self._require_finite("gradient norm", gradient_norm, step=step + 1, last_good_step=step)
         self._gradient_norm = gradient_norm
-        self._carried = join_states(states)
+        self._carried = state
         return float(mean_nats)
-
-    def _backward_part(self, window: Window, part: int) -> tuple[Tensor, BackboneState]:
-        """Add the gradient of a part of the window's columns; returns its share of the mean loss, and its state."""
-        n_parts = self.options.accumulate
-        inputs, targets = (ids.chunk(n_parts, dim=1)[part] for ids in (window.inputs, window.targets))
-        state = part_of_state(self._carried, part, n_parts)
-        randomness = Randomness(self.seed, self.state.step, part, n_parts)
-        outputs, state = self.model.read(inputs, state, randomness, self._execution)
-        features = self.model.drop_outputs(outputs, randomness)
-        loss = self.model.output_layer.loss(features, targets, self._execution, randomness) / window.n_tokens
-        penalty = activation_penalty(self.options.regularization, features, outputs) / n_parts
-        (loss + penalty).backward()  # type: ignore[no-untyped-call]
-        return loss.detach(), detach(state)
 
     def _require_finite(self, what: str, value: float, *, step: int, last_good_step: int) -> None:
         if math.isfinite(value):
@@ -280,13 +275,19 @@ class Trainer:
             callback.on_event(event)
 
     def training_tensors(self) -> dict[str, Tensor]:
-        """Return the tensors that a resume needs beside the weights to use, which are those of `average.model`."""
+        """Return the tensors that a resume needs beside the weights to use, which are those of `average.model`.
+
+        The state is that of all columns, so that any number of processes can go on from it.
+        """
         parts = {
-            "state": state_tensors(self._carried),
+            "state": {name: self._of_all_columns(part) for name, part in state_tensors(self._carried).items()},
             "optimizer": optimizer_tensors(self._optimizer, self.model),
             "trained": {} if self.average.model is self.model else weights_of(self.model),
         }
         return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+    def _of_all_columns(self, part: Tensor) -> Tensor:
+        return self.world.joined(part, self.stream.batch_size)
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -313,7 +314,8 @@ class Trainer:
             raise CheckpointError(f"state.json: does not fit schedule and average ({error!r}).") from None
         load_weights(self.model, parts["trained"] or weights)
         load_weights(self.average.model, weights)
-        self._carried = restore_state(self._carried, parts["state"])
+        of_all_columns = restore_state(self.model.initial_state(self.stream.batch_size), parts["state"])
+        self._carried = part_of_state(of_all_columns, self.world.rank, self.world.size)
         load_optimizer_tensors(self._optimizer, self.model, parts["optimizer"])
         # Runs of version 0.1 did not write down their plan: it is that of the options.
         plans, self.state = state.plans or self.state.plans, state

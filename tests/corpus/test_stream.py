@@ -56,12 +56,25 @@ def test_the_columns_go_on_from_window_to_window() -> None:
     assert torch.equal(second.inputs[0], first.targets[-1])
 
 
-def test_windows_are_views_of_one_tensor() -> None:
-    whole = stream(90, 3, 5)
-    window, again = whole.epoch(0).window(2), whole.epoch(1).window(2)
-    assert window.inputs.is_contiguous()
-    assert window.inputs.data_ptr() == again.inputs.data_ptr()
-    assert window.inputs[1:].data_ptr() == window.targets.data_ptr()
+def test_tokens_are_read_where_they_are_when_a_window_needs_them(tmp_path: Path) -> None:
+    mapped = np.memmap(tmp_path / "tokens", dtype=np.uint8, mode="w+", shape=(90,))
+    text = EncodedText("some/train.txt", "train", mapped, 0, NO_LINES, NO_LINES, 0, 0, "")
+    whole = TrainingStream(text, START, DataOptions(corpus="some/", batch_size=3, bptt=5)).epoch(0)
+    mapped[:] = range(90)
+    window, expected = whole.window(1), stream(90, 3, 5).epoch(0).window(1)
+    assert torch.equal(window.inputs, expected.inputs)
+    assert torch.equal(window.targets, expected.targets)
+    assert window.inputs.is_contiguous() and window.targets.is_contiguous()
+
+
+@pytest.mark.parametrize("partial_shuffle", [False, True])
+def test_parts_of_a_window_are_its_columns(partial_shuffle: bool) -> None:
+    whole = stream(311, 6, 5, partial_shuffle=partial_shuffle).epoch(1)
+    for index in range(whole.n_windows):
+        window, parts = whole.window(index), [whole.window(index, part, 3) for part in range(3)]
+        assert torch.equal(torch.cat([part.inputs for part in parts], dim=1), window.inputs)
+        assert torch.equal(torch.cat([part.targets for part in parts], dim=1), window.targets)
+        assert {part.n_tokens for part in parts} == {window.n_tokens}
 
 
 @pytest.mark.parametrize("n_tokens", [300, 301, 307])

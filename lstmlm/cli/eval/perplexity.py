@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
-from lstmlm.cli.render import print_report, say
+from lstmlm.cli.render import print_report, say, speaks
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.report import Report
@@ -35,12 +35,18 @@ def perplexity(
     lstmlm eval perplexity --run runs/ptb-lstm-small --split valid --json
 
     lstmlm eval perplexity --text essay.txt --context line
+
+    torchrun --nproc-per-node 2 -m lstmlm eval perplexity --run runs/ptb-lstm-small
     """
     refuse_two_texts(split, text)
     from lstmlm import workflows
+    from lstmlm.distributed import World
 
-    trained = workflows.load(workflows.choose_run(run))
-    report = workflows.evaluate(trained, "perplexity", split=split, text=text, context=context)
+    with World.from_environment() as world:
+        trained = workflows.load(workflows.choose_run(run))
+        report = workflows.evaluate(trained, "perplexity", split=split, text=text, context=context, world=world)
+    if not speaks():
+        return
     say(f"{trained.run.path}: {report.values['text']}")
     print_report(report if as_json else _for_people(report), as_json=as_json)
 
