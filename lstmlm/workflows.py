@@ -167,9 +167,9 @@ def _budget(
     text, seconds = config.training.budget, config.training.budget_seconds
     if text is None or seconds is None:
         return []
-    budget = Budget(text, seconds, corpus.valid, corpus.tokenizer.start_id, started, clock)
+    budget = Budget(text, seconds, started, clock)
     if not is_planned:
-        budget.plan(trainer)
+        budget.plan(trainer, corpus.valid, corpus.tokenizer.start_id)
     return [budget]
 
 

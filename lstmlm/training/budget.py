@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from lstmlm.corpus.datasets import EncodedText
+from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
-from lstmlm.models.language_model import weights_of
-from lstmlm.scoring import columns_for, score
+from lstmlm.models.language_model import LanguageModel, weights_of
+from lstmlm.scoring import columns_for, score_each
 from lstmlm.training.callbacks import Callback
 from lstmlm.training.events import CheckpointEvent, Event, PlanEvent, ValidationEvent
 
@@ -41,6 +42,9 @@ MEASURED_BUDGET_SHARE, MOST_MEASURED_SECONDS = 0.005, 3.0
 
 MEASURED_ROWS = 192
 """Rows of the validation split's columns that are scored to estimate what all of them take."""
+
+READ_AGAIN_ROWS = 500
+"""Rows of each column that a validation reads twice, about: as many as a trained network remembers."""
 
 SAVED_BYTES_PER_SECOND = 100e6
 """A careful guess of how fast a checkpoint is hashed and written, until the first one tells."""
@@ -124,28 +128,15 @@ class Budget(Callback):
     Args:
         text: The budget as the user gave it.
         seconds: The same as a number.
-        valid: The validation split, if the corpus has one.
-        start_id: What is read before its first token.
         started: When the command started, by `clock`.
         clock: Seconds since any fixed moment.
     """
 
-    def __init__(
-        self,
-        text: str,
-        seconds: float,
-        valid: EncodedText | None,
-        start_id: int,
-        started: float,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, text: str, seconds: float, started: float, clock: Callable[[], float]) -> None:
         self._text = text
         self._seconds = seconds
-        self._valid = valid
-        self._start_id = start_id
         self._started = started
         self._clock = clock
-        self._trusts_validation = valid is None
         self._costs = Costs(0.0, 0.0, 0.0)
         self._seen: set[str] = set()
         self._last: tuple[float, int] | None = None
@@ -157,13 +148,14 @@ class Budget(Callback):
     def _target(self) -> float:
         return self._seconds * (1 - RESERVE_SHARE) - RESERVE_SECONDS
 
-    def plan(self, trainer: "Trainer") -> None:
+    def plan(self, trainer: "Trainer", valid: EncodedText | None, start_id: int) -> None:
         """Measure, and give a new training the number of steps that fit.
 
         Raises:
             ConfigError: too few do.
         """
-        self._costs = Costs(**trainer.world.broadcast(asdict(self._rehearse(trainer))))
+        costs = rehearse(trainer, valid, start_id, self._clock, self._seconds)
+        self._costs = Costs(**trainer.world.broadcast(asdict(costs)))
         forecast = self._forecast(trainer)
         spent = trainer.world.broadcast(self._clock() - self._started)
         needed = forecast.seconds(0, FEWEST_STEPS)
@@ -214,14 +206,12 @@ class Budget(Callback):
         # One clock decides for all processes.
         if trainer.world.broadcast(is_due) and trainer.state.step < trainer.n_steps:
             self._check(trainer, spent)
-            self._last = (trainer.elapsed_seconds, n_tokens)  # what the check took is no part of a step
 
     def _measure(self, seconds: float, n_tokens: int, seen: set[str]) -> None:
         """Take note of the time between two steps: it holds one, and what the callbacks did before it."""
         beside = max(0.0, seconds - n_tokens * self._costs.token_seconds)
         if ValidationEvent.event in seen:
             self._costs = replace(self._costs, validation_seconds=beside)
-            self._trusts_validation = True
         elif CheckpointEvent.event in seen:
             self._costs = replace(self._costs, checkpoint_seconds=beside)
         else:
@@ -233,12 +223,7 @@ class Budget(Callback):
         self._last_check = spent
         if self._trained_tokens > 0:
             self._costs = replace(self._costs, token_seconds=self._training_seconds / self._trained_tokens)
-        if not self._trusts_validation:
-            # Where the only validation is the last one, a machine that was busy in the rehearsal would cost the rest.
-            seconds = self._rehearse_validation(trainer, self._costs.checkpoint_seconds)
-            self._costs = replace(self._costs, validation_seconds=seconds)
-            self._trusts_validation = True
-        self._remember(trainer)
+            self._remember(trainer)
         step, left = trainer.state.step, self._target - spent
         forecast = self._forecast(trainer)
         miss = abs(forecast.seconds(step, trainer.n_steps) - left)
@@ -273,34 +258,42 @@ class Budget(Callback):
             )
         )
 
-    def _rehearse(self, trainer: "Trainer") -> Costs:
-        """Measure a few steps and a part of a validation on a copy of `trainer`; guess a checkpoint by its size."""
-        # Everything but the stream, which no step changes.
-        rehearsed = copy.deepcopy(trainer, {id(trainer.stream): trainer.stream})
-        for _ in range(WARM_UP_STEPS):
-            rehearsed.train_step()
-        before, started = rehearsed.state.n_tokens, self._clock()
-        for n_measured in range(1, MOST_MEASURED_STEPS + 1):
-            rehearsed.train_step()
-            is_long = self._clock() - started > min(MOST_MEASURED_SECONDS, MEASURED_BUDGET_SHARE * self._seconds)
-            if trainer.world.broadcast(is_long) and n_measured >= FEWEST_MEASURED_STEPS:
-                break
-        token_seconds = (self._clock() - started) / (rehearsed.state.n_tokens - before)
 
-        weights, tensors = weights_of(rehearsed.average.model), rehearsed.training_tensors()
-        n_bytes = sum(tensor.nbytes for tensor in (*weights.values(), *tensors.values()))
-        checkpoint_seconds = n_bytes / SAVED_BYTES_PER_SECOND
-        validation_seconds = self._rehearse_validation(rehearsed, checkpoint_seconds)
-        return Costs(token_seconds, validation_seconds, checkpoint_seconds)
+def rehearse(
+    trainer: "Trainer", valid: EncodedText | None, start_id: int, clock: Callable[[], float], budget_seconds: float
+) -> Costs:
+    """Measure a few steps and a part of a validation on a copy of `trainer`; a checkpoint is guessed by its size."""
+    # Everything but the stream, which no step changes.
+    rehearsed = copy.deepcopy(trainer, {id(trainer.stream): trainer.stream})
+    for _ in range(WARM_UP_STEPS):
+        rehearsed.train_step()
+    before, started = rehearsed.state.n_tokens, clock()
+    for n_measured in range(1, MOST_MEASURED_STEPS + 1):
+        rehearsed.train_step()
+        is_long = clock() - started > min(MOST_MEASURED_SECONDS, MEASURED_BUDGET_SHARE * budget_seconds)
+        if trainer.world.broadcast(is_long) and n_measured >= FEWEST_MEASURED_STEPS:
+            break
+    token_seconds = (clock() - started) / (rehearsed.state.n_tokens - before)
 
-    def _rehearse_validation(self, trainer: "Trainer", checkpoint_seconds: float) -> float:
-        """Score a part of the validation split; returns what a validation takes (seconds), 0 without a split."""
-        if self._valid is None:
-            return 0.0
-        world = trainer.world
-        n_columns = columns_for(self._valid.n_tokens, world.size)
-        tokens = self._valid.tokens[: n_columns * MEASURED_ROWS]
-        started = self._clock()
-        score(trainer.average.model, tokens, self._start_id, n_columns, world=world)
-        seconds = (self._clock() - started) * self._valid.n_tokens / len(tokens)
-        return seconds + checkpoint_seconds
+    weights, tensors = weights_of(rehearsed.average.model), rehearsed.training_tensors()
+    n_bytes = sum(tensor.nbytes for tensor in (*weights.values(), *tensors.values()))
+    checkpoint_seconds = n_bytes / SAVED_BYTES_PER_SECOND
+    if valid is None:
+        return Costs(token_seconds, 0.0, checkpoint_seconds)
+    started = clock()
+    part = _read_a_part(rehearsed.average.model, valid, start_id, trainer.world)
+    return Costs(token_seconds, (clock() - started) / part + checkpoint_seconds, checkpoint_seconds)
+
+
+def _read_a_part(model: LanguageModel, valid: EncodedText, start_id: int, world: World) -> float:
+    """Score the beginning of this process's columns; returns which part of a validation's reading that is.
+
+    Each is read from the zero state, and once: a network that has not learnt to forget would have short columns read
+    again and again until their states agree.
+    """
+    n_columns = columns_for(valid.n_tokens, world.size)
+    n_rows = min(MEASURED_ROWS, valid.n_tokens // n_columns)
+    columns = [valid.tokens[column * n_rows :][:n_rows].tolist() for column in range(n_columns)]
+    mine = columns[world.share(n_columns)] if n_columns >= world.size else columns
+    score_each(model, mine, start_id)
+    return n_rows / (valid.n_tokens / n_columns + (READ_AGAIN_ROWS if n_columns > 1 else 0))

@@ -1,8 +1,16 @@
 """What fits into a budget, by hand."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 
-from lstmlm.training.budget import Costs, Forecast
+from lstmlm.config.model import ModelOptions, RNNOptions
+from lstmlm.corpus.datasets import EncodedText
+from lstmlm.distributed import World
+from lstmlm.models.language_model import build_language_model
+from lstmlm.training import budget
+from lstmlm.training.budget import MEASURED_ROWS, READ_AGAIN_ROWS, Costs, Forecast
 
 COSTS = Costs(token_seconds=0.01, validation_seconds=4.0, checkpoint_seconds=1.0)
 
@@ -49,3 +57,26 @@ def test_seldom_validations_take_a_small_part_and_end_together_with_the_training
     costs = Costs(token_seconds=0.01, validation_seconds=3.0, checkpoint_seconds=1.0)
     assert forecast(costs=costs).seldom(320.01) == 1017
     assert forecast(costs=costs).seldom(56.01) == 500  # no time for more than the last: 50 s and twice 3 s
+
+
+@pytest.mark.parametrize(
+    ("n_tokens", "world", "n_read", "rows"),
+    [
+        (32 * 5000, World(), 32 * MEASURED_ROWS, 5000 + READ_AGAIN_ROWS),
+        (64 * 5000, World(rank=1, size=2), 32 * MEASURED_ROWS, 5000 + READ_AGAIN_ROWS),
+        (3999, World(), MEASURED_ROWS, 3999),  # one column: nothing to join
+        (3999, World(rank=0, size=2), MEASURED_ROWS, 3999),
+        (150, World(), 150, 150),
+    ],
+)
+def test_a_rehearsed_validation_reads_nothing_twice(
+    n_tokens: int, world: World, n_read: int, rows: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(budget, "score_each", lambda model, texts, start_id: seen.extend(texts))
+    no_lines = np.zeros(0, dtype=np.int64)
+    valid = EncodedText("valid.txt", "valid", np.zeros(n_tokens, dtype=np.int32), 0, no_lines, no_lines, 0, 0, "")
+    model = build_language_model(ModelOptions(backbone=RNNOptions(hidden_size=2), embedding_size=2), 3, seed=1)
+    part = budget._read_a_part(model, valid, 0, world)
+    assert sum(map(len, seen)) == n_read
+    assert part == pytest.approx(min(MEASURED_ROWS, n_tokens) / rows)
