@@ -139,7 +139,7 @@ class TestSingleFile:
         options = single_file(tmp_path_factory.mktemp("file"), text)
         expected = reference_split(text, options.holdout)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(datasets, "read_blocks", lambda path: read_small_blocks(path, block_bytes))
+            patch.setattr(datasets, "read_blocks", lambda path, version: read_small_blocks(path, block_bytes))
             if not all(expected.values()):
                 with pytest.raises(DataError, match="too few lines"):
                     load_split(options, "train", BYTES)
