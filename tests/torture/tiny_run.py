@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import torch._dynamo  # which torch.optim imports late; loaded once, for all children, like the next
+import torch._dynamo  # noqa: F401 -- torch.optim would import it in each child
 import yaml
 from run_facts import facts_of
 
