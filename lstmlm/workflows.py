@@ -81,10 +81,8 @@ def train(
         Interrupted: a signal ended the training; its last step is saved.
     """
     started = clock() if started is None else started
-    existing = run_to_resume(run_dir, config, resume)
     with ExitStack() as owned:
-        if existing:
-            owned.enter_context(existing.lock())
+        existing = owned.enter_context(run_to_resume(run_dir, config, resume))
         source = run_to_start_from(config, existing)
         vocabulary = existing or source
         corpus = load_corpus(config.data, tokenizer_of(vocabulary) if vocabulary else None)
@@ -103,10 +101,9 @@ def train(
 
         RunDirectory.require_space(run_dir, trainer.checkpoint_bytes)
         environment = describe_environment(corpus.provenance, execution.milliseconds)
-        warnings = environment_warnings(existing, environment) if existing else []
         run = existing or owned.enter_context(RunDirectory.create(run_dir, config, tokenizer.to_json(), environment))
         for observer in observers:
-            observer(_announce(corpus, trainer, execution, warnings))
+            observer(_announce(corpus, trainer, execution, environment_warnings(run, environment)))
         validate = [Validate(corpus.valid, tokenizer.start_id), EarlyStop()] if corpus.valid else []
         observe = [Record(run), *map(Tell, observers)]
         trainer.fit([Resume(run), *observe, *budget, *validate, Sample(tokenizer), Save(run)])

@@ -17,12 +17,13 @@ from torture.tally import Part, Tally
 from torture.tiny_run import PROJECT, Tiny
 
 from lstmlm import workflows
-from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.run_directory import MOST_TOKENIZER_BYTES, RunDirectory
 from lstmlm.config import RunConfig
 from lstmlm.corpus.datasets import load_corpus
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import load_tokenizer
 from lstmlm.errors import LstmlmError
+from lstmlm.files import read_text
 from lstmlm.models.language_model import build_language_model
 from lstmlm.schema import load_yaml
 from lstmlm.training.preparation import environment_warnings, require_same_corpus
@@ -73,7 +74,9 @@ def _targets(folder: Path) -> list[Target]:
     resume, compare = _resumption(run)
 
     def use_tokenizer() -> None:
-        tokenizer = load_tokenizer(run.config.data.tokenizer, (run.path / "tokenizer.json").read_text())
+        tokenizer = load_tokenizer(
+            run.config.data.tokenizer, read_text(run.path / "tokenizer.json", MOST_TOKENIZER_BYTES)
+        )
         tokenizer.decode(tokenizer.encode("The <unk> farmer\nnaïve\x00\u2028"))
         tokenizer.decode(range(tokenizer.vocab_size))
 
@@ -143,7 +146,7 @@ class Watch:
         except LstmlmError:
             pass
         except BaseException as error:  # noqa: BLE001 -- what is uncaught is what is looked for
-            return f"uncaught {error!r}"
+            return f"uncaught {error!r:.300}"
         finally:
             self._is_watching = False
         seconds = time.process_time() - started
