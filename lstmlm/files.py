@@ -206,6 +206,7 @@ def remove_directory(path: Path) -> None:
     with _explained(path, "removed"):
         nameless = _temporary_beside(path)
         os.rename(path, nameless)
+        _sync_directory(path.parent)
         _delete(nameless)
 
 

@@ -39,8 +39,12 @@ class MetricsLog:
         if self.path.exists():
             force_to_disk(self.path)
 
-    def keep_until(self, step: int) -> None:
+    def keep_until(self, step: int, /, **steps_of_kinds: int) -> None:
         """Drop the events of later steps, the end, and a line that a kill cut short: a resumed run writes them again.
+
+        Args:
+            step: Of the last events to keep.
+            steps_of_kinds: The same for events of these names, where it is an earlier step: `validation=10`.
 
         Raises:
             CheckpointError: The file cannot be read or written.
@@ -48,7 +52,7 @@ class MetricsLog:
         if not self.path.exists():
             return
         content = read_bytes(self.path, MOST_BYTES)
-        kept = b"".join(line for line in content.splitlines(keepends=True) if _is_event_until(step, line))
+        kept = b"".join(line for line in content.splitlines(keepends=True) if _is_kept(line, step, steps_of_kinds))
         if kept != content:
             write_atomically(self.path, kept)
 
@@ -58,7 +62,7 @@ class MetricsLog:
             self._waiting = b""
 
 
-def _is_event_until(step: int, line: bytes) -> bool:
+def _is_kept(line: bytes, step: int, steps_of_kinds: Mapping[str, int]) -> bool:
     # A cut-off line may be valid JSON by chance; only its newline shows that it is whole.
     if not line.endswith(b"\n") or len(line) > MOST_BYTES_A_LINE:
         return False
@@ -69,4 +73,5 @@ def _is_event_until(step: int, line: bytes) -> bool:
     # The end of a run that goes on was none.
     if not isinstance(event, dict) or event.get("event") == "end":
         return False
-    return not isinstance(event.get("step"), int) or event["step"] <= step
+    last_step = min(step, steps_of_kinds.get(str(event.get("event")), step))
+    return not isinstance(event.get("step"), int) or event["step"] <= last_step

@@ -93,10 +93,10 @@ def train(
     started = clock() if started is None else started
     require_same_config(config, world)
     require_equal_shares(config, world)
-    existing = run_to_resume(run_dir, config, resume or world.is_restart) if world.is_main else None
     with ExitStack() as owned:
-        if existing:
-            owned.enter_context(existing.lock())
+        existing = None
+        if world.is_main:
+            existing = owned.enter_context(run_to_resume(run_dir, config, resume or world.is_restart))
         source = run_to_start_from(config, existing) if world.is_main else None
         corpus = load_corpus(config.data, shared_tokenizer(existing or source, config, world))
         require_same_text(corpus, world)
@@ -116,12 +116,11 @@ def train(
         if world.is_main:
             RunDirectory.require_space(run_dir, trainer.checkpoint_bytes)
             environment = describe_environment(corpus.provenance, execution.milliseconds)
-            warnings = environment_warnings(existing, environment) if existing else []
             run = existing or owned.enter_context(
                 RunDirectory.create(run_dir, config, tokenizer.to_json(), environment)
             )
             for observer in observers:
-                observer(_announce(corpus, trainer, execution, warnings))
+                observer(_announce(corpus, trainer, execution, environment_warnings(run, environment)))
             observe = [Record(run), *map(Tell, observers)]
         shared = SharedRun(run_dir, run, world)
         validate = [Validate(corpus.valid, tokenizer.start_id), EarlyStop()] if corpus.valid else []

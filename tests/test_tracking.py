@@ -56,6 +56,12 @@ def test_every_torn_last_line_is_dropped(log: MetricsLog) -> None:
         assert log.path.read_bytes().endswith(b"\n")
 
 
+def test_what_the_last_step_still_owes_is_dropped(log: MetricsLog) -> None:
+    log.write({"event": "validation", "step": 3})
+    log.keep_until(3, validation=2, step=5)
+    assert events_of(log) == EVENTS
+
+
 @pytest.mark.parametrize(
     "line", [b"[" * 100_000, b"1" * 5000, b"\xff", b'{"step": 1, "x": "' + b"x" * 2_000_000 + b'"}']
 )

@@ -74,9 +74,15 @@ class Record(Callback):
         self._is_failing = False
 
     def on_start(self, trainer: "Trainer") -> None:
-        """Forget the lines of steps that will be done again."""
+        """Forget the lines of what will be done again: later steps, and what the last step still owes."""
+        state = trainer.state
         # Without a checkpoint the run begins anew, and with it the lines from before the first step.
-        self._log.keep_until(trainer.state.step or -1)
+        self._log.keep_until(
+            state.step or -1,
+            validation=state.validated_step,
+            sample=state.sampled_step,
+            plan=state.plans[-1].step,
+        )
 
     def on_event(self, event: Event) -> None:
         """Write one line."""

@@ -1,6 +1,7 @@
 """What is settled before the first step: which run goes on, what it starts from, whether corpus and options agree."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -41,14 +42,21 @@ def _vocabulary_warnings(corpus: Corpus) -> list[str]:
     ]
 
 
-def run_to_resume(run_dir: Path, config: RunConfig, resume: bool) -> RunDirectory | None:
-    """Open the run to be continued; None where a new one begins, after a check that its place is free."""
+@contextmanager
+def run_to_resume(run_dir: Path, config: RunConfig, resume: bool) -> Iterator[RunDirectory | None]:
+    """Be the one writer of the run to be continued; None where a new one begins, after a check that its place is free.
+
+    Raises:
+        CheckpointError: there is a run that is not to be continued, in use, damaged or of another configuration.
+    """
     if not resume or not RunDirectory.exists(run_dir):
         RunDirectory.require_free(run_dir)
-        return None
+        yield None
+        return
     run = RunDirectory.open(run_dir)
     _require_same_config(run, resolve_like(config, run.config))
-    return run
+    with run.lock():
+        yield run
 
 
 def run_to_start_from(config: RunConfig, existing: RunDirectory | None) -> RunDirectory | None:

@@ -317,7 +317,7 @@ def test_a_file_that_is_not_utf8() -> None:
     assert "(byte 0xE9 at offset 10, line 3)" in message_about(b"# 1\n# 2\n# \xe9")
 
 
-def test_a_file_of_more_than_a_megabyte() -> None:
+def test_a_file_larger_than_is_read() -> None:
     assert message_about("#" * 100_001) == "configs/x.yaml: more than 100000 bytes. Give a YAML file of options."
 
 

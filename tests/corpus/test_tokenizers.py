@@ -187,7 +187,8 @@ def test_a_damaged_tokenizer() -> None:
         (WordTokenizerOptions(), '"added_tokens": []', '"added_tokens": [' + ADDED + "]"),
         (CharTokenizerOptions(), '"\\n": 1', '"b": 1'),
         (ByteTokenizerOptions(), '"a": 97', '"日": 97'),
-        (BPETokenizerOptions(), '"use_regex": true', '"use_regex": false'),
+        (BPETokenizerOptions(), '"behavior": "Isolated"', '"behavior": "Removed"'),
+        (UnigramTokenizerOptions(), '"unk_id": null', '"unk_id": 0'),
     ],
 )
 def test_a_tokenizer_file_that_asks_for_something_else(options: TokenizerOptions, old: str, new: str) -> None:

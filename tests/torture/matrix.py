@@ -13,6 +13,8 @@ from torture.tiny_run import KILLED, Tiny, stop_itself
 
 N_CELLS = 60
 N_STEPS = 12
+LENGTHS = {"training.n_steps": N_STEPS, "data.bptt": 12}
+"""Windows as long as drawn lengths need."""
 
 LSTM = {"hidden_size": 8, "n_layers": 2}
 CHOICES: Mapping[str, list[Any]] = {
@@ -73,7 +75,7 @@ def resumed(part: Part) -> list[Tally]:
     randomness = random.Random(1)
     with TemporaryDirectory() as folder:
         for cell in part.of(cells()):
-            tiny = Tiny(Path(folder), {"training.n_steps": N_STEPS, **cell})
+            tiny = Tiny(Path(folder), {**LENGTHS, **cell})
             first, second = sorted(randomness.sample(range(1, N_STEPS), 2))
             status = tiny.train(stop_itself(first, signal.SIGTERM))
             if status == 143:

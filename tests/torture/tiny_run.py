@@ -6,13 +6,15 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import torch._dynamo  # noqa: F401 -- torch.optim would import it in each child
 import yaml
 from run_facts import facts_of
 
-import lstmlm.workflows  # noqa: F401 -- loaded once, for all children
+import lstmlm.workflows  # noqa: F401
 from lstmlm import cli
 from lstmlm.training.trainer import Trainer
 
@@ -72,7 +74,7 @@ class Tiny:
             return f"continued, it ended with {status}: {self.log.read_text(errors='replace')[-500:]}"
         facts = facts_of(self.run_dir)
         differing = [name for name in self.facts if facts[name] != self.facts[name]]
-        return f"{', '.join(differing)} differ" if differing else None
+        return f"{', '.join(differing)} differ: {_first_difference(facts, self.facts)}" if differing else None
 
     def clear(self) -> None:
         """Remove the run."""
@@ -96,6 +98,14 @@ def stop_itself(step: int, number: signal.Signals) -> Callable[[], None]:
         Trainer.train_step = last_step  # type: ignore[method-assign]
 
     return prepare
+
+
+def _first_difference(ours: Any, theirs: Any) -> str:
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return next((_first_difference(*pair) for pair in zip_longest(ours, theirs) if pair[0] != pair[1]), "")
+    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
+        return next(f"{key}: {_first_difference(ours[key], theirs[key])}" for key in ours if ours[key] != theirs[key])
+    return f"{ours!r:.200} instead of {theirs!r:.200}"
 
 
 def _changed(changes: Mapping[str, object]) -> dict[str, Any]:

@@ -237,6 +237,31 @@ def test_a_signal_during_validation_does_not_lose_it(
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_a_kill_after_a_validation_that_a_signal_put_off_repeats_no_line(
+    make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_at_validation(event: Event) -> None:
+        if event.event == "step" and event.step == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    class Killed(BaseException):
+        pass
+
+    def killed_at_sample(event: Event) -> None:
+        if event.event == "sample":
+            raise Killed
+
+    config = make_config(training__validate_every=4)
+    train(config, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "parts", observers=[stop_at_validation])
+    with pytest.raises(Killed):
+        train(config, tmp_path / "parts", resume=True, observers=[killed_at_sample])
+    assert [event["step"] for event in events(tmp_path / "parts", "validation")] == [4]
+    train(config, tmp_path / "parts", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
 def test_resuming_a_finished_run_changes_nothing(make_config: Any, tmp_path: Path) -> None:
     config, run_dir = make_config(), tmp_path / "run"
     report = train(config, run_dir)

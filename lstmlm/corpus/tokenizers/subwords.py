@@ -152,7 +152,7 @@ class UnigramTokenizer(SubwordTokenizer):
 
     @classmethod
     def _model(cls) -> models.Model:
-        return models.Unigram()
+        return models.Unigram([])  # without an argument, the library would expect unknown pieces
 
     @classmethod
     def _trainer(cls, options: UnigramTokenizerOptions) -> trainers.Trainer:
