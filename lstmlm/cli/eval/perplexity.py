@@ -35,6 +35,8 @@ def perplexity(
     lstmlm eval perplexity --run runs/ptb-lstm-small --split valid --json
 
     lstmlm eval perplexity --text essay.txt --context line
+
+    zcat essays.gz | lstmlm eval perplexity --text -
     """
     refuse_two_texts(split, text)
     from lstmlm import workflows
