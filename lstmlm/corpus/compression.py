@@ -33,13 +33,15 @@ def _open_zstd(file: BufferedIOBase) -> BufferedIOBase:
 
 
 COMPRESSIONS: Mapping[str, Compression] = {
-    ".bz2": Compression("bzip2", (b"BZh",), bz2.BZ2File),
+    ".bz2": Compression("bzip2", tuple(b"BZh%d" % level for level in range(1, 10)), bz2.BZ2File),
     ".gz": Compression("gzip", (b"\x1f\x8b",), lambda file: gzip.GzipFile(fileobj=file)),
     ".xz": Compression("xz", (b"\xfd7zXZ\0",), lzma.LZMAFile),
     # pzstd writes a frame that is skipped before those with data.
     ".zst": Compression("zstd", (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), _open_zstd),
 }
 """By the end of a file's name."""
+
+_ZIP_MARK = b"PK\x03\x04"
 
 LONGEST_MARK = max(len(mark) for compression in COMPRESSIONS.values() for mark in compression.marks)
 
@@ -66,6 +68,8 @@ def read_chunks(file: BufferedIOBase, name: str, beginning: bytes, suffix: str, 
         DataError: the file is damaged, or is not what its name says.
         MissingExtraError: what reads such files is not installed.
     """
+    if beginning.startswith(_ZIP_MARK):
+        raise DataError(f"{name}: is an archive (zip). Unpack it.")
     expected = COMPRESSIONS.get(suffix)
     for other_suffix, other in COMPRESSIONS.items():
         if other_suffix != suffix and beginning.startswith(other.marks):

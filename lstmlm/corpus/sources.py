@@ -86,7 +86,7 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | N
 
 
 def in_blocks(pieces: Iterable[str], block_chars: int = BLOCK_BYTES) -> Iterator[str]:
-    """A text that comes in pieces of any length, in blocks of at most `block_chars` characters, or only a few less.
+    """A text that comes in pieces of any length, in blocks of at most `block_chars` characters.
 
     A block ends with a line; within a line that is longer than a block, with a word; within such a word, anywhere.
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lstmlm.corpus.json_lines import parse_object, shown
-from lstmlm.corpus.sources import read_lines
+from lstmlm.corpus.sources import name_of, read_lines
 from lstmlm.errors import DataError, did_you_mean
 
 TEXT_KEYS = ("text", "sentence", "words")
@@ -52,7 +52,7 @@ def read_stimuli(path: Path) -> Stimuli:
     """
     stimuli = READERS.get(path.suffix.lower(), _read_text)(path)
     if not stimuli.sentences and not stimuli.problems:
-        raise DataError(f"{path}: holds no words. Put a row for each under the header.")
+        raise DataError(f"{name_of(path)}: holds no words. Put a row for each under the header.")
     return stimuli
 
 

@@ -28,7 +28,7 @@ class Text:
 
 
 def text_file(path: Path) -> Text:
-    """A file as a text, not read yet."""
+    """A file as a text, just as it is; not read yet."""
     return Text(name_of(path), lambda: read_blocks(path))
 
 
@@ -139,7 +139,7 @@ def _text_files_below(folder: Path) -> list[Path]:
     for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(parent, name) for name in names if not name.startswith(".")]
-    texts = sorted(file for file in files if split_suffixes(file)[0] in SUFFIXES and file.stat().st_size)
+    texts = sorted(file for file in files if split_suffixes(file)[0] in SUFFIXES and Version.of(file).size)
     if not texts:
         raise DataError(
             f"{folder}: holds neither train.txt nor other text ({', '.join(SUFFIXES)}, compressed or not). "

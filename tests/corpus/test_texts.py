@@ -115,6 +115,11 @@ class TestCollections:
             }[corpus]
         )
 
+    def test_a_link_to_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").symlink_to(tmp_path / "gone.txt")
+        with pytest.raises(DataError, match=r"/a.txt: no such file\."):
+            splits_of(options_of(tmp_path))
+
     def test_a_pipe_among_files(self, tmp_path: Path) -> None:
         put(tmp_path, {"1.txt": "a\n"})
         os.mkfifo(tmp_path / "2.log")
