@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from io import BufferedIOBase
 from pathlib import PurePath
-from typing import cast
+from typing import BinaryIO, cast
 
 from lstmlm.errors import DataError, MissingExtraError
 
@@ -24,6 +24,10 @@ class Compression:
     open: Callable[[BufferedIOBase], BufferedIOBase]
 
 
+def _open_xz(file: BufferedIOBase) -> BufferedIOBase:
+    return lzma.LZMAFile(cast(BinaryIO, file))
+
+
 def _open_zstd(file: BufferedIOBase) -> BufferedIOBase:
     try:
         zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
@@ -35,7 +39,7 @@ def _open_zstd(file: BufferedIOBase) -> BufferedIOBase:
 COMPRESSIONS: Mapping[str, Compression] = {
     ".bz2": Compression("bzip2", tuple(b"BZh%d" % level for level in range(1, 10)), bz2.BZ2File),
     ".gz": Compression("gzip", (b"\x1f\x8b",), lambda file: gzip.GzipFile(fileobj=file)),
-    ".xz": Compression("xz", (b"\xfd7zXZ\0",), lzma.LZMAFile),
+    ".xz": Compression("xz", (b"\xfd7zXZ\0",), _open_xz),
     # pzstd writes a frame that is skipped before those with data.
     ".zst": Compression("zstd", (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), _open_zstd),
 }

@@ -213,7 +213,7 @@ def _content_of(stream: TextIOWrapper) -> bytes:
     """What a stream holds that can be read only once."""
     if stream.isatty():
         _log.info("reading a text from the terminal: end it with Ctrl-D on a line of its own")
-    return stream.buffer.read()
+    return bytes(stream.buffer.read())
 
 
 def _decoded(name: str, chunks: Iterable[bytes]) -> Iterator[str]:
