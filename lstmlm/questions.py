@@ -8,10 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
-from lstmlm.corpus.datasets import EncodedText, load_corpus, load_halves, load_split, text_file
+from lstmlm.corpus.datasets import EncodedText, load_corpus, load_halves, load_split
 from lstmlm.corpus.normalization import find_normalization
 from lstmlm.corpus.sources import files_in
 from lstmlm.corpus.stimuli import Stimuli, read_stimuli
+from lstmlm.corpus.texts import text_file
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DataError
 from lstmlm.evaluation.adaptation import Adaptation

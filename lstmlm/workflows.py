@@ -190,13 +190,13 @@ class TrainedModel:
 
         Args:
             split: "train", "valid" or "test"; without it "test" where there is one, else "valid".
-            text: A file in place of a split.
+            text: A file in place of a split, or `STANDARD_INPUT`.
 
         Raises:
             DataError: the text cannot be read, or the corpus has no such split.
         """
         if text is not None:
-            return encode_file(text, self.tokenizer)
+            return encode_file(text, self.run.config.data, self.tokenizer)
         return load_split(self.run.config.data, split, self.tokenizer)
 
 

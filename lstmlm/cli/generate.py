@@ -12,7 +12,7 @@ from lstmlm.generation.options import SamplingOptions
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text.')] = "",
+    prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text, - reads standard input.')] = "",
     run: RunOption = None,
     max_tokens: Annotated[int, typer.Option(help="Length of the continuation (tokens).")] = SamplingOptions.max_tokens,
     temperature: Annotated[
@@ -35,12 +35,16 @@ def generate(
     lstmlm generate "The" --n 3 --temperature 0.7 --top-p 0.9 --seed 1
 
     lstmlm generate "" --run runs/shakespeare-char --max-tokens 500
+
+    lstmlm generate - < texts/chapter.txt
     """
     options = SamplingOptions(
         max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, allow_unk=allow_unk
     )
     from lstmlm import workflows
+    from lstmlm.corpus.sources import read_prompt
 
+    prompt = read_prompt() if prompt == "-" else prompt
     trained = workflows.load(workflows.choose_run(run))
     first_seed = secrets.randbelow(1_000_000) if seed is None else seed
     say(f"{trained.run.path}, seed {first_seed}")

@@ -14,7 +14,9 @@ SplitOption = Annotated[
     typer.Option("--split", help="train, valid or test.", show_default="test where there is one, else valid"),
 ]
 
-TextOption = Annotated[Path | None, typer.Option("--text", help="A text file in place of a split.")]
+TextOption = Annotated[
+    Path | None, typer.Option("--text", help="A text file in place of a split; - is standard input.")
+]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

@@ -8,6 +8,8 @@ from lstmlm.config.options import Options
 
 SMALLEST_VARIABLE_BPTT = 10
 
+EosPlace = Literal["line", "line_and_document", "document", "never"]
+
 
 class TokenizerOptions(Options):
     """What every tokenizer has in common."""
@@ -78,12 +80,24 @@ class DataOptions(Options):
     """Which text, cut into which tokens, laid out in which windows."""
 
     corpus: Annotated[str, Field(min_length=1)]
-    """A folder with `train.txt` and optional `valid.txt` and `test.txt`, or a single text file: with a slash it is a
-    path, relative to the working directory. Without a slash, the name of a known corpus: `python-docs`."""
+    """A text file, a folder or a pattern such as `books/*.txt`: with a slash it is a path, relative to the working
+    directory. Without a slash, the name of a known corpus: `python-docs`.
+
+    A folder has `train.txt` and optional `valid.txt` and `test.txt`, or else any `.txt` files, also in folders below.
+    In place of `.txt` there can be `.jsonl` or `.json`, an object a line, each followed by `.gz`, `.bz2`, `.xz` or
+    `.zst` if it is compressed. The objects of a file, and the files of a folder or pattern, are documents."""
+
+    field: str = "text"
+    """What the objects of `.jsonl` and `.json` files call their text."""
+
+    eos: EosPlace = "line"
+    """What ends in `<eos>`, or in a newline where the tokenizer has no `<eos>`: a `line`; with `line_and_document` a
+    document too, by an empty line after it, so that a model can learn where a text ends; only a `document`, as its
+    other line ends become spaces; or `never`, as all of them do."""
 
     holdout: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    """Share of a single file that becomes the validation split, and as much again the test split: the last lines.
-    Without effect on a folder, which has its own splits."""
+    """Share of a corpus without splits that becomes the validation split, and as much again the test split: the last
+    lines, or where nothing ends in `<eos>` the last words. Without effect on a folder that has its own splits."""
 
     tokenizer: AnyTokenizerOptions = WordTokenizerOptions()
 

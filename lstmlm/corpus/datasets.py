@@ -1,7 +1,7 @@
 """Corpora by path or by name: their splits, read in blocks and encoded into arrays of token ids."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from itertools import chain, pairwise
@@ -12,18 +12,11 @@ import numpy as np
 from jaxtyping import Int, Integer, Shaped
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.python_docs import SPLITS, python_docs_provenance, read_python_docs
-from lstmlm.corpus.sources import Version, in_blocks, read_blocks
+from lstmlm.corpus.python_docs import python_docs_provenance, read_python_docs
+from lstmlm.corpus.sources import in_blocks
+from lstmlm.corpus.texts import SPLITS, Text, halves_of, named_splits, splits_of, text_of
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text that can be read again and again: what messages call it, and its blocks; see `in_blocks`."""
-
-    name: str
-    blocks: Callable[[], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -162,111 +155,34 @@ def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple
     Raises:
         DataError: the split is a single line, or nearly so.
     """
-    text = _texts(options)[split]
-    n_chars = _count_chars(text)
-    [middle] = _line_starts(text, [n_chars // 2])
-    if middle == n_chars:
-        raise DataError(f"{text.name}: no line begins in its second half. Tune on another split.")
-    halves = _part(text, "first half", 0, middle), _part(text, "second half", middle, n_chars)
-    first, second = (_encode(half, tokenizer, split) for half in halves)
+    first, second = (_encode(half, tokenizer, split) for half in halves_of(_texts(options)[split], options))
     return first, second
 
 
-def encode_file(path: Path, tokenizer: Tokenizer) -> EncodedText:
-    """Read and encode a text file.
+def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer) -> EncodedText:
+    """Read and encode a text file as a model has read its corpus, whose options are given.
 
     Raises:
         DataError: it is missing, empty or not UTF-8.
     """
-    return _encode(text_file(path), tokenizer, None)
+    return _encode(text_of(path, options), tokenizer, None)
 
 
 def _texts(options: DataOptions) -> dict[str, Text]:
     """The splits that a corpus has, not read yet."""
-    if "/" not in options.corpus:
-        if options.corpus not in DATASETS:
-            if Path(options.corpus).exists():
-                raise ConfigError(
-                    f"data.corpus: {options.corpus!r} lies here, but a path has a slash. Write ./{options.corpus}"
-                )
+    if "/" in options.corpus:
+        return splits_of(options)
+    if options.corpus not in DATASETS:
+        if Path(options.corpus).exists():
             raise ConfigError(
-                f"data.corpus: unknown corpus {options.corpus!r}. {did_you_mean(options.corpus, DATASETS)}"
-                f"Choose one of: {', '.join(DATASETS)}. "
-                f"A path has a slash: ./{options.corpus}"
+                f"data.corpus: {options.corpus!r} lies here, but a path has a slash. Write ./{options.corpus}"
             )
-        return DATASETS[options.corpus].texts()
-    path = Path(options.corpus)
-    if path.is_dir():
-        files = {split: path / f"{split}.txt" for split in SPLITS}
-        return {split: _corpus_file(file) for split, file in files.items() if file.exists()}
-    if not path.exists():
-        raise DataError(
-            f"{path}: no such file or folder. Paths start at the working directory; "
-            "data/README.md says where to get known corpora."
+        raise ConfigError(
+            f"data.corpus: unknown corpus {options.corpus!r}. {did_you_mean(options.corpus, DATASETS)}"
+            f"Choose one of: {', '.join(DATASETS)}. "
+            f"A path has a slash: ./{options.corpus}"
         )
-    return _split_file(path, options.holdout)
-
-
-def text_file(path: Path) -> Text:
-    """A file as a text, not read yet."""
-    return Text(str(path), lambda: read_blocks(path))
-
-
-def _corpus_file(path: Path) -> Text:
-    """A file as a text that is read more than once, and must stay the same meanwhile."""
-    version = Version.of(path)
-    return Text(str(path), lambda: read_blocks(path, version=version))
-
-
-def _split_file(path: Path, holdout: float) -> dict[str, Text]:
-    """Cut a file into train, valid and test: the last `holdout` of its characters is test, as much before it valid.
-
-    A line belongs to the split in which it begins.
-    """
-    file = _corpus_file(path)
-    n_chars = _count_chars(file)
-    first_valid, first_test = _line_starts(file, [round(n_chars * (1 - k * holdout)) for k in (2, 1)])
-    bounds = {"train": (0, first_valid), "valid": (first_valid, first_test), "test": (first_test, n_chars)}
-    for split, (start, stop) in bounds.items():
-        if start == stop:
-            raise DataError(
-                f"{path}: too few lines to hold out {holdout:g} of it as {split} split. "
-                "Use a longer text with more line ends, or a folder with train.txt, valid.txt and test.txt."
-            )
-    return {split: _part(file, split, start, stop) for split, (start, stop) in bounds.items()}
-
-
-def _count_chars(text: Text) -> int:
-    return sum(map(len, text.blocks()))
-
-
-def _line_starts(text: Text, positions: Sequence[int]) -> list[int]:
-    """For each of rising positions, where the first line begins that does so there or later; else the text's end."""
-    starts: list[int] = []
-    offset = 0
-    for block in text.blocks():
-        for position in positions[len(starts) :]:
-            newline = block.find("\n", max(0, position - 1 - offset))
-            if newline < 0:
-                break
-            starts.append(offset + newline + 1)
-        offset += len(block)
-    return starts + [offset] * (len(positions) - len(starts))
-
-
-def _part(text: Text, name: str, start: int, stop: int) -> Text:
-    """The characters of a text from `start` to before `stop`."""
-    return Text(f"{text.name} ({name})", lambda: _between(text.blocks(), start, stop))
-
-
-def _between(blocks: Iterable[str], start: int, stop: int) -> Iterator[str]:
-    offset = 0
-    for block in blocks:
-        if part := block[max(0, start - offset) : max(0, stop - offset)]:
-            yield part
-        offset += len(block)
-        if offset >= stop:
-            return
+    return named_splits(DATASETS[options.corpus].texts(), options)
 
 
 def _encode(text: Text, tokenizer: Tokenizer, split: str | None) -> EncodedText:

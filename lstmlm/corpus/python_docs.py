@@ -15,9 +15,8 @@ from functools import cache
 from pathlib import Path
 
 from lstmlm.corpus.prose import paragraphs
+from lstmlm.corpus.texts import SPLITS
 from lstmlm.errors import DataError
-
-SPLITS = ("train", "valid", "test")
 
 HELD_OUT_SHARE = 0.05
 """Share of the text's words in each of `valid` and `test`."""

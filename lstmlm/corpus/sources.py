@@ -1,19 +1,21 @@
 """Text files as blocks of text, in bounded memory: one set of rules for encodings and line ends."""
 
 import codecs
-import gzip
+import logging
 import os
 import re
 import stat
-import zlib
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader, IncrementalNewlineDecoder
+from functools import lru_cache
+from io import BytesIO, IncrementalNewlineDecoder, TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from lstmlm.corpus.compression import LONGEST_MARK, read_chunks, split_suffixes
 from lstmlm.errors import DataError
 
 BLOCK_BYTES = 1 << 20
@@ -33,7 +35,13 @@ _FOREIGN_MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-_COMPRESSED_MARKS = ((b"\x1f\x8b", "gzip"), (b"PK\x03\x04", "zip"), (b"\xfd7zXZ", "xz"), (b"(\xb5/\xfd", "zstd"))
+_NUL_SHARE = 1 / 3
+"""UTF-16 of most languages has a NUL in every other byte."""
+
+STANDARD_INPUT = Path("-")
+"""Read in place of a file; it is kept in memory, so that it can be read again."""
+
+_log = logging.getLogger(__name__)
 
 
 class Version(NamedTuple):
@@ -49,7 +57,7 @@ class Version(NamedTuple):
         Raises:
             DataError: there is no such file, or it cannot be read more than once.
         """
-        with _explained(path):
+        with explained(path):
             status = path.stat()
         if stat.S_ISFIFO(status.st_mode):
             raise DataError(f"{path}: is a pipe, but a corpus is read more than once. Save it as a file.")
@@ -60,23 +68,25 @@ class Version(NamedTuple):
 def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | None = None) -> Iterator[str]:
     r"""The text of a UTF-8 file in blocks; see `in_blocks`.
 
-    A file whose name ends in `.gz` is decompressed.
+    A file is decompressed if its name says so; see `COMPRESSIONS`.
     A byte-order mark is dropped; `\r\n` and `\r` become `\n`. Only these end a line: a form feed or U+2028 does not.
 
     Args:
-        path: The file, or a pipe.
+        path: The file, a pipe, or `STANDARD_INPUT`.
         block_bytes: How much is read at once, and the most characters of a block.
         version: What the file was when it was read before; by default, what it is when reading begins.
 
     Raises:
-        DataError: no such file, a folder, unreadable, damaged, empty, compressed in another way, not UTF-8 (with the
-            byte, its offset and its line), or changed since or meanwhile.
+        DataError: no such file, a folder, unreadable, damaged, empty, not what its name says, not UTF-8 (with the byte,
+            its offset and its line), or changed since or meanwhile.
+        MissingExtraError: what decompresses it is not installed.
     """
-    return in_blocks(_decoded(path, _chunks(path, block_bytes, version)), block_bytes)
+    chunks = _chunks_of_input(block_bytes) if path == STANDARD_INPUT else _chunks(path, block_bytes, version)
+    return in_blocks(_decoded(name_of(path), chunks), block_bytes)
 
 
 def in_blocks(pieces: Iterable[str], block_chars: int = BLOCK_BYTES) -> Iterator[str]:
-    """A text that comes in pieces of any length, in blocks of at most `block_chars` characters, or only a few less.
+    """A text that comes in pieces of any length, in blocks of at most `block_chars` characters.
 
     A block ends with a line; within a line that is longer than a block, with a word; within such a word, anywhere.
     """
@@ -140,13 +150,13 @@ class Line:
 
     def error(self, problem: str) -> DataError:
         """An error that says where the problem is."""
-        return DataError(f"{self.file}:{self.number}: {problem}")
+        return DataError(f"{name_of(self.file)}:{self.number}: {problem}")
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a UTF-8 file, by the rules of `read_blocks`."""
+def read_lines(path: Path, version: Version | None = None) -> Iterator[Line]:
+    """The lines of a UTF-8 file, by the rules of `read_blocks`; each is in memory as a whole."""
     number, begun = 1, []
-    for block in read_blocks(path):
+    for block in read_blocks(path, version=version):
         first, *others = block.split("\n")
         begun.append(first)
         for text in others:
@@ -166,64 +176,98 @@ def cut_between_words(text: str, part_chars: int = PART_CHARS) -> Iterator[str]:
         start = stop
 
 
+def read_prompt() -> str:
+    """What standard input holds, by the rules of `read_blocks` and without the newline that ends it."""
+    return "".join(read_blocks(STANDARD_INPUT)).removesuffix("\n")
+
+
+def name_of(path: Path) -> str:
+    """What messages call a file."""
+    return "standard input" if path == STANDARD_INPUT else str(path)
+
+
 def _chunks(path: Path, chunk_bytes: int, version: Version | None) -> Iterator[bytes]:
     """What a file holds, which must not change meanwhile."""
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
-    with _explained(path), _opened(path) as file:
+    with explained(path), path.open("rb") as file:
         status = os.fstat(file.fileno())
         _refuse_devices(path, status)
         is_repeatable = stat.S_ISREG(status.st_mode)
         version = version or Version(status.st_size, status.st_mtime_ns)
-        while chunk := file.read(chunk_bytes):
-            yield chunk
+        yield from read_chunks(file, str(path), file.peek(LONGEST_MARK), split_suffixes(path)[1], chunk_bytes)
         status = os.fstat(file.fileno())
         if is_repeatable and version != (status.st_size, status.st_mtime_ns):
             raise DataError(f"{path}: changed while it was read. Run the command again when nothing writes to it.")
 
 
-def _decoded(path: Path, chunks: Iterable[bytes]) -> Iterator[str]:
+def _chunks_of_input(chunk_bytes: int) -> Iterator[bytes]:
+    if not isinstance(sys.stdin, TextIOWrapper):
+        raise DataError(f"{name_of(STANDARD_INPUT)}: is closed. Pipe a text into the command.")
+    content = _content_of(sys.stdin)
+    yield from read_chunks(BytesIO(content), name_of(STANDARD_INPUT), content[:LONGEST_MARK], "", chunk_bytes)
+
+
+@lru_cache(maxsize=1)
+def _content_of(stream: TextIOWrapper) -> bytes:
+    """What a stream holds that can be read only once."""
+    if stream.isatty():
+        _log.info("reading a text from the terminal: end it with Ctrl-D on a line of its own")
+    return bytes(stream.buffer.read())
+
+
+def _decoded(name: str, chunks: Iterable[bytes]) -> Iterator[str]:
     r"""The text of UTF-8 that may be cut anywhere, also within a character or between `\r` and `\n`."""
     utf8 = codecs.getincrementaldecoder("utf-8-sig")()
     line_ends = IncrementalNewlineDecoder(None, translate=True)
     offset, line = 0, 1
-    is_empty = True
+    is_empty, is_ascii = True, True
     for chunk in chain(chunks, [b""]):
         if offset == 0:
-            _refuse_foreign_mark(path, chunk)
+            _refuse_wide_characters(name, chunk)
         offset += len(chunk)
         try:
             text = utf8.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
-            line += line_ends.decode(error.object[: error.start].decode(), final=True).count("\n")
+            content, place = error.object, error.start
+            before = line_ends.decode(content[:place].decode(), final=True)
+            line += before.count("\n")
             raise DataError(
-                f"{path}: not UTF-8 (byte 0x{error.object[error.start]:02X} at offset "
-                f"{offset - len(error.object) + error.start}, line {line}). "
-                "Convert it: iconv -f latin1 -t utf8."
+                f"{name}: not UTF-8 (byte 0x{content[place]:02X} at offset {offset - len(content) + place}, "
+                f"line {line}). {_advice(content, is_ascii and before.isascii())}"
             ) from None
         text = line_ends.decode(text, final=not chunk)
-        line += text.count("\n")
         if text:
+            line += text.count("\n")
             is_empty = False
+            is_ascii = is_ascii and text.isascii()
             yield text
     if is_empty:
-        raise DataError(f"{path}: is empty. Put text into it, a sentence or paragraph a line.")
+        raise DataError(f"{name}: is empty. Put text into it, a sentence or paragraph a line.")
+
+
+def _advice(content: bytes, is_ascii: bool) -> str:
+    """What to do about bytes that are not UTF-8 where the text before them `is_ascii`, or is UTF-8 beyond it."""
+    if b"\0" in content:
+        return "It has NUL bytes as well, so that it may be no text at all: name a text file."
+    if not is_ascii:
+        return "What comes before is UTF-8: mend that line, or leave such bytes out: iconv -c -f utf8 -t utf8."
+    return "Convert it: iconv -f latin1 -t utf8."
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Let an error of the operating system be one that says what to do.
+
+    Raises:
+        DataError: there was one.
+    """
     try:
         yield
     except FileNotFoundError:
         raise DataError(f"{path}: no such file. Check the path, relative to the working directory.") from None
-    except (gzip.BadGzipFile, zlib.error, EOFError):
-        raise DataError(f"{path}: is damaged (not a whole gzip file). Compress it again.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
-
-
-def _opened(path: Path) -> BufferedReader | gzip.GzipFile:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def _refuse_devices(path: Path, status: os.stat_result) -> None:
@@ -231,13 +275,16 @@ def _refuse_devices(path: Path, status: os.stat_result) -> None:
         raise DataError(f"{path}: is a device, which need not end. Name a text file.")
 
 
-def _refuse_foreign_mark(path: Path, content: bytes) -> None:
+def _refuse_wide_characters(name: str, content: bytes) -> None:
     for mark, encoding in _FOREIGN_MARKS:
         if content.startswith(mark):
             raise DataError(
-                f"{path}: not UTF-8 (begins with the byte-order mark of {encoding}). "
+                f"{name}: not UTF-8 (begins with the byte-order mark of {encoding}). "
                 f"Convert it: iconv -f {encoding.lower()} -t utf8."
             )
-    for mark, compression in _COMPRESSED_MARKS:
-        if content.startswith(mark):
-            raise DataError(f"{path}: is compressed ({compression}). Unpack it; only .gz files are read as they are.")
+    if content.count(0) > len(content) * _NUL_SHARE:
+        order = "le" if content[1::2].count(0) > content[::2].count(0) else "be"
+        raise DataError(
+            f"{name}: not UTF-8 (over a third of its bytes are NUL, as in UTF-16). "
+            f"Convert it: iconv -f utf-16{order} -t utf8."
+        )

@@ -1,12 +1,12 @@
 """Stimuli of an experiment: sentences of the user's own words, from plain text, TSV or JSONL."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lstmlm.corpus.sources import read_lines
+from lstmlm.corpus.json_lines import parse_object, shown
+from lstmlm.corpus.sources import name_of, read_lines
 from lstmlm.errors import DataError, did_you_mean
 
 TEXT_KEYS = ("text", "sentence", "words")
@@ -17,9 +17,6 @@ TSV_COLUMNS = ("item", "sentence", "word")
 
 THE_ITEM = 1
 """What the only item of a file is called that names none."""
-
-SHOWN_CHARS = 40
-"""How much of a wrong value a message shows."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def read_stimuli(path: Path) -> Stimuli:
     """
     stimuli = READERS.get(path.suffix.lower(), _read_text)(path)
     if not stimuli.sentences and not stimuli.problems:
-        raise DataError(f"{path}: holds no words. Put a row for each under the header.")
+        raise DataError(f"{name_of(path)}: holds no words. Put a row for each under the header.")
     return stimuli
 
 
@@ -126,7 +123,7 @@ def _read_jsonl(path: Path) -> Stimuli:
     problems = []
     for line in read_lines(path):
         try:
-            record = _json_object(line.text)
+            record = parse_object(line.text)
             item = _item_of(record)
             lines = _lines_of(record)
         except ValueError as error:
@@ -140,23 +137,10 @@ def _read_jsonl(path: Path) -> Stimuli:
     return Stimuli([sentence for sentences in items.values() for sentence in sentences], other_columns, problems)
 
 
-def _json_object(line: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-        json.dumps(record, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON ({error.msg}, column {error.colno}). Write one object a line.") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"cannot be used ({error}). Write plain text or numbers.") from None
-    if not isinstance(record, dict):
-        raise ValueError(f"is no object, got {_shown(record)}. Write one object a line.")
-    return record
-
-
 def _item_of(record: Mapping[str, Any]) -> Any:
     item = record.get("item", THE_ITEM)
     if not isinstance(item, str | int | float):
-        raise ValueError(f"item: expected text or a number, got {_shown(item)}. Name it, or leave it out.")
+        raise ValueError(f"item: expected text or a number, got {shown(item)}. Name it, or leave it out.")
     return item
 
 
@@ -170,20 +154,15 @@ def _lines_of(record: Mapping[str, Any]) -> list[list[str]]:
     value = record[key]
     if key == "words":
         if not isinstance(value, list) or not all(isinstance(word, str) and word.strip() for word in value):
-            raise ValueError(f"words: expected a list of words, got {_shown(value)}. Put each in quotes.")
+            raise ValueError(f"words: expected a list of words, got {shown(value)}. Put each in quotes.")
         lines = [value]
     else:
         if not isinstance(value, str):
-            raise ValueError(f"{key}: expected text, got {_shown(value)}. Put it in quotes.")
+            raise ValueError(f"{key}: expected text, got {shown(value)}. Put it in quotes.")
         lines = [line.split() for line in value.removesuffix("\n").split("\n")]
     if not any(lines):
         raise ValueError(f"{key}: holds no words. Leave the object out, or give it some.")
     return lines
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
 
 
 def _sentence(item: Any, number: int, words: Sequence[str], others: Mapping[str, Any]) -> Sentence:

@@ -50,11 +50,12 @@ REFUSED = {
     ),
     "random bytes": (
         bytes(range(256)) * 8,
-        "corpus/train.txt: not UTF-8 (byte 0x80 at offset 128, line 3). Convert it: iconv -f latin1 -t utf8.",
+        "corpus/train.txt: not UTF-8 (byte 0x80 at offset 128, line 3). "
+        "It has NUL bytes as well, so that it may be no text at all: name a text file.",
     ),
     "gzip": (
         gzip.compress(WORDS),
-        "corpus/train.txt: is compressed (gzip). Unpack it; only .gz files are read as they are.",
+        "corpus/train.txt: is compressed (gzip), which its name does not say. Let it end in .gz, or unpack it.",
     ),
 }
 

@@ -16,7 +16,7 @@ from lstmlm.config.data import (
     TokenizerOptions,
     WordTokenizerOptions,
 )
-from lstmlm.corpus import datasets, sources
+from lstmlm.corpus import datasets, sources, texts
 from lstmlm.corpus.datasets import encode_file, load_corpus, load_halves, load_split
 from lstmlm.corpus.sources import Version, read_blocks
 from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, train_tokenizer
@@ -90,7 +90,7 @@ class TestFolder:
     def test_blocks_join_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = "one two\n\nthree\nfour five six\n" * 20 + "no newline"
         whole = encode_file_of(tmp_path, text)
-        monkeypatch.setattr(datasets, "read_blocks", read_small_blocks)
+        monkeypatch.setattr(texts, "read_blocks", read_small_blocks)
         in_blocks = encode_file_of(tmp_path, text)
         np.testing.assert_array_equal(in_blocks.tokens, whole.tokens)
         assert (in_blocks.n_words, in_blocks.line_chars.tolist(), in_blocks.line_bytes.tolist(), in_blocks.sha256) == (
@@ -139,7 +139,7 @@ class TestSingleFile:
         options = single_file(tmp_path_factory.mktemp("file"), text)
         expected = reference_split(text, options.holdout)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(datasets, "read_blocks", lambda path, **given: read_small_blocks(path, block_bytes, **given))
+            patch.setattr(texts, "read_blocks", lambda path, **given: read_small_blocks(path, block_bytes, **given))
             if not all(expected.values()):
                 with pytest.raises(DataError, match="too few lines"):
                     load_split(options, "train", BYTES)
@@ -152,7 +152,7 @@ class TestSingleFile:
             load_corpus(options)
         assert str(caught.value) == (
             f"{tmp_path}/input.txt: too few lines to hold out 0.05 of it as valid split. "
-            "Use a longer text with more line ends, or a folder with train.txt, valid.txt and test.txt."
+            "Use a longer text with more lines, or a folder with train.txt, valid.txt and test.txt."
         )
 
     def test_an_empty_file(self, tmp_path: Path) -> None:
@@ -246,13 +246,13 @@ class TestFile:
 
     def test_a_folder_is_none(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="is a folder, not a text file"):
-            encode_file(tmp_path, BYTES)
+            encode_file(tmp_path, DataOptions(corpus="./any"), BYTES)
 
 
 def encode_file_of(path: Path, text: str, tokenizer: Tokenizer | None = None) -> datasets.EncodedText:
     file = path / "text.txt"
     file.write_bytes(text.encode())
-    return encode_file(file, tokenizer or train_tokenizer(WordTokenizerOptions(), [text]))
+    return encode_file(file, DataOptions(corpus="./any"), tokenizer or train_tokenizer(WordTokenizerOptions(), [text]))
 
 
 def read_small_blocks(path: Path, block_bytes: int = 16, version: Version | None = None) -> Iterator[str]:
@@ -302,7 +302,7 @@ def test_a_line_longer_than_a_block_is_one_line(
     text = "short\n" + "fünf wörter in einer zeile " * 9 + f"ende\nnoch eine und noch eine{end}"
     tokenizer = train_tokenizer(options, [text])
     whole = encode_file_of(tmp_path, text, tokenizer)
-    monkeypatch.setattr(datasets, "read_blocks", read_small_blocks)
+    monkeypatch.setattr(texts, "read_blocks", read_small_blocks)
     in_blocks = encode_file_of(tmp_path, text, tokenizer)
     np.testing.assert_array_equal(in_blocks.tokens, whole.tokens)
     assert (in_blocks.n_words, in_blocks.n_lines, in_blocks.n_bytes) == (1 + 46 + 5, 3, len(text.encode()))

@@ -1,10 +1,10 @@
 """Text files: encodings, line ends and blocks, and what is said of files that are not text."""
 
 import gzip
-import lzma
 import os
 import re
 import tracemalloc
+from io import BytesIO, TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lstmlm.corpus.sources import (
     BLOCK_BYTES,
+    STANDARD_INPUT,
     Line,
     Version,
     cut_between_words,
@@ -21,6 +22,7 @@ from lstmlm.corpus.sources import (
     in_blocks,
     read_blocks,
     read_lines,
+    read_prompt,
 )
 from lstmlm.errors import DataError
 
@@ -99,14 +101,45 @@ def test_one_long_line_takes_the_memory_of_many(tmp_path: Path) -> None:
     assert max(peaks.values()) < 8 * BLOCK_BYTES
 
 
+LATIN1 = "Convert it: iconv -f latin1 -t utf8."
+MIXED = "What comes before is UTF-8: mend that line, or leave such bytes out: iconv -c -f utf8 -t utf8."
+BINARY = "It has NUL bytes as well, so that it may be no text at all: name a text file."
+
+
 @pytest.mark.parametrize("block_bytes", [1, 7, 64, 1 << 20])
-def test_not_utf8_names_the_byte_its_offset_and_line(block_bytes: int, tmp_path: Path) -> None:
-    first_lines = b"\xef\xbb\xbf" + "naïve\r\ncafé\rplain\n\n".encode()
-    path = written(tmp_path, first_lines + b"a caf\xe9 in latin1\nmore\n")
+@pytest.mark.parametrize(
+    ("before", "line", "advice"),
+    [
+        (b"\xef\xbb\xbf" + b"plain\r\nalso\rplain\n\n", 5, LATIN1),
+        ("naïve\r\ncafé\rplain\n\n".encode(), 5, MIXED),
+        ("é".encode(), 1, MIXED),
+        (b"plain\r", 2, LATIN1),
+        (b"", 1, LATIN1),
+    ],
+)
+def test_not_utf8_names_the_byte_its_offset_and_line(
+    before: bytes, line: int, advice: str, block_bytes: int, tmp_path: Path
+) -> None:
+    path = written(tmp_path, before + b"a caf\xe9 in latin1\nmore\n")
     with pytest.raises(DataError) as caught:
         list(read_blocks(path, block_bytes))
+    assert str(caught.value) == f"{path}: not UTF-8 (byte 0xE9 at offset {len(before) + 5}, line {line}). {advice}"
+
+
+def test_a_binary_file(tmp_path: Path) -> None:
+    path = written(tmp_path, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert str(caught.value) == f"{path}: not UTF-8 (byte 0x89 at offset 0, line 1). {BINARY}"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16le", "utf-16be"])
+def test_utf16_without_a_mark(encoding: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "a text of short words\n".encode(encoding))
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
     assert str(caught.value) == (
-        f"{path}: not UTF-8 (byte 0xE9 at offset {len(first_lines) + 5}, line 5). Convert it: iconv -f latin1 -t utf8."
+        f"{path}: not UTF-8 (over a third of its bytes are NUL, as in UTF-16). Convert it: iconv -f {encoding} -t utf8."
     )
 
 
@@ -173,32 +206,6 @@ def test_lines_are_numbered_from_one(tmp_path: Path) -> None:
     assert str(lines[1].error("is blank.")) == f"{path}:2: is blank."
 
 
-@pytest.mark.parametrize("block_bytes", [3, 1 << 20])
-def test_a_compressed_file(block_bytes: int, tmp_path: Path) -> None:
-    path = tmp_path / "text.gz"
-    path.write_bytes(gzip.compress(b"\xef\xbb\xbfone\r\ntwo\n"))
-    assert "".join(read_blocks(path, block_bytes)) == "one\ntwo\n"
-
-
-@pytest.mark.parametrize(
-    "content", [b"not compressed", gzip.compress(b"one\n" * 99)[:-9], gzip.compress(b"one\n" * 99)[:20] + b"x" * 30]
-)
-def test_a_damaged_compressed_file(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "text.gz"
-    path.write_bytes(content)
-    with pytest.raises(DataError) as refusal:
-        list(read_blocks(path))
-    assert str(refusal.value) == f"{path}: is damaged (not a whole gzip file). Compress it again."
-
-
-@pytest.mark.parametrize(("content", "name"), [(gzip.compress(b"text"), "gzip"), (lzma.compress(b"text"), "xz")])
-def test_a_file_compressed_in_another_way(content: bytes, name: str, tmp_path: Path) -> None:
-    path = written(tmp_path, content)
-    with pytest.raises(DataError) as caught:
-        list(read_blocks(path))
-    assert str(caught.value) == f"{path}: is compressed ({name}). Unpack it; only .gz files are read as they are."
-
-
 def test_a_pipe_can_be_read_once_and_is_no_corpus(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
@@ -211,6 +218,54 @@ def test_a_pipe_can_be_read_once_and_is_no_corpus(tmp_path: Path) -> None:
     assert next(blocks) == "a line\n"
     os.close(writer)
     assert list(blocks) == []
+
+
+def input_of(content: bytes) -> TextIOWrapper:
+    return TextIOWrapper(BytesIO(content))
+
+
+def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", input_of(b"\xef\xbb\xbfone\r\ntwo\n"))
+    assert [list(read_blocks(STANDARD_INPUT, 4)) for _ in range(2)] == [["one\n", "two\n"]] * 2
+    assert read_prompt() == "one\ntwo"
+    monkeypatch.setattr("sys.stdin", input_of(b"three\n\n"))
+    assert read_prompt() == "three\n"
+    line = next(read_lines(STANDARD_INPUT))
+    assert str(line.error("is odd.")) == "standard input:1: is odd."
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty. Put text into it, a sentence or paragraph a line."),
+        (b"caf\xe9", f"not UTF-8 (byte 0xE9 at offset 3, line 1). {LATIN1}"),
+        (
+            gzip.compress(b"text"),
+            "is compressed (gzip), which its name does not say. Let it end in .gz, or unpack it.",
+        ),
+    ],
+)
+def test_standard_input_that_is_no_text(content: bytes, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", input_of(content))
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(STANDARD_INPUT))
+    assert str(caught.value) == f"standard input: {problem}"
+
+
+def test_a_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(STANDARD_INPUT))
+    assert str(caught.value) == "standard input: is closed. Pipe a text into the command."
+
+
+def test_a_terminal_is_told_what_is_awaited(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    terminal = input_of(b"typed\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    with caplog.at_level("INFO", "lstmlm"):
+        assert read_prompt() == "typed"
+    assert caplog.messages == ["reading a text from the terminal: end it with Ctrl-D on a line of its own"]
 
 
 def test_a_device_need_not_end() -> None:

@@ -13,6 +13,7 @@ def read(tmp_path: Path) -> Any:
     def contestant(text: str, vocabulary: str, options: Any, *, run: str = "runs/x", seed: int = 1) -> Any:
         import torch
 
+        from lstmlm.config.data import DataOptions
         from lstmlm.config.model import ModelOptions
         from lstmlm.corpus.datasets import encode_file
         from lstmlm.corpus.tokenizers import train_tokenizer
@@ -26,6 +27,7 @@ def read(tmp_path: Path) -> Any:
         with torch.no_grad():
             # Large weights make a model with opinions, whose predictions depend on its state.
             model.embedding.weight.mul_(20)
-        return Contestant(run, model, tokenizer, encode_file(tmp_path / "text.txt", tokenizer))
+        encoded = encode_file(tmp_path / "text.txt", DataOptions(corpus="./any"), tokenizer)
+        return Contestant(run, model, tokenizer, encoded)
 
     return contestant

@@ -37,6 +37,8 @@ def perplexity(
     lstmlm eval perplexity --text essay.txt --context line
 
     torchrun --nproc-per-node 2 -m lstmlm eval perplexity --run runs/ptb-lstm-small
+
+    zcat essays.gz | lstmlm eval perplexity --text -
     """
     refuse_two_texts(split, text)
     from lstmlm import workflows

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def surprisal(
-    file: Annotated[Path, typer.Argument(help="Text, a sentence a line; .tsv, a word a row; or .jsonl.")],
+    file: Annotated[Path, typer.Argument(help="Text, a sentence a line; .tsv, a word a row; .jsonl; or - for stdin.")],
     run: RunOption = None,
     context: Annotated[
         str,

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lstmlm.corpus.datasets import Text
 from lstmlm.corpus.normalization import Normalization
+from lstmlm.corpus.texts import Text
 from lstmlm.errors import ConfigError, DataError, did_you_mean
 from lstmlm.evaluation.pairs.formulas import parse_formula
 from lstmlm.evaluation.pairs.items import BAD, GOOD, PAIR_FORMULA, Item, make_item
