@@ -116,7 +116,8 @@ def require_same_config(config: RunConfig, world: World) -> None:
 def require_same_text(corpus: Corpus, world: World) -> None:
     """Check that all processes have read the same text and cut it into the same tokens."""
     splits = {split: facts["sha256"] for split, facts in corpus.provenance.items() if isinstance(facts, dict)}
-    _require_same({"tokenizer": corpus.tokenizer.digest, "SHA-256": splits}, world, "text")
+    digests = {f"SHA-256 of {split}": digest for split, digest in splits.items()}
+    _require_same({**digests, "digest of the tokenizer": corpus.tokenizer.digest}, world, "text")
 
 
 def _require_same(facts: Mapping[str, object], world: World, what: str) -> None:

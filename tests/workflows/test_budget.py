@@ -43,9 +43,9 @@ class World:
             self.now += 1.0
             save(*arguments, **options)
 
-        def timed_score(model: Any, tokens: Any, *arguments: Any) -> Any:
+        def timed_score(model: Any, tokens: Any, *arguments: Any, **options: Any) -> Any:
             self.now += self.validation_seconds * len(tokens) / VALID_TOKENS
-            return score(model, tokens, *arguments)
+            return score(model, tokens, *arguments, **options)
 
         monkeypatch.setattr(Trainer, "_backward", timed_backward)
         monkeypatch.setattr(RunDirectory, "save", timed_save)
