@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Self
 
@@ -54,22 +54,42 @@ class World:
         Raises:
             WorldError: not all processes have come, or one is lost before the end of the `with` block.
         """
-        is_restart = _number("TORCHELASTIC_RESTART_COUNT", 0) > 0
-        world = cls(_number("RANK", 0), _number("WORLD_SIZE", 1), _number("LOCAL_RANK", 0), is_restart)
-        if world.size == 1:
-            yield world
+        n_restarts, size = _number("TORCHELASTIC_RESTART_COUNT", 0), _number("WORLD_SIZE", 1)
+        if size == 1:
+            yield cls(is_restart=n_restarts > 0)
             return
-        if os.environ.get("LOCAL_WORLD_SIZE") == str(world.size) and sys.platform in LOOPBACK:
-            # Nobody beyond this machine takes part, and nobody there needs to be able to.
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        timeout = timedelta(seconds=_number(TIMEOUT_VARIABLE, TIMEOUT_SECONDS))
+        world = cls(_number("RANK", 0), size, _number("LOCAL_RANK", 0))
         with world._explained():
-            dist.init_process_group(backend, timeout=timeout)
+            world._join(is_one_machine=os.environ.get("LOCAL_WORLD_SIZE") == str(size), n_restarts=n_restarts)
+        # Each machine counts its own restarts, but all start anew with it.
+        world = replace(world, is_restart=world.first_of(n_restarts) is not None)
         try:
             yield world
         finally:
             dist.destroy_process_group()
+
+    @contextmanager
+    def one_per_machine_first(self) -> Iterator[None]:
+        """Let one process of each machine go through a `with` block before the others, which find what it has left."""
+        if self.local_rank > 0:
+            self.broadcast(None)
+        yield
+        if self.local_rank == 0:
+            self.broadcast(None)
+
+    def _join(self, *, is_one_machine: bool, n_restarts: int) -> None:
+        """Meet the others."""
+        timeout = timedelta(seconds=_number(TIMEOUT_VARIABLE, TIMEOUT_SECONDS))
+        store, _, _ = next(dist.rendezvous("env://", timeout=timeout))
+        if is_one_machine:
+            # torchrun keeps its store over a restart, and with it the addresses of processes that are gone
+            # (https://github.com/pytorch/pytorch/issues/135712); docs/scale.md has a remedy for several machines.
+            store = dist.PrefixStore(f"start {n_restarts}", store)
+            if sys.platform in LOOPBACK:
+                # Nobody beyond this machine takes part, and nobody there needs to be able to.
+                os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.size, timeout=timeout)
 
     @property
     def is_main(self) -> bool:
@@ -183,7 +203,7 @@ class World:
                 raise
             raise WorldError(
                 f"lost contact with the other processes ({_first_line(error)}). "
-                "See what the one that ended first says; continue with --resume."
+                "See what the one that ended first says; continue a training with --resume."
             ) from error
 
 

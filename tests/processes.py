@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,9 +29,9 @@ def environment(**variables: object) -> dict[str, str]:
 
 
 def start(
-    arguments: Sequence[str], size: int, ranks: Sequence[int], folder: Path, **variables: object
+    arguments: Sequence[str], size: int, folders: Mapping[int, Path], **variables: object
 ) -> list[subprocess.Popen[str]]:
-    """Start some processes of a world of `size`."""
+    """Start processes of a world of `size`, each in a folder, by rank."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -45,7 +45,7 @@ def start(
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in ranks
+        for rank, folder in folders.items()
     ]
 
 

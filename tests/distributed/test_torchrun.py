@@ -15,7 +15,7 @@ CONFIG = f"""
 data: {{corpus: {PROJECT / "data" / "tiny"}, batch_size: 4, bptt: 7}}
 model: {{backbone: {{name: lstm, hidden_size: 12}}, embedding_size: 12, dropout: {{output: 0.3}}}}
 optimizer: {{name: adam, learning_rate: 0.01}}
-training: {{n_steps: 600, save_every: 20, validate_every: 200, log_every: 1, sample_tokens: 3}}
+training: {{n_steps: 150, save_every: 10, validate_every: 50, log_every: 1, sample_tokens: 3}}
 """
 
 
@@ -69,8 +69,8 @@ def is_alive(process: int) -> bool:
 @pytest.mark.parametrize(
     ("rank", "step"),
     [
-        (1, 60),
-        *(pytest.param(rank, step, marks=pytest.mark.slow) for rank, step in [(0, 20), (1, 100), (0, 180), (1, 300)]),
+        (1, 30),
+        *(pytest.param(rank, step, marks=pytest.mark.slow) for rank, step in [(0, 10), (1, 50), (0, 70), (1, 110)]),
     ],
 )
 def test_a_killed_worker_restarts_all_from_the_last_checkpoint(
@@ -95,7 +95,7 @@ def test_a_signal_to_torchrun_saves_one_step(number: int, undisturbed: Path, her
     run = here / f"signalled-{number}"
     agent = torchrun(here, run.name)
     try:
-        wait_for_step(run, 40)
+        wait_for_step(run, 20)
         agent.send_signal(number)
         _, stderr = agent.communicate(timeout=TIMEOUT_SECONDS)
     finally:
