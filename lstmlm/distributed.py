@@ -16,8 +16,11 @@ from typing import Any, Self
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
+from lstmlm import errors
 from lstmlm.errors import ConfigError, LstmlmError, WorldError
 
 TIMEOUT_VARIABLE = "LSTMLM_TIMEOUT_SECONDS"
@@ -52,7 +55,8 @@ class World:
         """Join the world that torchrun has set up in the environment; without it, work alone.
 
         Raises:
-            WorldError: not all processes have come, or one is lost before the end of the `with` block.
+            ConfigError: The environment does not say who is who.
+            WorldError: Not all processes have come, or one is lost before the end of the `with` block.
         """
         n_restarts, size = _number("TORCHELASTIC_RESTART_COUNT", 0), _number("WORLD_SIZE", 1)
         if size == 1:
@@ -80,11 +84,16 @@ class World:
     def _join(self, *, is_one_machine: bool, n_restarts: int) -> None:
         """Meet the others."""
         timeout = timedelta(seconds=_number(TIMEOUT_VARIABLE, TIMEOUT_SECONDS))
-        store, _, _ = next(dist.rendezvous("env://", timeout=timeout))
+        try:
+            store, _, _ = next(rendezvous("env://", timeout=timeout))
+        except ValueError as error:
+            raise ConfigError(
+                f"WORLD_SIZE: is {self.size} in the environment, but {error}. Start with torchrun."
+            ) from None
         if is_one_machine:
             # torchrun keeps its store over a restart, and with it the addresses of processes that are gone
             # (https://github.com/pytorch/pytorch/issues/135712); docs/scale.md has a remedy for several machines.
-            store = dist.PrefixStore(f"start {n_restarts}", store)
+            store = PrefixStore(f"start {n_restarts}", store)
             if sys.platform in LOOPBACK:
                 # Nobody beyond this machine takes part, and nobody there needs to be able to.
                 os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
@@ -154,7 +163,7 @@ class World:
         """Let the main process act while the others wait; they all raise what it raises.
 
         Raises:
-            LstmlmError: of the kind that `act` raised.
+            LstmlmError: Of the kind that `act` raised.
         """
         failure: LstmlmError | None = None
         if self.is_main:
@@ -165,9 +174,9 @@ class World:
         told = self.broadcast([type(failure).__name__, str(failure)] if failure else None)
         if failure:
             raise failure
-        if told and not self.is_main:
+        if told:
             kind, message = told
-            raise next(found for found in _kinds(LstmlmError) if found.__name__ == kind)(message)
+            raise getattr(errors, kind)(message)
 
     def replicate(self, module: nn.Module, *, may_skip_weights: bool) -> nn.Module:
         """Return `module` with the weights of the main process, and gradients that are summed on the way backward.
@@ -198,7 +207,7 @@ class World:
         """Turn an error of the connection into one for people."""
         try:
             yield
-        except (dist.DistError, RuntimeError, ValueError) as error:
+        except RuntimeError as error:
             if not isinstance(error, dist.DistError) and "gloo" not in str(error):
                 raise
             raise WorldError(
@@ -218,12 +227,6 @@ def without_sum(replica: nn.Module) -> AbstractContextManager[None]:
 def _sum_bucket(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
     future = dist.all_reduce(bucket.buffer(), async_op=True).get_future()
     return future.then(lambda done: done.value()[0])  # type: ignore[no-any-return]
-
-
-def _kinds(kind: type[LstmlmError]) -> Iterator[type[LstmlmError]]:
-    yield kind
-    for narrower in kind.__subclasses__():
-        yield from _kinds(narrower)
 
 
 def _number(name: str, default: int) -> int:
