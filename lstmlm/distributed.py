@@ -9,15 +9,18 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Self
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
+from lstmlm import errors
 from lstmlm.errors import ConfigError, LstmlmError, WorldError
 
 TIMEOUT_VARIABLE = "LSTMLM_TIMEOUT_SECONDS"
@@ -52,24 +55,50 @@ class World:
         """Join the world that torchrun has set up in the environment; without it, work alone.
 
         Raises:
-            WorldError: not all processes have come, or one is lost before the end of the `with` block.
+            ConfigError: The environment does not say who is who.
+            WorldError: Not all processes have come, or one is lost before the end of the `with` block.
         """
-        is_restart = _number("TORCHELASTIC_RESTART_COUNT", 0) > 0
-        world = cls(_number("RANK", 0), _number("WORLD_SIZE", 1), _number("LOCAL_RANK", 0), is_restart)
-        if world.size == 1:
-            yield world
+        n_restarts, size = _number("TORCHELASTIC_RESTART_COUNT", 0), _number("WORLD_SIZE", 1)
+        if size == 1:
+            yield cls(is_restart=n_restarts > 0)
             return
-        if os.environ.get("LOCAL_WORLD_SIZE") == str(world.size) and sys.platform in LOOPBACK:
-            # Nobody beyond this machine takes part, and nobody there needs to be able to.
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        timeout = timedelta(seconds=_number(TIMEOUT_VARIABLE, TIMEOUT_SECONDS))
+        world = cls(_number("RANK", 0), size, _number("LOCAL_RANK", 0))
         with world._explained():
-            dist.init_process_group(backend, timeout=timeout)
+            world._join(is_one_machine=os.environ.get("LOCAL_WORLD_SIZE") == str(size), n_restarts=n_restarts)
+        # Each machine counts its own restarts, but all start anew with it.
+        world = replace(world, is_restart=world.first_of(n_restarts) is not None)
         try:
             yield world
         finally:
             dist.destroy_process_group()
+
+    @contextmanager
+    def one_per_machine_first(self) -> Iterator[None]:
+        """Let one process of each machine go through a `with` block before the others, which find what it has left."""
+        if self.local_rank > 0:
+            self.broadcast(None)
+        yield
+        if self.local_rank == 0:
+            self.broadcast(None)
+
+    def _join(self, *, is_one_machine: bool, n_restarts: int) -> None:
+        """Meet the others."""
+        timeout = timedelta(seconds=_number(TIMEOUT_VARIABLE, TIMEOUT_SECONDS))
+        try:
+            store, _, _ = next(rendezvous("env://", timeout=timeout))
+        except ValueError as error:
+            raise ConfigError(
+                f"WORLD_SIZE: is {self.size} in the environment, but {error}. Start with torchrun."
+            ) from None
+        if is_one_machine:
+            # torchrun keeps its store over a restart, and with it the addresses of processes that are gone
+            # (https://github.com/pytorch/pytorch/issues/135712); docs/scale.md has a remedy for several machines.
+            store = PrefixStore(f"start {n_restarts}", store)
+            if sys.platform in LOOPBACK:
+                # Nobody beyond this machine takes part, and nobody there needs to be able to.
+                os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.size, timeout=timeout)
 
     @property
     def is_main(self) -> bool:
@@ -134,7 +163,7 @@ class World:
         """Let the main process act while the others wait; they all raise what it raises.
 
         Raises:
-            LstmlmError: of the kind that `act` raised.
+            LstmlmError: Of the kind that `act` raised.
         """
         failure: LstmlmError | None = None
         if self.is_main:
@@ -145,9 +174,9 @@ class World:
         told = self.broadcast([type(failure).__name__, str(failure)] if failure else None)
         if failure:
             raise failure
-        if told and not self.is_main:
+        if told:
             kind, message = told
-            raise next(found for found in _kinds(LstmlmError) if found.__name__ == kind)(message)
+            raise getattr(errors, kind)(message)
 
     def replicate(self, module: nn.Module, *, may_skip_weights: bool) -> nn.Module:
         """Return `module` with the weights of the main process, and gradients that are summed on the way backward.
@@ -178,12 +207,12 @@ class World:
         """Turn an error of the connection into one for people."""
         try:
             yield
-        except (dist.DistError, RuntimeError, ValueError) as error:
+        except RuntimeError as error:
             if not isinstance(error, dist.DistError) and "gloo" not in str(error):
                 raise
             raise WorldError(
                 f"lost contact with the other processes ({_first_line(error)}). "
-                "See what the one that ended first says; continue with --resume."
+                "See what the one that ended first says; continue a training with --resume."
             ) from error
 
 
@@ -198,12 +227,6 @@ def without_sum(replica: nn.Module) -> AbstractContextManager[None]:
 def _sum_bucket(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
     future = dist.all_reduce(bucket.buffer(), async_op=True).get_future()
     return future.then(lambda done: done.value()[0])  # type: ignore[no-any-return]
-
-
-def _kinds(kind: type[LstmlmError]) -> Iterator[type[LstmlmError]]:
-    yield kind
-    for narrower in kind.__subclasses__():
-        yield from _kinds(narrower)
 
 
 def _number(name: str, default: int) -> int:

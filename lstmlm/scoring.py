@@ -259,6 +259,7 @@ class _Columns:
         world: World,
     ) -> None:
         self.model = model
+        self.device = next(model.parameters()).device
         self.measure = measure
         self.world = world
         n_rows = -(-len(tokens) // n_columns)
@@ -325,8 +326,9 @@ class _Columns:
         self, first: int, columns: Int[Tensor, " columns"], state: BackboneState
     ) -> tuple[Float[Tensor, "time columns *measures"], BackboneState]:
         rows = slice(first, first + ROWS_PER_BLOCK)
-        features, state = self.model(self.inputs[rows, columns], state)
-        return self.measure(self.model.output_layer, features, self.targets[rows, columns]), state
+        inputs, targets = (ids[rows, columns].to(self.device) for ids in (self.inputs, self.targets))
+        features, state = self.model(inputs, state)
+        return self.measure(self.model.output_layer, features, targets).cpu(), state
 
 
 def _select(state: BackboneState, columns: Tensor) -> BackboneState:
@@ -340,8 +342,10 @@ def _assign(state: BackboneState, columns: Tensor, values: BackboneState) -> Non
 
 
 def _agree(state: BackboneState, other: BackboneState) -> Tensor:
-    """Say for each column whether all units of both states agree."""
+    """Say for each column whether all units of both states agree, on the CPU, where columns are counted."""
     pairs = [pair for both in zip(state, other, strict=True) for pair in zip(*both, strict=True)]
-    return torch.stack(
-        [((a - b).abs() <= STATE_TOLERANCE[a.dtype] * b.abs().clamp(min=1)).all(dim=1) for a, b in pairs]
-    ).all(dim=0)
+    return (
+        torch.stack([((a - b).abs() <= STATE_TOLERANCE[a.dtype] * b.abs().clamp(min=1)).all(dim=1) for a, b in pairs])
+        .all(dim=0)
+        .cpu()
+    )

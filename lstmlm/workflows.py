@@ -21,7 +21,7 @@ from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
-from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split
+from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_split
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
@@ -38,7 +38,7 @@ from lstmlm.optim.schedules import build_schedule
 from lstmlm.training.budget import Budget
 from lstmlm.training.callbacks import Callback, EarlyStop, Record, Resume, Sample, Save, Tell, Validate
 from lstmlm.training.events import Event, SplitSummary, StartEvent
-from lstmlm.training.execution import ResolvedExecution, execution_of
+from lstmlm.training.execution import ResolvedExecution, execution_of, find_device
 from lstmlm.training.preparation import (
     best_step,
     check_against_corpus,
@@ -48,11 +48,10 @@ from lstmlm.training.preparation import (
     require_equal_shares,
     require_same_config,
     require_same_corpus,
-    require_same_text,
     resolved,
     run_to_resume,
     run_to_start_from,
-    shared_tokenizer,
+    shared_corpus,
     tokenizer_of,
 )
 from lstmlm.training.trainer import Trainer, n_training_steps
@@ -91,15 +90,15 @@ def train(
         WorldError: another process is lost.
     """
     started = clock() if started is None else started
-    require_same_config(config, world)
+    device = find_device(config.training, world)
+    require_same_config(config, device, world)
     require_equal_shares(config, world)
     with ExitStack() as owned:
         existing = None
         if world.is_main:
             existing = owned.enter_context(run_to_resume(run_dir, config, resume or world.is_restart))
         source = run_to_start_from(config, existing) if world.is_main else None
-        corpus = load_corpus(config.data, shared_tokenizer(existing or source, config, world))
-        require_same_text(corpus, world)
+        corpus = shared_corpus(config, existing or source, world)
         check_against_corpus(config, corpus)
         if existing:
             require_same_corpus(existing, corpus)
@@ -107,9 +106,9 @@ def train(
 
         stream = TrainingStream(corpus.train, tokenizer.start_id, config.data, config.seed)
         n_steps = n_training_steps(config.training, stream)
-        execution = resolved(config, corpus, existing, n_steps, world)
+        execution = resolved(config, corpus, existing, n_steps, device=device, world=world)
         config = execution.config
-        model = initial_model(config, corpus, source)
+        model = initial_model(config, corpus, source).to(device)
         trainer = _build_trainer(config, model, stream, n_steps, world, clock)
         budget = _budget(config, trainer, corpus, world.broadcast(bool(existing and existing.last)), started, clock)
         run, observe = existing, list[Callback]()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-PAGES = [PROJECT / name for name in ("README.md", "docs/design.md", "docs/evaluation.md")]
+PAGES = [PROJECT / name for name in ("README.md", "docs/design.md", "docs/evaluation.md", "docs/scale.md")]
 
 STAND_INS = [
     "data.batch_size=4",

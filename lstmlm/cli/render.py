@@ -69,7 +69,7 @@ _MEMORY_ADVICE = "out of memory. Lower data.batch_size, data.bptt, model.backbon
 
 def speaks() -> bool:
     """Whether this is the process that tells the user things, where torchrun has started several."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def _fail(message: str, status: int) -> None:
@@ -176,7 +176,7 @@ def _format(value: "Value") -> str:
 @contextmanager
 def progress_display() -> Iterator[Callable[["Event"], None]]:
     """Show a training on stderr: live on a terminal, as plain lines elsewhere."""
-    is_live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+    is_live = speaks() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
     if not is_live:
         yield _PlainLines().show
         return

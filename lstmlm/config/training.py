@@ -59,6 +59,10 @@ class TrainingOptions(Options):
     """Number format of the matrix products in training; weights, state and sums stay float32, and so does evaluation.
     `auto` measures once, when a run is created, and writes into it what is faster on that machine."""
 
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """What computes: `auto` is the GPU where there is one. Of several, each process of a distributed training has its
+    own. A checkpoint can be continued on any device."""
+
     matmul: Literal["auto", "native", "onednn"] = "auto"
     """Library of the float32 matrix products in training, measured with `precision`. Without effect in bfloat16."""
 

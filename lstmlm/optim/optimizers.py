@@ -88,7 +88,8 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module, t
                 f"{name}: what the checkpoint remembers of it is not what this optimizer does. "
                 "It belongs to another training."
             )
-        optimizer.state[parameters[name]].update(memory)
+        parameter = parameters[name]
+        optimizer.state[parameter].update({key: value.to(parameter.device) for key, value in memory.items()})
 
 
 def n_moments(optimizer: torch.optim.Optimizer) -> int:

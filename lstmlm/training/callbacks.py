@@ -121,7 +121,8 @@ class Validate(Callback):
             return
         started = time.monotonic()
         nats = score(trainer.average.model, self._text.tokens, self._start_id, world=trainer.world)
-        total = NatsTotal(float(nats.sum()), len(nats))
+        # The same bits for all: what they decide by it must be the same.
+        total = NatsTotal(trainer.world.broadcast(float(nats.sum())), len(nats))
         with trainer.uninterrupted():
             is_best = trainer.record_validation(total)
             trainer.emit(

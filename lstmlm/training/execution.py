@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from statistics import median
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from jaxtyping import Int
 from lstmlm.config import RunConfig
 from lstmlm.config.output import AdaptiveOptions
 from lstmlm.config.training import TrainingOptions
+from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
 from lstmlm.models.kernels import Execution, GemmPath, available_paths, library
 from lstmlm.models.language_model import LanguageModel, build_language_model
@@ -24,6 +26,8 @@ STEPS_WORTH_TUNING = 300
 
 SECONDS_WORTH_TUNING = 60
 """Likewise a training with a budget below this."""
+
+CPU = torch.device("cpu")
 
 MEASURED_ROUNDS = 5
 SECONDS_TO_MEASURE = 3.0
@@ -54,6 +58,27 @@ class ResolvedExecution:
         ]
 
 
+def find_device(options: TrainingOptions, world: World) -> torch.device:
+    """Return what this process computes on: each process of a machine has a GPU of its own.
+
+    Raises:
+        ConfigError: there is no GPU, or one too few.
+    """
+    n_devices = torch.cuda.device_count()
+    if options.device == "cpu" or (options.device == "auto" and n_devices == 0):
+        return CPU
+    if n_devices == 0:
+        raise ConfigError("training.device: cuda is not there: torch sees no GPU. Choose cpu or auto.")
+    if world.local_rank >= n_devices:
+        raise ConfigError(
+            f"training.device: {n_devices} GPUs are too few for process {world.local_rank + 1} of this machine. "
+            f"Start torchrun with --nproc-per-node {n_devices}, or set training.device: cpu."
+        )
+    device = torch.device("cuda", world.local_rank)
+    torch.cuda.set_device(device)
+    return device
+
+
 def execution_of(options: TrainingOptions) -> Execution:
     """Return what the kernels need to know of resolved options."""
     path = GemmPath.BFLOAT16 if options.precision == "bfloat16" else GemmPath(options.matmul)
@@ -82,7 +107,9 @@ def resolve_cutoffs(config: RunConfig, counts: Int[np.ndarray, " vocab"]) -> Run
     return _with_cutoffs(config, choose_cutoffs(counts, n_rows, width))
 
 
-def resolve_execution(config: RunConfig, vocab_size: int, n_steps: int) -> ResolvedExecution:
+def resolve_execution(
+    config: RunConfig, vocab_size: int, n_steps: int, *, device: torch.device = CPU, n_processes: int = 1
+) -> ResolvedExecution:
     """Replace every `auto` of the training options by what is fastest here.
 
     A choice that the user made stays, and is measured too where it may be a bad one.
@@ -91,18 +118,21 @@ def resolve_execution(config: RunConfig, vocab_size: int, n_steps: int) -> Resol
         config: The configuration as the user gave it.
         vocab_size: Size of the vocabulary, on which it depends how much the softmax weighs.
         n_steps: Length of the training; a short one is not worth measuring.
+        device: What it computes on.
+        n_processes: How many share the columns.
 
     Raises:
         ConfigError: this build of torch lacks the library that the user chose.
     """
     training, changes = config.training, dict[str, Any]()
     if training.compile == "auto":
-        changes["compile"] = "always" if library() is not None else "never"
-    allowed, measured = _allowed_paths(training), dict[GemmPath, float]()
+        changes["compile"] = "always" if _has_compiler(device) else "never"
+    allowed, measured = _allowed_paths(training, device), dict[GemmPath, float]()
     path = allowed[0]
     if _is_worth_tuning(training, n_steps) and (len(allowed) > 1 or training.precision == "bfloat16"):
         compiled = changes.get("compile", training.compile) == "always"
-        measured = seconds_of_paths(config, vocab_size, [*allowed, *_compared_paths(training)], compiled=compiled)
+        paths, n_columns = [*allowed, *_compared_paths(training)], config.data.batch_size // n_processes
+        measured = seconds_of_paths(config, vocab_size, paths, compiled=compiled, device=device, n_columns=n_columns)
         for other in allowed[1:]:
             path = other if measured[other] < CLEARLY_FASTER * measured[path] else path
     changes["precision"] = "bfloat16" if path == GemmPath.BFLOAT16 else "float32"
@@ -113,21 +143,31 @@ def resolve_execution(config: RunConfig, vocab_size: int, n_steps: int) -> Resol
     return ResolvedExecution(_with_training(config, changes), milliseconds)
 
 
+def _has_compiler(device: torch.device) -> bool:
+    return library() is not None if device == CPU else find_spec("triton") is not None
+
+
 def _is_worth_tuning(training: TrainingOptions, n_steps: int) -> bool:
     budget = training.budget_seconds
     return n_steps >= STEPS_WORTH_TUNING if budget is None else budget >= SECONDS_WORTH_TUNING
 
 
 def seconds_of_paths(
-    config: RunConfig, vocab_size: int, paths: list[GemmPath], *, compiled: bool
+    config: RunConfig,
+    vocab_size: int,
+    paths: list[GemmPath],
+    *,
+    compiled: bool,
+    device: torch.device = CPU,
+    n_columns: int | None = None,
 ) -> dict[GemmPath, float]:
     """Measure the passes of a training step, forward and backward, by each route (seconds, medians).
 
     Rounds alternate between the routes, so that what else the machine does slows all of them alike.
     """
-    model = build_language_model(config.model, vocab_size, config.seed)
-    shape = (2, config.data.bptt, config.data.batch_size // config.training.accumulate)
-    window = torch.randint(vocab_size, shape, generator=Randomness(config.seed).generator("execution"))
+    model = build_language_model(config.model, vocab_size, config.seed).to(device)
+    shape = (2, config.data.bptt, (n_columns or config.data.batch_size) // config.training.accumulate)
+    window = torch.randint(vocab_size, shape, generator=Randomness(config.seed).generator("execution")).to(device)
     steps = {path: _step(model, window, Execution(path, compiled)) for path in paths}
     for step in steps.values():
         step()  # warms up
@@ -151,15 +191,17 @@ def _step(model: LanguageModel, window: torch.Tensor, execution: Execution) -> C
         loss = model.output_layer.loss(features, targets, execution)
         # A cluster of an adaptive softmax may have no target in the window.
         torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+        if inputs.is_cuda:
+            torch.cuda.synchronize()
 
     return step
 
 
-def _allowed_paths(training: TrainingOptions) -> list[GemmPath]:
+def _allowed_paths(training: TrainingOptions, device: torch.device) -> list[GemmPath]:
     """Return the routes that the options leave open and the machine has; the first is the plainest."""
     if training.precision == "bfloat16":
         return [GemmPath.BFLOAT16]
-    available = available_paths(torch.device("cpu"))
+    available = available_paths(device)
     if training.matmul not in ("auto", *available):
         raise ConfigError(f"training.matmul: {training.matmul} is not in this build of torch. Choose native or auto.")
     float32 = [path for path in available if path != GemmPath.BFLOAT16]

@@ -30,6 +30,7 @@ class WindowGradient:
         self._n_groups = options.accumulate
         self._seed = seed
         self._world = world
+        self._device = next(model.parameters()).device
         may_skip_weights = isinstance(model.output_layer, AdaptiveSoftmaxLayer)
         self._objective = world.replicate(_Objective(options, model, execution), may_skip_weights=may_skip_weights)
 
@@ -43,7 +44,9 @@ class WindowGradient:
         for group in range(self._n_groups):
             part = self._world.rank * self._n_groups + group
             randomness = Randomness(self._seed, step, part, self._world.size * self._n_groups)
-            inputs, targets = (ids.chunk(self._n_groups, dim=1)[group] for ids in (window.inputs, window.targets))
+            inputs, targets = (
+                ids.chunk(self._n_groups, dim=1)[group].to(self._device) for ids in (window.inputs, window.targets)
+            )
             is_last = group == self._n_groups - 1
             with nullcontext() if is_last else without_sum(self._objective):
                 objective, loss, after = self._objective(

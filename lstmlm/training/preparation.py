@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 from lstmlm.checkpoint.environment import RECORDED_PACKAGES, environment_differences
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
 from lstmlm.config.output import AdaptiveOptions
-from lstmlm.corpus.datasets import Corpus
+from lstmlm.corpus.datasets import Corpus, load_corpus
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
 from lstmlm.distributed import World
 from lstmlm.errors import CheckpointError, ConfigError, DataError
@@ -88,7 +90,13 @@ def initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None
 
 
 def resolved(
-    config: RunConfig, corpus: Corpus, existing: RunDirectory | None, n_steps: int, world: World
+    config: RunConfig,
+    corpus: Corpus,
+    existing: RunDirectory | None,
+    n_steps: int,
+    *,
+    device: torch.device,
+    world: World,
 ) -> ResolvedExecution:
     """Replace every `auto` of `config`: by what the existing run has, or by what suits this corpus and machine.
 
@@ -98,7 +106,7 @@ def resolved(
     if existing is None and world.is_main:
         vocab_size = corpus.tokenizer.vocab_size
         config = resolve_cutoffs(config, corpus.train.count_tokens(vocab_size))
-        execution = resolve_execution(config, vocab_size, n_steps)
+        execution = resolve_execution(config, vocab_size, n_steps, device=device, n_processes=world.size)
     shared = world.broadcast(execution.config.model_dump_json())
     return execution if world.is_main else ResolvedExecution(RunConfig.model_validate_json(shared), {})
 
@@ -115,16 +123,17 @@ def require_equal_shares(config: RunConfig, world: World) -> None:
         )
 
 
-def require_same_config(config: RunConfig, world: World) -> None:
-    """Check that all processes were started with the same configuration, and have the same versions."""
-    versions = {name: version(name) for name in RECORDED_PACKAGES}
-    _require_same({**versions, **config.model_dump(mode="json")}, world, "configuration and versions")
+def require_same_config(config: RunConfig, device: torch.device, world: World) -> None:
+    """Check that all processes were started with the same configuration, and have the same versions and devices."""
+    facts = {name: version(name) for name in RECORDED_PACKAGES} | {"device": device.type}
+    _require_same({**facts, **config.model_dump(mode="json")}, world, "configuration, versions and devices")
 
 
-def require_same_text(corpus: Corpus, world: World) -> None:
+def _require_same_text(corpus: Corpus, world: World) -> None:
     """Check that all processes have read the same text and cut it into the same tokens."""
     splits = {split: facts["sha256"] for split, facts in corpus.provenance.items() if isinstance(facts, dict)}
-    _require_same({"tokenizer": corpus.tokenizer.digest, "SHA-256": splits}, world, "text")
+    digests = {f"SHA-256 of {split}": digest for split, digest in splits.items()}
+    _require_same({**digests, "digest of the tokenizer": corpus.tokenizer.digest}, world, "text")
 
 
 def _require_same(facts: Mapping[str, object], world: World, what: str) -> None:
@@ -136,11 +145,20 @@ def _require_same(facts: Mapping[str, object], world: World, what: str) -> None:
             )
 
 
-def shared_tokenizer(run: RunDirectory | None, config: RunConfig, world: World) -> Tokenizer | None:
-    """Load the tokenizer of the run that the main process goes on from, for all processes; None without a run."""
+def shared_corpus(config: RunConfig, run: RunDirectory | None, world: World) -> Corpus:
+    """Load the corpus in every process, with the tokenizer of the run that the main one goes on from, if there is one.
+
+    Raises:
+        ConfigError: they have not all read the same text.
+    """
     tokenizer = None if run is None else tokenizer_of(run)
     json = world.broadcast(None if tokenizer is None else tokenizer.to_json())
-    return tokenizer if world.is_main or json is None else load_tokenizer(config.data.tokenizer, json)
+    if json is not None and not world.is_main:
+        tokenizer = load_tokenizer(config.data.tokenizer, json)
+    with world.one_per_machine_first():
+        corpus = load_corpus(config.data, tokenizer)
+    _require_same_text(corpus, world)
+    return corpus
 
 
 def tokenizer_of(run: RunDirectory) -> Tokenizer:

@@ -154,7 +154,7 @@ def restore_state(like: BackboneState, tensors: Mapping[str, Tensor]) -> Backbon
     """
     require_alike(tensors, state_tensors(like))
     return tuple(
-        type(cell_state)(*(tensors[f"{level}/{name}"] for name in _fields(cell_state)))
+        type(cell_state)(*(tensors[f"{level}/{name}"].to(cell_state[0].device) for name in _fields(cell_state)))
         for level, cell_state in enumerate(like)
     )
 

@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parent.parent.parent
 TRAIN = ("train", "--config", "tiny.yaml", "--set", "training.validate_every=3", "--resume")
 
 PHASES = {
-    "reading the corpus": ("lstmlm.workflows.load_corpus", None),
+    "reading the corpus": ("lstmlm.training.preparation.load_corpus", None),
     "tokenizing": ("lstmlm.corpus.datasets.train_tokenizer", None),
     "building the model": ("lstmlm.workflows.initial_model", None),
     "creating the run": ("lstmlm.files.write_atomically", None),

@@ -80,3 +80,27 @@ def test_handlers_are_put_back() -> None:
     with Interruption().active():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_processes_stop_at_the_end_of_the_same_part() -> None:
+    """A signal takes effect where all have agreed on it, also where another process has got it, and only once."""
+    of_others, done = iter([None, signal.SIGTERM]), []
+    interruption = Interruption(agree=lambda own: own or next(of_others))
+    with interruption.active():
+        with interruption.held():
+            done.append("the first step")
+        with pytest.raises(Interrupted) as stop, interruption.held():
+            done.append("the second step")
+        signal.raise_signal(signal.SIGINT)
+        with interruption.held():
+            done.append("the save")
+    assert stop.value.signal_number == signal.SIGTERM
+    assert done == ["the first step", "the second step", "the save"]
+
+
+def test_processes_wait_with_a_signal_until_they_agree() -> None:
+    interruption = Interruption(agree=lambda own: own)
+    with interruption.active():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted), interruption.held():
+            pass

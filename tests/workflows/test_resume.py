@@ -223,7 +223,7 @@ def test_a_signal_during_validation_does_not_lose_it(
 
     score = callbacks.score
 
-    def interrupted_score(*arguments: Any) -> Any:
+    def interrupted_score(*arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(callbacks, "score", score)
         signal.raise_signal(signal.SIGINT)
 

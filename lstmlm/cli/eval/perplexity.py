@@ -36,7 +36,7 @@ def perplexity(
 
     lstmlm eval perplexity --text essay.txt --context line
 
-    torchrun --nproc-per-node 2 -m lstmlm eval perplexity --run runs/ptb-lstm-small
+    torchrun --nproc-per-node 2 -m -- lstmlm eval perplexity --run runs/ptb-lstm-small
 
     zcat essays.gz | lstmlm eval perplexity --text -
     """
