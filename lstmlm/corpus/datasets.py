@@ -1,7 +1,7 @@
 """Corpora by path or by name: their splits, read in blocks and encoded into arrays of token ids."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Int, Int32, Shaped
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.python_docs import SPLITS, python_docs_provenance, read_python_docs
-from lstmlm.corpus.sources import BLOCK_BYTES, Version, cut_between_words, read_blocks
+from lstmlm.corpus.named import DATASETS
+from lstmlm.corpus.python_docs import SPLITS
+from lstmlm.corpus.sources import Version, cut_between_words, read_blocks
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
 
@@ -23,6 +24,8 @@ class Text:
 
     name: str
     blocks: Callable[[], Iterator[str]]
+    files: tuple[Path, ...] = ()
+    """What it is read from, if that is files as they are."""
 
 
 @dataclass(frozen=True)
@@ -93,26 +96,6 @@ class Corpus:
     """What to compare when results differ: digests and counts of the splits, for environment.json."""
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A corpus that has a name: the texts of its splits, and what these depend on besides this package."""
-
-    texts: Callable[[], dict[str, Text]]
-    provenance: Callable[[], dict[str, str]]
-
-
-def _python_docs() -> dict[str, Text]:
-    def text(split: str) -> Text:
-        return Text(f"python-docs ({split})", lambda: _blocks_of(read_python_docs()[split]))
-
-    return {split: text(split) for split in SPLITS}
-
-
-DATASETS: Mapping[str, Dataset] = {
-    "python-docs": Dataset(_python_docs, python_docs_provenance),
-}
-
-
 def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Corpus:
     """Read a corpus and encode its splits; without a tokenizer, train one on the training split.
 
@@ -179,6 +162,22 @@ def encode_file(path: Path, tokenizer: Tokenizer) -> EncodedText:
     return _encode(text_file(path), tokenizer, None)
 
 
+def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
+    """The texts to look at, not read yet: a file as a whole, and the splits of whatever else `data.corpus` can be.
+
+    Returns:
+        Texts by split where a single corpus is given, else by what messages call them.
+    """
+    if len(corpora) == 1 and not Path(corpora[0]).is_file():
+        return _texts(DataOptions(corpus=corpora[0]))
+    texts = [text for corpus in corpora for text in _whole(corpus)]
+    return {text.name: text for text in texts}
+
+
+def _whole(corpus: str) -> Iterable[Text]:
+    return [text_file(Path(corpus))] if Path(corpus).is_file() else _texts(DataOptions(corpus=corpus)).values()
+
+
 def _texts(options: DataOptions) -> dict[str, Text]:
     """The splits that a corpus has, not read yet."""
     if "/" not in options.corpus:
@@ -192,7 +191,8 @@ def _texts(options: DataOptions) -> dict[str, Text]:
                 f"Choose one of: {', '.join(DATASETS)}. "
                 f"A path has a slash: ./{options.corpus}"
             )
-        return DATASETS[options.corpus].texts()
+        readers = DATASETS[options.corpus].readers()
+        return {split: Text(f"{options.corpus} ({split})", read) for split, read in readers.items()}
     path = Path(options.corpus)
     if path.is_dir():
         files = {split: path / f"{split}.txt" for split in SPLITS}
@@ -207,13 +207,13 @@ def _texts(options: DataOptions) -> dict[str, Text]:
 
 def text_file(path: Path) -> Text:
     """A file as a text, not read yet."""
-    return Text(str(path), lambda: read_blocks(path))
+    return Text(str(path), lambda: read_blocks(path), (path,))
 
 
 def _corpus_file(path: Path) -> Text:
     """A file as a text that is read more than once, and must stay the same meanwhile."""
     version = Version.of(path)
-    return Text(str(path), lambda: read_blocks(path, version=version))
+    return Text(str(path), lambda: read_blocks(path, version=version), (path,))
 
 
 def _split_file(path: Path, holdout: float) -> dict[str, Text]:
@@ -258,15 +258,6 @@ def _next_line(block: str, position: int) -> int:
         return 0
     newline = block.find("\n", position - 1)
     return len(block) if newline < 0 else newline + 1
-
-
-def _blocks_of(text: str) -> Iterator[str]:
-    """A text in memory, in blocks of whole lines."""
-    start = 0
-    while start < len(text):
-        stop = _next_line(text, start + BLOCK_BYTES)
-        yield text[start:stop]
-        start = stop
 
 
 def _encode(text: Text, tokenizer: Tokenizer, split: str | None) -> EncodedText:

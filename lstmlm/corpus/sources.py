@@ -73,7 +73,7 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | N
     """
     offset, line = 0, 1
     is_empty = True
-    for content in _raw_blocks(path, block_bytes, version):
+    for content in raw_blocks(path, block_bytes, version):
         if offset == 0:
             _refuse_foreign_mark(path, content)
         try:
@@ -129,6 +129,20 @@ class Line:
         return DataError(f"{self.file}:{self.number}: {problem}")
 
 
+def line_pieces(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """The lines of a text without their ends, a long one in several pieces; and whether the line ends with the piece."""
+    is_open = False
+    for block in blocks:
+        *ended, rest = block.split("\n")
+        for piece in ended:
+            yield piece, True
+        if rest:
+            yield rest, False
+        is_open = bool(rest) or (is_open and not ended)
+    if is_open:
+        yield "", True
+
+
 def read_lines(path: Path) -> Iterator[Line]:
     """The lines of a UTF-8 file, by the rules of `read_blocks`."""
     texts = chain.from_iterable(block.removesuffix("\n").split("\n") for block in read_blocks(path))
@@ -149,7 +163,7 @@ def cut_between_words(text: str, part_chars: int = PART_CHARS) -> Iterator[str]:
         start = stop
 
 
-def _raw_blocks(path: Path, block_bytes: int, version: Version | None) -> Iterator[bytes]:
+def raw_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | None = None) -> Iterator[bytes]:
     r"""The bytes of a file, cut after a `\n`, `\r\n` or lone `\r`; hence never inside a UTF-8 sequence either."""
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
