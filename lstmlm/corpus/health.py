@@ -12,11 +12,11 @@ from lstmlm.errors import DataError
 
 LONGEST_LINE_CHARS = 100_000
 BLANK_SHARE = 0.5
-REPEATED_SHARE = 0.05
-OVERLAP_SHARE = 0.01
-UNKNOWN_SHARE = 0.05
+NOTABLE_SHARE = 0.05
+"""Of repetitions and unknown words: texts that are well known have some."""
 NEW_TYPES_PER_THOUSAND_WORDS = 10
 SHOWN_CHARS = 60
+FEWEST_MARKS = 10
 
 Level = Literal["ok", "warning", "error"]
 
@@ -52,9 +52,10 @@ def check_texts(texts: Mapping[str, Text]) -> Iterator[Finding]:
             yield Finding(text.name, "reading", "error", str(error).removeprefix(f"{text.name}: "))
         else:
             yield from _of_text(seen[split], text)
-    if texts.keys() <= set(SPLITS) and "train" not in texts:
+    has_splits = texts.keys() <= set(SPLITS)
+    if has_splits and "train" not in texts:
         yield Finding("train", "reading", "error", "is missing. Put a train.txt into the folder of the corpus.")
-    train = seen.get("train") or (next(iter(seen.values()), None) if len(texts) == 1 else None)
+    train = next(iter(seen.values()), None) if len(texts) == 1 and not has_splits else seen.get("train")
     if train is None:
         return
     yield from _of_training_text(train)
@@ -108,27 +109,26 @@ def _lines(seen: Observation) -> Finding:
 
 
 def _repeated_lines(seen: Observation, text: Text) -> Finding:
-    lines = seen.lines.lines
+    lines = seen.lines.long_lines
     share = lines.share_repeated()
-    found = f"{share:.1%} of the lines that are not blank have occurred before{_sampled(lines.share_sampled)}."
-    if share <= REPEATED_SHARE:
+    found = (
+        f"{seen.lines.lines.share_repeated():.1%} of the lines that are not blank have occurred before, {share:.1%} of "
+        f"those of {WORDS_OF_A_LONG_LINE} words or more{_sampled(lines.share_sampled)}."
+    )
+    if share <= NOTABLE_SHARE:
         return Finding(seen.name, "repeated lines", "ok", found)
     digest, count = lines.most_frequent()
     line = line_of_digest(text, digest)
     shown = line[:SHOWN_CHARS] + ("…" if len(line) > SHOWN_CHARS else "")
-    return Finding(
-        seen.name,
-        "repeated lines",
-        "warning",
-        f"{found} Most often, {count:,} times: {shown!r}. Remove them unless they belong to the text.",
-    )
+    advice = f"Most often, {count:,} times: {shown!r}. Remove them unless they belong to the text."
+    return Finding(seen.name, "repeated lines", "warning", f"{found} {advice}")
 
 
 def _repeated_paragraphs(seen: Observation) -> Finding:
     paragraphs = seen.lines.paragraphs
     share = paragraphs.share_repeated()
     found = f"{share:.1%} of {len(paragraphs):,} paragraphs have occurred before{_sampled(paragraphs.share_sampled)}."
-    if share <= REPEATED_SHARE:
+    if share <= NOTABLE_SHARE:
         return Finding(seen.name, "repeated paragraphs", "ok", found)
     return Finding(seen.name, "repeated paragraphs", "warning", f"{found} Remove copies of the same document.")
 
@@ -149,7 +149,7 @@ def _tokenisation(seen: Observation) -> Finding:
 
 
 def _of_training_text(train: Observation) -> Iterator[Finding]:
-    if train.marks.n_attached + train.marks.n_detached:
+    if train.marks.n_attached + train.marks.n_detached >= FEWEST_MARKS:
         yield _tokenisation(train)
     fields = DataOptions.model_fields
     batch_size, bptt = fields["batch_size"].default, fields["bptt"].default
@@ -179,14 +179,14 @@ def _between(train: Observation, held_out: Observation) -> Iterator[Finding]:
         return
     share = held_out.lines.long_lines.share_in(train.lines.long_lines)
     found = f"{share:.1%} of its lines of {WORDS_OF_A_LONG_LINE} words or more occur in {train.name}."
-    if share > OVERLAP_SHARE:
+    if share > NOTABLE_SHARE:
         found += " Remove them: they are remembered, not predicted."
-    yield Finding(held_out.name, "overlap", "warning" if share > OVERLAP_SHARE else "ok", found)
+    yield Finding(held_out.name, "overlap", "warning" if share > NOTABLE_SHARE else "ok", found)
     unknown = held_out.words.share_unknown_to(train.words)
     found = f"{unknown:.1%} of its words do not occur in {train.name} and would be <unk>."
-    if unknown > UNKNOWN_SHARE:
+    if unknown > NOTABLE_SHARE:
         found += " Take parts of words: data.tokenizer.name: bpe."
-    yield Finding(held_out.name, "unknown words", "warning" if unknown > UNKNOWN_SHARE else "ok", found)
+    yield Finding(held_out.name, "unknown words", "warning" if unknown > NOTABLE_SHARE else "ok", found)
 
 
 def _sampled(share: float) -> str:

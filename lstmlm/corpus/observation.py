@@ -13,13 +13,15 @@ from lstmlm.corpus.word_counts import WordCounts
 WORDS_OF_A_LONG_LINE = 8
 """A shorter line may well occur twice by chance."""
 
+_SIGNS_OF_MOJIBAKE = "ÂÃÐÑâ"
 _MOJIBAKE = re.compile("[ÂÃÐÑ][\u0080-\u00bf]|â€")
 """UTF-8 that was once read as Latin-1: é becomes Ã©, ’ becomes â€™."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_ASCII_CONTROLS = bytes({*range(32), 127} - set(b"\t\n"))
+_OTHER_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")
 
-_DETACHED_MARK = re.compile(r"(?<=\s)[,.;:!?](?=\s)")
-_ATTACHED_MARK = re.compile(r"(?<=\w)[,.;:!?](?=\s)")
+_MARKS = ",;:!?"
+"""Not the full stop, which belongs to abbreviations."""
 
 
 @dataclass
@@ -36,12 +38,15 @@ class Characters:
 
     def read(self, block: str) -> None:
         """Read on."""
-        self.n_control += len(_CONTROL.findall(block))
-        self.n_nul += block.count("\0")
+        content = block.encode()
+        self.n_control += len(content) - len(content.translate(None, _ASCII_CONTROLS))
+        self.n_nul += content.count(0)
         if block.isascii():
             return
+        self.n_control += len(_OTHER_CONTROLS.findall(content))
         self.n_replacement += block.count("\ufffd")
-        self.n_mojibake += len(_MOJIBAKE.findall(block))
+        if any(sign in block for sign in _SIGNS_OF_MOJIBAKE):
+            self.n_mojibake += len(_MOJIBAKE.findall(block))
         if not unicodedata.is_normalized("NFC", block):
             self.n_lines_not_composed += sum(not unicodedata.is_normalized("NFC", line) for line in block.split("\n"))
 
@@ -55,8 +60,9 @@ class Marks:
 
     def read(self, block: str) -> None:
         """Read on."""
-        self.n_detached += len(_DETACHED_MARK.findall(block))
-        self.n_attached += len(_ATTACHED_MARK.findall(block))
+        n_detached = sum(block.count(f" {mark} ") for mark in _MARKS)
+        self.n_detached += n_detached
+        self.n_attached += sum(block.count(f"{mark} ") for mark in _MARKS) - n_detached
 
 
 @dataclass

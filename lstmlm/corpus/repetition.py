@@ -42,7 +42,7 @@ class DigestSample:
 
     def share_repeated(self) -> float:
         """The share of the lines that have occurred before."""
-        return 1 - len(np.unique(self._below(self._limit))) / max(1, len(self))
+        return (len(self) - len(np.unique(self._below(self._limit)))) / max(1, len(self))
 
     def most_frequent(self) -> tuple[int, int]:
         """The digest that occurs most often, and how often.

@@ -130,7 +130,7 @@ class Line:
 
 
 def line_pieces(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """The lines of a text without their ends, a long one in several pieces; and whether the line ends with the piece."""
+    """The lines of a text without their ends, a long one in pieces; and of each piece whether the line ends with it."""
     is_open = False
     for block in blocks:
         *ended, rest = block.split("\n")

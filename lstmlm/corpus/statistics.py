@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,8 @@ class TextStatistics:
 
     def most_frequent(self) -> list[dict[str, Any]]:
         """The most frequent words with their counts; of equal ones that which is first in the alphabet."""
-        ordered = sorted(self.words.counts.items(), key=lambda item: (-item[1], item[0]))
-        return [
-            {"word": word, "count": count, "share": count / self.words.n_words}
-            for word, count in ordered[:MOST_FREQUENT]
-        ]
+        first = nsmallest(MOST_FREQUENT, self.words.counts.items(), key=lambda item: (-item[1], item[0]))
+        return [{"word": word, "count": count, "share": count / self.words.n_words} for word, count in first]
 
 
 def measure(text: Text) -> TextStatistics:
