@@ -1,6 +1,6 @@
 """What is wrong with a corpus, what is not, and what to do: every finding a line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,11 +48,11 @@ def check_texts(texts: Mapping[str, Text]) -> Iterator[Finding]:
     for split, text in texts.items():
         try:
             seen[split] = observe(text)
+            yield from _of_text(seen[split], text)
         except DataError as error:
             yield Finding(text.name, "reading", "error", str(error).removeprefix(f"{text.name}: "))
-        else:
-            yield from _of_text(seen[split], text)
     has_splits = texts.keys() <= set(SPLITS)
+    yield from _copies(seen.values(), "error" if has_splits else "warning")
     if has_splits and "train" not in texts:
         yield Finding("train", "reading", "error", "is missing. Put a train.txt into the folder of the corpus.")
     train = next(iter(seen.values()), None) if len(texts) == 1 and not has_splits else seen.get("train")
@@ -171,11 +171,16 @@ def _of_training_text(train: Observation) -> Iterator[Finding]:
         yield Finding(train.name, "vocabulary", "warning" if is_open else "ok", found + advice)
 
 
+def _copies(seen: Iterable[Observation], level: Level) -> Iterator[Finding]:
+    originals: dict[int, str] = {}
+    for observation in seen:
+        original = originals.setdefault(observation.whole.value(), observation.name)
+        if original != observation.name:
+            yield Finding(observation.name, "copy", level, f"is the same text as {original}. Use each text once.")
+
+
 def _between(train: Observation, held_out: Observation) -> Iterator[Finding]:
-    if train.whole.value() == held_out.whole.value():
-        yield Finding(
-            held_out.name, "overlap", "error", f"is the same text as {train.name}. Hold out another part of the corpus."
-        )
+    if held_out.whole.value() == train.whole.value():
         return
     share = held_out.lines.long_lines.share_in(train.lines.long_lines)
     found = f"{share:.1%} of its lines of {WORDS_OF_A_LONG_LINE} words or more occur in {train.name}."

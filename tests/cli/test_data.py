@@ -1,6 +1,7 @@
 """`lstmlm data`: what it prints, as tables and as JSON, and how it ends."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,15 @@ def test_get_shows_the_licence_first(lstmlm: Cli, monkeypatch: pytest.MonkeyPatc
     assert (second.stdout, second.stderr) == (first.stdout, "tinyshakespeare: licence public domain\n")
 
 
+def test_get_shows_how_much_has_come(lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.cli.data.get import _download_display
+    from lstmlm.corpus.named import DATASETS
+
+    monkeypatch.setattr(sys.modules["lstmlm.cli.data.get"], "is_live", lambda: True)
+    with _download_display(DATASETS["text8"]) as progress:
+        progress(31_344_016 // 2)
+
+
 def test_get_what_is_always_there(lstmlm: Cli) -> None:
     assert lstmlm("data", "get", "python-docs").stdout == "nothing to do: read from your Python\n"
 
@@ -87,7 +97,7 @@ def test_get_what_there_is_not(lstmlm: Cli) -> None:
     result = lstmlm("data", "get", "wikitex-2")
     assert result.exit_code == 2
     assert result.stderr.startswith(
-        "unknown corpus 'wikitex-2'. Did you mean 'wikitext-2'? Choose one of: python-docs,"
+        "NAME: unknown corpus 'wikitex-2'. Did you mean 'wikitext-2'? Choose one of: python-docs,"
     )
 
 

@@ -225,13 +225,19 @@ def test_lines_of_the_training_text(corpus: Callable[..., str]) -> None:
     assert finding.message.endswith("train.txt. Remove them: they are remembered, not predicted.")
 
 
-def test_the_training_text_itself(corpus: Callable[..., str]) -> None:
-    folder = corpus(train=HEALTHY, valid=HEALTHY)
+def test_a_split_twice(corpus: Callable[..., str]) -> None:
+    folder = corpus(train=HEALTHY, valid=HEALTHY, test=sentences(3, 40))
     assert only(found(folder)) == Finding(
-        f"{folder}/valid.txt",
-        "overlap",
-        "error",
-        f"is the same text as {folder}/train.txt. Hold out another part of the corpus.",
+        f"{folder}/valid.txt", "copy", "error", f"is the same text as {folder}/train.txt. Use each text once."
+    )
+
+
+def test_a_file_twice(tmp_path: Path) -> None:
+    files = [str(tmp_path / name) for name in ("a.txt", "b.txt")]
+    for file in files:
+        Path(file).write_text(HEALTHY)
+    assert only(found(*files)) == Finding(
+        files[1], "copy", "warning", f"is the same text as {files[0]}. Use each text once."
     )
 
 
@@ -244,7 +250,7 @@ def test_unknown_words(corpus: Callable[..., str]) -> None:
 
 def test_a_file_that_is_alone_is_checked_as_a_training_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(HEALTHY)
-    (tmp_path / "b.txt").write_text(HEALTHY)
+    (tmp_path / "b.txt").write_text(sentences(2))
     alone = [finding.check for finding in found(str(tmp_path / "a.txt"))]
     assert alone == ["encoding", "lines", "repeated lines", "tokenisation", "vocabulary"]
     together = [finding.check for finding in found(str(tmp_path / "a.txt"), str(tmp_path / "b.txt"))]

@@ -146,6 +146,6 @@ def find_dataset(name: str) -> Dataset:
     """
     if name not in DATASETS:
         raise ConfigError(
-            f"unknown corpus {name!r}. {did_you_mean(name, DATASETS)}Choose one of: {', '.join(DATASETS)}."
+            f"NAME: unknown corpus {name!r}. {did_you_mean(name, DATASETS)}Choose one of: {', '.join(DATASETS)}."
         )
     return DATASETS[name]

@@ -5,11 +5,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
+from importlib.metadata import version
 from io import BufferedIOBase
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from lstmlm import __version__
 from lstmlm.errors import DataError
 
 BLOCK_BYTES = 1 << 18
@@ -73,7 +73,7 @@ def _fetch_from(address: str, download: Download, into: BufferedIOBase, progress
 
 def _opened(address: str) -> BufferedIOBase:
     # wikitext.smerity.com refuses the name that urllib gives itself.
-    request = Request(address, headers={"User-Agent": f"lstmlm/{__version__}"})
+    request = Request(address, headers={"User-Agent": f"lstmlm/{version('lstmlm')}"})
     try:
         response: BufferedIOBase = urlopen(request, timeout=SECONDS_WITHOUT_AN_ANSWER)
     except HTTPError as error:

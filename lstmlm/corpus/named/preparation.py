@@ -3,18 +3,17 @@
 import codecs
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import cast
 
-from lstmlm.corpus.named.dataset import MOST_SPLIT_BYTES, Dataset, FetchedDataset, FileDataset, Piece, SplitFile, Unit
+from lstmlm.corpus.named.dataset import Dataset, FetchedDataset, FileDataset, Piece, Unit
 from lstmlm.corpus.named.download import fetch
+from lstmlm.corpus.sources import BLOCK_BYTES, raw_blocks
 from lstmlm.errors import CheckpointError, DataError
 from lstmlm.files import make_directory, nameless_file, write_blocks_atomically
-
-BLOCK_BYTES = 1 << 20
 
 
 def get(dataset: Dataset, progress: Callable[[int], None]) -> None:
@@ -32,9 +31,17 @@ def get(dataset: Dataset, progress: Callable[[int], None]) -> None:
             _fetch_and_prepare(dataset, progress)
     elif isinstance(dataset, FileDataset):
         for split in dataset.readers():
-            with dataset.file(split).open("rb") as file:
-                for _ in _verified(_blocks(file, 0, MOST_SPLIT_BYTES), dataset, split):
-                    pass
+            verify(dataset, split, raw_blocks(dataset.file(split)))
+
+
+def verify(dataset: FileDataset, split: str, blocks: Iterable[bytes]) -> None:
+    """Compare a text with what a split of a corpus has to be.
+
+    Raises:
+        DataError: it has other bytes, tokens or another digest.
+    """
+    for _ in _verified(blocks, dataset, split):
+        pass
 
 
 def _fetch_and_prepare(dataset: FetchedDataset, progress: Callable[[int], None]) -> None:
@@ -44,7 +51,7 @@ def _fetch_and_prepare(dataset: FetchedDataset, progress: Callable[[int], None])
             fetch(dataset.download, file, progress)
             for split, piece in dataset.pieces.items():
                 with _opened(file, piece, dataset.name) as content:
-                    blocks = _blocks(content, piece.start, piece.stop)
+                    blocks = _bytes_of(content, piece)
                     write_blocks_atomically(dataset.file(split), _verified(blocks, dataset, split))
 
 
@@ -63,22 +70,24 @@ def _opened(file: BufferedIOBase, piece: Piece, name: str) -> Iterator[BufferedI
     if piece.member is None:
         yield file
         return
-    try:
-        with zipfile.ZipFile(file) as archive, archive.open(piece.member) as member:
-            yield cast(BufferedIOBase, member)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise DataError(f"{name}: the download is no zip file with {piece.member} ({error}).") from None
+    with ExitStack() as opened:
+        try:
+            archive = opened.enter_context(zipfile.ZipFile(file))
+            member = opened.enter_context(archive.open(piece.member))
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise DataError(f"{name}: the download is no zip file with {piece.member} ({error}).") from None
+        yield cast(BufferedIOBase, member)
 
 
-def _blocks(content: BufferedIOBase, start: int, stop: int) -> Iterator[bytes]:
-    content.seek(start)
-    n_left = stop - start
+def _bytes_of(content: BufferedIOBase, piece: Piece) -> Iterator[bytes]:
+    content.seek(piece.start)
+    n_left = piece.stop - piece.start
     while n_left > 0 and (block := content.read(min(BLOCK_BYTES, n_left))):
         yield block
         n_left -= len(block)
 
 
-def _verified(blocks: Iterator[bytes], dataset: FileDataset, split: str) -> Iterator[bytes]:
+def _verified(blocks: Iterable[bytes], dataset: FileDataset, split: str) -> Iterator[bytes]:
     """The same blocks; an error in place of the end if they are not those of the split.
 
     A file that is written from them therefore gets its name only if it is what it has to be.
@@ -92,15 +101,14 @@ def _verified(blocks: Iterator[bytes], dataset: FileDataset, split: str) -> Iter
         counter.read(block)
         n_bytes += len(block)
         yield block
-    found = SplitFile(counter.n_tokens, n_bytes, digest.hexdigest())
-    for what, is_, has_to_be in (
-        ("bytes", found.n_bytes, expected.n_bytes),
-        ("tokens", found.n_tokens, expected.n_tokens),
-        ("as SHA-256", found.sha256, expected.sha256),
+    for what, found, wanted in (
+        ("bytes", n_bytes, expected.n_bytes),
+        ("tokens", counter.n_tokens, expected.n_tokens),
+        ("as SHA-256", digest.hexdigest(), expected.sha256),
     ):
-        if has_to_be not in (None, is_):
+        if wanted is not None and found != wanted:
             raise DataError(
-                f"{dataset.file(split)}: has {is_} {what}, but the {split} split of {dataset.name} has {has_to_be}. "
+                f"{dataset.file(split)}: has {found} {what}, but the {split} split of {dataset.name} has {wanted}. "
                 "Get the original file, which ends its lines as it was published."
             )
 

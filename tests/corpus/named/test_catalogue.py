@@ -1,5 +1,6 @@
 """The corpora that are known by name, compared with copies of them where there are any."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from lstmlm.config.data import ByteTokenizerOptions, DataOptions
 from lstmlm.corpus.datasets import load_corpus
 from lstmlm.corpus.named import DATASETS
 from lstmlm.corpus.named.dataset import Dataset, FetchedDataset, FileDataset
-from lstmlm.corpus.named.preparation import _blocks, _verified
+from lstmlm.corpus.named.preparation import verify
+from lstmlm.corpus.sources import raw_blocks
 from lstmlm.errors import DataError
 
 FETCHED = [dataset for dataset in DATASETS.values() if isinstance(dataset, FetchedDataset)]
@@ -45,20 +47,18 @@ def test_a_text_that_is_cut_is_cut_without_gaps(dataset: FetchedDataset) -> None
 def test_splits_are_those_that_people_have(name: str, split: str, test_data: Callable[[str], Path]) -> None:
     dataset = DATASETS[name]
     assert isinstance(dataset, FileDataset)
-    with test_data(f"{name}/{split}.txt").open("rb") as file:
-        for _ in _verified(_blocks(file, 0, 1 << 30), dataset, split):
-            pass
+    verify(dataset, split, raw_blocks(test_data(f"{name}/{split}.txt")))
 
 
 def test_tinyshakespeare_is_the_file_that_people_have(test_data: Callable[[str], Path]) -> None:
     path = test_data("tinyshakespeare/input.txt")
     dataset = DATASETS["tinyshakespeare"]
     assert isinstance(dataset, FetchedDataset)
-    assert path.stat().st_size == dataset.download.n_bytes
+    content = path.read_bytes()
+    assert len(content) == dataset.download.n_bytes
+    assert hashlib.sha256(content).hexdigest() == dataset.download.sha256
     for split, piece in dataset.pieces.items():
-        with path.open("rb") as file:
-            for _ in _verified(_blocks(file, piece.start, piece.stop), dataset, split):
-                pass
+        verify(dataset, split, [content[piece.start : piece.stop]])
 
 
 def test_tinyshakespeare_is_cut_where_holdout_cuts(test_data: Callable[[str], Path]) -> None:

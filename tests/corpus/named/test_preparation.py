@@ -1,6 +1,7 @@
 """From a download to the splits: whole and right, or not there at all."""
 
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,19 @@ def test_no_space(plays: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) ->
         f"LSTMLM_CACHE names another directory than {dataset.place.parent.parent}."
     )
     assert list(dataset.place.iterdir()) == []
+
+
+def test_no_space_for_the_download(plays: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullFile(io.BytesIO):
+        def write(self, *_: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    dataset = plays()
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", lambda **_: FullFile())
+    assert refusal(dataset) == (
+        f"{dataset.place}: cannot be written (No space left on device). Free some space there. "
+        f"LSTMLM_CACHE names another directory than {dataset.place.parent.parent}."
+    )
 
 
 def test_a_cache_that_cannot_be_written(plays: Callable[..., Any], cache: Path) -> None:
