@@ -12,8 +12,10 @@ import os
 import re
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BufferedIOBase
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -104,6 +106,17 @@ def write_blocks_atomically(path: Path, blocks: Iterable[bytes]) -> None:
             _write_new(temporary, blocks)
             os.replace(temporary, path)
         _sync_directory(path.parent)
+
+
+@contextmanager
+def nameless_file(directory: Path) -> Iterator[BufferedIOBase]:
+    """A file for what is needed for a while only: it has no name, and is gone with the process however that ends.
+
+    Raises:
+        CheckpointError: The disk is full, not writable or failing.
+    """
+    with _explained(directory, "written"), tempfile.TemporaryFile(dir=directory) as file:
+        yield file
 
 
 def append(path: Path, content: bytes) -> None:

@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,8 +43,7 @@ def commands(page: Path) -> list[list[str]]:
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a folder with the project's configurations and a tiny text under every name that the pages use."""
-    from lstmlm.corpus import datasets
-    from lstmlm.corpus.sources import read_blocks
+    from lstmlm.corpus.named import dataset
 
     monkeypatch.chdir(tmp_path)
     shutil.copytree(PROJECT / "configs", "configs")
@@ -57,11 +55,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in FILES.items():
         Path("texts", name).write_text(text)
     # Reading the real one takes seconds; tests/corpus/test_python_docs.py does it.
-    texts = {
-        split: datasets.Text(split, partial(read_blocks, PROJECT / "data" / "tiny" / f"{split}.txt"))
-        for split in datasets.SPLITS
-    }
-    monkeypatch.setitem(datasets.DATASETS, "python-docs", datasets.Dataset(lambda: texts, dict))
+    texts = {split: (PROJECT / "data" / "tiny" / f"{split}.txt").read_text() for split in dataset.SPLITS}
+    monkeypatch.setattr(dataset, "read_python_docs", lambda: texts)
     return tmp_path
 
 

@@ -33,6 +33,7 @@ def test_a_module_that_needs_torch_would_be_noticed() -> None:
 
 QUESTIONS = ["perplexity", "compare", "surprisal", "pairs", "adaptation", "ensemble", "ngram", "rescore"]
 COMMANDS = ["train", "generate", "next", "bench", "config check", "inspect gates"]
+COMMANDS += [f"data {command}" for command in ("list", "get", "check", "stats")]
 COMMANDS += [f"eval {question}" for question in QUESTIONS]
 
 SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config", "matplotlib"}

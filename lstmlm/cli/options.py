@@ -18,6 +18,11 @@ TextOption = Annotated[
     Path | None, typer.Option("--text", help="A text file in place of a split; - is standard input.")
 ]
 
+CorpusArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="CORPUS…", help="A corpus as in data.corpus, or text files, each read as a whole."),
+]
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

@@ -173,11 +173,15 @@ def _format(value: "Value") -> str:
     return str(value)
 
 
+def is_live() -> bool:
+    """Whether stderr is a terminal that a line can move on."""
+    return speaks() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+
+
 @contextmanager
 def progress_display() -> Iterator[Callable[["Event"], None]]:
     """Show a training on stderr: live on a terminal, as plain lines elsewhere."""
-    is_live = speaks() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
-    if not is_live:
+    if not is_live():
         yield _PlainLines().show
         return
     from rich.console import Console

@@ -1,7 +1,7 @@
 """Corpora by path or by name: their splits, read in blocks and encoded into arrays of token ids."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import chain, pairwise
@@ -12,9 +12,8 @@ import numpy as np
 from jaxtyping import Int, Integer, Shaped
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.python_docs import python_docs_provenance, read_python_docs
-from lstmlm.corpus.sources import in_blocks
-from lstmlm.corpus.texts import SPLITS, Text, halves_of, named_splits, splits_of, text_of
+from lstmlm.corpus.named import DATASETS
+from lstmlm.corpus.texts import SPLITS, Text, halves_of, named_splits, splits_of, text_file, text_of
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
 
@@ -87,26 +86,6 @@ class Corpus:
     """What to compare when results differ: digests and counts of the splits, for environment.json."""
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A corpus that has a name: the texts of its splits, and what these depend on besides this package."""
-
-    texts: Callable[[], dict[str, Text]]
-    provenance: Callable[[], dict[str, str]]
-
-
-def _python_docs() -> dict[str, Text]:
-    def text(split: str) -> Text:
-        return Text(f"python-docs ({split})", lambda: in_blocks([read_python_docs()[split]]))
-
-    return {split: text(split) for split in SPLITS}
-
-
-DATASETS: Mapping[str, Dataset] = {
-    "python-docs": Dataset(_python_docs, python_docs_provenance),
-}
-
-
 def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Corpus:
     """Read a corpus and encode its splits; without a tokenizer, train one on the training split.
 
@@ -166,6 +145,22 @@ def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer) -> Encod
         DataError: it is missing, empty or not UTF-8.
     """
     return _encode(text_of(path, options), tokenizer, None)
+
+
+def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
+    """The texts to look at, not read yet: a file as a whole, and the splits of whatever else `data.corpus` can be.
+
+    Returns:
+        Texts by split where a single corpus is given, else by what messages call them.
+    """
+    if len(corpora) == 1 and not Path(corpora[0]).is_file():
+        return _texts(DataOptions(corpus=corpora[0]))
+    texts = [text for corpus in corpora for text in _whole(corpus)]
+    return {text.name: text for text in texts}
+
+
+def _whole(corpus: str) -> Iterable[Text]:
+    return [text_file(Path(corpus))] if Path(corpus).is_file() else _texts(DataOptions(corpus=corpus)).values()
 
 
 def _texts(options: DataOptions) -> dict[str, Text]:

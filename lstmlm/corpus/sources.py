@@ -81,7 +81,7 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | N
             its offset and its line), or changed since or meanwhile.
         MissingExtraError: what decompresses it is not installed.
     """
-    chunks = _chunks_of_input(block_bytes) if path == STANDARD_INPUT else _chunks(path, block_bytes, version)
+    chunks = _chunks_of_input(block_bytes) if path == STANDARD_INPUT else raw_chunks(path, block_bytes, version)
     return in_blocks(_decoded(name_of(path), chunks), block_bytes)
 
 
@@ -153,6 +153,20 @@ class Line:
         return DataError(f"{name_of(self.file)}:{self.number}: {problem}")
 
 
+def line_pieces(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """The lines of a text without their ends, a long one in pieces; and of each piece whether the line ends with it."""
+    is_open = False
+    for block in blocks:
+        *ended, rest = block.split("\n")
+        for piece in ended:
+            yield piece, True
+        if rest:
+            yield rest, False
+        is_open = bool(rest) or (is_open and not ended)
+    if is_open:
+        yield "", True
+
+
 def read_lines(path: Path, version: Version | None = None) -> Iterator[Line]:
     """The lines of a UTF-8 file, by the rules of `read_blocks`; each is in memory as a whole."""
     number, begun = 1, []
@@ -186,8 +200,8 @@ def name_of(path: Path) -> str:
     return "standard input" if path == STANDARD_INPUT else str(path)
 
 
-def _chunks(path: Path, chunk_bytes: int, version: Version | None) -> Iterator[bytes]:
-    """What a file holds, which must not change meanwhile."""
+def raw_chunks(path: Path, chunk_bytes: int = BLOCK_BYTES, version: Version | None = None) -> Iterator[bytes]:
+    """The bytes of a file, decompressed, cut anywhere; it must not change meanwhile."""
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
     with explained(path), path.open("rb") as file:

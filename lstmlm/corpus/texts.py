@@ -25,11 +25,13 @@ class Text:
 
     name: str
     blocks: Callable[[], Iterator[str]]
+    files: tuple[Path, ...] = ()
+    """What it is read from, if that is files."""
 
 
 def text_file(path: Path) -> Text:
     """A file as a text, just as it is; not read yet."""
-    return Text(name_of(path), lambda: read_blocks(path))
+    return Text(name_of(path), lambda: read_blocks(path), (path,))
 
 
 def text_of(path: Path, options: DataOptions) -> Text:
@@ -78,15 +80,15 @@ def halves_of(text: Text, options: DataOptions) -> tuple[Text, Text]:
 
 
 def _on_one_line(text: Text) -> Text:
-    return Text(text.name, lambda: (block.replace("\n", " ") for block in text.blocks()))
+    return Text(text.name, lambda: (block.replace("\n", " ") for block in text.blocks()), text.files)
 
 
 def _joined(name: str, files: Mapping[Path, Version | None], options: DataOptions) -> Text:
     if options.eos in ("line", "never") and not _are_documents(files):
         [(path, version)] = files.items()
-        text = Text(name, lambda: read_blocks(path, version=version))
+        text = Text(name, lambda: read_blocks(path, version=version), (path,))
     else:
-        text = Text(name, lambda: join_documents(read_documents(files, options.field), options.eos))
+        text = Text(name, lambda: join_documents(read_documents(files, options.field), options.eos), (*files,))
     return _on_one_line(text) if options.eos == "never" else text
 
 

@@ -213,8 +213,8 @@ class TestNames:
         with pytest.raises(ConfigError) as caught:
             load_corpus(DataOptions(corpus="python-doc"))
         assert str(caught.value) == (
-            "data.corpus: unknown corpus 'python-doc'. Did you mean 'python-docs'? Choose one of: python-docs. "
-            "A path has a slash: ./python-doc"
+            "data.corpus: unknown corpus 'python-doc'. Did you mean 'python-docs'? Choose one of: python-docs, "
+            "tinyshakespeare, ptb, wikitext-2, wikitext-103, text8, enwik8. A path has a slash: ./python-doc"
         )
 
     def test_a_path_to_nothing(self, tmp_path: Path) -> None:

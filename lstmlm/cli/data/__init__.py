@@ -1,0 +1,21 @@
+"""`lstmlm data`: texts before a model has read them, one command a file."""
+
+import typer
+
+from lstmlm.cli.data.check import check
+from lstmlm.cli.data.get import get
+from lstmlm.cli.data.list import list_corpora
+from lstmlm.cli.data.stats import stats
+
+data_app = typer.Typer(no_args_is_help=True, help="Get, measure and check corpora.")
+
+
+@data_app.callback()
+def _data() -> None:
+    """Get, measure and check corpora."""
+
+
+data_app.command("list")(list_corpora)
+data_app.command()(get)
+data_app.command()(check)
+data_app.command()(stats)

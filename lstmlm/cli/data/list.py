@@ -1,0 +1,44 @@
+"""`lstmlm data list`: the corpora that have a name."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lstmlm.cli.options import JsonOption
+from lstmlm.cli.render import print_table
+
+if TYPE_CHECKING:
+    from lstmlm.evaluation.report import Row
+
+
+def list_corpora(as_json: JsonOption = False) -> None:
+    """List the corpora that have a name, with their licences, sizes and tokens, and where they are.
+
+    Tokens are those of the training split: words with an <eos> a line, characters, or bytes. `verified` is what `get`
+    compares with what is known of the original.
+
+    Examples:
+
+    lstmlm data list
+
+    lstmlm data list --json
+    """
+    from lstmlm.corpus.named import DATASETS
+
+    corpora = [dataset.facts() for dataset in DATASETS.values()]
+    if as_json:
+        print(json.dumps({"corpora": corpora}, ensure_ascii=False))
+    else:
+        print_table(list(map(_row, corpora)))
+
+
+def _row(facts: Mapping[str, Any]) -> "Row":
+    return {
+        "corpus": facts["name"],
+        "licence": facts["licence"],
+        "download_bytes": facts["download_bytes"],
+        "train_tokens": facts["splits"].get("train", {}).get("n_tokens"),
+        "unit": facts["unit"],
+        "verified": facts["verified"],
+        "where": facts["place"] if facts["is_there"] and facts["place"] else facts["how_to_get"],
+    }

@@ -1,0 +1,165 @@
+"""`lstmlm data`: what it prints, as tables and as JSON, and how it ends."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+PROJECT = Path(__file__).parent.parent.parent
+TINY = str(PROJECT / "data" / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_list(lstmlm: Cli) -> None:
+    result = lstmlm("data", "list")
+    header, *rows = result.stdout.splitlines()
+    assert header.split() == "corpus licence download_bytes train_tokens unit verified where".split()
+    assert [row.split()[0] for row in rows] == [
+        *("python-docs", "tinyshakespeare", "ptb", "wikitext-2", "wikitext-103", "text8", "enwik8"),
+    ]
+    wikitext = next(row for row in rows if row.startswith("wikitext-2 "))
+    assert wikitext.split("  ")[-1] == "lstmlm data get wikitext-2"
+    assert "4,475,746     2,088,628  word  SHA-256 of each split" in wikitext
+
+
+def test_list_as_json(lstmlm: Cli) -> None:
+    corpora = {corpus["name"]: corpus for corpus in json.loads(lstmlm("data", "list", "--json").stdout)["corpora"]}
+    text8 = corpora["text8"]
+    assert text8["verified"] == "SHA-256 of the download, tokens of each split"
+    assert text8["splits"]["valid"] == {"n_tokens": 5_000_000, "n_bytes": 5_000_000, "sha256": None}
+    assert (text8["is_there"], text8["place"]) == (False, str(Path("cache/corpora/text8").absolute()))
+    assert corpora["python-docs"]["is_there"]
+    assert corpora["ptb"]["addresses"] == []
+
+
+def test_get_shows_the_licence_first(lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.corpus.named import DATASETS, preparation
+    from lstmlm.corpus.named.dataset import FetchedDataset
+
+    shakespeare = DATASETS["tinyshakespeare"]
+    assert isinstance(shakespeare, FetchedDataset)
+
+    def fetch(*_: object) -> None:
+        raise AssertionError("fetched again")
+
+    def prepare(dataset: FetchedDataset, progress: Callable[[int], None]) -> None:
+        dataset.place.mkdir(parents=True)
+        for split, expected in dataset.splits.items():
+            dataset.file(split).write_bytes(bytes(expected.n_bytes or 0))
+        progress(dataset.download.n_bytes)
+
+    monkeypatch.setattr(preparation, "_fetch_and_prepare", prepare)
+    first = lstmlm("data", "get", "tinyshakespeare")
+    assert first.stderr.splitlines() == [
+        "tinyshakespeare: licence public domain",
+        f"tinyshakespeare: 1.1 MB from {shakespeare.download.addresses[0]}",
+    ]
+    assert first.stdout == f"{shakespeare.place}\n"
+    monkeypatch.setattr(preparation, "_fetch_and_prepare", fetch)
+    second = lstmlm("data", "get", "tinyshakespeare")
+    assert (second.stdout, second.stderr) == (first.stdout, "tinyshakespeare: licence public domain\n")
+
+
+def test_get_shows_how_much_has_come(lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.cli.data.get import _download_display
+    from lstmlm.corpus.named import DATASETS
+
+    monkeypatch.setattr(sys.modules["lstmlm.cli.data.get"], "is_live", lambda: True)
+    with _download_display(DATASETS["text8"]) as progress:
+        progress(31_344_016 // 2)
+
+
+def test_get_what_is_always_there(lstmlm: Cli) -> None:
+    assert lstmlm("data", "get", "python-docs").stdout == "nothing to do: read from your Python\n"
+
+
+def test_get_what_is_never_fetched(lstmlm: Cli) -> None:
+    result = lstmlm("data", "get", "ptb")
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[-1] == (
+        "ptb: train.txt, valid.txt, test.txt not in data/ptb as published. "
+        "The Linguistic Data Consortium licenses it, so that it is never fetched. "
+        "Put your own copy there, see data/README.md."
+    )
+
+
+def test_get_what_there_is_not(lstmlm: Cli) -> None:
+    result = lstmlm("data", "get", "wikitex-2")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "NAME: unknown corpus 'wikitex-2'. Did you mean 'wikitext-2'? Choose one of: python-docs,"
+    )
+
+
+def test_stats(lstmlm: Cli) -> None:
+    result = lstmlm("data", "stats", TINY)
+    sizes, vocabulary, frequent = (part.splitlines() for part in result.stdout.split("\n\n"))
+    assert sizes[0].split()[:7] == "text n_lines n_words n_types n_chars n_bytes n_tokens".split()
+    assert (
+        [row.split()[0] for row in sizes[1:]]
+        == [row.split()[0] for row in vocabulary[1:]]
+        == [
+            *("train", "valid", "test"),
+        ]
+    )
+    assert frequent[0] == "most frequent in train"
+    assert frequent[2].split()[:2] == ["the", "425"]
+
+
+def test_stats_as_json_are_the_same(lstmlm: Cli) -> None:
+    train, *_ = json.loads(lstmlm("data", "stats", TINY, "--json").stdout)["texts"]
+    text = Path(TINY, "train.txt").read_text()
+    assert train["text"] == "train"
+    assert (train["n_words"], train["n_types"]) == (len(text.split()), len(set(text.split())))
+    assert (train["n_chars"], train["n_tokens"]) == (len(text), len(text.split()) + text.count("\n"))
+    assert train["most_frequent"][0] == {"word": "the", "count": 425, "share": 425 / len(text.split())}
+
+
+def test_stats_of_files_are_those_of_each(lstmlm: Cli) -> None:
+    files = [f"{TINY}/valid.txt", f"{TINY}/test.txt"]
+    texts = json.loads(lstmlm("data", "stats", *files, "--json").stdout)["texts"]
+    assert [text["text"] for text in texts] == files
+
+
+def test_check(lstmlm: Cli) -> None:
+    result = lstmlm("data", "check", TINY)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"✔ {TINY}/train.txt: encoding: UTF-8."
+    assert [line[0] for line in lines].count("⚠") == 1
+
+
+def test_check_ends_with_3_where_something_is_wrong_and_says_the_rest(lstmlm: Cli, tmp_path: Path) -> None:
+    for split, content in {"train": b"caf\xe9\n", "valid": b"a b c\n"}.items():
+        (tmp_path / f"{split}.txt").write_bytes(content)
+    result = lstmlm("data", "check", "./")
+    assert result.exit_code == 3
+    assert result.stdout.splitlines()[0] == (
+        "✘ train.txt: reading: not UTF-8 (byte 0xE9 at offset 3, line 1). Convert it: iconv -f latin1 -t utf8."
+    )
+    assert "✔ valid.txt: encoding: UTF-8." in result.stdout
+    as_json = lstmlm("data", "check", "./", "--json")
+    assert as_json.exit_code == 3
+    assert json.loads(as_json.stdout)["findings"][0]["level"] == "error"
+
+
+def test_a_corpus_that_is_not_there(lstmlm: Cli) -> None:
+    for command in ("check", "stats"):
+        result = lstmlm("data", command, "text8")
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert result.stderr == "text8: is not on this machine. Fetch it: lstmlm data get text8\n"
+
+
+def test_control_codes_of_a_corpus_do_not_reach_the_terminal(lstmlm: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("\x1b[31mred\x1b[0m text\n" * 30)
+    assert "\x1b" not in lstmlm("data", "stats", "x.txt").stdout
