@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.texts import Text
 from lstmlm.corpus.observation import WORDS_OF_A_LONG_LINE, Observation, line_of_digest, observe
-from lstmlm.corpus.texts import SPLITS
+from lstmlm.corpus.texts import SPLITS, Text
 from lstmlm.errors import DataError
 
 LONGEST_LINE_CHARS = 100_000

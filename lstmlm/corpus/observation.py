@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lstmlm.corpus.texts import Text
 from lstmlm.corpus.repetition import DigestSample, TextDigest
 from lstmlm.corpus.sources import line_pieces, raw_chunks
+from lstmlm.corpus.texts import Text
 from lstmlm.corpus.word_counts import WordCounts
 
 WORDS_OF_A_LONG_LINE = 8

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lstmlm.corpus.texts import Text
 from lstmlm.corpus.sources import line_pieces
+from lstmlm.corpus.texts import Text
 from lstmlm.corpus.word_counts import WordCounts
 
 MOST_FREQUENT = 20

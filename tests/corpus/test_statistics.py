@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmlm.corpus.datasets import Text
 from lstmlm.corpus.sources import line_pieces
 from lstmlm.corpus.statistics import measure
+from lstmlm.corpus.texts import Text
 
 
 def in_blocks(text: str, block_chars: int) -> Text:

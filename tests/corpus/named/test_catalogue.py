@@ -13,6 +13,7 @@ from lstmlm.corpus.named import DATASETS
 from lstmlm.corpus.named.dataset import Dataset, FetchedDataset, FileDataset
 from lstmlm.corpus.named.preparation import verify
 from lstmlm.corpus.sources import raw_chunks
+from lstmlm.corpus.texts import Text
 from lstmlm.errors import DataError
 
 FETCHED = [dataset for dataset in DATASETS.values() if isinstance(dataset, FetchedDataset)]
@@ -85,8 +86,8 @@ def test_one_that_is_there_is_read_by_its_name(monkeypatch: pytest.MonkeyPatch) 
         def missing(self) -> list[str]:
             return []
 
-        def readers(self):  # type: ignore[no-untyped-def]
-            return {"train": lambda: iter(["hello world\n"])}
+        def texts(self) -> dict[str, Text]:
+            return {"train": Text("greeting (train)", lambda: iter(["hello world\n"]))}
 
         def provenance(self) -> dict[str, str]:
             return {"author": "us"}
