@@ -1,4 +1,4 @@
-"""Tokenizers by their options: words, characters, bytes, and parts of words."""
+"""Tokenizers by their options: words, characters, bytes, parts of words, and those of other tools."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,11 +6,13 @@ from lstmlm.config.data import (
     BPETokenizerOptions,
     ByteTokenizerOptions,
     CharTokenizerOptions,
+    FileTokenizerOptions,
     TokenizerOptions,
     UnigramTokenizerOptions,
     WordTokenizerOptions,
 )
 from lstmlm.corpus.tokenizers.characters import ByteTokenizer, CharTokenizer
+from lstmlm.corpus.tokenizers.file import FileTokenizer
 from lstmlm.corpus.tokenizers.subwords import BPETokenizer, UnigramTokenizer
 from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Tokenizer
 from lstmlm.corpus.tokenizers.words import WordTokenizer
@@ -23,6 +25,7 @@ TOKENIZERS: Mapping[type[TokenizerOptions], type[Tokenizer]] = {
     ByteTokenizerOptions: ByteTokenizer,
     BPETokenizerOptions: BPETokenizer,
     UnigramTokenizerOptions: UnigramTokenizer,
+    FileTokenizerOptions: FileTokenizer,
 }
 
 
