@@ -35,7 +35,9 @@ def test_pieces_do_not_depend_on_blocks(seed: int) -> None:
 
 def test_pieces_end_between_words() -> None:
     pieces = list(pieces_of(["a bc def\n\ng  h" * 100]))
-    assert all(before.endswith("\n") or (after[0] == " " and after[1] != " ") for before, after in zip(pieces, pieces[1:]))
+    assert all(
+        before.endswith("\n") or (after[0] == " " and after[1] != " ") for before, after in zip(pieces, pieces[1:])
+    )
 
 
 def test_a_text_that_is_no_longer_is_its_own_sample() -> None:

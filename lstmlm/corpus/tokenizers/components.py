@@ -113,7 +113,9 @@ def _require_bounded(section: str, component: Mapping[str, Any]) -> None:
     if component.get("dropout"):
         raise _refusal("dropout of merges", "Ids must not be left to chance: set it to null.")
     if component.get("max_input_chars_per_word", 0) > MOST_WORD_CHARS:
-        raise _refusal(f"words of {component['max_input_chars_per_word']} characters", f"{MOST_WORD_CHARS} are the most.")
+        raise _refusal(
+            f"words of {component['max_input_chars_per_word']} characters", f"{MOST_WORD_CHARS} are the most."
+        )
 
 
 LINE_ENDS = ("\n", " <eos> ")

@@ -5,7 +5,7 @@ ids in whatever blocks it is read, models that know no newline can be used, and 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -19,6 +19,7 @@ from lstmlm.corpus.joining import DecodingJoiner, Joiner
 from lstmlm.corpus.tokenizers.components import component_types, require_known_components
 from lstmlm.corpus.tokenizers.sentencepiece import SPACE, to_tokenizer_json
 from lstmlm.corpus.tokenizers.tokenizer import UNK, Ids, Tokenizer, byte_alphabet, require_utf8
+from lstmlm.corpus.tokenizers.training_text import pieces_of
 from lstmlm.errors import DataError
 
 MOST_BYTES = 1 << 28
@@ -38,11 +39,13 @@ class FileTokenizer(Tokenizer):
         names = {token_id: token for token, token_id in self._ids.items()}
         self._tokens = [names.get(token_id, f"<unused {token_id}>") for token_id in range(max(names) + 1)]
         self._start_id = self._find_line_end(options.line_end)
+        self._has_newline = self._decode_line([self._start_id]) == "\n"
         model = json.loads(json_text)["model"]
         self._unk_id = model["unk_id"] if "unk_id" in model else self._ids.get(model.get("unk_token"))
+        self._prepends_space = "Prepend" in component_types(json_text, "normalizer")
         self._has_whole_words = model["type"] == "WordLevel"
-        starts = _starts(self._tokens, is_byte_level="ByteLevel" in component_types(json_text, "decoder"))
-        self._space_ids = [token_id for token_id, start in enumerate(starts) if start.isspace()]
+        is_byte_level = "ByteLevel" in component_types(json_text, "decoder")
+        self._space_ids = _find_space_ids(self._tokens, is_byte_level=is_byte_level)
 
     def _require_harmless(self, options: FileTokenizerOptions) -> None:
         require_known_components(self._json_text)
@@ -79,8 +82,8 @@ class FileTokenizer(Tokenizer):
                     "lstmlm data tokenizer show lists them."
                 )
             return self._ids[wanted]
-        newline = self._encode_line("\n")
-        if len(newline) == 1 and self._engine.decode(newline, skip_special_tokens=False) == "\n":
+        newline = self._engine.encode("\n", add_special_tokens=False).ids
+        if len(newline) == 1 and self._decode_line(newline) == "\n":
             return newline[0]
         for name in LINE_ENDS:
             if name in self._ids:
@@ -98,16 +101,28 @@ class FileTokenizer(Tokenizer):
         return self._unk_id
 
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32) of whole lines of text, `start_id` after each, also after a last one without a newline."""
-        lines = text.removesuffix("\n").split("\n") if text else []
-        encodings = self._engine.encode_batch_fast(lines, add_special_tokens=False)
-        return np.array([*chain.from_iterable((*line.ids, self._start_id) for line in encodings)], dtype=np.int32)
+        """Ids (int32) of whole lines of text; a last one without a newline is ended too, if not by the newline itself."""
+        return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
+
+    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+        """Encode a text that comes in blocks, cut anywhere between two characters.
+
+        Yields:
+            A stretch of the text and its ids; together they are the text and what `encode` makes of it.
+        """
+        is_line_begun = False
+        for piece in pieces_of(blocks):
+            # Some engines put a space before what they take for the beginning of a text.
+            text = piece.removeprefix(" ") if is_line_begun and self._prepends_space else piece
+            yield piece, np.array(self.encode_prompt(text), dtype=np.int32)
+            is_line_begun = not piece.endswith("\n")
+        if is_line_begun and not self._has_newline:
+            yield "", np.array([self._start_id], dtype=np.int32)
 
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of the beginning of a text; see `Tokenizer.encode_prompt`."""
-        *lines, last = require_utf8(text).split("\n")
-        ended = [(*self._encode_line(line), self._start_id) for line in lines]
-        return [*chain.from_iterable(ended), *self._encode_line(last)]
+        *lines, last = self._engine.encode_batch_fast(require_utf8(text).split("\n"), add_special_tokens=False)
+        return [*chain.from_iterable((*line.ids, self._start_id) for line in lines), *last.ids]
 
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
         """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
@@ -178,16 +193,13 @@ class FileTokenizer(Tokenizer):
         ids = self.encode_prompt(prompt.rpartition("\n")[2])
         return DecodingJoiner(self._decode_line, self._start_id, ids)
 
-    def _encode_line(self, line: str) -> list[int]:
-        return self._engine.encode(line, add_special_tokens=False).ids
-
     def _decode_line(self, ids: Sequence[int]) -> str:
         return self._engine.decode(list(ids), skip_special_tokens=False)
 
 
-def _starts(tokens: Iterable[str], *, is_byte_level: bool) -> list[str]:
-    """The first character of each token, as it is in the text, where that is of ASCII."""
-    replaced = {SPACE: " "}
+def _find_space_ids(tokens: Iterable[str], *, is_byte_level: bool) -> list[int]:
+    """The tokens that begin with white space, however the file writes it."""
+    written = {SPACE}
     if is_byte_level:
-        replaced = {character: chr(byte) if byte < 128 else "\ufffd" for byte, character in enumerate(byte_alphabet())}
-    return [replaced.get(token[:1], token[:1]) for token in tokens]
+        written = {character for byte, character in enumerate(byte_alphabet()) if bytes([byte]).isspace()}
+    return [token_id for token_id, token in enumerate(tokens) if token[:1] in written or token[:1].isspace()]

@@ -42,7 +42,9 @@ def to_tokenizer_json(content: bytes) -> str:
         pieces = [_piece(_single(piece)) for piece in model.get(1, [])]
         trainer, normalizer = (_single(model[field][-1]) if field in model else {} for field in (2, 3))
     except (ValueError, IndexError, TypeError, struct.error):
-        raise DataError("is neither a tokenizer.json nor a SentencePiece model. Give another data.tokenizer.path.") from None
+        raise DataError(
+            "is neither a tokenizer.json nor a SentencePiece model. Give another data.tokenizer.path."
+        ) from None
     _require_expressible(pieces, trainer, normalizer)
     add_prefix = bool(normalizer.get(3, True))
     return json.dumps(
@@ -62,9 +64,7 @@ def to_tokenizer_json(content: bytes) -> str:
     )
 
 
-def _require_expressible(
-    pieces: Sequence[_Piece], trainer: Mapping[int, Any], normalizer: Mapping[int, Any]
-) -> None:
+def _require_expressible(pieces: Sequence[_Piece], trainer: Mapping[int, Any], normalizer: Mapping[int, Any]) -> None:
     kinds = {piece.kind for piece in pieces}
     problems = {
         "has no pieces": not pieces,
@@ -77,7 +77,9 @@ def _require_expressible(
     }
     for problem, is_there in problems.items():
         if is_there:
-            raise DataError(f"{problem}, which cannot be converted to a tokenizer.json. Give another data.tokenizer.path.")
+            raise DataError(
+                f"{problem}, which cannot be converted to a tokenizer.json. Give another data.tokenizer.path."
+            )
 
 
 def _normalizer(spec: Mapping[int, Any], *, add_prefix: bool) -> dict[str, Any]:
