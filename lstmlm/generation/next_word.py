@@ -1,12 +1,15 @@
 """The most likely next words; where a word is many tokens, by a search over what it may begin with.
 
-Where white space is a token, a word is complete when a delimiter follows. Its probability is that of its tokens and of
-a delimiter after them, given that the word before it is complete, as `lstmlm eval surprisal` has it. The search reads
-prefixes of words, the most probable first. No word is more probable than its prefixes: once none is left that is more
-probable than the last of the words wanted, no word is missing.
+Where white space is a token, a word is complete when a delimiter follows. Its probability is that of its tokens, as the
+tokenizer cuts it, and of a delimiter after them, given that the word before it is complete, as `lstmlm eval surprisal`
+has it. The search reads prefixes of words, the most probable first. No word is more probable than its prefixes: once
+none is left that is more probable than the last of the words wanted, no word is missing. Other ways to spell a word with
+tokens, which the tokenizer would never choose, count for nothing; only behind a beginning that is to be completed, and
+has been read as tokens already, all of them are added up.
 """
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import exp
@@ -191,8 +194,9 @@ class _Search:
             following, states = next_log_probabilities(self._model, tokens, states)
             for column, extension in enumerate(extensions):
                 extended = following[column].double() - extension.nats
-                word = self._read + self._tokenizer.decode(extension.ids).removeprefix(" ")
-                self._add_word(word, extended[self._delimiter_ids].logsumexp(0))
+                if self._read or self._is_canonical(extension.ids):
+                    word = self._read + self._tokenizer.decode(extension.ids).removeprefix(" ")
+                    self._add_word(word, extended[self._delimiter_ids].logsumexp(0))
                 state = part_of_state(states, column, len(extensions))
                 self._extend(extension.ids, self._inside_word(extended), state)
         return NextWords(
@@ -202,9 +206,12 @@ class _Search:
             self._frontier[0].probability if self._frontier else 0.0,
         )
 
+    def _is_canonical(self, ids: Sequence[int]) -> bool:
+        """Whether the tokenizer would cut what these tokens spell into them; `<unk>` spells nothing."""
+        return self._tokenizer.unk_id in ids or self._tokenizer.encode_prompt(self._tokenizer.decode(ids)) == [*ids]
+
     def _add_word(self, word: str, log_probability: Tensor) -> None:
         if word:  # else there are two spaces in a row
-            # Tokens that hold several characters can make the same word in several ways.
             self._words[word] = self._words.get(word, 0.0) + exp(log_probability)
 
     def _best(self, n_words: int) -> list[NextWord]:
