@@ -81,8 +81,8 @@ class FileTokenizerOptions(TokenizerOptions):
     name: Literal["file"] = "file"
 
     path: Annotated[str, Field(min_length=1)]
-    """A `tokenizer.json` of the `tokenizers` library, or a `.model` of SentencePiece: relative to the working directory.
-    The run keeps a copy."""
+    """A `tokenizer.json` of the `tokenizers` library or a `.model` of SentencePiece, by a path relative to the working
+    directory. The run keeps what it needs of it."""
 
     line_end: str | None = None
     """The token that ends a line. Without it the newline, where that is a token, else `</s>`, `<eos>`, `[SEP]` or

@@ -1,11 +1,12 @@
 """The most likely next words; where a word is many tokens, by a search over what it may begin with.
 
-Where white space is a token, a word is complete when a delimiter follows. Its probability is that of its tokens, as the
-tokenizer cuts it, and of a delimiter after them, given that the word before it is complete, as `lstmlm eval surprisal`
-has it. The search reads prefixes of words, the most probable first. No word is more probable than its prefixes: once
-none is left that is more probable than the last of the words wanted, no word is missing. Other ways to spell a word with
-tokens, which the tokenizer would never choose, count for nothing; only behind a beginning that is to be completed, and
-has been read as tokens already, all of them are added up.
+Where white space is a token, a word is complete when a delimiter follows. Its probability is that of its tokens and of
+a delimiter after them, given that the word before it is complete, as `lstmlm eval surprisal` has it. The search reads
+prefixes of words, the most probable first. No word is more probable than its prefixes: once none is left that is more
+probable than the last of the words wanted, no word is missing.
+
+A word counts as the tokenizer cuts it: other tokens that spell it count for nothing. Only where the beginning of a word
+has been read as tokens already, and is to be completed, all that spell its rest are added up.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""Tokenizers of other tools: their ids, the lines of a text, words where there are any, and what a file may not ask for."""
+"""Tokenizers of other tools: their ids, lines and words, and what a file may not ask for."""
 
 import json
 from collections.abc import Callable
@@ -137,9 +137,7 @@ class TestLines:
         path = FOREIGN / "byte_level.json"
         with pytest.raises(DataError) as caught:
             read(path, line_end="<end>")
-        assert str(caught.value) == (
-            f"{path}: has no token '<end>'. Give another data.tokenizer.line_end: lstmlm data tokenizer show lists them."
-        )
+        assert str(caught.value) == (f"{path}: has no token '<end>'. Give another data.tokenizer.line_end.")
 
     def test_no_token_that_might(self, tmp_path: Path) -> None:
         path = tmp_path / "few.json"
@@ -219,6 +217,9 @@ REFUSED = {
         pre_tokenizer=SPLIT | {"pattern": {"Regex": "(a+)+$"}}
     ),
     "normalizer 'Replace' of 'a' by 'aa'. It must not make a text longer.": with_changes(normalizer=REPLACE),
+    "normalizer 'Replace' of nothing. It must have a pattern.": with_changes(
+        normalizer=REPLACE | {"pattern": {"String": ""}, "content": ""}
+    ),
     "17 times normalizer 'Replace'. Use a tokenizer that has it once.": with_changes(
         normalizer={"type": "Sequence", "normalizers": [REPLACE | {"content": "b"}] * 17}
     ),

@@ -1,8 +1,9 @@
-"""What a tokenizer learns from: the same pieces however a text is cut, an even sample, counts that are exact or bounded."""
+"""What a tokenizer learns from: pieces that do not depend on blocks, an even sample, counts that are bounded."""
 
 import logging
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -35,9 +36,7 @@ def test_pieces_do_not_depend_on_blocks(seed: int) -> None:
 
 def test_pieces_end_between_words() -> None:
     pieces = list(pieces_of(["a bc def\n\ng  h" * 100]))
-    assert all(
-        before.endswith("\n") or (after[0] == " " and after[1] != " ") for before, after in zip(pieces, pieces[1:])
-    )
+    assert all(before.endswith("\n") or (after[0] == " " and after[1] != " ") for before, after in pairwise(pieces))
 
 
 def test_a_text_that_is_no_longer_is_its_own_sample() -> None:
@@ -69,7 +68,7 @@ def test_words_that_differ_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_sample_is_told(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         sample([TEXT], len(TEXT) // 3)
-    assert caplog.messages == ["the tokenizer is learnt from 0.0 MB, every 4th part of the text"]
+    assert caplog.messages == ["the tokenizer is learnt from 0.0 MB, one part in 4 of the text"]
 
 
 def test_bpe_learns_from_the_sample_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def open_tokenizer(place: Path) -> Tokenizer:
 
 
 def find_tokenizer(name: str, blocks: Callable[[], Iterable[str]]) -> Tokenizer:
-    """Learn the tokenizer of that name on a text, as it is where nothing else is said, or open what `name` is a path of.
+    """Learn the tokenizer of that name on a text, with all options left open, or open what `name` is a path of.
 
     Raises:
         DataError: there is no such file, or it cannot be used.

@@ -1,11 +1,10 @@
 """What a tokenizer.json of another tool may ask the library for: components whose work is bounded by the text.
 
-A file is data that a run directory may bring along from anywhere. The library would run any regular expression in it,
-some of which never end, and any chain of replacements, each of which may double the text. So the kinds of components are
-listed, and of regular expressions those that well-known tokenizers have.
+A run directory may bring a file along from anywhere. The library would run any regular expression in it, some of which
+never end, and any chain of replacements, each of which may double the text. So the kinds of components are listed, and
+of regular expressions those that well-known tokenizers have.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,7 +53,7 @@ COMPONENTS: Mapping[str, frozenset[str]] = {
 """What each section of a file may consist of, several in a row as a `Sequence`."""
 
 REPEATED = frozenset({"Replace", "Split"})
-"""Components that a section may have more than one of, but no more than `MOST_REPEATED`: others can make a text longer."""
+"""Components that a section may have more than one of, up to `MOST_REPEATED`: others can make a text longer."""
 
 MOST_REPEATED = 16
 
@@ -62,17 +61,16 @@ MOST_WORD_CHARS = 1000
 """WordPiece takes the square of a word's length; it reads a longer one as unknown."""
 
 
-def require_known_components(json_text: str) -> None:
-    """Check a tokenizer.json that the library has read.
+def require_known_components(content: Mapping[str, Any]) -> None:
+    """Check a tokenizer as the library has understood it, and would write it.
 
     Raises:
         DataError: it asks for something that need not end, or that is left to chance.
     """
-    content = json.loads(json_text)
     for section, allowed in COMPONENTS.items():
-        components = list(_components(content.get(section)))
+        components = list(_components(content[section]))
         for component in components:
-            kind = component.get("type")
+            kind = component["type"]
             if kind not in allowed:
                 raise _refusal(f"{section} {kind!r}", f"Known are: {', '.join(sorted(allowed))}.")
             _require_bounded(section, component)
@@ -81,9 +79,9 @@ def require_known_components(json_text: str) -> None:
                 raise _refusal(f"{n} times {section} {kind!r}", "Use a tokenizer that has it once.")
 
 
-def component_types(json_text: str, section: str) -> set[str]:
-    """The kinds of components in a section of a tokenizer.json."""
-    return {component["type"] for component in _components(json.loads(json_text).get(section))}
+def component_types(content: Mapping[str, Any], section: str) -> set[str]:
+    """The kinds of components in a section of a tokenizer."""
+    return {component["type"] for component in _components(content[section])}
 
 
 def _components(section: Any) -> Iterator[dict[str, Any]]:
@@ -101,7 +99,9 @@ def _components(section: Any) -> Iterator[dict[str, Any]]:
 
 def _require_bounded(section: str, component: Mapping[str, Any]) -> None:
     kind = component["type"]
-    pattern = component.get("pattern") or {}
+    pattern = component.get("pattern", {})
+    if pattern == {"String": ""}:
+        raise _refusal(f"{section} {kind!r} of nothing", "It must have a pattern.")
     if "Regex" in pattern and pattern["Regex"] not in PATTERNS:
         raise _refusal(f"the regular expression {pattern['Regex']!r}", "Only well-known ones are run.")
     if kind == "Replace":

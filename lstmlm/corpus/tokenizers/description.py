@@ -19,7 +19,7 @@ def describe(tokenizer: Tokenizer) -> dict[str, Any]:
     content = json.loads(tokenizer.to_json())
     tokens = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
     return {
-        "model": content["model"]["type"],
+        "model": content["model"].get("type"),
         "vocab_size": tokenizer.vocab_size,
         "line_end": tokenizer.token(tokenizer.start_id),
         "unk": None if tokenizer.unk_id is None else tokenizer.token(tokenizer.unk_id),

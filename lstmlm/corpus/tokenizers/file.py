@@ -1,7 +1,7 @@
 """A tokenizer that another tool has learnt: a tokenizer.json of the `tokenizers` library, or a SentencePiece model.
 
-Lines are encoded one by one, each without its newline, and each is ended by one token, `line_end`. So a text has the same
-ids in whatever blocks it is read, models that know no newline can be used, and where a line ends is known.
+Lines are encoded one by one, each without its newline, and each is ended by one token, `line_end`. So a text has the
+same ids in whatever blocks it is read, models that know no newline can be used, and where a line ends is known.
 """
 
 import json
@@ -18,7 +18,7 @@ from lstmlm.config.data import FileTokenizerOptions
 from lstmlm.corpus.joining import DecodingJoiner, Joiner
 from lstmlm.corpus.tokenizers.components import component_types, require_known_components
 from lstmlm.corpus.tokenizers.sentencepiece import SPACE, to_tokenizer_json
-from lstmlm.corpus.tokenizers.tokenizer import UNK, Ids, Tokenizer, byte_alphabet, require_utf8
+from lstmlm.corpus.tokenizers.tokenizer import Ids, Tokenizer, byte_alphabet, require_utf8
 from lstmlm.corpus.tokenizers.training_text import pieces_of
 from lstmlm.errors import DataError
 
@@ -40,15 +40,16 @@ class FileTokenizer(Tokenizer):
         self._tokens = [names.get(token_id, f"<unused {token_id}>") for token_id in range(max(names) + 1)]
         self._start_id = self._find_line_end(options.line_end)
         self._has_newline = self._decode_line([self._start_id]) == "\n"
-        model = json.loads(json_text)["model"]
+        content = json.loads(self._engine.to_str())
+        model = content["model"]
         self._unk_id = model["unk_id"] if "unk_id" in model else self._ids.get(model.get("unk_token"))
-        self._prepends_space = "Prepend" in component_types(json_text, "normalizer")
+        self._prepends_space = "Prepend" in component_types(content, "normalizer")
         self._has_whole_words = model["type"] == "WordLevel"
-        is_byte_level = "ByteLevel" in component_types(json_text, "decoder")
+        is_byte_level = "ByteLevel" in component_types(content, "decoder")
         self._space_ids = _find_space_ids(self._tokens, is_byte_level=is_byte_level)
 
     def _require_harmless(self, options: FileTokenizerOptions) -> None:
-        require_known_components(self._json_text)
+        require_known_components(json.loads(self._engine.to_str()))
         ids = self._engine.get_vocab().values()
         if not ids or max(ids) >= 2 * len(ids):
             raise DataError("tokenizer.json: most of its ids have no token. Use another tokenizer.")
@@ -77,10 +78,7 @@ class FileTokenizer(Tokenizer):
     def _find_line_end(self, wanted: str | None) -> int:
         if wanted is not None:
             if wanted not in self._ids:
-                raise DataError(
-                    f"tokenizer.json: has no token {wanted!r}. Give another data.tokenizer.line_end: "
-                    "lstmlm data tokenizer show lists them."
-                )
+                raise DataError(f"tokenizer.json: has no token {wanted!r}. Give another data.tokenizer.line_end.")
             return self._ids[wanted]
         newline = self._engine.encode("\n", add_special_tokens=False).ids
         if len(newline) == 1 and self._decode_line(newline) == "\n":
@@ -101,7 +99,7 @@ class FileTokenizer(Tokenizer):
         return self._unk_id
 
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32) of whole lines of text; a last one without a newline is ended too, if not by the newline itself."""
+        """Ids (int32) of whole lines of text; an open last one is ended too, where that takes another token."""
         return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
 
     def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
@@ -171,7 +169,7 @@ class FileTokenizer(Tokenizer):
             encoding = self._engine.encode(line, add_special_tokens=False)
             spans = zip(encoding.ids, encoding.offsets, strict=True)
             found += [line[slice(*span)] for token_id, span in spans if token_id == self._unk_id]
-        return [piece for piece in dict.fromkeys(found) if piece != UNK]
+        return [piece for piece in dict.fromkeys(found) if piece not in self._ids]
 
     def count_written_unk(self, text: str) -> int:
         """How many tokens of a text are unknown because it says so; none where the file does not name that token."""

@@ -1,8 +1,9 @@
 """SentencePiece models as a tokenizer.json: the same ids, without the package that has learnt them.
 
-A `.model` is a message of protocol buffers (sentencepiece_model.proto): pieces with scores, and how to normalise a text.
-The `tokenizers` library has the same two algorithms: the likeliest segmentation by unigram scores, and merges by rank,
-where a rank is the score of the merged piece. What it has no way to express is refused.
+A `.model` is a message of protocol buffers (sentencepiece_model.proto): pieces with scores, and how a text is
+normalised. The `tokenizers` library has the same two algorithms: the likeliest segmentation by unigram scores, and
+merges by rank, where a rank is the score of the merged piece. What it has no way to express is refused. One thing
+differs: a text that spells a control piece such as `</s>` is read as it by a unigram model.
 """
 
 import base64

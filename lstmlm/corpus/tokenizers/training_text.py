@@ -1,4 +1,4 @@
-"""A training text of any length as a tokenizer learns from it: in bounded memory, wherever the text is cut into blocks."""
+"""A training text of any length as a tokenizer learns from it: in bounded memory, however it comes in blocks."""
 
 import logging
 from collections import Counter
@@ -58,7 +58,7 @@ def sample(blocks: Iterable[str], n_bytes: int) -> list[str]:
             for piece in kept:
                 size.add(piece)
     if every > 1:
-        logger.info("the tokenizer is learnt from %.1f MB, every %dth part of the text", size.n_bytes / 1e6, every)
+        logger.info("the tokenizer is learnt from %.1f MB, one part in %d of the text", size.n_bytes / 1e6, every)
     return kept
 
 
@@ -80,10 +80,10 @@ class _Size:
 class TypeCounter:
     """Counts types in bounded memory. Exact as long as there are at most `MAX_TYPES` of them.
 
-    Where there are more, the rarest are dropped: those that occurred at most so often that half of `MAX_TYPES` are left.
-    This is lossy counting (Manku & Motwani 2002) with buckets of that many types in place of tokens, so that nothing is
-    lost of a text whose types fit, which their buckets would begin to drop at once. A count falls short of the truth by
-    the sum of these thresholds at most.
+    Where there are more, the rarest are dropped: all that occurred as often as the one in the middle, or less. This is
+    lossy counting (Manku & Motwani 2002), but it begins to drop when the types are too many and not after so many
+    tokens, so that nothing is lost of a text whose types fit. A count falls short of the truth by the sum of these
+    thresholds at most.
     """
 
     def __init__(self) -> None:

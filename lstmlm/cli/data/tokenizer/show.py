@@ -11,6 +11,7 @@ from lstmlm.cli.render import print_table
 
 if TYPE_CHECKING:
     from lstmlm.corpus.tokenizers import Tokenizer
+    from lstmlm.evaluation.report import Row
 
 
 def show(
@@ -34,7 +35,9 @@ def show(
     if text is None:
         print_summary(tokenizer, str(place), as_json=as_json)
         return
-    tokens = [{"token": tokenizer.token(token_id), "id": token_id} for token_id in tokenizer.encode_prompt(text)]
+    tokens: list[Row] = [
+        {"token": tokenizer.token(token_id), "id": token_id} for token_id in tokenizer.encode_prompt(text)
+    ]
     if as_json:
         print(json.dumps({"tokenizer": str(place), "text": text, "tokens": tokens}, ensure_ascii=False))
     elif tokens:

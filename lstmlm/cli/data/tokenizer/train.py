@@ -29,7 +29,7 @@ def train(
 
     lstmlm data tokenizer train texts/books.txt --output texts/bpe.json
 
-    lstmlm data tokenizer train texts/books.txt --tokenizer unigram --set tokenizer.vocab_size=4000 -o texts/unigram.json
+    lstmlm data tokenizer train texts/books.txt --tokenizer unigram --set tokenizer.vocab_size=4000 -o texts/small.json
     """
     from lstmlm.config.data import DataOptions
     from lstmlm.schema import from_overrides
