@@ -84,10 +84,6 @@ class FileTokenizerOptions(TokenizerOptions):
     """A `tokenizer.json` of the `tokenizers` library or a `.model` of SentencePiece, by a path relative to the working
     directory. The run keeps what it needs of it."""
 
-    line_end: str | None = None
-    """The token that ends a line. Without it the newline, where that is a token, else `</s>`, `<eos>`, `[SEP]` or
-    `<|endoftext|>`."""
-
 
 AnyTokenizerOptions = Annotated[
     WordTokenizerOptions

@@ -70,8 +70,7 @@ def _has_tokenizer(run: RunDirectory, options: TokenizerOptions) -> bool:
     """Whether a run has the tokenizer that `options` describe: a file by what is in it, not by its path."""
     if not isinstance(options, FileTokenizerOptions):
         return run.config.data.tokenizer == options
-    wanted, found = train_tokenizer(options, []), tokenizer_of(run)
-    return (wanted.digest, wanted.start_id) == (found.digest, found.start_id)
+    return train_tokenizer(options, []).digest == tokenizer_of(run).digest
 
 
 def initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None) -> LanguageModel:

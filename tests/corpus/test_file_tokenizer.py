@@ -27,8 +27,8 @@ TEXT = "The cat sat on the mat.\n\nA naïve owl 🐈, isn't it?\n"
 WORD_PIECES = ["[UNK]", "[CLS]", "[SEP]", "the", "cat", "sat", "##s", "on", ".", "mat"]
 
 
-def read(path: Path, line_end: str | None = None) -> Tokenizer:
-    return train_tokenizer(FileTokenizerOptions(path=str(path), line_end=line_end), [])
+def read(path: Path) -> Tokenizer:
+    return train_tokenizer(FileTokenizerOptions(path=str(path)), [])
 
 
 def tokens_of(tokenizer: Tokenizer, text: str) -> list[str]:
@@ -128,23 +128,15 @@ class TestLines:
         assert tokens_of(tokenizer, "a\n\n\nb") == ["a", "Ċ", "Ċ", "Ċ", "b"]
         assert tokenizer.encode_prompt("on\n")[-1] == tokenizer.start_id
 
-    def test_any_token_may_end_a_line(self) -> None:
-        tokenizer = read(FOREIGN / "byte_level.json", line_end="<|endoftext|>")
-        assert tokenizer.start_id == 0
-        assert tokenizer.decode([*tokenizer.encode_prompt("a"), 0]) == "a\n"
-
-    def test_a_token_that_is_none(self) -> None:
-        path = FOREIGN / "byte_level.json"
-        with pytest.raises(DataError) as caught:
-            read(path, line_end="<end>")
-        assert str(caught.value) == (f"{path}: has no token '<end>'. Give another data.tokenizer.line_end.")
-
     def test_no_token_that_might(self, tmp_path: Path) -> None:
         path = tmp_path / "few.json"
         library.Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a")).save(str(path))
         with pytest.raises(DataError) as caught:
             read(path)
-        assert str(caught.value) == f"{path}: has no token that ends a line. Name one: data.tokenizer.line_end."
+        assert str(caught.value) == (
+            f"{path}: has no token that ends a line, neither the newline nor one of "
+            "</s>, <eos>, [EOS], [SEP], <|endoftext|>, <|end_of_text|>. Add one to it."
+        )
 
 
 class TestWords:

@@ -1,7 +1,8 @@
 """A tokenizer that another tool has learnt: a tokenizer.json of the `tokenizers` library, or a SentencePiece model.
 
-Lines are encoded one by one, each without its newline, and each is ended by one token, `line_end`. So a text has the
-same ids in whatever blocks it is read, models that know no newline can be used, and where a line ends is known.
+Lines are encoded one by one, each without its newline, and each is ended by one token: that of the newline or, where
+there is none, that of `LINE_ENDS`. So a text has the same ids in whatever blocks it is read, models that know no newline
+can be used, and where a line ends is known.
 """
 
 import json
@@ -24,8 +25,8 @@ from lstmlm.errors import DataError
 
 MOST_BYTES = 1 << 28
 
-LINE_ENDS = ("</s>", "<eos>", "[SEP]", "<|endoftext|>")
-"""Tokens that end a line where the newline is none."""
+LINE_ENDS = ("</s>", "<eos>", "[EOS]", "[SEP]", "<|endoftext|>", "<|end_of_text|>")
+"""Tokens that end a line where the newline is none, the first of them that there is."""
 
 
 class FileTokenizer(Tokenizer):
@@ -38,7 +39,7 @@ class FileTokenizer(Tokenizer):
         self._engine.no_padding()
         names = {token_id: token for token, token_id in self._ids.items()}
         self._tokens = [names.get(token_id, f"<unused {token_id}>") for token_id in range(max(names) + 1)]
-        self._start_id = self._find_line_end(options.line_end)
+        self._start_id = self._find_line_end()
         self._has_newline = self._decode_line([self._start_id]) == "\n"
         content = json.loads(self._engine.to_str())
         model = content["model"]
@@ -75,18 +76,17 @@ class FileTokenizer(Tokenizer):
         except Exception as error:  # the library raises nothing more specific
             raise DataError(f"{path}: not a tokenizer ({error}). Give another data.tokenizer.path.") from error
 
-    def _find_line_end(self, wanted: str | None) -> int:
-        if wanted is not None:
-            if wanted not in self._ids:
-                raise DataError(f"tokenizer.json: has no token {wanted!r}. Give another data.tokenizer.line_end.")
-            return self._ids[wanted]
+    def _find_line_end(self) -> int:
         newline = self._engine.encode("\n", add_special_tokens=False).ids
         if len(newline) == 1 and self._decode_line(newline) == "\n":
             return newline[0]
         for name in LINE_ENDS:
             if name in self._ids:
                 return self._ids[name]
-        raise DataError("tokenizer.json: has no token that ends a line. Name one: data.tokenizer.line_end.")
+        raise DataError(
+            f"tokenizer.json: has no token that ends a line, neither the newline nor one of {', '.join(LINE_ENDS)}. "
+            "Add one to it."
+        )
 
     @property
     def start_id(self) -> int:

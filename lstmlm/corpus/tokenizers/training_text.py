@@ -15,7 +15,7 @@ LONGEST_PIECE_CHARS = 1 << 16
 """A word that is longer is cut: nothing can be learnt from it as a whole."""
 
 MAX_DISTINCT_BYTES = 6_000_000
-"""Of words that differ, in a sample: as many as 100 MB of English have, for which the library takes 300 MB."""
+"""Of words that differ, in a sample. With so many, learning BPE takes 400 MB on English, 600 MB without any spaces."""
 
 MAX_TYPES = 1 << 22
 """Most types that are counted at a time: about half a gigabyte."""
