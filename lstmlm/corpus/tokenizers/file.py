@@ -1,8 +1,8 @@
 """A tokenizer that another tool has learnt: a tokenizer.json of the `tokenizers` library, or a SentencePiece model.
 
 Lines are encoded one by one, each without its newline, and each is ended by one token: that of the newline or, where
-there is none, that of `LINE_ENDS`. So a text has the same ids in whatever blocks it is read, models that know no newline
-can be used, and where a line ends is known.
+there is none, one of `LINE_ENDS`. So a text has the same ids in whatever blocks it is read, tokenizers that know no
+newline can be used, and where a line ends is known.
 """
 
 import json
