@@ -6,6 +6,7 @@ from lstmlm.cli.data.check import check
 from lstmlm.cli.data.get import get
 from lstmlm.cli.data.list import list_corpora
 from lstmlm.cli.data.stats import stats
+from lstmlm.cli.data.tokenizer import tokenizer_app
 
 data_app = typer.Typer(no_args_is_help=True, help="Get, measure and check corpora.")
 
@@ -19,3 +20,4 @@ data_app.command("list")(list_corpora)
 data_app.command()(get)
 data_app.command()(check)
 data_app.command()(stats)
+data_app.add_typer(tokenizer_app, name="tokenizer")
