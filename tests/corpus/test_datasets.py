@@ -295,7 +295,7 @@ def test_the_tiny_text_of_the_project() -> None:
     assert max(corpus.valid.n_unk, corpus.test.n_unk) <= 5
 
 
-@pytest.mark.parametrize("options", [options() for options in TOKENIZERS])
+@pytest.mark.parametrize("options", [options() for options in TOKENIZERS if options is not FileTokenizerOptions])
 @pytest.mark.parametrize("end", ["\n", ""])
 def test_a_line_longer_than_a_block_is_one_line(
     options: TokenizerOptions, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
