@@ -24,8 +24,8 @@ def compare(
 ) -> None:
     """Compare tokenizers on a text: tokens per word, bytes per token, unknown tokens, and whether the text is restored.
 
-    unigram_bits_per_byte is what a model pays that knows how often each token occurs in the text and nothing else: a
-    figure in which short texts of many kinds of tokens and long texts of few can be compared.
+    unigram_bits_per_byte is what a model pays that knows how often each token occurs in the text and nothing else. On a
+    short text it favours large vocabularies, which cost nothing in it.
 
     Examples:
 
