@@ -4,9 +4,13 @@ Where white space is a token, a word is complete when a delimiter follows. Its p
 a delimiter after them, given that the word before it is complete, as `lstmlm eval surprisal` has it. The search reads
 prefixes of words, the most probable first. No word is more probable than its prefixes: once none is left that is more
 probable than the last of the words wanted, no word is missing.
+
+A word counts as the tokenizer cuts it: other tokens that spell it count for nothing. Only where the beginning of a word
+has been read as tokens already, and is to be completed, all that spell its rest are added up.
 """
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import exp
@@ -191,8 +195,9 @@ class _Search:
             following, states = next_log_probabilities(self._model, tokens, states)
             for column, extension in enumerate(extensions):
                 extended = following[column].double() - extension.nats
-                word = self._read + self._tokenizer.decode(extension.ids).removeprefix(" ")
-                self._add_word(word, extended[self._delimiter_ids].logsumexp(0))
+                if self._read or self._is_canonical(extension.ids):
+                    word = self._read + self._tokenizer.decode(extension.ids).removeprefix(" ")
+                    self._add_word(word, extended[self._delimiter_ids].logsumexp(0))
                 state = part_of_state(states, column, len(extensions))
                 self._extend(extension.ids, self._inside_word(extended), state)
         return NextWords(
@@ -202,9 +207,12 @@ class _Search:
             self._frontier[0].probability if self._frontier else 0.0,
         )
 
+    def _is_canonical(self, ids: Sequence[int]) -> bool:
+        """Whether the tokenizer would cut what these tokens spell into them; `<unk>` spells nothing."""
+        return self._tokenizer.unk_id in ids or self._tokenizer.encode_prompt(self._tokenizer.decode(ids)) == [*ids]
+
     def _add_word(self, word: str, log_probability: Tensor) -> None:
         if word:  # else there are two spaces in a row
-            # Tokens that hold several characters can make the same word in several ways.
             self._words[word] = self._words.get(word, 0.0) + exp(log_probability)
 
     def _best(self, n_words: int) -> list[NextWord]:

@@ -2,11 +2,19 @@
 
 import math
 from dataclasses import asdict
+from itertools import product
 
 import pytest
 import torch
 
-from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions, WordTokenizerOptions
+from lstmlm.config.data import (
+    BPETokenizerOptions,
+    ByteTokenizerOptions,
+    CharTokenizerOptions,
+    TokenizerOptions,
+    UnigramTokenizerOptions,
+    WordTokenizerOptions,
+)
 from lstmlm.config.model import LSTMOptions, ModelOptions, RNNOptions
 from lstmlm.corpus.tokenizers import EOS, Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError
@@ -143,6 +151,43 @@ def test_bytes_make_words() -> None:
     found = find_next_words(asked, tokenizer, "a", 20)
     assert EOS in {word.word for word in found.words}
     assert "é" in {word.word for word in found.words}
+
+
+@pytest.mark.parametrize("options", [BPETokenizerOptions(vocab_size=259), UnigramTokenizerOptions(vocab_size=259)])
+@pytest.mark.parametrize("prompt", ["", "ab", "ab b\n"])
+def test_words_are_spelled_as_the_tokenizer_cuts_them(
+    options: TokenizerOptions, prompt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all words of up to three letters a and b, those are found that brute force finds; each has one spelling."""
+    tokenizer = train_tokenizer(options, ["ab abb ba\n" * 20])
+    asked = build_language_model(
+        ModelOptions(backbone=LSTMOptions(n_layers=1, hidden_size=8), embedding_size=8), tokenizer.vocab_size, seed=3
+    ).double()
+    usable = [i for i in range(tokenizer.vocab_size) if set(tokenizer.decode([i])) <= set("ab \n")]
+    assert any(len(tokenizer.decode([i])) > 1 for i in usable)
+    with torch.no_grad():
+        asked.output_layer.bias.fill_(-40)
+        asked.output_layer.bias[usable] = 0.0
+        asked.output_layer.bias[tokenizer.delimiter_ids] += 1.0
+    start = [tokenizer.start_id, *tokenizer.encode_prompt(prompt)]
+    is_first = prompt == "" or prompt.endswith("\n")
+    wanted = {}
+    for letters in (letters for n in (1, 2, 3) for letters in product("ab", repeat=n)):
+        word, read, log_probability = "".join(letters), list(start), 0.0
+        for token in tokenizer.encode_prompt(word if is_first else f" {word}"):
+            log_probability += math.log(distribution(asked, read)[token])
+            read.append(token)
+        ended = math.log(sum(distribution(asked, read)[i] for i in tokenizer.delimiter_ids))
+        given = 0.0 if is_first else math.log(sum(distribution(asked, start)[i] for i in tokenizer.delimiter_ids))
+        wanted[word] = math.exp(log_probability + ended - given)
+    found = find_next_words(asked, tokenizer, prompt, 40)
+    words = {word.word: word.probability for word in found.words}
+    assert {word: words[word] for word in wanted if word in words} == pytest.approx(
+        {word: p for word, p in wanted.items() if word in words}, rel=1e-9
+    )
+    assert len(words.keys() & wanted.keys()) > 8
+    assert all(p <= found.words[-1].probability for word, p in wanted.items() if word not in words)
+    assert found.largest_missed_probability <= found.words[-1].probability
 
 
 def test_a_vocabulary_without_a_space_has_no_second_word_on_a_line() -> None:
