@@ -52,6 +52,10 @@ class SubwordTokenizerOptions(TokenizerOptions):
     vocab_size: Annotated[int, Field(ge=257)] = 8000
     """Number of tokens, the 256 bytes among them; a short text may not yield as many."""
 
+    sample_bytes: Annotated[int, Field(ge=1_000_000)] = 100_000_000
+    """How much of the training split they are learnt from at most: pieces spread evenly over it. More takes more memory
+    and time."""
+
 
 class BPETokenizerOptions(SubwordTokenizerOptions):
     """Byte pair encoding, over bytes (Sennrich et al. 2016)."""
@@ -67,9 +71,27 @@ class UnigramTokenizerOptions(SubwordTokenizerOptions):
 
     name: Literal["unigram"] = "unigram"
 
+    sample_bytes: Annotated[int, Field(ge=1_000_000)] = 20_000_000
+    """As for `bpe`, but they take ten times as long to learn."""
+
+
+class FileTokenizerOptions(TokenizerOptions):
+    """A tokenizer that another tool has learnt; its ids are kept."""
+
+    name: Literal["file"] = "file"
+
+    path: Annotated[str, Field(min_length=1)]
+    """A `tokenizer.json` of the `tokenizers` library or a `.model` of SentencePiece, by a path relative to the working
+    directory. The run keeps what it needs of it."""
+
 
 AnyTokenizerOptions = Annotated[
-    WordTokenizerOptions | CharTokenizerOptions | ByteTokenizerOptions | BPETokenizerOptions | UnigramTokenizerOptions,
+    WordTokenizerOptions
+    | CharTokenizerOptions
+    | ByteTokenizerOptions
+    | BPETokenizerOptions
+    | UnigramTokenizerOptions
+    | FileTokenizerOptions,
     Field(discriminator="name"),
 ]
 

@@ -120,11 +120,7 @@ def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Cor
         ConfigError: the corpus or the vocabulary is none that there can be.
         DataError: a text is missing, empty or not UTF-8.
     """
-    texts = _texts(options)
-    if "train" not in texts:
-        raise DataError(
-            f"{options.corpus}: has no train.txt. A corpus folder needs one; valid.txt and test.txt are optional."
-        )
+    texts = _texts_to_train_on(options)
     tokenizer = tokenizer or train_tokenizer(options.tokenizer, texts["train"].blocks())
     encoded = {split: _encode(text, tokenizer, split) for split, text in texts.items()}
     provenance: dict[str, Any] = {
@@ -135,6 +131,16 @@ def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Cor
         provenance |= DATASETS[options.corpus].provenance()
     valid, test = encoded.get("valid"), encoded.get("test")
     return Corpus(options.corpus, tokenizer, encoded["train"], valid, test, provenance)
+
+
+def training_text(options: DataOptions) -> Text:
+    """The training split of a corpus, not read yet.
+
+    Raises:
+        ConfigError: there is no corpus of that name.
+        DataError: the corpus is missing, or has no such split.
+    """
+    return _texts_to_train_on(options)["train"]
 
 
 def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *, flag: str = "--split") -> EncodedText:
@@ -203,6 +209,16 @@ def _texts(options: DataOptions) -> dict[str, Text]:
             "data/README.md says where to get known corpora."
         )
     return _split_file(path, options.holdout)
+
+
+def _texts_to_train_on(options: DataOptions) -> dict[str, Text]:
+    """The splits that a corpus has, the training split among them, not read yet."""
+    texts = _texts(options)
+    if "train" not in texts:
+        raise DataError(
+            f"{options.corpus}: has no train.txt. A corpus folder needs one; valid.txt and test.txt are optional."
+        )
+    return texts
 
 
 def text_file(path: Path) -> Text:

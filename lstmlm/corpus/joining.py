@@ -3,7 +3,7 @@
 import codecs
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _ATTACHED_TO_THE_LEFT = re.compile(
     r"(?:[,.!?;:)\]}%…’”]|''|\.{2,}"
@@ -13,6 +13,10 @@ _ATTACHED_TO_THE_LEFT = re.compile(
 _ATTACHED_TO_THE_RIGHT = re.compile(r"(?:[(\[{“‘`#£€]|``|\w*\$)")
 _ATTACHED_TO_BOTH = re.compile(r"/|@([-,.])@")
 """WikiText cuts well|@-@|known, 1|@,@|000 and 3|@.@|5."""
+
+
+CONTEXT_TOKENS = 8
+"""What a token adds to a text depends on no more tokens before it than this."""
 
 
 class Joiner(ABC):
@@ -54,6 +58,38 @@ class ByteJoiner(Joiner):
     def flush(self) -> str:
         """U+FFFD in place of an incomplete character."""
         return self._decoder.decode(b"", final=True)
+
+
+class DecodingJoiner(Joiner):
+    """Tokens that have to be decoded together with those before them, because spaces depend on them."""
+
+    def __init__(self, decode: Callable[[Sequence[int]], str], line_end_id: int, ids: Sequence[int]) -> None:
+        """Take what decodes a line, the token that ends one, and the line that the text goes on from."""
+        self._decode = decode
+        self._line_end_id = line_end_id
+        self._told, self._held_back = list(ids), list[int]()
+
+    def feed(self, token_id: int) -> str:
+        """What the token adds to its line; empty while a character is incomplete."""
+        if token_id == self._line_end_id:
+            rest = self.flush()
+            self._told = []
+            return rest + "\n"
+        self._held_back.append(token_id)
+        text = self._added()
+        if text.endswith("\ufffd"):
+            return ""
+        self._told, self._held_back = self._told[-CONTEXT_TOKENS:] + self._held_back, []
+        return text
+
+    def flush(self) -> str:
+        """U+FFFD in place of an incomplete character."""
+        text = self._added()
+        self._told, self._held_back = self._told + self._held_back, []
+        return text
+
+    def _added(self) -> str:
+        return self._decode(self._told + self._held_back)[len(self._decode(self._told)) :]
 
 
 class WordJoiner(Joiner):

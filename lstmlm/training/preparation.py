@@ -6,9 +6,10 @@ from pathlib import Path
 from lstmlm.checkpoint.environment import environment_differences
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
+from lstmlm.config.data import FileTokenizerOptions, TokenizerOptions
 from lstmlm.config.output import AdaptiveOptions
 from lstmlm.corpus.datasets import Corpus
-from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
+from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import CheckpointError, ConfigError, DataError
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
 from lstmlm.training.execution import ResolvedExecution, resolve_cutoffs, resolve_execution, resolve_like
@@ -54,13 +55,22 @@ def run_to_start_from(config: RunConfig, existing: RunDirectory | None) -> RunDi
     if path is None or (existing and existing.last is not None):
         return None
     source = RunDirectory.open(Path(path))
-    tokenizer = existing.config.data.tokenizer if existing else config.data.tokenizer
-    if source.config.data.tokenizer != tokenizer or (existing and existing.tokenizer_json != source.tokenizer_json):
+    is_same = (
+        existing.tokenizer_json == source.tokenizer_json if existing else _has_tokenizer(source, config.data.tokenizer)
+    )
+    if not is_same:
         raise CheckpointError(
             f"training.initialize_from: {path} has another tokenizer. Give data.tokenizer as in {path}/config.yaml, "
             "and a new --run-dir."
         )
     return source
+
+
+def _has_tokenizer(run: RunDirectory, options: TokenizerOptions) -> bool:
+    """Whether a run has the tokenizer that `options` describe: a file by what is in it, not by its path."""
+    if not isinstance(options, FileTokenizerOptions):
+        return run.config.data.tokenizer == options
+    return train_tokenizer(options, []).digest == tokenizer_of(run).digest
 
 
 def initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None) -> LanguageModel:

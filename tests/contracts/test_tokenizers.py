@@ -1,21 +1,28 @@
 """What every tokenizer in TOKENIZERS keeps to."""
 
 import hashlib
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 import tokenizers as library
 
-from lstmlm.config.data import AnyTokenizerOptions, TokenizerOptions, WordTokenizerOptions
+from lstmlm.config.data import AnyTokenizerOptions, FileTokenizerOptions, TokenizerOptions, WordTokenizerOptions
 from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, load_tokenizer, train_tokenizer
 
 TEXT = "The cat sat on the mat.\n\"Don't,\" said the café's owner; 3.5 €\n\nthe end\n"
 
+FILE = FileTokenizerOptions(path=str(Path(__file__).parents[1] / "corpus" / "foreign" / "byte_level.json"))
+
 each_options = pytest.mark.parametrize(
     "options",
-    [*(options() for options in TOKENIZERS), WordTokenizerOptions(split="punctuation")],
-    ids=lambda options: "-".join(str(value) for value in options.model_dump(exclude_defaults=False).values() if value),
+    [
+        *(options() for options in TOKENIZERS if options is not FileTokenizerOptions),
+        WordTokenizerOptions(split="punctuation"),
+        FILE,
+    ],
+    ids=lambda options: f"{options.name}-{getattr(options, 'split', '')}",
 )
 
 

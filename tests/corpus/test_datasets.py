@@ -13,6 +13,7 @@ from lstmlm.config.data import (
     ByteTokenizerOptions,
     CharTokenizerOptions,
     DataOptions,
+    FileTokenizerOptions,
     TokenizerOptions,
     WordTokenizerOptions,
 )
@@ -233,7 +234,7 @@ class TestFile:
         assert text.name == f"{tmp_path}/text.txt"
         assert (text.n_tokens, text.n_words, text.n_chars) == (3, 2, 4)
 
-    @pytest.mark.parametrize("options", [options() for options in TOKENIZERS])
+    @pytest.mark.parametrize("options", [options() for options in TOKENIZERS if options is not FileTokenizerOptions])
     @pytest.mark.parametrize("end", ["\n", ""])
     def test_lines_end_alike_for_every_tokenizer(self, options: TokenizerOptions, end: str, tmp_path: Path) -> None:
         lines = ["a b", "", "é\x0c c\u2028d", "e"]

@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from lstmlm.config.data import CharTokenizerOptions, DataOptions
+from lstmlm.config.data import (
+    BPETokenizerOptions,
+    ByteTokenizerOptions,
+    CharTokenizerOptions,
+    DataOptions,
+    UnigramTokenizerOptions,
+)
 from lstmlm.corpus.datasets import load_corpus, load_split
+from lstmlm.corpus.sources import read_blocks
 from lstmlm.corpus.tokenizers import train_tokenizer
+from lstmlm.corpus.tokenizers.description import measure
 
 PROJECT = Path(__file__).parents[2]
 
@@ -40,6 +48,25 @@ def test_the_characters_of_tinyshakespeare(test_data: Callable[[str], Path]) -> 
     splits = [load_split(options, split, tokenizer) for split in ("train", "valid", "test")]
     assert sum(split.n_chars for split in splits) == 1_115_394
     assert [split.n_chars / 1_115_394 for split in splits] == pytest.approx([0.9, 0.05, 0.05], abs=0.001)
+
+
+@pytest.mark.parametrize("folder", ["languages", "languages/udhr", "novels"])
+def test_languages_and_odd_files_are_restored(folder: str, test_data: Callable[[str], Path]) -> None:
+    """The first of each file, as `read_blocks` has it: without a byte-order mark, lines ended by newlines."""
+    subwords = {"vocab_size": 1000}
+    for path in sorted(test_data(folder).glob("*.txt")):
+        text = next(read_blocks(path, block_bytes=30_000))
+        assert "\r" not in text and "\ufeff" not in text
+        for options in (
+            ByteTokenizerOptions(),
+            CharTokenizerOptions(),
+            BPETokenizerOptions(**subwords),
+            UnigramTokenizerOptions(**subwords),
+        ):
+            measured = measure(train_tokenizer(options, [text]), [text])
+            assert measured["restores_text"], (path, options)
+            assert measured["unk_rate"] == 0
+            assert 0 < measured["unigram_bits_per_byte"] < 8
 
 
 def test_the_digests_of_the_readme(test_data: Callable[[str], Path]) -> None:

@@ -77,6 +77,17 @@ def test_weights_of_another_shape_are_refused_before_anything_is_written(make_co
     assert not (tmp_path / "tuned").exists()
 
 
+def test_a_tokenizer_file_is_the_one_of_the_source_by_its_content(make_config: Any, tmp_path: Path) -> None:
+    source, path = tmp_path / "source", tmp_path / "tokenizer.json"
+    train(make_config(), source)
+    config = make_config(training__initialize_from=str(source), data__tokenizer={"name": "file", "path": str(path)})
+    path.write_bytes((source / "tokenizer.json").read_bytes())
+    train(config, tmp_path / "tuned")
+    path.write_text(path.read_text(encoding="utf-8").replace('"farmer"', '"former"'), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="has another tokenizer"):
+        train(config, tmp_path / "other")
+
+
 def test_another_tokenizer_is_refused_before_anything_is_written(make_config: Any, tmp_path: Path) -> None:
     source = tmp_path / "source"
     train(make_config(), source)

@@ -1,21 +1,33 @@
-"""Tokenizers by their options: words, characters, bytes, and parts of words."""
+"""Tokenizers by their options: words, characters, bytes, parts of words, and those of other tools."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from lstmlm.config.data import (
     BPETokenizerOptions,
     ByteTokenizerOptions,
     CharTokenizerOptions,
+    FileTokenizerOptions,
     TokenizerOptions,
     UnigramTokenizerOptions,
     WordTokenizerOptions,
 )
 from lstmlm.corpus.tokenizers.characters import ByteTokenizer, CharTokenizer
+from lstmlm.corpus.tokenizers.file import FileTokenizer
 from lstmlm.corpus.tokenizers.subwords import BPETokenizer, UnigramTokenizer
 from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Tokenizer
 from lstmlm.corpus.tokenizers.words import WordTokenizer
 
-__all__ = ["EOS", "TOKENIZERS", "UNK", "Tokenizer", "load_tokenizer", "train_tokenizer"]
+__all__ = [
+    "EOS",
+    "TOKENIZERS",
+    "UNK",
+    "Tokenizer",
+    "find_tokenizer",
+    "load_tokenizer",
+    "open_tokenizer",
+    "train_tokenizer",
+]
 
 TOKENIZERS: Mapping[type[TokenizerOptions], type[Tokenizer]] = {
     WordTokenizerOptions: WordTokenizer,
@@ -23,6 +35,7 @@ TOKENIZERS: Mapping[type[TokenizerOptions], type[Tokenizer]] = {
     ByteTokenizerOptions: ByteTokenizer,
     BPETokenizerOptions: BPETokenizer,
     UnigramTokenizerOptions: UnigramTokenizer,
+    FileTokenizerOptions: FileTokenizer,
 }
 
 
@@ -42,3 +55,25 @@ def load_tokenizer(options: TokenizerOptions, json_text: str) -> Tokenizer:
         DataError: the content is not that of such a tokenizer.
     """
     return TOKENIZERS[type(options)](options, json_text)
+
+
+def open_tokenizer(place: Path) -> Tokenizer:
+    """Read a tokenizer from its file, or from the run directory or other folder that holds its tokenizer.json.
+
+    Raises:
+        DataError: there is none, or it cannot be used.
+    """
+    path = place / "tokenizer.json" if place.is_dir() else place
+    return train_tokenizer(FileTokenizerOptions(path=str(path)), [])
+
+
+def find_tokenizer(name: str, blocks: Callable[[], Iterable[str]]) -> Tokenizer:
+    """Learn the tokenizer of that name on a text, with all options left open, or open what `name` is a path of.
+
+    Raises:
+        DataError: there is no such file, or it cannot be used.
+    """
+    for options in TOKENIZERS:
+        if options is not FileTokenizerOptions and options.model_fields["name"].default == name:
+            return train_tokenizer(options(), blocks())
+    return open_tokenizer(Path(name))

@@ -15,7 +15,7 @@ from lstmlm.corpus.joining import ByteJoiner, CharJoiner, Joiner
 from lstmlm.corpus.tokenizers.tokenizer import (
     UNK,
     Ids,
-    Tokenizer,
+    LearntTokenizer,
     byte_alphabet,
     encode_spaced,
     make_vocabulary,
@@ -23,7 +23,7 @@ from lstmlm.corpus.tokenizers.tokenizer import (
 )
 
 
-class CharTokenizer(Tokenizer):
+class CharTokenizer(LearntTokenizer):
     """Unicode characters. `decode` restores the text exactly, but for unknown characters."""
 
     special_tokens = (UNK, "\n")
@@ -92,7 +92,7 @@ class CharTokenizer(Tokenizer):
         return CharJoiner(self._tokens)
 
 
-class ByteTokenizer(Tokenizer):
+class ByteTokenizer(LearntTokenizer):
     """The bytes of UTF-8: an id is the value of its byte. `decode` restores the text exactly."""
 
     special_tokens = tuple(byte_alphabet())

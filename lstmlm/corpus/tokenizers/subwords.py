@@ -20,13 +20,13 @@ from lstmlm.config.data import BPETokenizerOptions, SubwordTokenizerOptions, Uni
 from lstmlm.corpus.joining import ByteJoiner, Joiner
 from lstmlm.corpus.tokenizers.tokenizer import (
     Ids,
-    Tokenizer,
+    LearntTokenizer,
     byte_alphabet,
     encode_parts,
     encode_spaced,
-    parts_of,
     require_utf8,
 )
+from lstmlm.corpus.tokenizers.training_text import sample
 from lstmlm.errors import DataError
 
 SCORE_DECIMALS = 9
@@ -37,7 +37,7 @@ UNSEEN_NATS = 1.0
 """How much less likely than any piece a byte is that the training text does not have."""
 
 
-class SubwordTokenizer(Tokenizer):
+class SubwordTokenizer(LearntTokenizer):
     """Parts of words. `decode` restores the text exactly."""
 
     special_tokens = tuple(byte_alphabet())
@@ -68,7 +68,7 @@ class SubwordTokenizer(Tokenizer):
     def train(cls, options: SubwordTokenizerOptions, blocks: Iterable[str]) -> Self:
         """Learn the parts of a text; see `Tokenizer.train`."""
         engine = cls._untrained(options)
-        engine.train_from_iterator((part for block in blocks for part in parts_of(block)), cls._trainer(options))
+        engine.train_from_iterator(sample(blocks, options.sample_bytes), cls._trainer(options))
         return cls(options, cls._settled(engine.to_str(pretty=True)))
 
     @classmethod
@@ -152,7 +152,7 @@ class UnigramTokenizer(SubwordTokenizer):
 
     @classmethod
     def _model(cls) -> models.Model:
-        return models.Unigram()
+        return models.Unigram([])  # without an argument, the library would expect unknown pieces
 
     @classmethod
     def _trainer(cls, options: UnigramTokenizerOptions) -> trainers.Trainer:

@@ -25,9 +25,6 @@ EOS = "<eos>"
 class Tokenizer(ABC):
     """A fixed vocabulary with the way from text to ids and back."""
 
-    special_tokens: ClassVar[tuple[str, ...]]
-    """What every vocabulary has."""
-
     def __init__(self, options: Any, json_text: str) -> None:
         """Take a tokenizer as `to_json` wrote it.
 
@@ -38,28 +35,19 @@ class Tokenizer(ABC):
             self._engine = library.Tokenizer.from_str(json_text)
         except Exception as error:  # the library raises nothing more specific
             raise DataError(f"tokenizer.json: not a tokenizer ({error}). Restore the file from its run.") from error
-        self._require_learnt_from(self._untrained(options))
         # The text is kept, not written anew, so that its digest does not change with the library's version.
         self._json_text = json_text
-        vocabulary = sorted(self._engine.get_vocab(with_added_tokens=False).items(), key=itemgetter(1))
-        self._tokens = [token for token, _ in vocabulary]
-        self._ids = dict(vocabulary)
+        self._require_harmless(options)
+        self._ids = dict(sorted(self._engine.get_vocab().items(), key=itemgetter(1)))
+        self._tokens = list(self._ids)
 
-    def _require_learnt_from(self, untrained: library.Tokenizer) -> None:
-        """Check that nothing but the vocabulary differs: a file might ask the library for what never ends.
+    @abstractmethod
+    def _require_harmless(self, options: Any) -> None:
+        """Check that the file asks the library for nothing that need not end.
 
         Raises:
-            DataError: something else does, or the vocabulary is none.
+            DataError: it does.
         """
-        ids = self._engine.get_vocab(with_added_tokens=False)
-        is_whole = ids.keys() >= set(self.special_tokens) and sorted(ids.values()) == [*range(len(ids))]
-        if not is_whole or _settings_of(self._engine) != _settings_of(untrained):
-            raise DataError("tokenizer.json: not that of the run's data.tokenizer. Restore the file from its run.")
-
-    @classmethod
-    @abstractmethod
-    def _untrained(cls, options: Any) -> library.Tokenizer:
-        """The library's tokenizer that `options` describe, without vocabulary."""
 
     @classmethod
     @abstractmethod
@@ -151,6 +139,25 @@ class Tokenizer(ABC):
     @abstractmethod
     def joiner(self, prompt: str = "") -> Joiner:
         """A joiner of generated tokens to a text that goes on from `prompt`."""
+
+
+class LearntTokenizer(Tokenizer):
+    """A tokenizer whose vocabulary comes from the training text, and all else of it from its options."""
+
+    special_tokens: ClassVar[tuple[str, ...]]
+    """What every vocabulary has."""
+
+    def _require_harmless(self, options: Any) -> None:
+        """Check that nothing but the vocabulary differs from what `options` describe."""
+        ids = self._engine.get_vocab(with_added_tokens=False)
+        is_whole = ids.keys() >= set(self.special_tokens) and sorted(ids.values()) == [*range(len(ids))]
+        if not is_whole or _settings_of(self._engine) != _settings_of(self._untrained(options)):
+            raise DataError("tokenizer.json: not that of the run's data.tokenizer. Restore the file from its run.")
+
+    @classmethod
+    @abstractmethod
+    def _untrained(cls, options: Any) -> library.Tokenizer:
+        """The library's tokenizer that `options` describe, without vocabulary."""
 
 
 def _settings_of(engine: library.Tokenizer) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 A word `<unk>` or `<eos>` in the text is that token, as corpora such as Penn Treebank have it.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
@@ -14,27 +13,25 @@ from tokenizers import models, normalizers, pre_tokenizers
 
 from lstmlm.config.data import WordTokenizerOptions
 from lstmlm.corpus.joining import Joiner, WordJoiner
+from lstmlm.corpus.tokenizers.components import WORD_OR_MARK
 from lstmlm.corpus.tokenizers.tokenizer import (
     EOS,
     UNK,
     Ids,
-    Tokenizer,
+    LearntTokenizer,
     encode_parts,
     make_vocabulary,
-    parts_of,
     require_utf8,
 )
-
-_WORD_OR_MARK = rf"{UNK}|{EOS}|\w+(?:['’.\-]\w+)*|[^\w\s]"
-"""`don't`, `os.path`, `3.11` and `well-known` stay whole; every other mark is a piece of its own."""
+from lstmlm.corpus.tokenizers.training_text import TypeCounter, pieces_of
 
 SPLITTERS: Mapping[str, pre_tokenizers.PreTokenizer] = {
     "whitespace": pre_tokenizers.WhitespaceSplit(),
-    "punctuation": pre_tokenizers.Split(library.Regex(_WORD_OR_MARK), behavior="removed", invert=True),
+    "punctuation": pre_tokenizers.Split(library.Regex(WORD_OR_MARK), behavior="removed", invert=True),
 }
 
 
-class WordTokenizer(Tokenizer):
+class WordTokenizer(LearntTokenizer):
     """Words, cut at white space or at punctuation too; `<eos>` ends a line.
 
     `decode` puts one space between pieces: it is the text itself if that was tokenised, with single spaces.
@@ -53,11 +50,10 @@ class WordTokenizer(Tokenizer):
     def train(cls, options: WordTokenizerOptions, blocks: Iterable[str]) -> Self:
         """Count the words of a text; see `Tokenizer.train`."""
         splitter = SPLITTERS[options.split]
-        counts: Counter[str] = Counter()
-        for block in blocks:
-            for part in parts_of(block):
-                counts.update(piece for piece, _ in splitter.pre_tokenize_str(part))
-        vocabulary = make_vocabulary(counts, cls.special_tokens, options.max_vocab, options.min_count)
+        counter = TypeCounter()
+        for piece in pieces_of(blocks):
+            counter.add(word for word, _ in splitter.pre_tokenize_str(piece))
+        vocabulary = make_vocabulary(counter.counts(), cls.special_tokens, options.max_vocab, options.min_count)
         engine = cls._untrained(options)
         engine.model = models.WordLevel(vocabulary, unk_token=UNK)
         return cls(options, engine.to_str(pretty=True))

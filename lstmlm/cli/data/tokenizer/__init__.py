@@ -1,0 +1,19 @@
+"""`lstmlm data tokenizer`: tokenizers by themselves, one command a file."""
+
+import typer
+
+from lstmlm.cli.data.tokenizer.compare import compare
+from lstmlm.cli.data.tokenizer.show import show
+from lstmlm.cli.data.tokenizer.train import train
+
+tokenizer_app = typer.Typer(no_args_is_help=True, help="Learn, show and compare tokenizers.")
+
+
+@tokenizer_app.callback()
+def _tokenizer() -> None:
+    """Learn, show and compare tokenizers."""
+
+
+tokenizer_app.command()(train)
+tokenizer_app.command()(show)
+tokenizer_app.command()(compare)

@@ -1,0 +1,46 @@
+"""`lstmlm data tokenizer compare`: into how many tokens each of several tokenizers cuts a text."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lstmlm.cli.options import JsonOption
+from lstmlm.cli.render import print_table, say
+
+
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|FILE|RUN...",
+            help="word, char, byte, bpe or unigram, learnt on the text itself; or tokenizers that there are.",
+            show_default=False,
+        ),
+    ],
+    text: Annotated[Path, typer.Option("--text", help="The text to cut.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare tokenizers on a text: tokens per word, bytes per token, unknown tokens, and whether the text is restored.
+
+    unigram_bits_per_byte is what a model pays that knows how often each token occurs in the text and nothing else. On a
+    short text it favours large vocabularies, which cost nothing in it.
+
+    Examples:
+
+    lstmlm data tokenizer compare word char bpe --text essay.txt
+
+    lstmlm data tokenizer compare texts/bpe.json runs/quickstart --text essay.txt --json
+    """
+    from lstmlm.corpus.datasets import text_file
+    from lstmlm.corpus.tokenizers import find_tokenizer
+    from lstmlm.corpus.tokenizers.description import measure
+
+    source = text_file(text)
+    rows = [{"tokenizer": name, **measure(find_tokenizer(name, source.blocks), source.blocks())} for name in names]
+    if as_json:
+        print(json.dumps({"text": str(text), "tokenizers": rows}, ensure_ascii=False))
+        return
+    say(str(text))
+    print_table([row | {"restores_text": "yes" if row["restores_text"] else "no"} for row in rows])

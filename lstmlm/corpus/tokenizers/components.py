@@ -1,0 +1,126 @@
+"""What a tokenizer.json of another tool may ask the library for: components whose work is bounded by the text.
+
+A run directory may bring a file along from anywhere. The library would run any regular expression in it, some of which
+never end, and any chain of replacements, each of which may double the text. So the kinds of components are listed, and
+of regular expressions those that well-known tokenizers have.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lstmlm.errors import DataError
+
+_GPT2_PATTERNS = (
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+)
+_GPT4_PATTERNS = tuple(  # also of Llama 3, and with single digits of Qwen 2
+    rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+    for digits in ("{1,3}", "")
+)
+_CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+_GPT4O_PATTERN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+" + _CONTRACTION + "|"
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*" + _CONTRACTION + "|"
+    r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+EXTRA_SPACES = " {2,}"
+OUTER_SPACES = "^ | $"
+WORD_OR_MARK = r"<unk>|<eos>|\w+(?:['’.\-]\w+)*|[^\w\s]"
+"""`don't`, `os.path`, `3.11` and `well-known` stay whole; every other mark is a piece of its own."""
+
+PATTERNS = frozenset(
+    [*_GPT2_PATTERNS, *_GPT4_PATTERNS, _GPT4O_PATTERN, EXTRA_SPACES, OUTER_SPACES, WORD_OR_MARK, r"\s+", "[0-9]"]
+)
+"""Regular expressions that take time in proportion to the text."""
+
+COMPONENTS: Mapping[str, frozenset[str]] = {
+    section: frozenset(names.split())
+    for section, names in {
+        "model": "BPE Unigram WordLevel WordPiece",
+        "normalizer": (
+            "BertNormalizer ByteLevel Lowercase NFC NFD NFKC NFKD Nmt Precompiled Prepend Replace Strip StripAccents"
+        ),
+        "pre_tokenizer": (
+            "BertPreTokenizer ByteLevel Digits Metaspace Punctuation Split UnicodeScripts Whitespace WhitespaceSplit"
+        ),
+        "decoder": "BPEDecoder ByteFallback ByteLevel Fuse Metaspace Replace Strip WordPiece",
+    }.items()
+}
+"""What each section of a file may consist of, several in a row as a `Sequence`."""
+
+REPEATED = frozenset({"Replace", "Split"})
+"""Components that a section may have more than one of, up to `MOST_REPEATED`: others can make a text longer."""
+
+MOST_REPEATED = 16
+
+MOST_WORD_CHARS = 1000
+"""WordPiece takes the square of a word's length; it reads a longer one as unknown."""
+
+
+def require_known_components(content: Mapping[str, Any]) -> None:
+    """Check a tokenizer as the library has understood it, and would write it.
+
+    Raises:
+        DataError: it asks for something that need not end, or that is left to chance.
+    """
+    for section, allowed in COMPONENTS.items():
+        components = list(_components(content[section]))
+        for component in components:
+            kind = component["type"]
+            if kind not in allowed:
+                raise _refusal(f"{section} {kind!r}", f"Known are: {', '.join(sorted(allowed))}.")
+            _require_bounded(section, component)
+        for kind, n in Counter(component["type"] for component in components).items():
+            if n > (MOST_REPEATED if kind in REPEATED else 1):
+                raise _refusal(f"{n} times {section} {kind!r}", "Use a tokenizer that has it once.")
+
+
+def component_types(content: Mapping[str, Any], section: str) -> set[str]:
+    """The kinds of components in a section of a tokenizer."""
+    return {component["type"] for component in _components(content[section])}
+
+
+def _components(section: Any) -> Iterator[dict[str, Any]]:
+    """The components of a section, those of sequences one by one."""
+    if section is None:
+        return
+    if section.get("type") != "Sequence":
+        yield section
+        return
+    for value in section.values():
+        if isinstance(value, list):
+            for component in value:
+                yield from _components(component)
+
+
+def _require_bounded(section: str, component: Mapping[str, Any]) -> None:
+    kind = component["type"]
+    pattern = component.get("pattern", {})
+    if pattern == {"String": ""}:
+        raise _refusal(f"{section} {kind!r} of nothing", "It must have a pattern.")
+    if "Regex" in pattern and pattern["Regex"] not in PATTERNS:
+        raise _refusal(f"the regular expression {pattern['Regex']!r}", "Only well-known ones are run.")
+    if kind == "Replace":
+        replaced, content = pattern.get("String", " "), component["content"]
+        if len(content) > len(replaced) and (replaced, content) != LINE_ENDS:
+            raise _refusal(f"{section} {kind!r} of {replaced!r} by {content!r}", "It must not make a text longer.")
+    if len(component.get("prepend", "")) > 1:
+        raise _refusal(f"{section} {kind!r} of {component['prepend']!r}", "It must be one character.")
+    if component.get("dropout"):
+        raise _refusal("dropout of merges", "Ids must not be left to chance: set it to null.")
+    if component.get("max_input_chars_per_word", 0) > MOST_WORD_CHARS:
+        raise _refusal(
+            f"words of {component['max_input_chars_per_word']} characters", f"{MOST_WORD_CHARS} are the most."
+        )
+
+
+LINE_ENDS = ("\n", " <eos> ")
+"""The one replacement that makes a text longer: that of our own tokenizers of words."""
+
+
+def _refusal(what: str, remedy: str) -> DataError:
+    return DataError(f"tokenizer.json: asks for {what}. {remedy}")

@@ -1,0 +1,112 @@
+"""`lstmlm data tokenizer`: learn one, show it, compare several, train with it."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+TEXT = "the cat sat on the mat\nthe end\n"
+PROJECT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def texts(here: Path) -> Path:
+    (here / "text.txt").write_text(TEXT)
+    return here
+
+
+@pytest.fixture
+def learnt(texts: Path, lstmlm: Cli) -> Path:
+    sets = ["--set", "tokenizer.vocab_size=300"]
+    result = lstmlm("data", "tokenizer", "train", str(PROJECT / "data" / "tiny"), "--output", "bpe.json", *sets)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ("bpe.json is ready. Train with it: --set 'data.tokenizer={name: file, path: bpe.json}'\n")
+    return texts
+
+
+def test_a_tokenizer_is_learnt_and_shown(learnt: Path, lstmlm: Cli) -> None:
+    header, *rows = lstmlm("data", "tokenizer", "show", "bpe.json").stdout.splitlines()
+    assert header.split() == ["bpe.json"]
+    assert [row.split() for row in rows[:4]] == [["model", "BPE"], ["vocab_size", "300"], ["line_end", "Ċ"], ["unk"]]
+    shown = json.loads(lstmlm("data", "tokenizer", "show", "bpe.json", "--json").stdout)
+    assert shown["tokenizer"] == "bpe.json"
+    assert (shown["model"], shown["vocab_size"], shown["unk"], shown["added_tokens"]) == ("BPE", 300, None, [])
+    assert len(shown["longest_tokens"]) == 10
+    assert len(shown["sha256"]) == 64
+
+
+def test_the_tokens_of_a_text(learnt: Path, lstmlm: Cli) -> None:
+    shown = json.loads(lstmlm("data", "tokenizer", "show", "bpe.json", "the cat", "--json").stdout)
+    assert "".join(row["token"] for row in shown["tokens"]) == "theĠcat"
+    header, *rows = lstmlm("data", "tokenizer", "show", "bpe.json", "the cat").stdout.splitlines()
+    assert header.split() == ["token", "id"]
+    assert [row.split() for row in rows] == [[row["token"], str(row["id"])] for row in shown["tokens"]]
+    assert lstmlm("data", "tokenizer", "show", "bpe.json", "").stdout == ""
+
+
+def test_a_run_trains_with_it_and_needs_it_no_more(learnt: Path, lstmlm: Cli) -> None:
+    sets = ["--set", "data.tokenizer={name: file, path: bpe.json}"]
+    assert lstmlm("train", "--config", "tiny.yaml", *sets).exit_code == 0
+    (learnt / "bpe.json").unlink()
+    assert lstmlm("generate", "The", "--max-tokens", "5").exit_code == 0
+    result = lstmlm("eval", "perplexity", "--text", "text.txt", "--json")
+    assert json.loads(result.stdout)["n_bytes"] == len(TEXT)
+    assert lstmlm("train", "--config", "tiny.yaml", *sets, "--resume").exit_code == 0
+    shown = json.loads(lstmlm("data", "tokenizer", "show", "runs/tiny", "--json").stdout)
+    assert shown["vocab_size"] == 300
+
+
+def test_figures_of_a_text(texts: Path, lstmlm: Cli) -> None:
+    result = lstmlm("data", "tokenizer", "compare", "word", "char", "byte", "--text", "text.txt", "--json")
+    compared = json.loads(result.stdout)
+    assert compared["text"] == "text.txt"
+    word, char, byte = compared["tokenizers"]
+    shares = [count / 10 for count in (3, 1, 1, 1, 1, 1, 2)]
+    assert word == {
+        "tokenizer": "word",
+        "vocab_size": 8,
+        "n_tokens": 10,
+        "n_types": 7,
+        "tokens_per_word": 10 / 8,
+        "bytes_per_token": len(TEXT) / 10,
+        "unk_rate": 0.0,
+        "unigram_bits_per_byte": pytest.approx(-sum(p * math.log2(p) for p in shares) * 10 / len(TEXT)),
+        "restores_text": True,
+    }
+    assert (char["bytes_per_token"], byte["bytes_per_token"]) == (1, 1)
+    assert char["unigram_bits_per_byte"] == pytest.approx(byte["unigram_bits_per_byte"])
+
+
+def test_a_table(learnt: Path, lstmlm: Cli) -> None:
+    (learnt / "text.txt").write_text("the  Ωcat\n")
+    lstmlm("data", "tokenizer", "train", str(PROJECT / "data" / "tiny"), "-o", "word.json", "--tokenizer", "word")
+    result = lstmlm("data", "tokenizer", "compare", "bpe.json", "word.json", "--text", "text.txt")
+    header, bpe, word = result.stdout.splitlines()
+    assert header.split()[0] == "tokenizer"
+    assert bpe.split()[-1] == "yes"
+    assert (word.split()[-1], word.split()[-2]) == ("no", "0.3333")
+    assert result.stderr == "text.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("show", "gone.json"), 3, "gone.json: cannot be read (No such file or directory). Check data.tokenizer.path."),
+        (("compare", "word", "--text", "blank.txt"), 3, "--text: has no words. Give a text that has some."),
+        (
+            ("train", "./text.txt", "-o", "x.json", "--tokenizer", "bpee"),
+            2,
+            "--set tokenizer.name=bpee: tokenizer.name: unknown tokenizer 'bpee'. Did you mean 'bpe'? "
+            "Choose one of: bpe, byte, char, file, unigram, word.",
+        ),
+    ],
+)
+def test_mistakes(arguments: tuple[str, ...], status: int, message: str, texts: Path, lstmlm: Cli) -> None:
+    (texts / "blank.txt").write_text(" \n")
+    result = lstmlm("data", "tokenizer", *arguments)
+    assert (result.exit_code, result.stdout, result.stderr.strip()) == (status, "", message)
