@@ -115,7 +115,7 @@ def _forms_remembered(optimizer: torch.optim.Optimizer) -> dict[str, _Form]:
     """What `optimizer` remembers of a parameter: asked of a twin, since there is nothing to see before a step."""
     parameter = nn.Parameter(torch.zeros(2, 1))
     parameter.grad = torch.zeros_like(parameter)
-    twin = type(optimizer)([parameter])
+    twin = type(optimizer)([parameter])  # type: ignore[call-arg]
     twin.param_groups[0].update(optimizer.defaults)
     twin.step()
     return _forms(twin.state[parameter], parameter)
