@@ -13,7 +13,7 @@ A tour of the parts, in the order in which `train` uses them:
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,15 +38,14 @@ from lstmlm.optim.schedules import build_schedule
 from lstmlm.training.budget import Budget
 from lstmlm.training.callbacks import Callback, EarlyStop, Record, Resume, Sample, Save, Tell, Validate
 from lstmlm.training.events import Event, SplitSummary, StartEvent
-from lstmlm.training.execution import ResolvedExecution, execution_of, find_device
+from lstmlm.training.execution import ResolvedExecution, execution_of
 from lstmlm.training.preparation import (
+    agreed_device,
     best_step,
     check_against_corpus,
     corpus_warnings,
     environment_warnings,
     initial_model,
-    require_equal_shares,
-    require_same_config,
     require_same_corpus,
     resolved,
     run_to_resume,
@@ -73,8 +72,7 @@ def train(
         config: What to train, on what, how and for how long.
         run_dir: Where the run goes; must not hold one yet, unless `resume`.
         resume: Continue the run in `run_dir`, exactly where it was, or start it if there is none.
-        world: The processes that train together, each on its share of the columns; all call this, and the main one
-            alone touches `run_dir` and is heard by observers.
+        world: The processes that train together; only the main one touches `run_dir` and is heard by observers.
         observers: Are told every event, such as a progress display.
         started: When the command started, from where a budget counts, by `clock`; without it: now.
         clock: Seconds since any fixed moment.
@@ -90,9 +88,7 @@ def train(
         WorldError: another process is lost.
     """
     started = clock() if started is None else started
-    device = find_device(config.training, world)
-    require_same_config(config, device, world)
-    require_equal_shares(config, world)
+    device = agreed_device(config, world)
     with ExitStack() as owned:
         existing = None
         if world.is_main:
@@ -100,10 +96,8 @@ def train(
         source = run_to_start_from(config, existing) if world.is_main else None
         corpus = shared_corpus(config, existing or source, world)
         check_against_corpus(config, corpus)
-        if existing:
-            require_same_corpus(existing, corpus)
+        require_same_corpus(existing, corpus)
         tokenizer = corpus.tokenizer
-
         stream = TrainingStream(corpus.train, tokenizer.start_id, config.data, config.seed)
         n_steps = n_training_steps(config.training, stream)
         execution = resolved(config, corpus, existing, n_steps, device=device, world=world)
@@ -111,15 +105,9 @@ def train(
         model = initial_model(config, corpus, source).to(device)
         trainer = _build_trainer(config, model, stream, n_steps, world, clock)
         budget = _budget(config, trainer, corpus, world.broadcast(bool(existing and existing.last)), started, clock)
-        run, observe = existing, list[Callback]()
+        run, observe = None, list[Callback]()
         if world.is_main:
-            RunDirectory.require_space(run_dir, trainer.checkpoint_bytes)
-            environment = describe_environment(corpus.provenance, execution.milliseconds)
-            run = existing or owned.enter_context(
-                RunDirectory.create(run_dir, config, tokenizer.to_json(), environment)
-            )
-            for observer in observers:
-                observer(_announce(corpus, trainer, execution, environment_warnings(run, environment)))
+            run = owned.enter_context(_open_run(run_dir, existing, corpus, trainer, execution, observers))
             observe = [Record(run), *map(Tell, observers)]
         shared = SharedRun(run_dir, run, world)
         validate = [Validate(corpus.valid, tokenizer.start_id), EarlyStop()] if corpus.valid else []
@@ -128,6 +116,25 @@ def train(
         return None
     load_weights(model, shared.load_weights(best_step(shared)))
     return EVALUATIONS["perplexity"](model, corpus.valid, tokenizer, str(run_dir), world=world)
+
+
+@contextmanager
+def _open_run(
+    run_dir: Path,
+    existing: RunDirectory | None,
+    corpus: Corpus,
+    trainer: Trainer,
+    execution: ResolvedExecution,
+    observers: Sequence[Callable[[Event], None]],
+) -> Iterator[RunDirectory]:
+    """Create the run unless it exists, and announce what is about to be trained."""
+    RunDirectory.require_space(run_dir, trainer.checkpoint_bytes)
+    environment = describe_environment(corpus.provenance, execution.milliseconds)
+    new = RunDirectory.create(run_dir, execution.config, corpus.tokenizer.to_json(), environment)
+    with nullcontext(existing) if existing else new as run:
+        for observer in observers:
+            observer(_announce(corpus, trainer, execution, environment_warnings(run, environment)))
+        yield run
 
 
 def _build_trainer(

@@ -18,7 +18,13 @@ from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.distributed import World
 from lstmlm.errors import CheckpointError, ConfigError, DataError
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
-from lstmlm.training.execution import ResolvedExecution, resolve_cutoffs, resolve_execution, resolve_like
+from lstmlm.training.execution import (
+    ResolvedExecution,
+    find_device,
+    resolve_cutoffs,
+    resolve_execution,
+    resolve_like,
+)
 
 
 def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
@@ -121,8 +127,15 @@ def resolved(
     return execution if world.is_main else ResolvedExecution(RunConfig.model_validate_json(shared), {})
 
 
-def require_equal_shares(config: RunConfig, world: World) -> None:
-    """Check that every process gets as many columns as the others, in each of its groups."""
+def agreed_device(config: RunConfig, world: World) -> torch.device:
+    """Find out what this process computes on, once all processes have the same configuration, versions and devices.
+
+    Raises:
+        ConfigError: they have not, or cannot share the columns equally.
+    """
+    device = find_device(config.training, world)
+    facts = {name: version(name) for name in RECORDED_PACKAGES} | {"device": device.type}
+    _require_same({**facts, **config.model_dump(mode="json")}, world, "configuration, versions and devices")
     accumulate, batch_size = config.training.accumulate, config.data.batch_size
     n_parts = world.size * accumulate
     if batch_size % n_parts != 0:
@@ -131,12 +144,7 @@ def require_equal_shares(config: RunConfig, world: World) -> None:
             f"data.batch_size: {batch_size} columns cannot be shared equally by {world.size} processes{groups}. "
             f"Make it a multiple of {n_parts}, or start another number of processes."
         )
-
-
-def require_same_config(config: RunConfig, device: torch.device, world: World) -> None:
-    """Check that all processes were started with the same configuration, and have the same versions and devices."""
-    facts = {name: version(name) for name in RECORDED_PACKAGES} | {"device": device.type}
-    _require_same({**facts, **config.model_dump(mode="json")}, world, "configuration, versions and devices")
+    return device
 
 
 def _require_same_text(corpus: Corpus, world: World) -> None:
@@ -206,8 +214,10 @@ def environment_warnings(run: RunDirectory, environment: Mapping[str, object]) -
     ]
 
 
-def require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:
-    """Refuse to continue a run on other text than it was started on."""
+def require_same_corpus(run: RunDirectory | None, corpus: Corpus) -> None:
+    """Refuse to continue a run on other text than it was started on; without one there is nothing to refuse."""
+    if run is None:
+        return
     for split, facts in corpus.provenance.items():
         recorded = _recorded_digest(run, split) if isinstance(facts, dict) else None
         if recorded is not None and recorded != facts["sha256"]:
