@@ -20,7 +20,8 @@ from pathlib import Path
 from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
-from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_corpus, load_split
+from lstmlm.corpus.datasets import Corpus, encode_file, load_corpus, load_split, with_tokenizer_of_store
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
@@ -81,6 +82,7 @@ def train(
         Interrupted: a signal ended the training; its last step is saved.
     """
     started = clock() if started is None else started
+    config = config.model_copy(update={"data": with_tokenizer_of_store(config.data)})
     existing = run_to_resume(run_dir, config, resume)
     with ExitStack() as owned:
         if existing:

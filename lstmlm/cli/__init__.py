@@ -10,6 +10,7 @@ import typer
 
 from lstmlm.cli.bench import bench
 from lstmlm.cli.config import config_app
+from lstmlm.cli.data import data_app
 from lstmlm.cli.eval import eval_app
 from lstmlm.cli.generate import generate
 from lstmlm.cli.inspect import inspect_app
@@ -30,6 +31,7 @@ app.command("next")(next_word)
 app.add_typer(eval_app, name="eval")
 app.add_typer(inspect_app, name="inspect")
 app.add_typer(config_app, name="config")
+app.add_typer(data_app, name="data")
 app.command()(bench)
 
 

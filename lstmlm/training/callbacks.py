@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoint.run_directory import RunDirectory
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DivergenceError
 from lstmlm.generation.options import SamplingOptions

@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from lstmlm.cache import cache_directory
+from lstmlm.errors import ConfigError
+
 SOURCES = Path(__file__).parent
 COMPILERS = ("c++", "g++", "clang++")
 SECONDS_TO_COMPILE = 300
@@ -58,7 +61,7 @@ def _load_or_build() -> ctypes.CDLL:
     if compiler is None:
         raise BuildError("no C++ compiler")
     name = f"kernels-{_fingerprint(compiler)}.so"
-    directory = _cache_directory()
+    directory = _kernel_directory()
     if directory is not None:
         kept = directory / name
         if kept.exists():
@@ -108,14 +111,13 @@ def _processor() -> Iterator[str]:
         yield from [line for line in lines if line.startswith(field)][:1]
 
 
-def _cache_directory() -> Path | None:
+def _kernel_directory() -> Path | None:
     """Return where compiled kernels are kept; None where that is not writable, or writable by others."""
-    base = os.environ.get("XDG_CACHE_HOME")
     try:
-        directory = (Path(base) if base else Path.home() / ".cache") / "lstmlm"
+        directory = cache_directory()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = directory.stat()
-    except (OSError, RuntimeError):
+    except (OSError, ConfigError):
         return None
     is_own = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
     return directory if is_own and os.access(directory, os.W_OK) else None

@@ -21,7 +21,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "answer.cpp").write_text(SOURCE)
     monkeypatch.setattr(build, "SOURCES", tmp_path / "source")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path / "cache" / "lstmlm"))
     build.library.cache_clear()
     yield tmp_path / "cache" / "lstmlm"
     build.library.cache_clear()

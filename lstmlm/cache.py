@@ -1,0 +1,28 @@
+"""Where what can be made or fetched again is kept: one directory of the user's, found by one rule."""
+
+import os
+import sys
+from pathlib import Path
+
+from lstmlm.errors import ConfigError
+
+
+def cache_directory() -> Path:
+    """The directory of this program in the platform's cache, or the one that `$LSTMLM_CACHE` names; it may not exist.
+
+    Raises:
+        ConfigError: the user has no home directory.
+    """
+    if chosen := os.environ.get("LSTMLM_CACHE"):
+        return Path(chosen)
+    return _platform_cache() / "lstmlm"
+
+
+def _platform_cache() -> Path:
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base)
+    try:
+        home = Path.home()
+    except RuntimeError:
+        raise ConfigError("cache: you have no home directory. Set LSTMLM_CACHE to a directory of yours.") from None
+    return home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
