@@ -11,7 +11,7 @@ from itertools import chain
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from lstmlm.metrics import NO_TARGET
@@ -56,7 +56,7 @@ def nats_of(
 @torch.inference_mode()
 def score(
     model: LanguageModel,
-    tokens: Int[np.ndarray, " tokens"],
+    tokens: Integer[np.ndarray, " tokens"],
     start_id: int,
     n_columns: int | None = None,
     *,
@@ -241,7 +241,7 @@ class _Columns:
     def __init__(
         self,
         model: LanguageModel,
-        tokens: Int[np.ndarray, " tokens"],
+        tokens: Integer[np.ndarray, " tokens"],
         start_id: int,
         n_columns: int,
         measure: Measure,

@@ -40,6 +40,9 @@ LENGTHS_DTYPE, COUNTS_DTYPE = "<u4", "<i8"
 
 COUNTED_TOKENS = 1 << 20
 
+MOST_VERIFIED_BYTES = 1 << 28
+"""Of a text that is verified whenever it is opened, which takes a fraction of a second; more would be felt."""
+
 Blocks = Callable[[], Iterator[str]]
 """Reads a text, in blocks."""
 
@@ -142,13 +145,15 @@ class TokenStore:
             split: `train`, `valid` or `test`, where it is one of them.
 
         Raises:
-            StoreError: a shard is missing, cut off or of another store.
+            StoreError: a shard is missing, cut off, of another store, or of a small store and damaged.
         """
         stored = self.index.texts[name]
         arrays = {
             part: map_shards(self.path, f"{name}-{part}", array.dtype, array.headers)
             for part, array in stored.arrays.items()
         }
+        if sum(array.nbytes for array in arrays.values()) <= MOST_VERIFIED_BYTES:
+            self._verify_text(name)
         return EncodedText(
             name=label or f"{self.path} ({name})",
             split=split,
@@ -165,10 +170,13 @@ class TokenStore:
         Raises:
             StoreError: something is damaged.
         """
-        for name, stored in self.index.texts.items():
-            for part, array in stored.arrays.items():
-                for index in range(len(array.headers)):
-                    verify_shard(shard_path(self.path, f"{name}-{part}", index))
+        for name in self.index.texts:
+            self._verify_text(name)
+
+    def _verify_text(self, name: str) -> None:
+        for part, array in self.index.texts[name].arrays.items():
+            for index in range(len(array.headers)):
+                verify_shard(shard_path(self.path, f"{name}-{part}", index))
 
 
 def is_unfinished(path: Path) -> bool:

@@ -41,6 +41,7 @@ COMMANDS = {
         "--json",
     },
     "bench": {"--quick", "--json"},
+    "data encode": {"--output", "-o", "--tokenizer", "--valid", "--test", "--json"},
     "config check": {"--set"},
     "config show": {"--set"},
     "config schema": set(),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lstmlm.config.data import BPETokenizerOptions, ByteTokenizerOptions, TokenizerOptions, WordTokenizerOptions
-from lstmlm.corpus import shards
+from lstmlm.corpus import shards, token_store
 from lstmlm.corpus.encoding import EncodedText, TextEncoder, encode_text
-from lstmlm.corpus.shards import StoreError
+from lstmlm.corpus.shards import HEADER_BYTES, StoreError
 from lstmlm.corpus.token_store import TokenStore, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 
@@ -125,3 +125,117 @@ def test_what_an_interruption_left_of_another_text_is_not_used(tmp_path: Path) -
     other = "another text\n" + TEXT * 700
     again = write_store(path, WORDS, tokenizer, {"train": reader(other)})
     assert_same(again.text("train"), encode_text("train", [other], tokenizer, "train"), tokenizer.vocab_size)
+
+
+class TestTrouble:
+    def test_no_store(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError) as caught:
+            TokenStore.open(tmp_path)
+        assert str(caught.value) == f"{tmp_path}/index.json: is missing. Restore it from a copy."
+
+    def test_a_store_that_is_cut_off(self, tmp_path: Path) -> None:
+        opened = store(tmp_path)
+        path = tmp_path / "train-tokens-00000.shard"
+        size = path.stat().st_size
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(StoreError) as caught:
+            opened.text("train")
+        assert str(caught.value) == f"{path}: is damaged ({size - 1} bytes, its header says {size}). {REMEDY}"
+
+    def test_a_shard_that_is_missing(self, tmp_path: Path) -> None:
+        opened = store(tmp_path)
+        path = tmp_path / "train-line_chars-00000.shard"
+        path.unlink()
+        with pytest.raises(StoreError) as caught:
+            opened.text("train")
+        assert str(caught.value) == f"{path}: is missing. {REMEDY}"
+
+    def test_a_number_that_changed(self, tmp_path: Path) -> None:
+        opened = store(tmp_path)
+        path = tmp_path / "train-tokens-00000.shard"
+        content = bytearray(path.read_bytes())
+        content[HEADER_BYTES + 5] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(StoreError) as caught:
+            opened.text("train")
+        assert str(caught.value) == f"{path}: is damaged (block 0 differs from its checksum). {REMEDY}"
+
+    def test_a_large_store_is_read_when_it_is_used(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened = store(tmp_path)
+        monkeypatch.setattr(token_store, "MOST_VERIFIED_BYTES", 0)
+        path = tmp_path / "train-tokens-00000.shard"
+        content = bytearray(path.read_bytes())
+        content[HEADER_BYTES + 5] ^= 1
+        path.write_bytes(content)
+        opened.text("train")
+        with pytest.raises(StoreError, match="block 0 differs from its checksum"):
+            opened.verify()
+
+    def test_a_shard_of_another_store(self, tmp_path: Path) -> None:
+        opened = store(tmp_path / "one")
+        store(tmp_path / "other", "other words\n" + TEXT)
+        path = tmp_path / "one" / "train-tokens-00000.shard"
+        path.write_bytes((tmp_path / "other" / path.name).read_bytes())
+        with pytest.raises(StoreError) as caught:
+            opened.text("train")
+        assert str(caught.value) == f"{path}: is of another store or was changed. {REMEDY}"
+
+    def test_another_version(self, tmp_path: Path) -> None:
+        opened = store(tmp_path)
+        path = tmp_path / "train-tokens-00000.shard"
+        path.write_bytes(path.read_bytes().replace(b"lstmlm shard 1\n", b"lstmlm shard 9\n"))
+        with pytest.raises(StoreError) as caught:
+            opened.text("train")
+        assert str(caught.value) == (
+            f"{path}: is of version 9 of the format, but this lstmlm reads 1. "
+            "Encode the text again: lstmlm data encode."
+        )
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (b"{", "Invalid JSON: EOF while parsing an object at line 1 column 1"),
+            (
+                b'{"version": 2, "tokenizer": {"name": "byte"}, "tokenizer_sha256": "", "texts": {}}',
+                "Input should be 1",
+            ),
+        ],
+    )
+    def test_an_index_that_is_none(self, content: bytes, reason: str, tmp_path: Path) -> None:
+        store(tmp_path)
+        (tmp_path / "index.json").write_bytes(content)
+        with pytest.raises(StoreError) as caught:
+            TokenStore.open(tmp_path)
+        assert str(caught.value).startswith(f"{tmp_path}/index.json: is damaged (")
+        assert reason in str(caught.value)
+
+    def test_a_tokenizer_that_changed(self, tmp_path: Path) -> None:
+        opened = store(tmp_path)
+        other = train_tokenizer(WORDS, ["other words\n"])
+        (tmp_path / "tokenizer.json").write_text(other.to_json())
+        with pytest.raises(StoreError) as caught:
+            opened.load_tokenizer()
+        assert str(caught.value) == (
+            f"{tmp_path}/tokenizer.json: is damaged (its SHA-256 differs from index.json). {REMEDY}"
+        )
+
+    def test_a_folder_that_is_taken(self, tmp_path: Path) -> None:
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "notes.txt").write_text("keep this")
+        with pytest.raises(StoreError) as caught:
+            store(tmp_path / "mine")
+        assert str(caught.value) == (
+            f"{tmp_path}/mine: holds other files. Choose a folder that is empty or does not exist."
+        )
+        store(tmp_path / "store")
+        with pytest.raises(StoreError) as caught:
+            store(tmp_path / "store")
+        assert str(caught.value) == f"{tmp_path}/store: already holds a store. Choose another folder, or remove it."
+
+    def test_a_line_that_is_too_long_to_count(self, tmp_path: Path) -> None:
+        writer = shards.ShardWriter(tmp_path, "lengths", "<u4", "")
+        with pytest.raises(StoreError) as caught:
+            writer.append(np.array([1 << 32]))
+        assert str(caught.value) == (
+            f"{tmp_path}/lengths-00000.shard: {1 << 32} is too large. Put line ends into the text."
+        )

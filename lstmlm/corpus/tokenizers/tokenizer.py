@@ -22,7 +22,7 @@ Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
 UNK = "<unk>"
 EOS = "<eos>"
 
-CORE_CHARS = 1 << 15
+CORE_CHARS = 1 << 11
 """Characters that a core encodes at a time: in longer parts the library slows down."""
 
 _LAST_BETWEEN_WORDS = re.compile(r"(?s:.+)(?:(?<=\n)|(?<=\S)(?= \S))")
