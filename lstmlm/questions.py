@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
-from lstmlm.corpus.datasets import EncodedText, load_corpus, load_halves, load_split
+from lstmlm.corpus.datasets import load_corpus, load_halves, load_split
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.normalization import find_normalization
 from lstmlm.corpus.sources import files_in
 from lstmlm.corpus.stimuli import Stimuli, read_stimuli

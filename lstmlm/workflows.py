@@ -21,7 +21,8 @@ from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
-from lstmlm.corpus.datasets import Corpus, EncodedText, encode_file, load_split
+from lstmlm.corpus.datasets import Corpus, encode_file, load_split, with_tokenizer_of_store
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
@@ -88,6 +89,7 @@ def train(
         WorldError: another process is lost.
     """
     started = clock() if started is None else started
+    config = config.model_copy(update={"data": with_tokenizer_of_store(config.data)})
     device = agreed_device(config, world)
     with ExitStack() as owned:
         existing = None

@@ -1,75 +1,22 @@
 """Corpora by path or by name: their splits, read in blocks and encoded into arrays of token ids."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
-from itertools import chain, pairwise
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Int, Integer, Shaped
-
 from lstmlm.config.data import DataOptions
+from lstmlm.corpus.encoding import EncodedText, encode_text
 from lstmlm.corpus.named import DATASETS
-from lstmlm.corpus.texts import SPLITS, Text, halves_of, named_splits, splits_of, text_file, text_of
-from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
+from lstmlm.corpus.sources import Version
+from lstmlm.corpus.texts import SPLITS, Text, halves_of, named_splits, splits_of, text_file, text_of, text_of_files
+from lstmlm.corpus.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
+from lstmlm.corpus.token_store import Observer, TokenStore, is_store, write_store
+from lstmlm.corpus.tokenizers import Tokenizer, default_options, read_tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
-
-
-@dataclass(frozen=True)
-class EncodedText:
-    """The token ids of a text, with its counts.
-
-    Words are pieces between white space, without `<eos>`; characters and bytes (of UTF-8) include the newlines.
-    """
-
-    name: str
-    """What messages call it: `data/ptb/valid.txt`."""
-    split: str | None
-    """`train`, `valid` or `test`; None for a text of its own."""
-    tokens: Integer[np.ndarray, " tokens"]
-    n_words: int
-    line_chars: Int[np.ndarray, " lines"]
-    line_bytes: Int[np.ndarray, " lines"]
-    n_unk: int
-    """Tokens that are `<unk>`, also where the text itself says so."""
-    n_oov: int
-    """Tokens that are `<unk>` in place of what the text says."""
-    sha256: str
-    """Digest of the text after the rules of `read_blocks`."""
-
-    @property
-    def n_tokens(self) -> int:
-        """Number of tokens."""
-        return len(self.tokens)
-
-    @property
-    def n_lines(self) -> int:
-        """Number of lines, the last one with or without a newline."""
-        return len(self.line_chars)
-
-    @property
-    def n_chars(self) -> int:
-        """Number of characters."""
-        return int(self.line_chars.sum())
-
-    @property
-    def n_bytes(self) -> int:
-        """Number of bytes."""
-        return int(self.line_bytes.sum())
-
-    def split_lines(
-        self, of_tokens: Shaped[np.ndarray, " tokens"], end_id: int
-    ) -> list[Shaped[np.ndarray, " tokens_of_line"]]:
-        """Cut what there is of each token into lines, each of which ends with the token `end_id` or the text."""
-        ends = np.flatnonzero(self.tokens == end_id) + 1
-        return np.split(of_tokens, ends[ends < self.n_tokens])
-
-    def count_tokens(self, vocab_size: int) -> Int[np.ndarray, " vocab"]:
-        """Return how often each token of the vocabulary occurs."""
-        return np.bincount(self.tokens, minlength=vocab_size)
 
 
 @dataclass(frozen=True)
@@ -93,9 +40,10 @@ def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Cor
         ConfigError: the corpus or the vocabulary is none that there can be.
         DataError: a text is missing, empty or not UTF-8.
     """
-    texts = _texts_to_train_on(options)
-    tokenizer = tokenizer or train_tokenizer(options.tokenizer, texts["train"].blocks())
-    encoded = {split: _encode(text, tokenizer, split) for split, text in texts.items()}
+    source = _source(options)
+    _require_training_split(source.splits, options)
+    tokenizer = tokenizer or source.make_tokenizer()
+    encoded = {split: encode(tokenizer) for split, encode in source.splits.items()}
     provenance: dict[str, Any] = {
         split: {"sha256": text.sha256, "n_tokens": text.n_tokens, "n_unk": text.n_unk, "n_bytes": text.n_bytes}
         for split, text in encoded.items()
@@ -113,7 +61,9 @@ def training_text(options: DataOptions) -> Text:
         ConfigError: there is no corpus of that name.
         DataError: the corpus is missing, or has no such split.
     """
-    return _texts_to_train_on(options)["train"]
+    texts = _texts(options)
+    _require_training_split(texts, options)
+    return texts["train"]
 
 
 def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *, flag: str = "--split") -> EncodedText:
@@ -125,11 +75,11 @@ def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *,
     """
     if split not in (None, *SPLITS):
         raise ConfigError(f"{flag}: unknown split {split!r}. Choose one of: {', '.join(SPLITS)}.")
-    texts = _texts(options)
+    splits = _source(options).splits
     wanted = (split,) if split else ("test", "valid")
     for name in wanted:
-        if name in texts:
-            return _encode(texts[name], tokenizer, name)
+        if name in splits:
+            return splits[name](tokenizer)
     missing = " or ".join(f"{name}.txt" for name in wanted)
     raise DataError(f"{options.corpus}: has no {missing}. Put one there, or name a text file to evaluate.")
 
@@ -138,9 +88,12 @@ def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple
     """Read and encode the halves of a split that the corpus has, as two texts; they part at a line end.
 
     Raises:
-        DataError: the split is a single line, or nearly so.
+        DataError: the split is a single line, or nearly so; or it is in a token store, which has no text.
     """
-    first, second = (_encode(half, tokenizer, split) for half in halves_of(_texts(options)[split], options))
+    if "/" in options.corpus and is_store(Path(options.corpus)):
+        raise DataError(f"{options.corpus}: holds tokens, of which no half can be read. Name the text they are from.")
+    halves = halves_of(_texts(options)[split], options)
+    first, second = (encode_text(half.name, half.blocks(), tokenizer, split) for half in halves)
     return first, second
 
 
@@ -150,7 +103,8 @@ def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer) -> Encod
     Raises:
         DataError: it is missing, empty or not UTF-8.
     """
-    return _encode(text_of(path, options), tokenizer, None)
+    text = text_of(path, options)
+    return encode_text(text.name, text.blocks(), tokenizer, None)
 
 
 def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
@@ -167,6 +121,108 @@ def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
 
 def _whole(corpus: str) -> Iterable[Text]:
     return [text_file(Path(corpus))] if Path(corpus).is_file() else _texts(DataOptions(corpus=corpus)).values()
+
+
+def encode_files(files: Mapping[str, Sequence[Path]], tokenizer: str, output: Path, observe: Observer) -> TokenStore:
+    """Encode the files of each split, one after the other, into a token store.
+
+    Args:
+        files: By split; a tokenizer that is learnt is learnt on those of `train`.
+        tokenizer: What to learn, such as "bpe" with its default options, or the path of a tokenizer.json.
+        output: The folder that becomes the store.
+        observe: Is told how far it is.
+
+    Raises:
+        ConfigError: there is no such tokenizer.
+        DataError: a text cannot be read, or the store not be written.
+    """
+    readers = {split: text_of_files(paths, DataOptions(corpus=str(paths[0]))).blocks for split, paths in files.items()}
+    by_name = default_options()
+    if tokenizer in by_name:
+        options = by_name[tokenizer]
+        return write_store(output, options, train_tokenizer(options, readers["train"]()), readers, observe)
+    if not Path(tokenizer).is_file():
+        raise ConfigError(
+            f"--tokenizer: unknown tokenizer {tokenizer!r}. {did_you_mean(tokenizer, by_name)}"
+            f"Choose one of: {', '.join(by_name)}. Or name a tokenizer.json."
+        )
+    options, loaded = read_tokenizer(Path(tokenizer))
+    return write_store(output, options, loaded, readers, observe)
+
+
+def with_tokenizer_of_store(options: DataOptions) -> DataOptions:
+    """Take over the tokenizer of the token store that `data.corpus` names; without one, all stays as it is.
+
+    Raises:
+        ConfigError: `data.tokenizer` names another one.
+        DataError: the store is not finished, damaged or of another version.
+    """
+    store = _store(options)
+    if store is None or store.index.tokenizer == options.tokenizer:
+        return options
+    if "tokenizer" in options.model_fields_set:
+        there, here = store.index.tokenizer.model_dump(), options.tokenizer.model_dump()
+        raise ConfigError(
+            f"data.tokenizer: {options.corpus} was encoded with {there}, got {here}. "
+            "Remove data.tokenizer, or encode the text again: lstmlm data encode."
+        )
+    return options.model_copy(update={"tokenizer": store.index.tokenizer})
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The splits that a corpus has, not read yet."""
+
+    splits: Mapping[str, Callable[[Tokenizer], EncodedText]]
+    make_tokenizer: Callable[[], Tokenizer]
+
+
+def _source(options: DataOptions) -> _Source:
+    store = _store(options)
+    if store is not None:
+        return _Source({split: partial(_stored, store, split) for split in store.index.texts}, store.load_tokenizer)
+    texts = _texts(options)
+    return _Source(
+        {split: partial(_encode, text, options, split) for split, text in texts.items()},
+        lambda: _train_tokenizer(texts["train"], options),
+    )
+
+
+def _store(options: DataOptions) -> TokenStore | None:
+    is_path = "/" in options.corpus
+    return TokenStore.open(Path(options.corpus)) if is_path and is_store(Path(options.corpus)) else None
+
+
+def _stored(store: TokenStore, split: str, tokenizer: Tokenizer) -> EncodedText:
+    there, here = store.index.tokenizer_sha256, tokenizer.digest
+    if there != here:
+        raise DataError(
+            f"{store.path}: was encoded with another tokenizer (SHA-256 {there[:12]} there, {here[:12]} here). "
+            "Encode the text with this one: lstmlm data encode --tokenizer FILE."
+        )
+    return store.text(split, split=split)
+
+
+def _train_tokenizer(text: Text, options: DataOptions) -> Tokenizer:
+    kept = _kept(text, options)
+    return kept.train_tokenizer(options.tokenizer) if kept else train_tokenizer(options.tokenizer, text.blocks())
+
+
+def _encode(text: Text, options: DataOptions, split: str, tokenizer: Tokenizer) -> EncodedText:
+    kept = _kept(text, options)
+    if kept:
+        return kept.encode(options.tokenizer, tokenizer, split)
+    return encode_text(text.name, text.blocks(), tokenizer, split)
+
+
+def _kept(text: Text, options: DataOptions) -> KeptText | None:
+    """The text with what the cache has of it; None where it is small, or no files tell whether it is still the same."""
+    versions = {str(file.absolute()): Version.of(file) for file in text.files}
+    if sum(version.size for version in versions.values()) < SMALLEST_KEPT_BYTES or not cache_is_usable():
+        return None
+    made_by = options.model_dump(exclude={"tokenizer", "batch_size", "bptt", "variable_bptt", "partial_shuffle"})
+    origin = hashlib.sha256(json.dumps([text.name, versions, made_by]).encode()).hexdigest()
+    return KeptText(text.name, text.blocks, origin)
 
 
 def _texts(options: DataOptions) -> dict[str, Text]:
@@ -186,50 +242,8 @@ def _texts(options: DataOptions) -> dict[str, Text]:
     return named_splits(DATASETS[options.corpus].texts(), options)
 
 
-def _texts_to_train_on(options: DataOptions) -> dict[str, Text]:
-    """The splits that a corpus has, the training split among them, not read yet."""
-    texts = _texts(options)
-    if "train" not in texts:
+def _require_training_split(splits: Mapping[str, object], options: DataOptions) -> None:
+    if "train" not in splits:
         raise DataError(
             f"{options.corpus}: has no train.txt. A corpus folder needs one; valid.txt and test.txt are optional."
         )
-    return texts
-
-
-def _encode(text: Text, tokenizer: Tokenizer, split: str | None) -> EncodedText:
-    """Encode a text block by block; only the last line is ended where it is open."""
-    tokens: list[np.ndarray] = []
-    line_chars: list[int] = []
-    line_bytes: list[int] = []
-    n_words = n_written_unk = 0
-    digest = hashlib.sha256()
-    is_open = False
-    for block, following in pairwise(chain(text.blocks(), [""])):
-        digest.update(block.encode())
-        n_words += len(block.split())
-        n_written_unk += tokenizer.count_written_unk(block)
-        for line in StringIO(block):
-            if is_open:
-                line_chars[-1] += len(line)
-                line_bytes[-1] += len(line.encode())
-            else:
-                line_chars.append(len(line))
-                line_bytes.append(len(line.encode()))
-            is_open = not line.endswith("\n")
-        if is_open and following:
-            tokens.append(np.array(tokenizer.encode_prompt(block), dtype=np.int32))
-        else:
-            tokens.append(tokenizer.encode(block))
-    ids = np.concatenate(tokens)
-    n_unk = 0 if tokenizer.unk_id is None else int(np.count_nonzero(ids == tokenizer.unk_id))
-    return EncodedText(
-        name=text.name,
-        split=split,
-        tokens=ids,
-        n_words=n_words,
-        line_chars=np.array(line_chars),
-        line_bytes=np.array(line_bytes),
-        n_unk=n_unk,
-        n_oov=n_unk - n_written_unk,
-        sha256=digest.hexdigest(),
-    )

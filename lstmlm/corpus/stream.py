@@ -13,7 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.errors import DataError
 from lstmlm.metrics import NO_TARGET
 from lstmlm.randomness import Randomness

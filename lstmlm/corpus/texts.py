@@ -39,6 +39,11 @@ def text_of(path: Path, options: DataOptions) -> Text:
     return _joined(name_of(path), {path: None}, options)
 
 
+def text_of_files(files: Sequence[Path], options: DataOptions) -> Text:
+    """Files, one after the other, as a text of a corpus, which must stay the same; not read yet."""
+    return _joined(", ".join(map(str, files)), _versions(files), options)
+
+
 def splits_of(options: DataOptions) -> dict[str, Text]:
     """The splits of a corpus that is given by its path: those that it has, or else the parts of the whole.
 
@@ -206,7 +211,7 @@ def _starts(text: Text, positions: Sequence[int], options: DataOptions) -> list[
 
 
 def _part(text: Text, name: str, start: int, stop: int) -> Text:
-    return Text(f"{text.name} ({name})", lambda: _between(text.blocks(), start, stop))
+    return Text(f"{text.name} ({name})", lambda: _between(text.blocks(), start, stop), text.files)
 
 
 def _between(blocks: Iterable[str], start: int, stop: int) -> Iterator[str]:

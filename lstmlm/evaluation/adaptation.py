@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, AnyDynamicOptions, CacheOptions
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DivergenceError
 from lstmlm.evaluation.dynamic import score_dynamically
@@ -40,7 +40,7 @@ PREFIX_TOKENS = 10_000
 """A trial of dynamic evaluation is a pass over the text, so it is tuned on this much of its beginning."""
 
 Nats = Float[np.ndarray, " tokens"]
-Tokens = Int[np.ndarray, " tokens"]
+Tokens = Integer[np.ndarray, " tokens"]
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +196,9 @@ def _tuned_cache(nats: Nats, reading: _Reading, options: CacheOptions) -> CacheO
 
 
 def _cache_nats(nats: Nats, reading: _Reading, options: CacheOptions) -> Nats:
-    of_cache = cache_nats(reading.features, torch.from_numpy(reading.tokens), options.size, options.theta)
+    of_cache = cache_nats(
+        reading.features, torch.from_numpy(reading.tokens.astype(np.int64)), options.size, options.theta
+    )
     of_cache[0] = nats[0]  # nothing is in the cache yet: the model alone predicts
     return of_cache
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
 from lstmlm.evaluation.bootstrap import CONFIDENCE, N_RESAMPLES, ratio_interval

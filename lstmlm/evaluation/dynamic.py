@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from lstmlm.config.adaptation import DynamicOptions, RMSOptions
@@ -34,7 +34,7 @@ STATISTICS_TOKENS = 50_000
 
 def score_dynamically(
     model: LanguageModel,
-    tokens: Int[np.ndarray, " tokens"],
+    tokens: Integer[np.ndarray, " tokens"],
     start_id: int,
     options: DynamicOptions,
     gradient_rms: Sequence[Tensor] = (),
@@ -100,7 +100,7 @@ def _updates(model: LanguageModel, options: DynamicOptions, gradient_rms: Sequen
 
 
 def measure_gradient_rms(
-    model: LanguageModel, tokens: Int[np.ndarray, " tokens"], start_id: int, window: int
+    model: LanguageModel, tokens: Integer[np.ndarray, " tokens"], start_id: int, window: int
 ) -> list[Tensor]:
     """Return, for each parameter, the root mean square of its elements' gradients over windows of the training text.
 

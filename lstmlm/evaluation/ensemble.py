@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.evaluation.fingerprint import fingerprint
 from lstmlm.evaluation.mixture import mixture_nats

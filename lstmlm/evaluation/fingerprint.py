@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Literal
 
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.sources import NORMALIZATION
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
 

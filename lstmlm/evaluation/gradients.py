@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.errors import DataError
 from lstmlm.evaluation.report import Row
 from lstmlm.models.cells.cell import map_state, named

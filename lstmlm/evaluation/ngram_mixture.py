@@ -5,7 +5,7 @@ import time
 import numpy as np
 from jaxtyping import Float
 
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.evaluation.mixture import mixture_nats, mixture_weights
 from lstmlm.evaluation.report import Report, perplexity_rows
 from lstmlm.models.language_model import LanguageModel

@@ -5,7 +5,7 @@ import time
 import numpy as np
 from jaxtyping import Float
 
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
 from lstmlm.evaluation.fingerprint import Context, fingerprint

@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import Self
 
 import numpy as np
-from jaxtyping import Float64, Int, Int64
+from jaxtyping import Float64, Int64, Integer
 
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 """Those of KenLM, for a length of which too few n-grams are rare: single characters, or any in a tiny text."""
@@ -64,7 +64,7 @@ class NgramModel:
     """The token that ends lines, and is read before the first."""
 
     @classmethod
-    def estimate(cls, tokens: Int[np.ndarray, " tokens"], vocab_size: int, start_id: int, order: int) -> Self:
+    def estimate(cls, tokens: Integer[np.ndarray, " tokens"], vocab_size: int, start_id: int, order: int) -> Self:
         """Estimate the model of a training text.
 
         Args:
@@ -89,7 +89,7 @@ class NgramModel:
         """Number of tokens of the longest n-grams."""
         return len(self.tables)
 
-    def nats(self, tokens: Int[np.ndarray, " tokens"]) -> Float64[np.ndarray, " tokens"]:
+    def nats(self, tokens: Integer[np.ndarray, " tokens"]) -> Float64[np.ndarray, " tokens"]:
         """Return the surprisal of every token of a text (nats), the first as at the beginning of a line."""
         tokens = tokens.astype(np.int64)
         probability, contexts = self.tables[0].probability[tokens], _shifted(tokens, self.start_id)

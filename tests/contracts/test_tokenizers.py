@@ -1,15 +1,20 @@
 """What every tokenizer in TOKENIZERS keeps to."""
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 import tokenizers as library
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from lstmlm.config.data import AnyTokenizerOptions, FileTokenizerOptions, TokenizerOptions, WordTokenizerOptions
 from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, load_tokenizer, train_tokenizer
+from lstmlm.corpus.tokenizers.tokenizer import CORE_CHARS
+from lstmlm.corpus.tokenizers.words import WordTokenizer
 
 TEXT = "The cat sat on the mat.\n\"Don't,\" said the café's owner; 3.5 €\n\nthe end\n"
 
@@ -65,6 +70,30 @@ def test_nothing_of_the_training_text_is_unknown(tokenizer: Tokenizer) -> None:
 def test_blocks_of_whole_lines_encode_as_the_whole_text_does(tokenizer: Tokenizer) -> None:
     blocks = TEXT.splitlines(keepends=True)
     np.testing.assert_array_equal(np.concatenate([tokenizer.encode(block) for block in blocks]), tokenizer.encode(TEXT))
+
+
+@each_options
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text(alphabet="ae\u0301€<unk>🐈.' \n\u00a0\u2028\x1c", max_size=80),
+    places=st.lists(st.integers(0, 80), max_size=6),
+)
+@example(text="a <unk>  e  a\n\n  a", places=[3, 5, 8, 9, 14])
+@example(text="e\u0301 'ae<unk>\u2028 a", places=[1, 3, 9])
+def test_blocks_cut_anywhere_encode_as_the_whole_text_does(tokenizer: Tokenizer, text: str, places: list[int]) -> None:
+    blocks = [text[start:stop] for start, stop in pairwise([0, *sorted(places), len(text)])]
+    stretches = list(tokenizer.encode_blocks(blocks))
+    assert "".join(stretch for stretch, _ in stretches) == text
+    ids = [np.zeros(0, dtype=np.int32), *(ids for _, ids in stretches)]
+    np.testing.assert_array_equal(np.concatenate(ids), tokenizer.encode(text))
+
+
+@each_options
+def test_a_long_text_is_encoded_in_parts_on_all_cores(tokenizer: Tokenizer) -> None:
+    text = TEXT * (4 * CORE_CHARS // len(TEXT)) + "the  cat " * CORE_CHARS
+    expected = library.Tokenizer.from_str(tokenizer.to_json()).encode(text).ids
+    ends = [tokenizer.start_id] if isinstance(tokenizer, WordTokenizer) else []
+    assert tokenizer.encode(text).tolist() == [*expected, *ends]
 
 
 @each_options

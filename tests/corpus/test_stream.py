@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.datasets import EncodedText, load_corpus
+from lstmlm.corpus.datasets import load_corpus
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.stream import Epoch, TrainingStream
 from lstmlm.errors import DataError
 

@@ -11,7 +11,7 @@ import torch
 from lstmlm.config.adaptation import METHODS, AdaptationOptions, CacheOptions, RMSOptions, methods_in_order
 from lstmlm.config.data import WordTokenizerOptions
 from lstmlm.config.model import ModelOptions
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.tokenizers import train_tokenizer
 from lstmlm.errors import ConfigError, DivergenceError
 from lstmlm.evaluation import adaptation

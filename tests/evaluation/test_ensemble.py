@@ -4,7 +4,7 @@ import numpy as np
 
 from lstmlm.config.data import WordTokenizerOptions
 from lstmlm.config.model import ModelOptions
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.tokenizers import train_tokenizer
 from lstmlm.evaluation.ensemble import evaluate_ensemble
 from lstmlm.models.language_model import LanguageModel, build_language_model

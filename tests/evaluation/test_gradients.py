@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.errors import DataError
 from lstmlm.evaluation import gradients
 from lstmlm.evaluation.gradients import GradientNorms, measure_gradients

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lstmlm.config.model import LSTMOptions, ModelOptions
-from lstmlm.corpus.datasets import EncodedText
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.evaluation.mixture import mixture_nats, mixture_weights
 from lstmlm.evaluation.ngram_mixture import evaluate_ngram_mixture
 from lstmlm.models.language_model import build_language_model

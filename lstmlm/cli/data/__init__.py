@@ -3,6 +3,7 @@
 import typer
 
 from lstmlm.cli.data.check import check
+from lstmlm.cli.data.encode import encode
 from lstmlm.cli.data.get import get
 from lstmlm.cli.data.list import list_corpora
 from lstmlm.cli.data.stats import stats
@@ -21,3 +22,4 @@ data_app.command()(get)
 data_app.command()(check)
 data_app.command()(stats)
 data_app.add_typer(tokenizer_app, name="tokenizer")
+data_app.command()(encode)

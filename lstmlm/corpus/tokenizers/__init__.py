@@ -1,13 +1,18 @@
 """Tokenizers by their options: words, characters, bytes, parts of words, and those of other tools."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from lstmlm.config.data import (
+    AnyTokenizerOptions,
     BPETokenizerOptions,
     ByteTokenizerOptions,
     CharTokenizerOptions,
     FileTokenizerOptions,
+    SubwordTokenizerOptions,
     TokenizerOptions,
     UnigramTokenizerOptions,
     WordTokenizerOptions,
@@ -17,15 +22,20 @@ from lstmlm.corpus.tokenizers.file import FileTokenizer
 from lstmlm.corpus.tokenizers.subwords import BPETokenizer, UnigramTokenizer
 from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Tokenizer
 from lstmlm.corpus.tokenizers.words import WordTokenizer
+from lstmlm.errors import CheckpointError, DataError
+from lstmlm.files import read_text
 
 __all__ = [
     "EOS",
+    "MOST_JSON_BYTES",
     "TOKENIZERS",
     "UNK",
     "Tokenizer",
+    "default_options",
     "find_tokenizer",
     "load_tokenizer",
     "open_tokenizer",
+    "read_tokenizer",
     "train_tokenizer",
 ]
 
@@ -37,6 +47,17 @@ TOKENIZERS: Mapping[type[TokenizerOptions], type[Tokenizer]] = {
     UnigramTokenizerOptions: UnigramTokenizer,
     FileTokenizerOptions: FileTokenizer,
 }
+
+MOST_JSON_BYTES = 1 << 28
+"""Of a tokenizer.json: a million types take a tenth of it."""
+
+
+def default_options() -> dict[str, AnyTokenizerOptions]:
+    """The options of every tokenizer that can be learnt, by its name, as they are where nothing else is said."""
+    any_options: TypeAdapter[AnyTokenizerOptions] = TypeAdapter(AnyTokenizerOptions)
+    learnt = [options for options in TOKENIZERS if options is not FileTokenizerOptions]
+    names = [options.model_fields["name"].default for options in learnt]
+    return {name: any_options.validate_python({"name": name}) for name in names}
 
 
 def train_tokenizer(options: TokenizerOptions, blocks: Iterable[str]) -> Tokenizer:
@@ -57,14 +78,37 @@ def load_tokenizer(options: TokenizerOptions, json_text: str) -> Tokenizer:
     return TOKENIZERS[type(options)](options, json_text)
 
 
+def read_tokenizer(path: Path) -> tuple[AnyTokenizerOptions, Tokenizer]:
+    """Read a tokenizer from its file, and find options that describe it: of a kind that is learnt here, or the file.
+
+    Raises:
+        DataError: there is none, or it cannot be used.
+    """
+    if path.suffix == ".json":
+        with suppress(DataError, CheckpointError):
+            return _read_learnt(read_text(path, MOST_JSON_BYTES))
+    options = FileTokenizerOptions(path=str(path))
+    return options, train_tokenizer(options, [])
+
+
+def _read_learnt(json_text: str) -> tuple[AnyTokenizerOptions, Tokenizer]:
+    for options in [*default_options().values(), WordTokenizerOptions(split="punctuation")]:
+        with suppress(DataError):
+            tokenizer = load_tokenizer(options, json_text)
+            if isinstance(options, SubwordTokenizerOptions):
+                options = options.model_copy(update={"vocab_size": tokenizer.vocab_size})
+            return options, tokenizer
+    raise DataError("tokenizer.json: of no kind that is learnt here")
+
+
 def open_tokenizer(place: Path) -> Tokenizer:
     """Read a tokenizer from its file, or from the run directory or other folder that holds its tokenizer.json.
 
     Raises:
         DataError: there is none, or it cannot be used.
     """
-    path = place / "tokenizer.json" if place.is_dir() else place
-    return train_tokenizer(FileTokenizerOptions(path=str(path)), [])
+    _, tokenizer = read_tokenizer(place / "tokenizer.json" if place.is_dir() else place)
+    return tokenizer
 
 
 def find_tokenizer(name: str, blocks: Callable[[], Iterable[str]]) -> Tokenizer:
@@ -73,7 +117,5 @@ def find_tokenizer(name: str, blocks: Callable[[], Iterable[str]]) -> Tokenizer:
     Raises:
         DataError: there is no such file, or it cannot be used.
     """
-    for options in TOKENIZERS:
-        if options is not FileTokenizerOptions and options.model_fields["name"].default == name:
-            return train_tokenizer(options(), blocks())
-    return open_tokenizer(Path(name))
+    options = default_options().get(name)
+    return train_tokenizer(options, blocks()) if options else open_tokenizer(Path(name))

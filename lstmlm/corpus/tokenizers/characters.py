@@ -2,7 +2,7 @@
 
 import string
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
 
 import numpy as np
@@ -66,6 +66,10 @@ class CharTokenizer(LearntTokenizer):
         code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
         return np.take(self._id_of_code_point, code_points)
 
+    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
+        return ((block, self.encode(block)) for block in blocks)
+
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
         """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
         return self.encode_prompt(text), ""
@@ -119,6 +123,10 @@ class ByteTokenizer(LearntTokenizer):
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
         """Ids (int32), one a byte; the engine encodes to the same, more slowly."""
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
+
+    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
+        return ((block, self.encode(block)) for block in blocks)
 
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
         """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -20,6 +21,12 @@ Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
 
 UNK = "<unk>"
 EOS = "<eos>"
+
+CORE_CHARS = 1 << 11
+"""Characters that a core encodes at a time: in longer parts the library slows down."""
+
+_LAST_BETWEEN_WORDS = re.compile(r"(?s:.+)(?:(?<=\n)|(?<=\S)(?= \S))")
+"""A text up to the last place where `cut_between_words` may cut it."""
 
 
 class Tokenizer(ABC):
@@ -81,6 +88,15 @@ class Tokenizer(ABC):
     @abstractmethod
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
         """Ids (int32) of whole lines of text."""
+
+    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+        """Encode a text that comes in blocks, cut anywhere between two characters, on all cores.
+
+        Yields:
+            A stretch of the text and its ids; together they are the text and what `encode` makes of it.
+        """
+        for stretch in _uncut_words(blocks):
+            yield stretch, encode_parts(self._engine, stretch)
 
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of the beginning of a text: its last line is not ended.
@@ -168,24 +184,45 @@ def _settings_of(engine: library.Tokenizer) -> dict[str, Any]:
     return settings
 
 
-def parts_of(text: str) -> Iterator[str]:
+def parts_of(text: str, part_chars: int = PART_CHARS) -> Iterator[str]:
     """A text in parts small enough for the library, which keeps many times the memory of each character.
 
     Raises:
         DataError: a word is too long for that.
     """
-    for part in cut_between_words(text):
-        if len(part) > 2 * PART_CHARS:
-            raise DataError(
-                f"data.tokenizer: the text has a word of over {PART_CHARS:,} characters. Choose name: char or byte."
-            )
+    for part in cut_between_words(text, part_chars):
+        _refuse_long_words(part)
         yield part
 
 
 def encode_parts(engine: library.Tokenizer, text: str) -> Int32[np.ndarray, " tokens"]:
-    """Ids (int32) of a text, part by part; see `parts_of`."""
-    parts = [np.array(engine.encode(part).ids, dtype=np.int32) for part in parts_of(text)]
-    return np.concatenate([np.zeros(0, dtype=np.int32), *parts])
+    """Ids (int32) of a text, part by part on all cores; see `parts_of`."""
+    parts = list(parts_of(text, CORE_CHARS))
+    # The threads of a batch take longer to start than a sentence to encode.
+    encodings = engine.encode_batch_fast(parts) if len(parts) > 1 else map(engine.encode, parts)
+    ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+    return np.concatenate([np.zeros(0, dtype=np.int32), *ids])
+
+
+def _uncut_words(blocks: Iterable[str]) -> Iterator[str]:
+    """A text in stretches of about the length of its blocks, cut as `cut_between_words` does."""
+    pending = ""
+    for block in blocks:
+        pending += block
+        if place := _LAST_BETWEEN_WORDS.match(pending):
+            yield place[0]
+            pending = pending[place.end() :]
+        else:
+            _refuse_long_words(pending)
+    if pending:
+        yield pending
+
+
+def _refuse_long_words(part: str) -> None:
+    if len(part) > 2 * PART_CHARS:
+        raise DataError(
+            f"data.tokenizer: the text has a word of over {PART_CHARS:,} characters. Choose name: char or byte."
+        )
 
 
 def encode_spaced(tokenizer: Tokenizer, words: Sequence[str]) -> list[list[int]]:

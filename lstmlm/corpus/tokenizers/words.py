@@ -3,7 +3,7 @@
 A word `<unk>` or `<eos>` in the text is that token, as corpora such as Penn Treebank have it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -68,6 +68,14 @@ class WordTokenizer(LearntTokenizer):
         if text and not text.endswith("\n"):
             text += "\n"
         return encode_parts(self._engine, text)
+
+    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`. An open last line is ended."""
+        stretch = "\n"
+        for stretch, ids in super().encode_blocks(blocks):
+            yield stretch, ids
+        if not stretch.endswith("\n"):
+            yield "", np.array([self.start_id], dtype=np.int32)
 
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of the beginning of a text; see `Tokenizer.encode_prompt`."""

@@ -1,0 +1,75 @@
+"""`lstmlm data encode`: a corpus as tokens, encoded once."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lstmlm.cli.options import JsonOption
+from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say
+
+if TYPE_CHECKING:
+    from lstmlm.corpus.encoding import EncodedText, TextEncoder
+    from lstmlm.evaluation.report import Row
+
+
+def encode(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Texts to train on, one after the other.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder that becomes the store.")],
+    tokenizer: Annotated[
+        str, typer.Option(help="What to learn on the texts (word, char, byte, bpe, unigram), or a tokenizer.json.")
+    ] = "word",
+    valid: Annotated[Path | None, typer.Option(help="A text to validate on.")] = None,
+    test: Annotated[Path | None, typer.Option(help="A text to test on.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Encode texts into a token store: a folder from which `data.corpus` trains at once, whatever its size.
+
+    What was interrupted goes on where it was. The store holds the tokenizer, which needs no place in the configuration.
+
+    Examples:
+
+    lstmlm data encode texts/books.txt --valid texts/essay.txt --output texts/books-words
+
+    lstmlm data encode texts/books.txt --tokenizer bpe --output texts/books-bpe
+
+    lstmlm train --config configs/quickstart.yaml --set data.corpus=texts/books-words --run-dir runs/books
+    """
+    from lstmlm.corpus.datasets import encode_files
+
+    held_out = {split: [path] for split, path in (("valid", valid), ("test", test)) if path}
+    store = encode_files({"train": files, **held_out}, tokenizer, output, _Progress().show)
+    rows = [_row(store.text(split, split=split)) for split in store.index.texts]
+    if as_json:
+        print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
+    else:
+        print_table(rows)
+    say(f"{output} is ready. Train from it: --set data.corpus={output if '/' in str(output) else f'./{output}'}")
+
+
+def _row(text: "EncodedText") -> "Row":
+    counts = text.token_counts
+    return {
+        "split": text.split,
+        "n_tokens": text.n_tokens,
+        "n_types": None if counts is None else int((counts > 0).sum()),
+        "n_unk": text.n_unk,
+        "unk_rate": text.n_unk / text.n_tokens,
+        "n_bytes": text.n_bytes,
+        "bytes_per_token": text.n_bytes / text.n_tokens,
+    }
+
+
+class _Progress:
+    """A line now and then."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.monotonic()
+
+    def show(self, split: str, encoder: "TextEncoder") -> None:
+        now = time.monotonic()
+        if now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = now
+            say(f"{split}: {encoder.n_bytes / 1e6:,.0f} MB read, {encoder.n_tokens:,} tokens")

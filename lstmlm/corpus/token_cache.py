@@ -1,0 +1,126 @@
+"""What is kept of large texts between commands: their tokens, and the vocabularies learnt from them, by content."""
+
+import hashlib
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from types import TracebackType
+
+from lstmlm.cache import cache_directory
+from lstmlm.config.data import AnyTokenizerOptions
+from lstmlm.corpus.encoding import EncodedText, encode_text
+from lstmlm.corpus.shards import StoreError
+from lstmlm.corpus.token_store import Blocks, TokenStore, write_store
+from lstmlm.corpus.tokenizers import MOST_JSON_BYTES, Tokenizer, load_tokenizer, train_tokenizer
+from lstmlm.errors import CheckpointError, ConfigError, DataError
+from lstmlm.files import make_directory, read_text, remove_directory, write_atomically
+
+SMALLEST_KEPT_BYTES = 1 << 24
+"""Of the files of a text. Less is encoded in the time that importing torch takes: not worth files that stay."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KeptText:
+    """A text with what the cache has of it; what goes wrong with the cache costs a line in the log, and no more."""
+
+    name: str
+    """What messages call it."""
+    blocks: Blocks
+    origin: str
+    """What tells, without reading it, that this is a text that was read before."""
+
+    def train_tokenizer(self, options: AnyTokenizerOptions) -> Tokenizer:
+        """Return the tokenizer that `options` describe on this text.
+
+        Raises:
+            ConfigError: the vocabulary is too small to hold anything.
+        """
+        key = hashlib.sha256(f"{self._sha256}\n{options.model_dump_json()}".encode()).hexdigest()
+        with _Optional():
+            if kept := _kept(f"tokenizers/{key}.json"):
+                with suppress(DataError):
+                    return load_tokenizer(options, kept)
+        tokenizer = train_tokenizer(options, self.blocks())
+        with _Optional():
+            _keep(f"tokenizers/{key}.json", tokenizer.to_json())
+        return tokenizer
+
+    def encode(self, options: AnyTokenizerOptions, tokenizer: Tokenizer, split: str | None) -> EncodedText:
+        """Return the text, encoded by the tokenizer that `options` describe."""
+        with _Optional():
+            return self._store(options, tokenizer).text("text", self.name, split)
+        return encode_text(self.name, self.blocks(), tokenizer, split)
+
+    @cached_property
+    def _sha256(self) -> str:
+        with _Optional():
+            if known := _kept(f"texts/{self.origin}"):
+                return known
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            digest.update(block.encode())
+        with _Optional():
+            _keep(f"texts/{self.origin}", digest.hexdigest())
+        return digest.hexdigest()
+
+    def _store(self, options: AnyTokenizerOptions, tokenizer: Tokenizer) -> TokenStore:
+        path = cache_directory() / "tokens" / f"{self._sha256[:32]}-{tokenizer.digest[:32]}"
+        if (path / "index.json").exists():
+            try:
+                store = TokenStore.open(path)
+                store.text("text")
+            except StoreError as error:
+                logger.info("%s", error)
+                remove_directory(path)
+            else:
+                return store
+        logger.info("%s: is encoded, once; the tokens are kept in %s", self.name, path)
+        return write_store(path, options, tokenizer, {"text": self.blocks})
+
+
+def cache_is_usable() -> bool:
+    """Whether the cache can be written; where it cannot, a line in the log says so, once."""
+    try:
+        return _is_usable(cache_directory())
+    except ConfigError as error:
+        logger.warning("Nothing is kept: %s", error)
+        return False
+
+
+@cache
+def _is_usable(directory: Path) -> bool:
+    with _Optional():
+        make_directory(directory)
+        write_atomically(directory / "writable", b"")
+        return True
+    return False
+
+
+def _kept(name: str) -> str | None:
+    path = cache_directory() / name
+    return read_text(path, MOST_JSON_BYTES) if path.exists() else None
+
+
+def _keep(name: str, content: str) -> None:
+    path = cache_directory() / name
+    make_directory(path.parent)
+    write_atomically(path, content.encode())
+
+
+class _Optional:
+    """Logs what is wrong with the cache in place of raising it."""
+
+    def __enter__(self) -> None:
+        """Begin what the program can do without."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, StoreError | CheckpointError):
+            return False
+        logger.warning("Nothing is kept: %s", error)
+        return True

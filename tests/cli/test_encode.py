@@ -1,0 +1,123 @@
+"""`lstmlm data encode`, and training from what it leaves."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lstmlm.config.data import DataOptions
+from lstmlm.corpus.datasets import load_corpus
+
+TRAIN = "".join(f"the cat {word} on line {i}\n" for i in range(30) for word in ("sat", "slept"))
+VALID = "the cat sat on a mat\n" * 20
+
+
+def texts(here: Path) -> None:
+    (here / "a.txt").write_text(TRAIN.removesuffix("\n"))
+    (here / "b.txt").write_text("the dog\n")
+    (here / "v.txt").write_text(VALID)
+
+
+def test_counts(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    result = lstmlm("data", "encode", "a.txt", "b.txt", "--valid", "v.txt", "--output", "store", "--json")
+    assert result.exit_code == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert (answer["store"], answer["tokenizer"]["name"]) == ("store", "word")
+    train, valid = answer["texts"]
+    n_bytes = len(TRAIN) + len("the dog\n")
+    assert train == {
+        "split": "train",
+        "n_tokens": 60 * 7 + 3,
+        "n_types": 38,
+        "n_unk": 0,
+        "unk_rate": 0.0,
+        "n_bytes": n_bytes,
+        "bytes_per_token": n_bytes / 423,
+    }
+    assert (valid["split"], valid["n_unk"], valid["unk_rate"]) == ("valid", 40, 40 / 140)
+    assert result.stderr == "store is ready. Train from it: --set data.corpus=./store\n"
+
+
+def test_a_store_trains_like_the_texts_that_it_was_made_from(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    (here / "corpus").mkdir()
+    (here / "corpus" / "train.txt").write_text(TRAIN)
+    (here / "corpus" / "valid.txt").write_text(VALID)
+    encode = ["data", "encode", "corpus/train.txt", "--valid", "corpus/valid.txt", "--output", "store"]
+    assert lstmlm(*encode, "--tokenizer", "byte").exit_code == 0
+    common = ["train", "--config", "tiny.yaml", "--set", "data.bptt=3"]
+    from_text = ["--set", "data.corpus=./corpus", "--set", "data.tokenizer.name=byte", "--run-dir", "runs/text"]
+    from_store = ["--set", "data.corpus=./store", "--run-dir", "runs/store"]
+    expected = lstmlm(*common, *from_text)
+    found = lstmlm(*common, *from_store)
+    assert (found.exit_code, found.stdout) == (0, expected.stdout), found.stderr
+    assert yaml.safe_load((here / "runs/store/config.yaml").read_text())["data"]["tokenizer"]["name"] == "byte"
+    assert lstmlm(*common, *from_store, "--resume").exit_code == 0
+    figure = lstmlm("eval", "perplexity", "--run", "runs/store", "--json")
+    assert json.loads(figure.stdout)["n_tokens"] == len(VALID)
+
+
+def test_a_configuration_with_another_tokenizer(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    lstmlm("data", "encode", "a.txt", "--output", "store", "--tokenizer", "byte")
+    sets = ["--set", "data.corpus=./store", "--set", "data.tokenizer.name=char"]
+    result = lstmlm("train", "--config", "tiny.yaml", *sets)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "data.tokenizer: ./store was encoded with {'name': 'byte'}, got "
+        "{'max_vocab': None, 'min_count': 1, 'name': 'char'}. "
+        "Remove data.tokenizer, or encode the text again: lstmlm data encode.\n"
+    )
+
+
+def test_a_run_with_another_tokenizer(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./a.txt", "--set", "data.batch_size=2")
+    lstmlm("data", "encode", "b.txt", "--output", "store")
+    (here / "a.txt").unlink()
+    (here / "store").rename(here / "a.txt")
+    result = lstmlm("eval", "perplexity", "--split", "train")
+    assert result.exit_code == 3
+    assert result.stderr.endswith("here). Encode the text with this one: lstmlm data encode --tokenizer FILE.\n"), (
+        result.stderr
+    )
+
+
+def test_a_tokenizer_that_there_is_already(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    lstmlm("data", "encode", "a.txt", "--output", "one")
+    result = lstmlm("data", "encode", "v.txt", "--output", "two", "--tokenizer", "one/tokenizer.json")
+    assert result.exit_code == 0
+    stores = [load_corpus(DataOptions(corpus=f"{here}/{name}")) for name in ("one", "two")]
+    assert stores[0].tokenizer.digest == stores[1].tokenizer.digest
+
+
+def test_no_such_tokenizer(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    result = lstmlm("data", "encode", "a.txt", "--output", "store", "--tokenizer", "bpee")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "--tokenizer: unknown tokenizer 'bpee'. Did you mean 'bpe'? Choose one of: word, char, byte, bpe, unigram. "
+        "Or name a tokenizer.json.\n",
+    )
+    result = lstmlm("data", "encode", "a.txt", "--output", "store", "--tokenizer", "tiny.yaml")
+    assert (result.exit_code, result.stderr) == (
+        3,
+        "tiny.yaml: is no tokenizer that data.tokenizer can name. Choose another, or one to learn.\n",
+    )
+    assert not (here / "store").exists()
+
+
+def test_halves_of_a_store(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    lstmlm("data", "encode", "a.txt", "--valid", "v.txt", "--output", "store")
+    sets = ["--set", "data.corpus=./store", "--set", "data.batch_size=2"]
+    assert lstmlm("train", "--config", "tiny.yaml", *sets).exit_code == 0
+    result = lstmlm("eval", "ngram", "--split", "valid")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        3,
+        "./store: holds tokens, of which no half can be read. Name the text they are from.",
+    )
