@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Literal, NoReturn, Self
 
 import numpy as np
 from jaxtyping import Integer
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from lstmlm.errors import CheckpointError, DataError
 from lstmlm.files import write_blocks_atomically
@@ -33,6 +33,9 @@ HEADER_BYTES = 1 << 16
 
 BLOCK_BYTES = 1 << 20
 """What has a checksum of its own."""
+
+NumberType = Literal["|u1", "<u2", "<u4", "<u8", "<i8"]
+"""As numpy writes it."""
 
 _MAP_FIXED = 0x10
 """As Linux and macOS define it; Python's `mmap` has no name for it."""
@@ -60,9 +63,8 @@ class ShardHeader(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    dtype: str
-    """As numpy writes it: `<u2`."""
-    n_items: int
+    dtype: NumberType
+    n_items: NonNegativeInt
     tokenizer: str
     """SHA-256 of tokenizer.json."""
     block_crc32: list[int]
@@ -101,9 +103,9 @@ class ShardHeader(BaseModel):
             )
         try:
             header = cls.model_validate_json(rest)
-            expected = HEADER_BYTES + header.n_bytes
-        except (ValidationError, TypeError) as error:
-            refuse(path, str(error).splitlines()[0])
+        except ValidationError as error:
+            refuse(path, error.errors()[0]["msg"])
+        expected = HEADER_BYTES + header.n_bytes
         if size != expected:
             refuse(path, f"{size} bytes, its header says {expected}")
         return header, hashlib.sha256(content).hexdigest()
@@ -112,13 +114,13 @@ class ShardHeader(BaseModel):
 class ShardWriter:
     """Writes an array, shard by shard as it comes."""
 
-    def __init__(self, directory: Path, name: str, dtype: str, tokenizer: str, kept: Sequence[str] = ()) -> None:
+    def __init__(self, directory: Path, name: str, dtype: NumberType, tokenizer: str, kept: Sequence[str] = ()) -> None:
         """Begin an array, or go on after the shards whose headers have the digests `kept`."""
-        self.dtype = np.dtype(dtype)
+        self.dtype: NumberType = dtype
         self.digests = list(kept)
         self.n_items = len(kept) * SHARD_ITEMS
         self._directory, self._name, self._tokenizer = directory, name, tokenizer
-        self._buffer = np.empty(SHARD_ITEMS, dtype=self.dtype)
+        self._buffer = np.empty(SHARD_ITEMS, dtype=dtype)
         self._n_pending = 0
 
     def append(self, values: Integer[np.ndarray, " items"], position: TextPosition | None = None) -> None:
@@ -151,7 +153,7 @@ class ShardWriter:
         content = self._buffer[: self._n_pending].tobytes()
         blocks = [content[start : start + BLOCK_BYTES] for start in range(0, len(content), BLOCK_BYTES)]
         header = ShardHeader(
-            dtype=self.dtype.str,
+            dtype=self.dtype,
             n_items=self._n_pending,
             tokenizer=self._tokenizer,
             block_crc32=list(map(zlib.crc32, blocks)),
@@ -168,7 +170,7 @@ def shard_path(directory: Path, name: str, index: int) -> Path:
     return directory / f"{name}-{index:05}.shard"
 
 
-def whole_shards(directory: Path, name: str, dtype: str, tokenizer: str) -> list[tuple[str, TextPosition]]:
+def whole_shards(directory: Path, name: str, dtype: NumberType, tokenizer: str) -> list[tuple[str, TextPosition]]:
     """What an interrupted encoding has left of an array: its full shards, verified, as header digest and position."""
     found: list[tuple[str, TextPosition]] = []
     for index in count():
@@ -178,7 +180,7 @@ def whole_shards(directory: Path, name: str, dtype: str, tokenizer: str) -> list
             verify_shard(path)
         except StoreError:
             break
-        if (header.dtype, header.n_items, header.tokenizer) != (np.dtype(dtype).str, SHARD_ITEMS, tokenizer):
+        if (header.dtype, header.n_items, header.tokenizer) != (dtype, SHARD_ITEMS, tokenizer):
             break
         if header.resume_from is None:
             break
@@ -200,7 +202,7 @@ def verify_shard(path: Path) -> None:
                 refuse(path, f"block {index} differs from its checksum")
 
 
-def map_shards(directory: Path, name: str, dtype: str, digests: Sequence[str]) -> Integer[np.ndarray, " items"]:
+def map_shards(directory: Path, name: str, dtype: NumberType, digests: Sequence[str]) -> Integer[np.ndarray, " items"]:
     """An array of which nothing is read but the headers: read-only, and in memory where and while it is used.
 
     Raises:

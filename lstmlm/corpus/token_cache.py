@@ -12,7 +12,7 @@ from lstmlm.cache import cache_directory
 from lstmlm.config.data import AnyTokenizerOptions
 from lstmlm.corpus.encoding import EncodedText, encode_text
 from lstmlm.corpus.shards import StoreError
-from lstmlm.corpus.token_store import Blocks, TokenStore, write_store
+from lstmlm.corpus.token_store import Blocks, TokenStore, is_finished, write_store
 from lstmlm.corpus.tokenizers import MOST_JSON_BYTES, Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import CheckpointError, ConfigError, DataError
 from lstmlm.files import make_directory, read_text, remove_directory, write_atomically
@@ -69,7 +69,7 @@ class KeptText:
 
     def _store(self, options: AnyTokenizerOptions, tokenizer: Tokenizer) -> TokenStore:
         path = cache_directory() / "tokens" / f"{self._sha256[:32]}-{tokenizer.digest[:32]}"
-        if (path / "index.json").exists():
+        if is_finished(path):
             try:
                 store = TokenStore.open(path)
                 store.text("text")

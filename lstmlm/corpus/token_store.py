@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lstmlm.config.data import AnyTokenizerOptions
 from lstmlm.corpus.encoding import EncodedText, TextEncoder
 from lstmlm.corpus.shards import (
+    NumberType,
     ShardWriter,
     StoreError,
     TextPosition,
@@ -34,9 +35,13 @@ from lstmlm.files import FileLock, make_directory, read_bytes, remove_leftovers,
 
 INDEX = "index.json"
 TOKENIZER = "tokenizer.json"
-LOCK = "lock"
+LOCK = "store.lock"
 
-LENGTHS_DTYPE, COUNTS_DTYPE = "<u4", "<i8"
+TOKEN_TYPES: tuple[NumberType, ...] = ("|u1", "<u2", "<u4")
+"""The first that holds every id is taken."""
+
+LENGTH_TYPE: NumberType = "<u4"
+COUNT_TYPE: NumberType = "<i8"
 
 COUNTED_TOKENS = 1 << 20
 
@@ -55,7 +60,7 @@ class StoredArray(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    dtype: str
+    dtype: NumberType
     headers: list[str]
     """SHA-256 of the header of each shard."""
 
@@ -110,7 +115,7 @@ class TokenStore:
         Raises:
             StoreError: there is none, it is not finished, damaged, or of another version.
         """
-        if not (path / INDEX).exists() and is_unfinished(path):
+        if (path / LOCK).exists() and not (path / INDEX).exists():
             raise StoreError(
                 f"{path}: is not finished. Run the lstmlm data encode that began it once more: it goes on."
             )
@@ -179,14 +184,14 @@ class TokenStore:
                 verify_shard(shard_path(self.path, f"{name}-{part}", index))
 
 
-def is_unfinished(path: Path) -> bool:
-    """Whether a folder is a store that an interrupted encoding has left."""
-    return (path / TOKENIZER).exists() and not (path / INDEX).exists()
+def is_finished(path: Path) -> bool:
+    """Whether a folder is a store that can be opened."""
+    return (path / INDEX).exists() and (path / TOKENIZER).exists()
 
 
 def is_store(path: Path) -> bool:
-    """Whether a folder is a store, or was to become one."""
-    return (path / INDEX).exists() or is_unfinished(path)
+    """Whether a folder is a store, or was to become one when the encoding was interrupted."""
+    return is_finished(path) or (path / LOCK).exists()
 
 
 def write_store(
@@ -226,7 +231,7 @@ def write_store(
 def _refuse_occupied(path: Path) -> None:
     if (path / INDEX).exists():
         raise StoreError(f"{path}: already holds a store. Choose another folder, or remove it.")
-    if not is_unfinished(path) and any(file.name != LOCK for file in path.iterdir()):
+    if not (path / LOCK).exists() and any(path.iterdir()):
         raise StoreError(f"{path}: holds other files. Choose a folder that is empty or does not exist.")
 
 
@@ -247,12 +252,12 @@ class _TextWriter:
         self._encoder = TextEncoder(tokenizer)
         self._tokenizer = tokenizer
         self._path, self._name = path, name
-        dtype = np.min_scalar_type(tokenizer.vocab_size - 1).newbyteorder("<").str
+        dtype = next(dtype for dtype in TOKEN_TYPES if np.iinfo(dtype).max >= tokenizer.vocab_size - 1)
         kept = whole_shards(path, f"{name}-tokens", dtype, tokenizer.digest) if is_resumed else []
         self._resume_from = kept[-1][1] if kept else None
         self._tokens = self._writer("tokens", dtype, [digest for digest, _ in kept])
-        self._line_chars = self._writer("line_chars", LENGTHS_DTYPE)
-        self._line_bytes = self._writer("line_bytes", LENGTHS_DTYPE)
+        self._line_chars = self._writer("line_chars", LENGTH_TYPE)
+        self._line_bytes = self._writer("line_bytes", LENGTH_TYPE)
         self._token_counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
         if kept:
             self._count(map_shards(path, f"{name}-tokens", dtype, self._tokens.digests))
@@ -289,7 +294,7 @@ class _TextWriter:
     def finish(self) -> StoredText:
         """Write what is not written yet; return what the index says of the text."""
         encoder, unk_id = self._encoder, self._tokenizer.unk_id
-        counts = self._writer("token_counts", COUNTS_DTYPE)
+        counts = self._writer("token_counts", COUNT_TYPE)
         counts.append(self._token_counts)
         n_unk = 0 if unk_id is None else int(self._token_counts[unk_id])
         return StoredText(
@@ -303,7 +308,7 @@ class _TextWriter:
             token_counts=_finished(counts),
         )
 
-    def _writer(self, part: str, dtype: str, kept: Sequence[str] = ()) -> ShardWriter:
+    def _writer(self, part: str, dtype: NumberType, kept: Sequence[str] = ()) -> ShardWriter:
         return ShardWriter(self._path, f"{self._name}-{part}", dtype, self._tokenizer.digest, kept)
 
     def _position(self) -> TextPosition:
@@ -328,4 +333,4 @@ class _TextWriter:
 
 def _finished(writer: ShardWriter) -> StoredArray:
     writer.finish()
-    return StoredArray(dtype=writer.dtype.str, headers=writer.digests)
+    return StoredArray(dtype=writer.dtype, headers=writer.digests)

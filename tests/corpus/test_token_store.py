@@ -1,5 +1,6 @@
 """Stores: what is written is what is encoded in memory, whatever interrupts it, and what is wrong is said at once."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from lstmlm.config.data import BPETokenizerOptions, ByteTokenizerOptions, Tokeni
 from lstmlm.corpus import shards, token_store
 from lstmlm.corpus.encoding import EncodedText, TextEncoder, encode_text
 from lstmlm.corpus.shards import HEADER_BYTES, StoreError
-from lstmlm.corpus.token_store import TokenStore, write_store
+from lstmlm.corpus.token_store import TokenStore, is_store, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
+from lstmlm.files import FileLock
 
 TEXT = "".join(f"line {i} says <unk> and süß €{i * i}\n" for i in range(40)) + "\n\nan open end"
 WORDS = WordTokenizerOptions(max_vocab=30)
@@ -231,6 +233,18 @@ class TestTrouble:
         with pytest.raises(StoreError) as caught:
             store(tmp_path / "store")
         assert str(caught.value) == f"{tmp_path}/store: already holds a store. Choose another folder, or remove it."
+
+    def test_a_corpus_with_a_tokenizer_beside_it_is_no_store(self, tmp_path: Path) -> None:
+        (tmp_path / "train.txt").write_text(TEXT)
+        (tmp_path / "tokenizer.json").write_text(word_tokenizer().to_json())
+        assert not is_store(tmp_path)
+
+    def test_an_encoding_that_goes_on_elsewhere(self, tmp_path: Path) -> None:
+        with FileLock(tmp_path / "store.lock"), pytest.raises(StoreError) as caught:
+            store(tmp_path)
+        assert str(caught.value) == (
+            f"{tmp_path}: is in use by process {os.getpid()}. Wait until that has ended, or choose another directory."
+        )
 
     def test_a_line_that_is_too_long_to_count(self, tmp_path: Path) -> None:
         writer = shards.ShardWriter(tmp_path, "lengths", "<u4", "")
