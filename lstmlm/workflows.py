@@ -99,8 +99,7 @@ def train(
         corpus = shared_corpus(config, existing or source, world)
         check_against_corpus(config, corpus)
         require_same_corpus(existing, corpus)
-        tokenizer = corpus.tokenizer
-        stream = TrainingStream(corpus.train, tokenizer.start_id, config.data, config.seed)
+        stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed)
         n_steps = n_training_steps(config.training, stream)
         execution = resolved(config, corpus, existing, n_steps, device=device, world=world)
         config = execution.config
@@ -112,12 +111,12 @@ def train(
             run = owned.enter_context(_open_run(run_dir, existing, corpus, trainer, execution, observers))
             observe = [Record(run), *map(Tell, observers)]
         shared = SharedRun(run_dir, run, world)
-        validate = [Validate(corpus.valid, tokenizer.start_id), EarlyStop()] if corpus.valid else []
-        trainer.fit([Resume(shared), *observe, *budget, *validate, Sample(tokenizer), Save(shared)])
+        validate = [Validate(corpus.valid, corpus.tokenizer.start_id), EarlyStop()] if corpus.valid else []
+        trainer.fit([Resume(shared), *observe, *budget, *validate, Sample(corpus.tokenizer), Save(shared)])
     if corpus.valid is None:
         return None
     load_weights(model, shared.load_weights(best_step(shared)))
-    return EVALUATIONS["perplexity"](model, corpus.valid, tokenizer, str(run_dir), world=world)
+    return EVALUATIONS["perplexity"](model, corpus.valid, corpus.tokenizer, str(run_dir), world=world)
 
 
 @contextmanager

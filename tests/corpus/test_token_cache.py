@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus import datasets, token_cache
+from lstmlm.corpus import datasets, texts, token_cache
 from lstmlm.corpus.datasets import load_corpus, load_split
 from lstmlm.corpus.shards import HEADER_BYTES
 from lstmlm.corpus.sources import read_blocks
@@ -35,7 +35,7 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         read.append(path.name)
         return read_blocks(path, **others)
 
-    monkeypatch.setattr(datasets, "read_blocks", counted)
+    monkeypatch.setattr(texts, "read_blocks", counted)
     return read
 
 
