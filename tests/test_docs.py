@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-PAGES = [PROJECT / name for name in ("README.md", "docs/design.md", "docs/evaluation.md", "docs/scale.md")]
+PAGES = [
+    PROJECT / name for name in ("README.md", "docs/corpora.md", "docs/design.md", "docs/evaluation.md", "docs/scale.md")
+]
 
 STAND_INS = [
     "data.batch_size=4",
@@ -22,6 +24,13 @@ STAND_INS = [
     "training.budget=null",
 ]
 
+
+TEXTS = [
+    "data/tinyshakespeare/input.txt",
+    *(f"texts/{name}.txt" for name in ("books", "chapter", "essay", "novel")),
+    *(f"books/{name}.txt" for name in ("first", "second")),
+]
+"""Where the pages have running text."""
 
 FILES = {
     "sentences.txt": "The farmer goes to the market.\nThe cat sleeps.\n",
@@ -47,9 +56,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.chdir(tmp_path)
     shutil.copytree(PROJECT / "configs", "configs")
-    for corpus in ("ptb", "wikitext-2"):
+    for corpus in ("tiny", "ptb", "wikitext-2"):
         shutil.copytree(PROJECT / "data" / "tiny", Path("data") / corpus)
-    for text in ("data/tinyshakespeare/input.txt", "texts/novel.txt", "texts/chapter.txt"):
+    for text in TEXTS:
         Path(text).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / "data" / "tiny" / "train.txt", text)
     for name, text in FILES.items():
@@ -71,7 +80,11 @@ def test_every_command_runs(page: Path, workplace: Path) -> None:
     before = [] if page == PAGES[0] else [quickstart, rnn]
     for arguments in [*before, *commands(page)]:
         stand_ins = [part for change in STAND_INS for part in ("--set", change)] if arguments[0] == "train" else []
-        result = CliRunner().invoke(app, [*arguments, *stand_ins])
+        piped = None
+        if "<" in arguments:
+            *arguments, _, file = arguments
+            piped = Path(file).read_bytes()
+        result = CliRunner().invoke(app, [*arguments, *stand_ins], input=piped)
         assert result.exit_code == 0, (arguments, result.output, result.exception)
         assert result.stdout or arguments[0] == "train" or "--output" in arguments
 
@@ -97,7 +110,7 @@ def test_every_linked_file_exists(page: Path) -> None:
 
 
 def test_every_path_that_the_design_names_exists() -> None:
-    text = PAGES[1].read_text()
+    text = PAGES[2].read_text()
     named = set(re.findall(r"`((?:lstmlm|tests|configs|docs)/[\w/.]+)(?:::\w+)?`", text)) - {
         "lstmlm/models/cells/x.py",
         "lstmlm/models/output_layers/x.py",
@@ -108,7 +121,7 @@ def test_every_path_that_the_design_names_exists() -> None:
 
 
 def notebook_rows() -> list[list[str]]:
-    text = PAGES[1].read_text()
+    text = PAGES[2].read_text()
     table = text[text.index("| the notebook sketched |") :].split("\n\n", 1)[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
