@@ -137,9 +137,9 @@ def test_the_first_validation_tells_what_the_others_take(
     score = callbacks.score
     world.validation_seconds = 1.0
 
-    def slow_score(*arguments: Any) -> Any:
+    def slow_score(*arguments: Any, **options: Any) -> Any:
         world.now += 20
-        return score(*arguments)
+        return score(*arguments, **options)
 
     monkeypatch.setattr(callbacks, "score", slow_score)
     seconds = world.train(config, tmp_path / "run")
