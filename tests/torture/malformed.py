@@ -22,6 +22,7 @@ from lstmlm.config import RunConfig
 from lstmlm.corpus.datasets import load_corpus
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import load_tokenizer
+from lstmlm.distributed import ALONE
 from lstmlm.errors import LstmlmError
 from lstmlm.files import read_text
 from lstmlm.models.language_model import build_language_model
@@ -104,7 +105,7 @@ def _resumption(run: RunDirectory) -> tuple[Callable[[], object], Callable[[], o
         assert run.last is not None
         weights, tensors, state = run.load_training(run.last)
         model = build_language_model(run.config.model, corpus.tokenizer.vocab_size, run.config.seed)
-        trainer = workflows._build_trainer(run.config, model, stream, 100, time.monotonic)
+        trainer = workflows._build_trainer(run.config, model, stream, 100, ALONE, time.monotonic)
         trainer.restore(weights, tensors, TrainState.from_json(state))
         trainer.train_step()
 

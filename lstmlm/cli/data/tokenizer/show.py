@@ -41,7 +41,8 @@ def show(
     if as_json:
         print(json.dumps({"tokenizer": str(place), "text": text, "tokens": tokens}, ensure_ascii=False))
     elif tokens:
-        print_table(tokens)
+        # Quoted, because the space before a word belongs to its token.
+        print_table([row | {"token": f"'{row['token']}'"} for row in tokens])
 
 
 def print_summary(tokenizer: "Tokenizer", name: str, *, as_json: bool) -> None:
