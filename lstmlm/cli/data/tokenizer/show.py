@@ -42,7 +42,7 @@ def show(
         print(json.dumps({"tokenizer": str(place), "text": text, "tokens": tokens}, ensure_ascii=False))
     elif tokens:
         # Quoted, because the space before a word belongs to its token.
-        print_table([row | {"token": f"'{row['token']}'"} for row in tokens])
+        print_table([{**row, "token": f"'{row['token']}'"} for row in tokens])
 
 
 def print_summary(tokenizer: "Tokenizer", name: str, *, as_json: bool) -> None:
