@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
+from lstmlm.corpus.type_counter import TypeCounter
+
 MOST_TYPES = 2_000_000
-"""About 250 MB of counts; above it the rarer half of the types is forgotten."""
+"""About 250 MB of counts; above it rare types are forgotten."""
 
 GROWTH_FACTOR = 1.1
 FEWEST_WORDS = 1_000
@@ -21,11 +23,8 @@ class WordCounts:
     """Counts words as they come. Types that are forgotten are counted again as new ones if they return."""
 
     def __init__(self, most_types: int = MOST_TYPES) -> None:
-        self.counts: Counter[str] = Counter()
         self.n_words = 0
-        self.n_pruned_types = 0
-        """Types that were forgotten, and are part of `n_types`."""
-        self._most_types = most_types
+        self._types = TypeCounter(most_types)
         self._growth: list[tuple[int, int]] = []
         self._next_measurement = FEWEST_WORDS
 
@@ -34,21 +33,22 @@ class WordCounts:
         start = 0
         while start < len(words):
             stop = min(len(words), start + self._next_measurement - self.n_words)
-            self.counts.update(words[start:stop])
+            self._types.add(words[start:stop])
             self.n_words += stop - start
             start = stop
             if self.n_words == self._next_measurement:
                 self._growth.append((self.n_words, self.n_types))
                 self._next_measurement = int(self.n_words * GROWTH_FACTOR)
-        if len(self.counts) > self._most_types:
-            self._prune()
 
-    def _prune(self) -> None:
-        # By count alone, so that neither chance nor the order of the text decides.
-        median = sorted(self.counts.values())[len(self.counts) // 2]
-        kept = Counter({word: count for word, count in self.counts.items() if count > median})
-        self.n_pruned_types += len(self.counts) - len(kept)
-        self.counts = kept
+    @property
+    def counts(self) -> Counter[str]:
+        """The words that are not forgotten, with their counts."""
+        return self._types.counts
+
+    @property
+    def n_pruned_types(self) -> int:
+        """Types that were forgotten, and are part of `n_types`."""
+        return self._types.n_dropped
 
     @property
     def n_types(self) -> int:

@@ -2,14 +2,13 @@
 
 import logging
 import random
-from collections import Counter
 from itertools import pairwise
 
 import pytest
 
 from lstmlm.config.data import BPETokenizerOptions, WordTokenizerOptions
 from lstmlm.corpus.tokenizers import train_tokenizer, training_text
-from lstmlm.corpus.tokenizers.training_text import TypeCounter, pieces_of, sample
+from lstmlm.corpus.tokenizers.training_text import pieces_of, sample
 
 TEXT = "".join(f"{number} is a number\n" if number % 3 else f"{number}" * 40 for number in range(2000))
 
@@ -80,34 +79,11 @@ def test_bpe_learns_from_the_sample_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert sampled.to_json() == train_tokenizer(options, cut_at_random(TEXT, 2)).to_json()
 
 
-class TestTypeCounter:
-    def test_counts_are_exact_where_types_fit(self, caplog: pytest.LogCaptureFixture) -> None:
-        counter, words = TypeCounter(), TEXT.split()
-        counter.add(words[:1000])
-        counter.add(words[1000:])
-        assert counter.counts() == Counter(words)
-        assert caplog.messages == []
-
-    def test_counts_are_bounded_where_they_do_not(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        monkeypatch.setattr(training_text, "MAX_TYPES", 100)
-        generator, counter = random.Random(3), TypeCounter()
-        words = [str(int(generator.paretovariate(0.6))) for _ in range(20_000)]
-        for start in range(0, len(words), 50):
-            counter.add(words[start : start + 50])
-        truth, counts = Counter(words), counter.counts()
-        assert len(counts) <= 100
-        [message] = caplog.messages
-        shortfall = int(message.split("types seen ")[1].split()[0])
-        assert 0 < shortfall < 500
-        assert all(truth[word] - shortfall <= counts[word] <= n for word, n in truth.items())
-
-    def test_the_warning(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-        monkeypatch.setattr(training_text, "MAX_TYPES", 4)
-        tokenizer = train_tokenizer(WordTokenizerOptions(), ["a a a b b c d e\n"])
-        assert [tokenizer.token(i) for i in range(tokenizer.vocab_size)] == ["<unk>", "<eos>", "a", "b"]
-        assert caplog.messages == [
-            "data.tokenizer: the text has more than 4 types; rare ones were dropped 3 times while counting, so that "
-            "types seen 1 times or less may be missing and counts be that much too low."
-        ]
+def test_many_types_are_warned_of(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(training_text, "MAX_TYPES", 4)
+    tokenizer = train_tokenizer(WordTokenizerOptions(), ["a a a b b c d e\n"])
+    assert [tokenizer.token(i) for i in range(tokenizer.vocab_size)] == ["<unk>", "<eos>", "a", "b"]
+    assert caplog.messages == [
+        "data.tokenizer: the text has more than 4 types; rare ones were dropped 3 times while counting, so that "
+        "types seen 1 times or less may be missing and counts be that much too low."
+    ]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from lstmlm.corpus.sources import cut_between_words
+from lstmlm.corpus.type_counter import TypeCounter
 
 logger = logging.getLogger(__name__)
 
@@ -77,38 +78,17 @@ class _Size:
         self.n_distinct_bytes += sum(len(word.encode()) for word in new)
 
 
-class TypeCounter:
-    """Counts types in bounded memory. Exact as long as there are at most `MAX_TYPES` of them.
-
-    Where there are more, the rarest are dropped: all that occurred as often as the one in the middle, or less. This is
-    lossy counting (Manku & Motwani 2002), but it begins to drop when the types are too many and not after so many
-    tokens, so that nothing is lost of a text whose types fit. A count falls short of the truth by the sum of these
-    thresholds at most.
-    """
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._n_dropped = 0
-        self._shortfall = 0
-
-    def add(self, types: Iterable[str]) -> None:
-        """Count a few more."""
-        self._counts.update(types)
-        if len(self._counts) > MAX_TYPES:
-            threshold = sorted(self._counts.values(), reverse=True)[MAX_TYPES // 2]
-            kept = {text: n for text, n in self._counts.items() if n > threshold}
-            self._n_dropped += len(self._counts) - len(kept)
-            self._shortfall += threshold
-            self._counts = Counter(kept)
-
-    def counts(self) -> Counter[str]:
-        """Return the counts, after a warning where some are not exact."""
-        if self._n_dropped:
-            logger.warning(
-                "data.tokenizer: the text has more than %s types; rare ones were dropped %s times while counting, so "
-                "that types seen %s times or less may be missing and counts be that much too low.",
-                f"{MAX_TYPES:,}",
-                f"{self._n_dropped:,}",
-                f"{self._shortfall:,}",
-            )
-        return self._counts
+def count_types(batches: Iterable[Iterable[str]]) -> Counter[str]:
+    """Count types that come in batches, with a warning where so many differ that some counts are not exact."""
+    counter = TypeCounter(MAX_TYPES)
+    for types in batches:
+        counter.add(types)
+    if counter.n_dropped:
+        logger.warning(
+            "data.tokenizer: the text has more than %s types; rare ones were dropped %s times while counting, so that "
+            "types seen %s times or less may be missing and counts be that much too low.",
+            f"{MAX_TYPES:,}",
+            f"{counter.n_dropped:,}",
+            f"{counter.shortfall:,}",
+        )
+    return counter.counts

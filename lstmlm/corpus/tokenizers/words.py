@@ -23,7 +23,7 @@ from lstmlm.corpus.tokenizers.tokenizer import (
     make_vocabulary,
     require_utf8,
 )
-from lstmlm.corpus.tokenizers.training_text import TypeCounter, pieces_of
+from lstmlm.corpus.tokenizers.training_text import count_types, pieces_of
 
 SPLITTERS: Mapping[str, pre_tokenizers.PreTokenizer] = {
     "whitespace": pre_tokenizers.WhitespaceSplit(),
@@ -50,10 +50,8 @@ class WordTokenizer(LearntTokenizer):
     def train(cls, options: WordTokenizerOptions, blocks: Iterable[str]) -> Self:
         """Count the words of a text; see `Tokenizer.train`."""
         splitter = SPLITTERS[options.split]
-        counter = TypeCounter()
-        for piece in pieces_of(blocks):
-            counter.add(word for word, _ in splitter.pre_tokenize_str(piece))
-        vocabulary = make_vocabulary(counter.counts(), cls.special_tokens, options.max_vocab, options.min_count)
+        pieces = ((word for word, _ in splitter.pre_tokenize_str(piece)) for piece in pieces_of(blocks))
+        vocabulary = make_vocabulary(count_types(pieces), cls.special_tokens, options.max_vocab, options.min_count)
         engine = cls._untrained(options)
         engine.model = models.WordLevel(vocabulary, unk_token=UNK)
         return cls(options, engine.to_str(pretty=True))
