@@ -276,9 +276,13 @@ class FileLock:
             CheckpointError: Another process holds the lock, or the file system has no locks.
         """
         with _explained(self.path, "locked"):
+            is_new = not self.path.exists()
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 self._claim(descriptor)
+                if is_new:
+                    # What is written under the lock must not outlive it when power is lost: the lock says whose it is.
+                    _sync_directory(self.path.parent)
             except BaseException:
                 os.close(descriptor)
                 raise

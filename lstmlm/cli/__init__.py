@@ -66,4 +66,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     with log_on_stderr():
-        app()
+        try:
+            app()
+        except KeyboardInterrupt:  # before a command took over
+            sys.exit(130)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from run_facts import facts_of
 
+from lstmlm import cli
+
 Cli = Callable[..., Any]
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -73,6 +75,16 @@ def test_a_second_interrupt_stops_a_save_and_loses_nothing_saved_before(here: Pa
     assert lstmlm(*TRAIN, "--set", "training.save_every=1").exit_code == 0
     assert lstmlm(*TRAIN, "--set", "training.save_every=1", "--run-dir", "runs/whole").exit_code == 0
     assert facts_of(here / "runs" / "tiny") == facts_of(here / "runs" / "whole")
+
+
+def test_an_interrupt_before_a_command_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 130
 
 
 @pytest.mark.parametrize("command", [["generate", "The"], ["eval", "perplexity"]])

@@ -33,7 +33,7 @@ CHOICES: Mapping[str, list[Any]] = {
     "model.output": [
         {"name": "softmax"},
         {"name": "softmax", "projection": True},
-        {"name": "adaptive", "cutoffs": [30, 60]},
+        {"name": "adaptive", "cutoffs": [10, 30]},
         {"name": "mixture", "n_experts": 2, "latent_dropout": 0.2},
     ],
     "model.tie_weights": [True, False],

@@ -28,13 +28,14 @@ def chained(part: Part) -> list[Tally]:
         saved = n_chained = most_chained = 0
         while tally.n_cases < n_kills:
             number = list(STATUSES)[tally.n_cases % len(STATUSES)]
+            before = _record(tiny)
             status = _stop(tiny, number, after_seconds=randomness.uniform(0, longest / 2))
             is_over = status == DONE
             if not is_over:
                 n_chained += 1
                 most_chained = max(most_chained, n_chained)
                 is_over = tally.n_cases == n_kills - 1
-                loss = _loss(tiny, status, number, saved)
+                loss = _loss(tiny, status, number, saved, before)
                 tally.count(f"kill {tally.n_cases} ({number.name})", loss)
                 saved = last_step(tiny.run_dir) or 0
                 is_over |= loss is not None
@@ -63,14 +64,20 @@ def _stop(tiny: Tiny, number: signal.Signals, *, after_seconds: float) -> int:
     return wait(pid)
 
 
-def _loss(tiny: Tiny, status: int, number: signal.Signals, saved: int) -> str | None:
+def _record(tiny: Tiny) -> bytes:
+    path = tiny.run_dir / "metrics.jsonl"
+    return path.read_bytes() if path.exists() else b""
+
+
+def _loss(tiny: Tiny, status: int, number: signal.Signals, saved: int, before: bytes) -> str | None:
     # Before the command line takes over, a signal just kills.
     if status not in (STATUSES[number], -number):
         return f"ended with {status}: {tiny.log.read_text(errors='replace')[-500:]}"
     now = last_step(tiny.run_dir) or 0
     if now < saved:
         return f"step {saved} was saved, now the last one is {now}"
-    if status > 0 and now:
+    # A signal that comes before the first step leaves the record of what was killed before, with steps never saved.
+    if status > 0 and now and _record(tiny) != before:
         done = max(event["step"] for event in events_of(tiny.run_dir))
         if now != done:
             return f"step {done} was completed, but step {now} is saved"

@@ -127,8 +127,11 @@ def start(arguments: Sequence[str], log: Path, prepare: Callable[[], object] | N
         log: Where its output goes.
         prepare: Is called in the child before.
     """
+    # A child that is interrupted before the command line takes over must die of it, as a program that starts does.
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     pid = os.fork()
     if pid != 0:
+        signal.signal(signal.SIGINT, handler)
         return pid
     status = 1
     try:
