@@ -11,9 +11,14 @@ from lstmlm.errors import CheckpointError
 
 
 def _sgd(options: SGDOptions, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         parameters, lr=options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay, fused=True
     )
+    if options.momentum:
+        # torch's fused form wants all buffers or none, and a cluster without targets has its first gradient later.
+        for parameter in parameters:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def _adam(options: AdamOptions, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

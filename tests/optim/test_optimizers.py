@@ -31,6 +31,19 @@ def test_sgd_with_momentum_and_decay() -> None:
     assert one_step(options, 2.0, [3.0, 1.0]) == pytest.approx(weight - 0.5 * velocity)
 
 
+@pytest.mark.parametrize("options", [SGDOptions(learning_rate=0.5, momentum=0.9), AdamOptions(), AdamWOptions()])
+def test_a_weight_may_have_its_first_gradient_later(options: OptimizerOptions) -> None:
+    model = nn.Linear(2, 1).double()
+    optimizer = build_optimizer(options, model)
+    model.weight.grad = torch.ones_like(model.weight)
+    optimizer.step()
+    before = model.bias.item()
+    model.bias.grad = torch.full_like(model.bias, 3.0)
+    optimizer.step()
+    alone = one_step(options, before, [3.0])
+    assert model.bias.item() == pytest.approx(alone)
+
+
 def test_adam_with_coupled_decay() -> None:
     """The penalty goes through both running averages, unlike AdamW's."""
     options = AdamOptions(learning_rate=0.1, betas=(0.0, 0.99), epsilon=1e-8, weight_decay=0.5)
