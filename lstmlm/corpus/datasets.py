@@ -5,13 +5,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.encoding import EncodedText, encode_text
 from lstmlm.corpus.named import DATASETS
-from lstmlm.corpus.sources import Version
+from lstmlm.corpus.sources import NORMALIZATION, Version
 from lstmlm.corpus.texts import SPLITS, Text, halves_of, named_splits, splits_of, text_file, text_of, text_of_files
 from lstmlm.corpus.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.token_store import Observer, TokenStore, is_store, write_store
@@ -218,10 +219,11 @@ def _encode(text: Text, options: DataOptions, split: str, tokenizer: Tokenizer) 
 def _kept(text: Text, options: DataOptions) -> KeptText | None:
     """The text with what the cache has of it; None where it is small, or no files tell whether it is still the same."""
     versions = {str(file.absolute()): Version.of(file) for file in text.files}
-    if sum(version.size for version in versions.values()) < SMALLEST_KEPT_BYTES or not cache_is_usable():
+    if sum(found.size for found in versions.values()) < SMALLEST_KEPT_BYTES or not cache_is_usable():
         return None
     made_by = options.model_dump(exclude={"tokenizer", "batch_size", "bptt", "variable_bptt", "partial_shuffle"})
-    origin = hashlib.sha256(json.dumps([text.name, versions, made_by]).encode()).hexdigest()
+    rules = [NORMALIZATION, version("lstmlm")]
+    origin = hashlib.sha256(json.dumps([text.name, versions, made_by, rules]).encode()).hexdigest()
     return KeptText(text.name, text.blocks, origin)
 
 
