@@ -8,6 +8,9 @@ from lstmlm.config.options import Options
 
 SMALLEST_VARIABLE_BPTT = 10
 
+MOST_TOKENIZER_BYTES = 1 << 28
+"""Of the file of a tokenizer: a million types take a tenth of it."""
+
 EosPlace = Literal["line", "line_and_document", "document", "never"]
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 
 from lstmlm.cache import cache_directory
-from lstmlm.config.data import AnyTokenizerOptions, FileTokenizerOptions
+from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions
 from lstmlm.corpus.encoding import EncodedText, encode_text
 from lstmlm.corpus.shards import StoreError
 from lstmlm.corpus.token_store import Blocks, TokenStore, is_finished, write_store
-from lstmlm.corpus.tokenizers import MOST_JSON_BYTES, Tokenizer, load_tokenizer, train_tokenizer
+from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import CheckpointError, ConfigError, DataError
 from lstmlm.files import make_directory, read_text, remove_directory, write_atomically
 
@@ -103,7 +103,7 @@ def _is_usable(directory: Path) -> bool:
 
 def _kept(name: str) -> str | None:
     path = cache_directory() / name
-    return read_text(path, MOST_JSON_BYTES) if path.exists() else None
+    return read_text(path, MOST_TOKENIZER_BYTES) if path.exists() else None
 
 
 def _keep(name: str, content: str) -> None:

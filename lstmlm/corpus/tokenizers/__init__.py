@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from lstmlm.config.data import (
+    MOST_TOKENIZER_BYTES,
     AnyTokenizerOptions,
     BPETokenizerOptions,
     ByteTokenizerOptions,
@@ -27,7 +28,6 @@ from lstmlm.files import read_text
 
 __all__ = [
     "EOS",
-    "MOST_JSON_BYTES",
     "TOKENIZERS",
     "UNK",
     "Tokenizer",
@@ -48,9 +48,6 @@ TOKENIZERS: Mapping[type[TokenizerOptions], type[Tokenizer]] = {
     FileTokenizerOptions: FileTokenizer,
 }
 
-MOST_JSON_BYTES = 1 << 28
-"""Of a tokenizer.json: a million types take a tenth of it."""
-
 
 def default_options() -> dict[str, AnyTokenizerOptions]:
     """The options of every tokenizer that can be learnt, by its name, as they are where nothing else is said."""
@@ -61,7 +58,7 @@ def default_options() -> dict[str, AnyTokenizerOptions]:
 
 
 def train_tokenizer(options: TokenizerOptions, blocks: Iterable[str]) -> Tokenizer:
-    """Build the tokenizer that `options` describe on a training text, given in blocks of whole lines.
+    """Build the tokenizer that `options` describe on a training text that comes in blocks; see `in_blocks`.
 
     Raises:
         ConfigError: the vocabulary is too small to hold anything.
@@ -86,7 +83,7 @@ def read_tokenizer(path: Path) -> tuple[AnyTokenizerOptions, Tokenizer]:
     """
     if path.suffix == ".json":
         with suppress(DataError, CheckpointError):
-            return _read_learnt(read_text(path, MOST_JSON_BYTES))
+            return _read_learnt(read_text(path, MOST_TOKENIZER_BYTES))
     options = FileTokenizerOptions(path=str(path))
     return options, train_tokenizer(options, [])
 

@@ -15,15 +15,13 @@ import numpy as np
 import tokenizers as library
 from jaxtyping import Int32
 
-from lstmlm.config.data import FileTokenizerOptions
+from lstmlm.config.data import MOST_TOKENIZER_BYTES, FileTokenizerOptions
 from lstmlm.corpus.joining import DecodingJoiner, Joiner
 from lstmlm.corpus.tokenizers.components import component_types, require_known_components
 from lstmlm.corpus.tokenizers.sentencepiece import SPACE, to_tokenizer_json
 from lstmlm.corpus.tokenizers.tokenizer import Ids, Tokenizer, byte_alphabet, require_utf8
 from lstmlm.corpus.tokenizers.training_text import pieces_of
 from lstmlm.errors import DataError
-
-MOST_BYTES = 1 << 28
 
 LINE_ENDS = ("</s>", "<eos>", "[EOS]", "[SEP]", "<|endoftext|>", "<|end_of_text|>")
 """Tokens that end a line where the newline is none, the first of them that there is."""
@@ -65,7 +63,9 @@ class FileTokenizer(Tokenizer):
         path = Path(options.path)
         try:
             with path.open("rb") as file:
-                content = file.read(MOST_BYTES)
+                content = file.read(MOST_TOKENIZER_BYTES + 1)
+            if len(content) > MOST_TOKENIZER_BYTES:
+                raise DataError(f"tokenizer.json: has over {MOST_TOKENIZER_BYTES:,} bytes. Use another tokenizer.")
             json_text = content.decode("utf-8") if content.lstrip()[:1] == b"{" else to_tokenizer_json(content)
             library.Tokenizer.from_str(json_text)
             return cls(options, json_text)
