@@ -102,13 +102,10 @@ class FileTokenizer(Tokenizer):
         """Ids (int32) of whole lines of text; an open last one is ended too, where that takes another token."""
         return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
 
-    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
-        """Encode a text that comes in blocks, cut anywhere between two characters.
-
-        Yields:
-            A stretch of the text and its ids; together they are the text and what `encode` makes of it.
-        """
-        is_line_begun = False
+    def encode_blocks(
+        self, blocks: Iterable[str], *, is_line_begun: bool = False
+    ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`. An open last line is ended if need be."""
         for piece in pieces_of(blocks):
             # Some engines put a space before what they take for the beginning of a text.
             text = piece.removeprefix(" ") if is_line_begun and self._prepends_space else piece

@@ -92,8 +92,14 @@ class Tokenizer(ABC):
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
         """Ids (int32) of whole lines of text."""
 
-    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+    def encode_blocks(
+        self, blocks: Iterable[str], *, is_line_begun: bool = False
+    ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
         """Encode a text that comes in blocks, cut anywhere between two characters, on all cores.
+
+        Args:
+            blocks: The text, or the rest of it from a place where a stretch has ended.
+            is_line_begun: Whether that place is within a line.
 
         Yields:
             A stretch of the text and its ids; together they are the text and what `encode` makes of it.
