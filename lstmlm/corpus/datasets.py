@@ -81,8 +81,7 @@ def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *,
     for name in wanted:
         if name in splits:
             return splits[name](tokenizer)
-    missing = " or ".join(f"{name}.txt" for name in wanted)
-    raise DataError(f"{options.corpus}: has no {missing}. Put one there, or name a text file to evaluate.")
+    raise DataError(f"{options.corpus}: has no {' or '.join(wanted)} split. Add one, or name a text file to evaluate.")
 
 
 def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple[EncodedText, EncodedText]:
@@ -91,8 +90,6 @@ def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple
     Raises:
         DataError: the split is a single line, or nearly so; or it is in a token store, which has no text.
     """
-    if "/" in options.corpus and is_store(Path(options.corpus)):
-        raise DataError(f"{options.corpus}: holds tokens, of which no half can be read. Name the text they are from.")
     halves = halves_of(_texts(options)[split], options)
     first, second = (encode_text(half.name, half.blocks(), tokenizer, split) for half in halves)
     return first, second
@@ -230,6 +227,8 @@ def _kept(text: Text, options: DataOptions) -> KeptText | None:
 def _texts(options: DataOptions) -> dict[str, Text]:
     """The splits that a corpus has, not read yet."""
     if "/" in options.corpus:
+        if is_store(Path(options.corpus)):
+            raise DataError(f"{options.corpus}: holds tokens and no text. Name the text that they are from.")
         return splits_of(options)
     if options.corpus not in DATASETS:
         if Path(options.corpus).exists():
@@ -247,5 +246,6 @@ def _texts(options: DataOptions) -> dict[str, Text]:
 def _require_training_split(splits: Mapping[str, object], options: DataOptions) -> None:
     if "train" not in splits:
         raise DataError(
-            f"{options.corpus}: has no train.txt. A corpus folder needs one; valid.txt and test.txt are optional."
+            f"{options.corpus}: has no train split. A corpus folder needs one, such as train.txt; "
+            "valid and test are optional."
         )

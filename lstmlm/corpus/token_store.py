@@ -155,11 +155,7 @@ class TokenStore:
         Raises:
             StoreError: a shard is missing, cut off, of another store, or of a small store and damaged.
         """
-        stored = self.index.texts[name]
-        arrays = {
-            part: map_shards(self.path, f"{name}-{part}", array.dtype, array.headers)
-            for part, array in stored.arrays.items()
-        }
+        stored, arrays = self.index.texts[name], self._map(name)
         if sum(array.nbytes for array in arrays.values()) <= MOST_VERIFIED_BYTES:
             self._verify_text(name)
         return EncodedText(
@@ -178,8 +174,16 @@ class TokenStore:
         Raises:
             StoreError: something is damaged.
         """
+        self.load_tokenizer()
         for name in self.index.texts:
+            self._map(name)
             self._verify_text(name)
+
+    def _map(self, name: str) -> dict[str, Integer[np.ndarray, " items"]]:
+        return {
+            part: map_shards(self.path, f"{name}-{part}", array.dtype, array.headers)
+            for part, array in self.index.texts[name].arrays.items()
+        }
 
     def _verify_text(self, name: str) -> None:
         for part, array in self.index.texts[name].arrays.items():
@@ -222,6 +226,7 @@ def write_store(
             make_directory(path)
             _refuse_occupied(path)
             owned.enter_context(FileLock(path / LOCK))
+            _refuse_occupied(path)  # what another process has finished meanwhile
             remove_leftovers(path)
             write_atomically(path / TOKENIZER, tokenizer.to_json().encode())
         stored = {name: _encode_text(path, name, blocks, tokenizer, observe) for name, blocks in texts.items()}

@@ -111,6 +111,30 @@ def test_no_such_tokenizer(here: Path, lstmlm: Callable[..., Any]) -> None:
     assert not (here / "store").exists()
 
 
+def test_a_store_is_checked(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    lstmlm("data", "encode", "a.txt", "--output", "store")
+    result = lstmlm("data", "check", "store")
+    assert (result.exit_code, result.stdout) == (0, "✔ store: checksums: all tokens are as they were written.\n")
+    assert lstmlm("data", "check", "store", "a.txt").stdout.startswith("✔ store: checksums: ")
+    shard = here / "store" / "train-tokens-00000.shard"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"\xff")
+    damaged = lstmlm("data", "check", "store", "--json")
+    assert damaged.exit_code == 3
+    [finding] = json.loads(damaged.stdout)["findings"]
+    assert (finding["text"], finding["check"], finding["level"]) == ("store", "checksums", "error")
+    assert finding["message"].startswith("store/train-tokens-00000.shard: is damaged (block 0 differs from its check")
+
+
+def test_a_store_has_no_text(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    lstmlm("data", "encode", "a.txt", "--output", "store")
+    for command in (["stats", "./store"], ["tokenizer", "train", "./store", "--output", "new.json"]):
+        result = lstmlm("data", *command)
+        assert result.exit_code == 3
+        assert result.stderr == "./store: holds tokens and no text. Name the text that they are from.\n"
+
+
 def test_halves_of_a_store(here: Path, lstmlm: Callable[..., Any]) -> None:
     texts(here)
     lstmlm("data", "encode", "a.txt", "--valid", "v.txt", "--output", "store")
@@ -119,5 +143,5 @@ def test_halves_of_a_store(here: Path, lstmlm: Callable[..., Any]) -> None:
     result = lstmlm("eval", "ngram", "--split", "valid")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (
         3,
-        "./store: holds tokens, of which no half can be read. Name the text they are from.",
+        "./store: holds tokens and no text. Name the text that they are from.",
     )

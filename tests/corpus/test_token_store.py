@@ -204,6 +204,8 @@ class TestTrouble:
         with pytest.raises(StoreError) as caught:
             opened.text("train")
         assert str(caught.value) == f"{path}: is of another store or was changed. {REMEDY}"
+        with pytest.raises(StoreError, match="is of another store"):
+            opened.verify()
 
     def test_another_version(self, tmp_path: Path) -> None:
         opened = store(tmp_path)
