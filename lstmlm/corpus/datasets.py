@@ -178,12 +178,21 @@ class _Source:
 def _source(options: DataOptions) -> _Source:
     store = _store(options)
     if store is not None:
+        _refuse_options_of_text(options)
         return _Source({split: partial(_stored, store, split) for split in store.index.texts}, store.load_tokenizer)
     texts = _texts(options)
     return _Source(
         {split: partial(_encode, text, options, split) for split, text in texts.items()},
         lambda: _train_tokenizer(texts["train"], options),
     )
+
+
+def _refuse_options_of_text(options: DataOptions) -> None:
+    """Refuse what says something of a text where a token store has been made of it already."""
+    for name in ("eos", "field"):
+        value = getattr(options, name)
+        if value != DataOptions.model_fields[name].default:
+            raise ConfigError(f"data.{name}: {value!r} has no effect, as {options.corpus} holds tokens. Leave it out.")
 
 
 def _store(options: DataOptions) -> TokenStore | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from lstmlm.config.data import DataOptions
@@ -109,6 +110,20 @@ def test_no_such_tokenizer(here: Path, lstmlm: Callable[..., Any]) -> None:
         "tiny.yaml: is neither a tokenizer.json nor a SentencePiece model. Give another data.tokenizer.path.\n",
     )
     assert not (here / "store").exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("eos", "never"), ("field", "body")])
+def test_options_of_text_have_no_effect_on_a_store(
+    option: str, value: str, here: Path, lstmlm: Callable[..., Any]
+) -> None:
+    texts(here)
+    lstmlm("data", "encode", "a.txt", "--output", "store")
+    sets = ["--set", "data.corpus=./store", "--set", f"data.{option}={value}"]
+    result = lstmlm("train", "--config", "tiny.yaml", *sets)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        2,
+        f"data.{option}: '{value}' has no effect, as ./store holds tokens. Leave it out.",
+    )
 
 
 def test_a_store_is_checked(here: Path, lstmlm: Callable[..., Any]) -> None:
