@@ -16,7 +16,7 @@ from lstmlm.corpus.sources import NORMALIZATION, Version
 from lstmlm.corpus.texts import SPLITS, Text, halves_of, named_splits, splits_of, text_file, text_of, text_of_files
 from lstmlm.corpus.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.token_store import Observer, TokenStore, is_store, write_store
-from lstmlm.corpus.tokenizers import Tokenizer, default_options, read_tokenizer, train_tokenizer
+from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
 
 
@@ -126,7 +126,7 @@ def encode_files(files: Mapping[str, Sequence[Path]], tokenizer: str, output: Pa
 
     Args:
         files: By split; a tokenizer that is learnt is learnt on those of `train`.
-        tokenizer: What to learn, such as "bpe" with its default options, or the path of a tokenizer.json.
+        tokenizer: What to learn, such as "bpe" with its default options, or the path of a tokenizer.json or of a run.
         output: The folder that becomes the store.
         observe: Is told how far it is.
 
@@ -135,17 +135,8 @@ def encode_files(files: Mapping[str, Sequence[Path]], tokenizer: str, output: Pa
         DataError: a text cannot be read, or the store not be written.
     """
     readers = {split: text_of_files(paths, DataOptions(corpus=str(paths[0]))).blocks for split, paths in files.items()}
-    by_name = default_options()
-    if tokenizer in by_name:
-        options = by_name[tokenizer]
-        return write_store(output, options, train_tokenizer(options, readers["train"]()), readers, observe)
-    if not Path(tokenizer).is_file():
-        raise ConfigError(
-            f"--tokenizer: unknown tokenizer {tokenizer!r}. {did_you_mean(tokenizer, by_name)}"
-            f"Choose one of: {', '.join(by_name)}. Or name a tokenizer.json."
-        )
-    options, loaded = read_tokenizer(Path(tokenizer))
-    return write_store(output, options, loaded, readers, observe)
+    options, found = find_tokenizer(tokenizer, readers["train"], "--tokenizer")
+    return write_store(output, options, found, readers, observe)
 
 
 def with_tokenizer_of_store(options: DataOptions) -> DataOptions:

@@ -87,10 +87,11 @@ def test_a_run_with_another_tokenizer(here: Path, lstmlm: Callable[..., Any]) ->
     )
 
 
-def test_a_tokenizer_that_there_is_already(here: Path, lstmlm: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("place", ["one/tokenizer.json", "one"])
+def test_a_tokenizer_that_there_is_already(place: str, here: Path, lstmlm: Callable[..., Any]) -> None:
     texts(here)
     lstmlm("data", "encode", "a.txt", "--output", "one")
-    result = lstmlm("data", "encode", "v.txt", "--output", "two", "--tokenizer", "one/tokenizer.json")
+    result = lstmlm("data", "encode", "v.txt", "--output", "two", "--tokenizer", place)
     assert result.exit_code == 0
     stores = [load_corpus(DataOptions(corpus=f"{here}/{name}")) for name in ("one", "two")]
     assert stores[0].tokenizer.digest == stores[1].tokenizer.digest
