@@ -124,7 +124,9 @@ def evaluate_ngrams(
     tokenizer = trained.tokenizer
     corpus = load_corpus(trained.run.config.data, tokenizer)
     if corpus.valid is None:
-        raise DataError(f"{corpus.name}: has no valid.txt, in which the mixture's weights are found. Put one there.")
+        raise DataError(
+            f"{corpus.name}: has no validation split, in which the mixture's weights are found. Add a valid.txt."
+        )
     measured, validation = trained.encode(split, text), corpus.valid
     if measured.sha256 == validation.sha256:
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)

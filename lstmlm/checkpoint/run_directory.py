@@ -24,6 +24,7 @@ from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.checkpoints import LAST, MOST_CHECKPOINTS, Checkpoints, read_number
 from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.config import RunConfig
+from lstmlm.config.data import MOST_TOKENIZER_BYTES
 from lstmlm.errors import CheckpointError
 from lstmlm.schema import dump_yaml, load_yaml
 from lstmlm.settings import MAX_BYTES
@@ -37,8 +38,6 @@ FORMAT = "format"
 LOCK = "lock"
 
 FORMAT_VERSION = 1
-
-MOST_TOKENIZER_BYTES = 1 << 28
 
 
 class RunDirectory:

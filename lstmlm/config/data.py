@@ -8,6 +8,9 @@ from lstmlm.config.options import Options
 
 SMALLEST_VARIABLE_BPTT = 10
 
+MOST_TOKENIZER_BYTES = 1 << 28
+"""Of the file of a tokenizer: a million types take a tenth of it."""
+
 EosPlace = Literal["line", "line_and_document", "document", "never"]
 
 
@@ -103,11 +106,13 @@ class DataOptions(Options):
 
     corpus: Annotated[str, Field(min_length=1)]
     """A text file, a folder or a pattern such as `books/*.txt`: with a slash it is a path, relative to the working
-    directory. Without a slash, the name of a known corpus: `python-docs`.
+    directory. Without a slash, the name of a corpus that `lstmlm data list` shows, such as `python-docs`.
 
     A folder has `train.txt` and optional `valid.txt` and `test.txt`, or else any `.txt` files, also in folders below.
     In place of `.txt` there can be `.jsonl` or `.json`, an object a line, each followed by `.gz`, `.bz2`, `.xz` or
-    `.zst` if it is compressed. The objects of a file, and the files of a folder or pattern, are documents."""
+    `.zst` if it is compressed. The objects of a file, and the files of a folder or pattern, are documents.
+
+    A folder that `lstmlm data encode` has made is read as the tokens that it holds, and brings its tokenizer along."""
 
     field: str = "text"
     """What the objects of `.jsonl` and `.json` files call their text."""

@@ -5,17 +5,18 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.encoding import EncodedText, encode_text
 from lstmlm.corpus.named import DATASETS
-from lstmlm.corpus.sources import Version
+from lstmlm.corpus.sources import NORMALIZATION, Version
 from lstmlm.corpus.texts import SPLITS, Text, halves_of, named_splits, splits_of, text_file, text_of, text_of_files
 from lstmlm.corpus.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.token_store import Observer, TokenStore, is_store, write_store
-from lstmlm.corpus.tokenizers import Tokenizer, default_options, read_tokenizer, train_tokenizer
+from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
 
 
@@ -80,8 +81,7 @@ def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *,
     for name in wanted:
         if name in splits:
             return splits[name](tokenizer)
-    missing = " or ".join(f"{name}.txt" for name in wanted)
-    raise DataError(f"{options.corpus}: has no {missing}. Put one there, or name a text file to evaluate.")
+    raise DataError(f"{options.corpus}: has no {' or '.join(wanted)} split. Add one, or name a text file to evaluate.")
 
 
 def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple[EncodedText, EncodedText]:
@@ -90,8 +90,6 @@ def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple
     Raises:
         DataError: the split is a single line, or nearly so; or it is in a token store, which has no text.
     """
-    if "/" in options.corpus and is_store(Path(options.corpus)):
-        raise DataError(f"{options.corpus}: holds tokens, of which no half can be read. Name the text they are from.")
     halves = halves_of(_texts(options)[split], options)
     first, second = (encode_text(half.name, half.blocks(), tokenizer, split) for half in halves)
     return first, second
@@ -128,7 +126,7 @@ def encode_files(files: Mapping[str, Sequence[Path]], tokenizer: str, output: Pa
 
     Args:
         files: By split; a tokenizer that is learnt is learnt on those of `train`.
-        tokenizer: What to learn, such as "bpe" with its default options, or the path of a tokenizer.json.
+        tokenizer: What to learn, such as "bpe" with its default options, or the path of a tokenizer.json or of a run.
         output: The folder that becomes the store.
         observe: Is told how far it is.
 
@@ -137,17 +135,8 @@ def encode_files(files: Mapping[str, Sequence[Path]], tokenizer: str, output: Pa
         DataError: a text cannot be read, or the store not be written.
     """
     readers = {split: text_of_files(paths, DataOptions(corpus=str(paths[0]))).blocks for split, paths in files.items()}
-    by_name = default_options()
-    if tokenizer in by_name:
-        options = by_name[tokenizer]
-        return write_store(output, options, train_tokenizer(options, readers["train"]()), readers, observe)
-    if not Path(tokenizer).is_file():
-        raise ConfigError(
-            f"--tokenizer: unknown tokenizer {tokenizer!r}. {did_you_mean(tokenizer, by_name)}"
-            f"Choose one of: {', '.join(by_name)}. Or name a tokenizer.json."
-        )
-    options, loaded = read_tokenizer(Path(tokenizer))
-    return write_store(output, options, loaded, readers, observe)
+    options, found = find_tokenizer(tokenizer, readers["train"], "--tokenizer")
+    return write_store(output, options, found, readers, observe)
 
 
 def with_tokenizer_of_store(options: DataOptions) -> DataOptions:
@@ -180,12 +169,21 @@ class _Source:
 def _source(options: DataOptions) -> _Source:
     store = _store(options)
     if store is not None:
+        _refuse_options_of_text(options)
         return _Source({split: partial(_stored, store, split) for split in store.index.texts}, store.load_tokenizer)
     texts = _texts(options)
     return _Source(
         {split: partial(_encode, text, options, split) for split, text in texts.items()},
         lambda: _train_tokenizer(texts["train"], options),
     )
+
+
+def _refuse_options_of_text(options: DataOptions) -> None:
+    """Refuse what says something of a text where a token store has been made of it already."""
+    for name in ("eos", "field"):
+        value = getattr(options, name)
+        if value != DataOptions.model_fields[name].default:
+            raise ConfigError(f"data.{name}: {value!r} has no effect, as {options.corpus} holds tokens. Leave it out.")
 
 
 def _store(options: DataOptions) -> TokenStore | None:
@@ -218,16 +216,19 @@ def _encode(text: Text, options: DataOptions, split: str, tokenizer: Tokenizer) 
 def _kept(text: Text, options: DataOptions) -> KeptText | None:
     """The text with what the cache has of it; None where it is small, or no files tell whether it is still the same."""
     versions = {str(file.absolute()): Version.of(file) for file in text.files}
-    if sum(version.size for version in versions.values()) < SMALLEST_KEPT_BYTES or not cache_is_usable():
+    if sum(found.size for found in versions.values()) < SMALLEST_KEPT_BYTES or not cache_is_usable():
         return None
     made_by = options.model_dump(exclude={"tokenizer", "batch_size", "bptt", "variable_bptt", "partial_shuffle"})
-    origin = hashlib.sha256(json.dumps([text.name, versions, made_by]).encode()).hexdigest()
+    rules = [NORMALIZATION, version("lstmlm")]
+    origin = hashlib.sha256(json.dumps([text.name, versions, made_by, rules]).encode()).hexdigest()
     return KeptText(text.name, text.blocks, origin)
 
 
 def _texts(options: DataOptions) -> dict[str, Text]:
     """The splits that a corpus has, not read yet."""
     if "/" in options.corpus:
+        if is_store(Path(options.corpus)):
+            raise DataError(f"{options.corpus}: holds tokens and no text. Name the text that they are from.")
         return splits_of(options)
     if options.corpus not in DATASETS:
         if Path(options.corpus).exists():
@@ -245,5 +246,6 @@ def _texts(options: DataOptions) -> dict[str, Text]:
 def _require_training_split(splits: Mapping[str, object], options: DataOptions) -> None:
     if "train" not in splits:
         raise DataError(
-            f"{options.corpus}: has no train.txt. A corpus folder needs one; valid.txt and test.txt are optional."
+            f"{options.corpus}: has no train split. A corpus folder needs one, such as train.txt; "
+            "valid and test are optional."
         )

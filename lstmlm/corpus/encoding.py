@@ -121,7 +121,8 @@ class TextEncoder:
 
     def encode(self, blocks: Iterable[str]) -> Iterator[EncodedStretch]:
         """Encode the text to its end, from where the pass is."""
-        for stretch, tokens in _ahead(self.tokenizer.encode_blocks(_ahead(blocks))):
+        encoded = self.tokenizer.encode_blocks(_ahead(blocks), is_line_begun=self._open_chars > 0)
+        for stretch, tokens in _ahead(encoded):
             lengths = self.count(stretch)
             self.n_tokens += len(tokens)
             self.n_written_unk += self.tokenizer.count_written_unk(stretch)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.observation import WORDS_OF_A_LONG_LINE, Observation, line_of_digest, observe
 from lstmlm.corpus.texts import SPLITS, Text
+from lstmlm.corpus.token_store import TokenStore
 from lstmlm.errors import DataError
 
 LONGEST_LINE_CHARS = 100_000
@@ -61,6 +63,15 @@ def check_texts(texts: Mapping[str, Text]) -> Iterator[Finding]:
     for split in ("valid", "test"):
         if split in seen:
             yield from _between(train, seen[split])
+
+
+def check_store(path: Path) -> Finding:
+    """Read a token store and say whether all of it is as it was written."""
+    try:
+        TokenStore.open(path).verify()
+    except DataError as error:
+        return Finding(str(path), "checksums", "error", str(error).removeprefix(f"{path}: "))
+    return Finding(str(path), "checksums", "ok", "all tokens are as they were written.")
 
 
 def _of_text(seen: Observation, text: Text) -> Iterator[Finding]:

@@ -21,8 +21,6 @@ from lstmlm.errors import DataError
 BLOCK_BYTES = 1 << 20
 """How much of a file is read at once; a block of text has no more characters."""
 
-PART_CHARS = 1 << 20
-
 _BETWEEN_WORDS = re.compile(r"(?<=\n)|(?<=\S)(?= \S)")
 
 NORMALIZATION = "utf8-lf-v1"
@@ -180,7 +178,7 @@ def read_lines(path: Path, version: Version | None = None) -> Iterator[Line]:
         yield Line(path, number, "".join(begun))
 
 
-def cut_between_words(text: str, part_chars: int = PART_CHARS) -> Iterator[str]:
+def cut_between_words(text: str, part_chars: int) -> Iterator[str]:
     """A text in parts of about `part_chars`, cut after a newline or before a single space, so never within a word."""
     start = 0
     while start < len(text):

@@ -130,7 +130,7 @@ def _files_of(corpus: str) -> list[Path]:
     if not any(mark in corpus for mark in "*?["):
         raise DataError(
             f"{path}: no such file or folder. Paths start at the working directory; "
-            "data/README.md says where to get known corpora."
+            "lstmlm data list shows the corpora that have a name."
         )
     # Unlike that of a path, this one takes absolute patterns and leaves hidden files out.
     matches = map(Path, glob(corpus, recursive=True))  # noqa: PTH207

@@ -5,15 +5,16 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
 from lstmlm.cache import cache_directory
-from lstmlm.config.data import AnyTokenizerOptions
+from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions
 from lstmlm.corpus.encoding import EncodedText, encode_text
 from lstmlm.corpus.shards import StoreError
 from lstmlm.corpus.token_store import Blocks, TokenStore, is_finished, write_store
-from lstmlm.corpus.tokenizers import MOST_JSON_BYTES, Tokenizer, load_tokenizer, train_tokenizer
+from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import CheckpointError, ConfigError, DataError
 from lstmlm.files import make_directory, read_text, remove_directory, write_atomically
 
@@ -39,7 +40,10 @@ class KeptText:
         Raises:
             ConfigError: the vocabulary is too small to hold anything.
         """
-        key = hashlib.sha256(f"{self._sha256}\n{options.model_dump_json()}".encode()).hexdigest()
+        if isinstance(options, FileTokenizerOptions):
+            return train_tokenizer(options, [])  # the file may have changed, and takes no learning
+        made_by = [self._sha256, options.model_dump_json(), version("lstmlm"), version("tokenizers")]
+        key = hashlib.sha256("\n".join(made_by).encode()).hexdigest()
         with _Optional():
             if kept := _kept(f"tokenizers/{key}.json"):
                 with suppress(DataError):
@@ -52,7 +56,7 @@ class KeptText:
     def encode(self, options: AnyTokenizerOptions, tokenizer: Tokenizer, split: str | None) -> EncodedText:
         """Return the text, encoded by the tokenizer that `options` describe."""
         with _Optional():
-            return self._store(options, tokenizer).text("text", self.name, split)
+            return self._stored(options, tokenizer, split)
         return encode_text(self.name, self.blocks(), tokenizer, split)
 
     @cached_property
@@ -67,19 +71,16 @@ class KeptText:
             _keep(f"texts/{self.origin}", digest.hexdigest())
         return digest.hexdigest()
 
-    def _store(self, options: AnyTokenizerOptions, tokenizer: Tokenizer) -> TokenStore:
+    def _stored(self, options: AnyTokenizerOptions, tokenizer: Tokenizer, split: str | None) -> EncodedText:
         path = cache_directory() / "tokens" / f"{self._sha256[:32]}-{tokenizer.digest[:32]}"
         if is_finished(path):
             try:
-                store = TokenStore.open(path)
-                store.text("text")
+                return TokenStore.open(path).text("text", self.name, split)
             except StoreError as error:
                 logger.info("%s", error)
                 remove_directory(path)
-            else:
-                return store
         logger.info("%s: is encoded, once; the tokens are kept in %s", self.name, path)
-        return write_store(path, options, tokenizer, {"text": self.blocks})
+        return write_store(path, options, tokenizer, {"text": self.blocks}).text("text", self.name, split)
 
 
 def cache_is_usable() -> bool:
@@ -102,7 +103,7 @@ def _is_usable(directory: Path) -> bool:
 
 def _kept(name: str) -> str | None:
     path = cache_directory() / name
-    return read_text(path, MOST_JSON_BYTES) if path.exists() else None
+    return read_text(path, MOST_TOKENIZER_BYTES) if path.exists() else None
 
 
 def _keep(name: str, content: str) -> None:

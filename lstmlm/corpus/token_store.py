@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int, Integer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lstmlm.config.data import AnyTokenizerOptions
+from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions
 from lstmlm.corpus.encoding import EncodedText, TextEncoder
 from lstmlm.corpus.shards import (
     NumberType,
@@ -30,7 +30,7 @@ from lstmlm.corpus.shards import (
     verify_shard,
     whole_shards,
 )
-from lstmlm.corpus.tokenizers import MOST_JSON_BYTES, Tokenizer, load_tokenizer
+from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
 from lstmlm.files import FileLock, make_directory, read_bytes, remove_leftovers, write_atomically
 
 INDEX = "index.json"
@@ -44,6 +44,9 @@ LENGTH_TYPE: NumberType = "<u4"
 COUNT_TYPE: NumberType = "<i8"
 
 COUNTED_TOKENS = 1 << 20
+
+MOST_INDEX_BYTES = 1 << 24
+"""A trillion tokens take less than half of it."""
 
 MOST_VERIFIED_BYTES = 1 << 28
 """Of a text that is verified whenever it is opened, which takes a fraction of a second; more would be felt."""
@@ -120,7 +123,7 @@ class TokenStore:
                 f"{path}: is not finished. Run the lstmlm data encode that began it once more: it goes on."
             )
         with explained(path / INDEX):
-            content = read_bytes(path / INDEX, MOST_JSON_BYTES)
+            content = read_bytes(path / INDEX, MOST_INDEX_BYTES)
         try:
             return cls(path, Index.model_validate_json(content))
         except ValidationError as error:
@@ -135,7 +138,7 @@ class TokenStore:
         """
         path = self.path / TOKENIZER
         with explained(path):
-            content = read_bytes(path, MOST_JSON_BYTES)
+            content = read_bytes(path, MOST_TOKENIZER_BYTES)
         tokenizer = load_tokenizer(self.index.tokenizer, content.decode("utf-8", "replace"))
         if tokenizer.digest != self.index.tokenizer_sha256:
             refuse(path, f"its SHA-256 differs from {INDEX}")
@@ -152,11 +155,7 @@ class TokenStore:
         Raises:
             StoreError: a shard is missing, cut off, of another store, or of a small store and damaged.
         """
-        stored = self.index.texts[name]
-        arrays = {
-            part: map_shards(self.path, f"{name}-{part}", array.dtype, array.headers)
-            for part, array in stored.arrays.items()
-        }
+        stored, arrays = self.index.texts[name], self._map(name)
         if sum(array.nbytes for array in arrays.values()) <= MOST_VERIFIED_BYTES:
             self._verify_text(name)
         return EncodedText(
@@ -175,8 +174,16 @@ class TokenStore:
         Raises:
             StoreError: something is damaged.
         """
+        self.load_tokenizer()
         for name in self.index.texts:
+            self._map(name)
             self._verify_text(name)
+
+    def _map(self, name: str) -> dict[str, Integer[np.ndarray, " items"]]:
+        return {
+            part: map_shards(self.path, f"{name}-{part}", array.dtype, array.headers)
+            for part, array in self.index.texts[name].arrays.items()
+        }
 
     def _verify_text(self, name: str) -> None:
         for part, array in self.index.texts[name].arrays.items():
@@ -219,6 +226,7 @@ def write_store(
             make_directory(path)
             _refuse_occupied(path)
             owned.enter_context(FileLock(path / LOCK))
+            _refuse_occupied(path)  # what another process has finished meanwhile
             remove_leftovers(path)
             write_atomically(path / TOKENIZER, tokenizer.to_json().encode())
         stored = {name: _encode_text(path, name, blocks, tokenizer, observe) for name, blocks in texts.items()}

@@ -256,15 +256,17 @@ def check_against_corpus(config: RunConfig, corpus: Corpus) -> None:
                 "tokens. Choose smaller ones, or auto."
             )
     if corpus.valid is None and config.training.patience is not None:
-        raise ConfigError("training.patience: stops early by validation, but the corpus has no valid.txt. Remove it.")
+        raise ConfigError(
+            "training.patience: stops early by validation, but the corpus has no validation split. Remove it."
+        )
     if corpus.valid is None and config.schedule.name == "anneal_on_plateau":
         raise ConfigError(
-            "schedule.name: anneal_on_plateau lowers the learning rate by validation, but the corpus has no valid.txt. "
-            "Choose constant or warmup_cosine."
+            "schedule.name: anneal_on_plateau lowers the learning rate by validation, but the corpus has no validation "
+            "split. Choose constant or warmup_cosine."
         )
     if corpus.valid is None and config.averaging.name == "nt_asgd":
         raise ConfigError(
-            "averaging.name: nt_asgd starts to average by validation, but the corpus has no valid.txt. "
+            "averaging.name: nt_asgd starts to average by validation, but the corpus has no validation split. "
             "Choose ema or tail."
         )
 

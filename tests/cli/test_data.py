@@ -29,13 +29,27 @@ def test_list(lstmlm: Cli) -> None:
     ]
     wikitext = next(row for row in rows if row.startswith("wikitext-2 "))
     assert wikitext.split("  ")[-1] == "lstmlm data get wikitext-2"
-    assert "4,475,746     2,088,628  word  SHA-256 of each split" in wikitext
+    assert "4,475,746     2,088,628  word  splits " in wikitext
+    assert max(map(len, rows)) <= 120
+
+
+def test_list_where_corpora_are(lstmlm: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.corpus.named import DATASETS
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = DATASETS["text8"]
+    for split, expected in text.splits.items():
+        text.file(split).parent.mkdir(parents=True, exist_ok=True)
+        with text.file(split).open("wb") as file:
+            file.truncate(expected.n_bytes)
+    [row] = [row for row in lstmlm("data", "list").stdout.splitlines() if row.startswith("text8 ")]
+    assert row.split()[-1] == "~/cache/corpora/text8"
 
 
 def test_list_as_json(lstmlm: Cli) -> None:
     corpora = {corpus["name"]: corpus for corpus in json.loads(lstmlm("data", "list", "--json").stdout)["corpora"]}
     text8 = corpora["text8"]
-    assert text8["verified"] == "SHA-256 of the download, tokens of each split"
+    assert text8["verified"] == "download"
     assert text8["splits"]["valid"] == {"n_tokens": 5_000_000, "n_bytes": 5_000_000, "sha256": None}
     assert (text8["is_there"], text8["place"]) == (False, str(Path("cache/corpora/text8").absolute()))
     assert corpora["python-docs"]["is_there"]

@@ -83,6 +83,15 @@ def test_figures_of_a_text(texts: Path, lstmlm: Cli) -> None:
     assert char["unigram_bits_per_byte"] == pytest.approx(byte["unigram_bits_per_byte"])
 
 
+def test_a_tokenizer_that_there_is_not(texts: Path, lstmlm: Cli) -> None:
+    result = lstmlm("data", "tokenizer", "compare", "word", "bpee", "--text", "text.txt")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "NAME: unknown tokenizer 'bpee'. Did you mean 'bpe'? Choose one of: word, char, byte, bpe, unigram. "
+        "Or name a tokenizer.json.\n",
+    )
+
+
 def test_a_table(learnt: Path, lstmlm: Cli) -> None:
     (learnt / "text.txt").write_text("the  Ωcat\n")
     lstmlm("data", "tokenizer", "train", str(PROJECT / "data" / "tiny"), "-o", "word.json", "--tokenizer", "word")

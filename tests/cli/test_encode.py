@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from lstmlm.config.data import DataOptions
@@ -86,10 +87,11 @@ def test_a_run_with_another_tokenizer(here: Path, lstmlm: Callable[..., Any]) ->
     )
 
 
-def test_a_tokenizer_that_there_is_already(here: Path, lstmlm: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("place", ["one/tokenizer.json", "one"])
+def test_a_tokenizer_that_there_is_already(place: str, here: Path, lstmlm: Callable[..., Any]) -> None:
     texts(here)
     lstmlm("data", "encode", "a.txt", "--output", "one")
-    result = lstmlm("data", "encode", "v.txt", "--output", "two", "--tokenizer", "one/tokenizer.json")
+    result = lstmlm("data", "encode", "v.txt", "--output", "two", "--tokenizer", place)
     assert result.exit_code == 0
     stores = [load_corpus(DataOptions(corpus=f"{here}/{name}")) for name in ("one", "two")]
     assert stores[0].tokenizer.digest == stores[1].tokenizer.digest
@@ -111,6 +113,44 @@ def test_no_such_tokenizer(here: Path, lstmlm: Callable[..., Any]) -> None:
     assert not (here / "store").exists()
 
 
+@pytest.mark.parametrize(("option", "value"), [("eos", "never"), ("field", "body")])
+def test_options_of_text_have_no_effect_on_a_store(
+    option: str, value: str, here: Path, lstmlm: Callable[..., Any]
+) -> None:
+    texts(here)
+    lstmlm("data", "encode", "a.txt", "--output", "store")
+    sets = ["--set", "data.corpus=./store", "--set", f"data.{option}={value}"]
+    result = lstmlm("train", "--config", "tiny.yaml", *sets)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        2,
+        f"data.{option}: '{value}' has no effect, as ./store holds tokens. Leave it out.",
+    )
+
+
+def test_a_store_is_checked(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    lstmlm("data", "encode", "a.txt", "--output", "store")
+    result = lstmlm("data", "check", "store")
+    assert (result.exit_code, result.stdout) == (0, "✔ store: checksums: all tokens are as they were written.\n")
+    assert lstmlm("data", "check", "store", "a.txt").stdout.startswith("✔ store: checksums: ")
+    shard = here / "store" / "train-tokens-00000.shard"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"\xff")
+    damaged = lstmlm("data", "check", "store", "--json")
+    assert damaged.exit_code == 3
+    [finding] = json.loads(damaged.stdout)["findings"]
+    assert (finding["text"], finding["check"], finding["level"]) == ("store", "checksums", "error")
+    assert finding["message"].startswith("store/train-tokens-00000.shard: is damaged (block 0 differs from its check")
+
+
+def test_a_store_has_no_text(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    lstmlm("data", "encode", "a.txt", "--output", "store")
+    for command in (["stats", "./store"], ["tokenizer", "train", "./store", "--output", "new.json"]):
+        result = lstmlm("data", *command)
+        assert result.exit_code == 3
+        assert result.stderr == "./store: holds tokens and no text. Name the text that they are from.\n"
+
+
 def test_halves_of_a_store(here: Path, lstmlm: Callable[..., Any]) -> None:
     texts(here)
     lstmlm("data", "encode", "a.txt", "--valid", "v.txt", "--output", "store")
@@ -119,5 +159,5 @@ def test_halves_of_a_store(here: Path, lstmlm: Callable[..., Any]) -> None:
     result = lstmlm("eval", "ngram", "--split", "valid")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (
         3,
-        "./store: holds tokens, of which no half can be read. Name the text they are from.",
+        "./store: holds tokens and no text. Name the text that they are from.",
     )

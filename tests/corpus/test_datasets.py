@@ -102,7 +102,8 @@ class TestFolder:
         with pytest.raises(DataError) as caught:
             load_corpus(folder(tmp_path, valid="a\n"))
         assert str(caught.value) == (
-            f"{tmp_path}: has no train.txt. A corpus folder needs one; valid.txt and test.txt are optional."
+            f"{tmp_path}: has no train split. A corpus folder needs one, such as train.txt; "
+            "valid and test are optional."
         )
 
     @pytest.mark.parametrize("split", ["train", "valid", "test"])
@@ -172,11 +173,11 @@ class TestSplit:
     def test_it_does_not_need_the_training_text(self, tmp_path: Path) -> None:
         assert load_split(folder(tmp_path, valid="a\n"), "valid", BYTES).tokens.tolist() == [97, 10]
 
-    @pytest.mark.parametrize(("split", "missing"), [("test", "test.txt"), (None, "test.txt or valid.txt")])
+    @pytest.mark.parametrize(("split", "missing"), [("test", "test"), (None, "test or valid")])
     def test_a_split_that_there_is_not(self, split: str | None, missing: str, tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:
             load_split(folder(tmp_path, train="a\n"), split, BYTES)
-        assert str(caught.value) == (f"{tmp_path}: has no {missing}. Put one there, or name a text file to evaluate.")
+        assert str(caught.value) == (f"{tmp_path}: has no {missing} split. Add one, or name a text file to evaluate.")
 
     def test_a_split_of_another_name(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
@@ -223,7 +224,7 @@ class TestNames:
             load_corpus(DataOptions(corpus=f"{tmp_path}/none"))
         assert str(caught.value) == (
             f"{tmp_path}/none: no such file or folder. Paths start at the working directory; "
-            "data/README.md says where to get known corpora."
+            "lstmlm data list shows the corpora that have a name."
         )
 
 

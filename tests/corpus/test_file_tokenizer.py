@@ -47,6 +47,16 @@ def bert(tmp_path: Path) -> Path:
     return tmp_path / "bert.json"
 
 
+def test_a_file_that_is_too_long_is_refused(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    n_bytes = bert.stat().st_size
+    monkeypatch.setattr("lstmlm.corpus.tokenizers.file.MOST_TOKENIZER_BYTES", n_bytes)
+    read(bert)
+    monkeypatch.setattr("lstmlm.corpus.tokenizers.file.MOST_TOKENIZER_BYTES", n_bytes - 1)
+    with pytest.raises(DataError) as caught:
+        read(bert)
+    assert str(caught.value) == f"{bert}: has over {n_bytes - 1:,} bytes. Use another tokenizer."
+
+
 class TestIds:
     @pytest.mark.parametrize(
         "options",

@@ -2,16 +2,24 @@
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lstmlm.config.data import DataOptions
+from lstmlm.config.data import (
+    BPETokenizerOptions,
+    CharTokenizerOptions,
+    DataOptions,
+    FileTokenizerOptions,
+    TokenizerOptions,
+)
 from lstmlm.corpus import datasets, texts, token_cache
 from lstmlm.corpus.datasets import load_corpus, load_split
 from lstmlm.corpus.shards import HEADER_BYTES
 from lstmlm.corpus.sources import read_blocks
+from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 
 TEXT = "".join(f"line {i} of a text\n" for i in range(50))
 
@@ -72,6 +80,32 @@ def test_other_options_of_the_text_are_another_text(corpus: DataOptions) -> None
     file = DataOptions(corpus=f"{corpus.corpus}/train.txt", holdout=0.1)
     less = file.model_copy(update={"holdout": 0.2})
     assert load_corpus(file).train.n_lines > load_corpus(less).train.n_lines
+
+
+def test_a_tokenizer_file_that_changed_is_read_again(corpus: DataOptions, tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    options = corpus.model_copy(update={"tokenizer": FileTokenizerOptions(path=str(file))})
+    for learnt in (BPETokenizerOptions(), CharTokenizerOptions()):
+        expected = train_tokenizer(learnt, [TEXT])
+        file.write_text(expected.to_json())
+        assert load_corpus(options).tokenizer.digest == expected.digest
+
+
+def test_another_version_reads_and_learns_anew(corpus: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_corpus(corpus)
+    learnt: list[object] = []
+
+    def train(options: TokenizerOptions, blocks: Iterator[str]) -> Tokenizer:
+        learnt.append(options)
+        return train_tokenizer(options, blocks)
+
+    monkeypatch.setattr(token_cache, "train_tokenizer", train)
+    read = read_files(monkeypatch)
+    for module in (datasets, token_cache):
+        monkeypatch.setattr(module, "version", lambda name: f"another {name}")
+    load_corpus(corpus)
+    assert learnt == [corpus.tokenizer]
+    assert set(read) == {"train.txt", "valid.txt"}
 
 
 def test_another_layout_is_the_same_text(corpus: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstmlm.config.data import BPETokenizerOptions, ByteTokenizerOptions, TokenizerOptions, WordTokenizerOptions
+from lstmlm.config.data import (
+    BPETokenizerOptions,
+    ByteTokenizerOptions,
+    FileTokenizerOptions,
+    TokenizerOptions,
+    WordTokenizerOptions,
+)
 from lstmlm.corpus import shards, token_store
 from lstmlm.corpus.encoding import EncodedText, TextEncoder, encode_text
 from lstmlm.corpus.shards import HEADER_BYTES, StoreError
@@ -100,8 +106,8 @@ def test_an_interrupted_encoding_goes_on(
     n_encoded = []
     encode_blocks = type(tokenizer).encode_blocks
 
-    def counted(self: Tokenizer, blocks: Iterator[str]) -> Iterator[tuple[str, np.ndarray]]:
-        for stretch, ids in encode_blocks(self, blocks):
+    def counted(self: Tokenizer, blocks: Iterator[str], **place: bool) -> Iterator[tuple[str, np.ndarray]]:
+        for stretch, ids in encode_blocks(self, blocks, **place):
             n_encoded.append(len(ids))
             yield stretch, ids
 
@@ -113,6 +119,23 @@ def test_an_interrupted_encoding_goes_on(
     expected = encode_text("train", [text], tokenizer, "train")
     assert sum(n_encoded) < expected.n_tokens - shards.HEADER_BYTES
     assert_same(again.text("train"), expected, tokenizer.vocab_size)
+
+
+@pytest.mark.parametrize("end", ["", "\n"], ids=["open", "ended"])
+@pytest.mark.parametrize("model", ["unigram.model", "bpe_bytes.model"])
+def test_an_encoding_goes_on_within_a_line(model: str, end: str, tmp_path: Path) -> None:
+    options = FileTokenizerOptions(path=str(Path(__file__).parent / "foreign" / model))
+    tokenizer = train_tokenizer(options, [])
+    text, path = TEXT.replace("\n", " ") * 200 + end, tmp_path / "store"
+
+    def stop(name: str, encoder: TextEncoder) -> None:
+        if encoder.n_tokens > 1.5 * shards.SHARD_ITEMS:
+            raise StopError
+
+    with pytest.raises(StopError):
+        write_store(path, options, tokenizer, {"train": reader(text)}, stop)
+    again = write_store(path, options, tokenizer, {"train": reader(text)})
+    assert_same(again.text("train"), encode_text("train", [text], tokenizer, "train"), tokenizer.vocab_size)
 
 
 def test_what_an_interruption_left_of_another_text_is_not_used(tmp_path: Path) -> None:
@@ -181,6 +204,8 @@ class TestTrouble:
         with pytest.raises(StoreError) as caught:
             opened.text("train")
         assert str(caught.value) == f"{path}: is of another store or was changed. {REMEDY}"
+        with pytest.raises(StoreError, match="is of another store"):
+            opened.verify()
 
     def test_another_version(self, tmp_path: Path) -> None:
         opened = store(tmp_path)

@@ -11,7 +11,6 @@ from lstmlm.config.data import (
     UnigramTokenizerOptions,
     WordTokenizerOptions,
 )
-from lstmlm.corpus import sources
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError
 
@@ -213,7 +212,8 @@ def test_a_line_of_any_length_is_encoded_in_parts(options: TokenizerOptions, mon
     text = "a  b\tab a abc'd " * 50
     whole = train_tokenizer(options, [text])
     ids = whole.encode(text)
-    monkeypatch.setattr(sources.cut_between_words, "__defaults__", (3,))
+    monkeypatch.setattr("lstmlm.corpus.tokenizers.tokenizer.CORE_CHARS", 3)
+    monkeypatch.setattr("lstmlm.corpus.tokenizers.training_text.PIECE_CHARS", 3)
     assert train_tokenizer(options, [text]).to_json() == whole.to_json()
     assert whole.encode(text).tolist() == ids.tolist()
 

@@ -180,8 +180,8 @@ def test_a_process_that_fails_before_the_first_step(tmp_path: Path) -> None:
     first, second = ends_of(start(command, 2, {0: tmp_path, 1: tmp_path / "elsewhere"}))
     assert second.status == 3
     assert second.stderr == (
-        "rank 1: corpus: no such file or folder. Paths start at the working directory; data/README.md says where to "
-        "get known corpora.\n"
+        "rank 1: corpus: no such file or folder. Paths start at the working directory; lstmlm data list shows the "
+        "corpora that have a name.\n"
     )
     assert_lost(first)
 

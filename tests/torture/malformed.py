@@ -17,8 +17,9 @@ from torture.tally import Part, Tally
 from torture.tiny_run import PROJECT, Tiny
 
 from lstmlm import workflows
-from lstmlm.checkpoint.run_directory import MOST_TOKENIZER_BYTES, RunDirectory
+from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
+from lstmlm.config.data import MOST_TOKENIZER_BYTES
 from lstmlm.corpus.datasets import load_corpus
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import load_tokenizer

@@ -85,5 +85,6 @@ def test_an_average_by_validation_needs_a_validation_split(make_config: Any, tmp
     with pytest.raises(ConfigError) as error:
         train(config, tmp_path / "run")
     assert str(error.value) == (
-        "averaging.name: nt_asgd starts to average by validation, but the corpus has no valid.txt. Choose ema or tail."
+        "averaging.name: nt_asgd starts to average by validation, but the corpus has no validation split. "
+        "Choose ema or tail."
     )

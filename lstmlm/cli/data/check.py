@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
 
 import typer
 
@@ -16,7 +18,7 @@ def check(corpora: CorpusArgument, as_json: JsonOption = False) -> None:
     """Say what is wrong with a corpus and what to do: encoding, repetitions, overlap of its splits, unknown words.
 
     Every finding is a line: ✔ as it should be, ⚠ look at this, ✘ training will fail or its figures mean nothing. Ends
-    with status 3 if there is a ✘. Words are pieces between white space.
+    with status 3 if there is a ✘. Words are pieces between white space. A token store is compared with its checksums.
 
     Examples:
 
@@ -25,10 +27,13 @@ def check(corpora: CorpusArgument, as_json: JsonOption = False) -> None:
     lstmlm data check texts/novel.txt texts/chapter.txt --json
     """
     from lstmlm.corpus.datasets import open_texts
-    from lstmlm.corpus.health import check_texts
+    from lstmlm.corpus.health import check_store, check_texts
+    from lstmlm.corpus.token_store import is_store
 
+    stores = [Path(corpus) for corpus in corpora if is_store(Path(corpus))]
+    texts = [corpus for corpus in corpora if Path(corpus) not in stores]
     findings = []
-    for finding in check_texts(open_texts(corpora)):
+    for finding in chain(map(check_store, stores), check_texts(open_texts(texts)) if texts else ()):
         findings.append(finding)
         if not as_json:
             print(result_text(f"{MARKS[finding.level]} {finding.text}: {finding.check}: {finding.message}"), flush=True)

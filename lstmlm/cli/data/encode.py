@@ -19,7 +19,8 @@ def encode(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Texts to train on, one after the other.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder that becomes the store.")],
     tokenizer: Annotated[
-        str, typer.Option(help="What to learn on the texts (word, char, byte, bpe, unigram), or a tokenizer.json.")
+        str,
+        typer.Option(help="What to learn on the texts (word, char, byte, bpe, unigram), or a tokenizer.json or run."),
     ] = "word",
     valid: Annotated[Path | None, typer.Option(help="A text to validate on.")] = None,
     test: Annotated[Path | None, typer.Option(help="A text to test on.")] = None,

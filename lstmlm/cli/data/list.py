@@ -1,6 +1,7 @@
 """`lstmlm data list`: the corpora that have a name."""
 
 import json
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 def list_corpora(as_json: JsonOption = False) -> None:
     """List the corpora that have a name, with their licences, sizes and tokens, and where they are.
 
-    Tokens are those of the training split: words with an <eos> a line, characters, or bytes. `verified` is what `get`
-    compares with what is known of the original.
+    Tokens are those of the training split: words with an <eos> a line, characters, or bytes. `get` counts those of
+    every split, and compares the SHA-256 of what is `verified` with that of the original.
 
     Examples:
 
@@ -40,5 +41,11 @@ def _row(facts: Mapping[str, Any]) -> "Row":
         "train_tokens": facts["splits"].get("train", {}).get("n_tokens"),
         "unit": facts["unit"],
         "verified": facts["verified"],
-        "where": facts["place"] if facts["is_there"] and facts["place"] else facts["how_to_get"],
+        "where": _shown(facts["place"]) if facts["is_there"] and facts["place"] else facts["how_to_get"],
     }
+
+
+def _shown(place: str) -> str:
+    """A path, which may be in the home directory, as a shell takes it."""
+    home = os.environ.get("HOME")
+    return f"~{place.removeprefix(home)}" if home and place.startswith(f"{home}/") else place

@@ -67,7 +67,7 @@ _WIKITEXT_103 = FetchedDataset(
 # that of Mikolov et al. 2012 and of everyone since.
 _TEXT8 = FetchedDataset(
     name="text8",
-    licence="CC BY-SA and GFDL, as Wikipedia",
+    licence="CC BY-SA, GFDL",
     unit="char",
     splits={
         "train": SplitFile(90_000_000, 90_000_000),
@@ -85,7 +85,7 @@ _TEXT8 = FetchedDataset(
 # Size and SHA-256 of the archive: datasets/enwik8/dataset_infos.json of huggingface/datasets (2.x).
 _ENWIK8 = FetchedDataset(
     name="enwik8",
-    licence="CC BY-SA and GFDL, as Wikipedia",
+    licence="CC BY-SA, GFDL",
     unit="byte",
     splits={
         "train": SplitFile(90_000_000, 90_000_000),

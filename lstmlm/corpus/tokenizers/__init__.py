@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from lstmlm.config.data import (
+    MOST_TOKENIZER_BYTES,
     AnyTokenizerOptions,
     BPETokenizerOptions,
     ByteTokenizerOptions,
@@ -22,19 +23,17 @@ from lstmlm.corpus.tokenizers.file import FileTokenizer
 from lstmlm.corpus.tokenizers.subwords import BPETokenizer, UnigramTokenizer
 from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Tokenizer
 from lstmlm.corpus.tokenizers.words import WordTokenizer
-from lstmlm.errors import CheckpointError, DataError
+from lstmlm.errors import CheckpointError, ConfigError, DataError, did_you_mean
 from lstmlm.files import read_text
 
 __all__ = [
     "EOS",
-    "MOST_JSON_BYTES",
     "TOKENIZERS",
     "UNK",
     "Tokenizer",
     "default_options",
     "find_tokenizer",
     "load_tokenizer",
-    "open_tokenizer",
     "read_tokenizer",
     "train_tokenizer",
 ]
@@ -48,9 +47,6 @@ TOKENIZERS: Mapping[type[TokenizerOptions], type[Tokenizer]] = {
     FileTokenizerOptions: FileTokenizer,
 }
 
-MOST_JSON_BYTES = 1 << 28
-"""Of a tokenizer.json: a million types take a tenth of it."""
-
 
 def default_options() -> dict[str, AnyTokenizerOptions]:
     """The options of every tokenizer that can be learnt, by its name, as they are where nothing else is said."""
@@ -61,7 +57,7 @@ def default_options() -> dict[str, AnyTokenizerOptions]:
 
 
 def train_tokenizer(options: TokenizerOptions, blocks: Iterable[str]) -> Tokenizer:
-    """Build the tokenizer that `options` describe on a training text, given in blocks of whole lines.
+    """Build the tokenizer that `options` describe on a training text that comes in blocks; see `in_blocks`.
 
     Raises:
         ConfigError: the vocabulary is too small to hold anything.
@@ -79,14 +75,18 @@ def load_tokenizer(options: TokenizerOptions, json_text: str) -> Tokenizer:
 
 
 def read_tokenizer(path: Path) -> tuple[AnyTokenizerOptions, Tokenizer]:
-    """Read a tokenizer from its file, and find options that describe it: of a kind that is learnt here, or the file.
+    """Read a tokenizer, and find options that describe it: of a kind that is learnt here, or the file.
+
+    Args:
+        path: Its file, or the run directory or other folder that holds its tokenizer.json.
 
     Raises:
         DataError: there is none, or it cannot be used.
     """
+    path = path / "tokenizer.json" if path.is_dir() else path
     if path.suffix == ".json":
         with suppress(DataError, CheckpointError):
-            return _read_learnt(read_text(path, MOST_JSON_BYTES))
+            return _read_learnt(read_text(path, MOST_TOKENIZER_BYTES))
     options = FileTokenizerOptions(path=str(path))
     return options, train_tokenizer(options, [])
 
@@ -101,21 +101,19 @@ def _read_learnt(json_text: str) -> tuple[AnyTokenizerOptions, Tokenizer]:
     raise DataError("tokenizer.json: of no kind that is learnt here")
 
 
-def open_tokenizer(place: Path) -> Tokenizer:
-    """Read a tokenizer from its file, or from the run directory or other folder that holds its tokenizer.json.
+def find_tokenizer(name: str, blocks: Callable[[], Iterable[str]], flag: str) -> tuple[AnyTokenizerOptions, Tokenizer]:
+    """Learn the tokenizer of that name on a text, with all options left open, or read what `name` is a path of.
 
     Raises:
-        DataError: there is none, or it cannot be used.
+        ConfigError: there is no such tokenizer; `flag` is what the message calls `name`.
+        DataError: the file cannot be used.
     """
-    _, tokenizer = read_tokenizer(place / "tokenizer.json" if place.is_dir() else place)
-    return tokenizer
-
-
-def find_tokenizer(name: str, blocks: Callable[[], Iterable[str]]) -> Tokenizer:
-    """Learn the tokenizer of that name on a text, with all options left open, or open what `name` is a path of.
-
-    Raises:
-        DataError: there is no such file, or it cannot be used.
-    """
-    options = default_options().get(name)
-    return train_tokenizer(options, blocks()) if options else open_tokenizer(Path(name))
+    by_name = default_options()
+    if name in by_name:
+        return by_name[name], train_tokenizer(by_name[name], blocks())
+    if not Path(name).exists():
+        raise ConfigError(
+            f"{flag}: unknown tokenizer {name!r}. {did_you_mean(name, by_name)}"
+            f"Choose one of: {', '.join(by_name)}. Or name a tokenizer.json."
+        )
+    return read_tokenizer(Path(name))

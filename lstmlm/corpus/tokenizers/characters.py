@@ -66,7 +66,9 @@ class CharTokenizer(LearntTokenizer):
         code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
         return np.take(self._id_of_code_point, code_points)
 
-    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+    def encode_blocks(
+        self, blocks: Iterable[str], *, is_line_begun: bool = False
+    ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
         """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
         return ((block, self.encode(block)) for block in blocks)
 
@@ -124,7 +126,9 @@ class ByteTokenizer(LearntTokenizer):
         """Ids (int32), one a byte; the engine encodes to the same, more slowly."""
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
 
-    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+    def encode_blocks(
+        self, blocks: Iterable[str], *, is_line_begun: bool = False
+    ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
         """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
         return ((block, self.encode(block)) for block in blocks)
 

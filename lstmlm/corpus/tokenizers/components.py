@@ -57,6 +57,9 @@ REPEATED = frozenset({"Replace", "Split"})
 
 MOST_REPEATED = 16
 
+LINE_END_OF_WORDS = ("\n", " <eos> ")
+"""The one replacement that makes a text longer: that of our own tokenizers of words."""
+
 MOST_WORD_CHARS = 1000
 """WordPiece takes the square of a word's length; it reads a longer one as unknown."""
 
@@ -106,7 +109,7 @@ def _require_bounded(section: str, component: Mapping[str, Any]) -> None:
         raise _refusal(f"the regular expression {pattern['Regex']!r}", "Only well-known ones are run.")
     if kind == "Replace":
         replaced, content = pattern.get("String", " "), component["content"]
-        if len(content) > len(replaced) and (replaced, content) != LINE_ENDS:
+        if len(content) > len(replaced) and (replaced, content) != LINE_END_OF_WORDS:
             raise _refusal(f"{section} {kind!r} of {replaced!r} by {content!r}", "It must not make a text longer.")
     if len(component.get("prepend", "")) > 1:
         raise _refusal(f"{section} {kind!r} of {component['prepend']!r}", "It must be one character.")
@@ -116,10 +119,6 @@ def _require_bounded(section: str, component: Mapping[str, Any]) -> None:
         raise _refusal(
             f"words of {component['max_input_chars_per_word']} characters", f"{MOST_WORD_CHARS} are the most."
         )
-
-
-LINE_ENDS = ("\n", " <eos> ")
-"""The one replacement that makes a text longer: that of our own tokenizers of words."""
 
 
 def _refusal(what: str, remedy: str) -> DataError:

@@ -41,13 +41,16 @@ def measure(tokenizer: Tokenizer, blocks: Iterable[str]) -> dict[str, int | floa
     counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
     n_words = n_bytes = 0
     restores_text = True
-    for block in blocks:
-        ids = tokenizer.encode(block)
+    is_line_begun = False
+    for stretch, ids in tokenizer.encode_blocks(blocks):
         counts += np.bincount(ids, minlength=tokenizer.vocab_size)
-        n_words += len(block.split())
-        n_bytes += len(block.encode())
-        # A last line that is not ended may be ended by its tokens.
-        restores_text = restores_text and tokenizer.decode(ids) in (block, f"{block}\n")
+        n_words += len(stretch.split())
+        n_bytes += len(stretch.encode())
+        if stretch:  # or else a last line that is not ended is ended by its tokens
+            # Where a line was cut, the space belongs between two stretches.
+            shown = stretch.removeprefix(" ") if is_line_begun else stretch
+            restores_text = restores_text and tokenizer.decode(ids) in (stretch, shown)
+        is_line_begun = not stretch.endswith("\n")
     if n_words == 0:
         raise DataError("--text: has no words. Give a text that has some.")
     n_tokens = int(counts.sum())

@@ -15,15 +15,13 @@ import numpy as np
 import tokenizers as library
 from jaxtyping import Int32
 
-from lstmlm.config.data import FileTokenizerOptions
+from lstmlm.config.data import MOST_TOKENIZER_BYTES, FileTokenizerOptions
 from lstmlm.corpus.joining import DecodingJoiner, Joiner
 from lstmlm.corpus.tokenizers.components import component_types, require_known_components
 from lstmlm.corpus.tokenizers.sentencepiece import SPACE, to_tokenizer_json
 from lstmlm.corpus.tokenizers.tokenizer import Ids, Tokenizer, byte_alphabet, require_utf8
 from lstmlm.corpus.tokenizers.training_text import pieces_of
 from lstmlm.errors import DataError
-
-MOST_BYTES = 1 << 28
 
 LINE_ENDS = ("</s>", "<eos>", "[EOS]", "[SEP]", "<|endoftext|>", "<|end_of_text|>")
 """Tokens that end a line where the newline is none, the first of them that there is."""
@@ -65,7 +63,9 @@ class FileTokenizer(Tokenizer):
         path = Path(options.path)
         try:
             with path.open("rb") as file:
-                content = file.read(MOST_BYTES)
+                content = file.read(MOST_TOKENIZER_BYTES + 1)
+            if len(content) > MOST_TOKENIZER_BYTES:
+                raise DataError(f"tokenizer.json: has over {MOST_TOKENIZER_BYTES:,} bytes. Use another tokenizer.")
             json_text = content.decode("utf-8") if content.lstrip()[:1] == b"{" else to_tokenizer_json(content)
             library.Tokenizer.from_str(json_text)
             return cls(options, json_text)
@@ -102,13 +102,10 @@ class FileTokenizer(Tokenizer):
         """Ids (int32) of whole lines of text; an open last one is ended too, where that takes another token."""
         return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
 
-    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
-        """Encode a text that comes in blocks, cut anywhere between two characters.
-
-        Yields:
-            A stretch of the text and its ids; together they are the text and what `encode` makes of it.
-        """
-        is_line_begun = False
+    def encode_blocks(
+        self, blocks: Iterable[str], *, is_line_begun: bool = False
+    ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`. An open last line is ended if need be."""
         for piece in pieces_of(blocks):
             # Some engines put a space before what they take for the beginning of a text.
             text = piece.removeprefix(" ") if is_line_begun and self._prepends_space else piece

@@ -14,13 +14,16 @@ from jaxtyping import Int32
 from tokenizers import pre_tokenizers
 
 from lstmlm.corpus.joining import Joiner
-from lstmlm.corpus.sources import PART_CHARS, cut_between_words
+from lstmlm.corpus.sources import cut_between_words
 from lstmlm.errors import ConfigError, DataError
 
 Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
 
 UNK = "<unk>"
 EOS = "<eos>"
+
+LONGEST_WORD_CHARS = 1 << 20
+"""The library reads a word as a whole, and keeps many times the memory of each character."""
 
 CORE_CHARS = 1 << 11
 """Characters that a core encodes at a time: in longer parts the library slows down."""
@@ -59,7 +62,7 @@ class Tokenizer(ABC):
     @classmethod
     @abstractmethod
     def train(cls, options: Any, blocks: Iterable[str]) -> Self:
-        """Build the vocabulary from a training text, given in blocks of whole lines."""
+        """Build the vocabulary from a training text that comes in blocks, cut anywhere between two characters."""
 
     @property
     def vocab_size(self) -> int:
@@ -89,8 +92,14 @@ class Tokenizer(ABC):
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
         """Ids (int32) of whole lines of text."""
 
-    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+    def encode_blocks(
+        self, blocks: Iterable[str], *, is_line_begun: bool = False
+    ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
         """Encode a text that comes in blocks, cut anywhere between two characters, on all cores.
+
+        Args:
+            blocks: The text, or the rest of it from a place where a stretch has ended.
+            is_line_begun: Whether that place is within a line.
 
         Yields:
             A stretch of the text and its ids; together they are the text and what `encode` makes of it.
@@ -184,20 +193,14 @@ def _settings_of(engine: library.Tokenizer) -> dict[str, Any]:
     return settings
 
 
-def parts_of(text: str, part_chars: int = PART_CHARS) -> Iterator[str]:
-    """A text in parts small enough for the library, which keeps many times the memory of each character.
+def encode_parts(engine: library.Tokenizer, text: str) -> Int32[np.ndarray, " tokens"]:
+    """Ids (int32) of a text, part by part on all cores.
 
     Raises:
-        DataError: a word is too long for that.
+        DataError: a word is too long for the library.
     """
-    for part in cut_between_words(text, part_chars):
-        _refuse_long_words(part)
-        yield part
-
-
-def encode_parts(engine: library.Tokenizer, text: str) -> Int32[np.ndarray, " tokens"]:
-    """Ids (int32) of a text, part by part on all cores; see `parts_of`."""
-    parts = list(parts_of(text, CORE_CHARS))
+    parts = list(cut_between_words(text, CORE_CHARS))
+    _refuse_long_words(max(parts, key=len, default=""))
     # The threads of a batch take longer to start than a sentence to encode.
     encodings = engine.encode_batch_fast(parts) if len(parts) > 1 else map(engine.encode, parts)
     ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
@@ -219,9 +222,10 @@ def _uncut_words(blocks: Iterable[str]) -> Iterator[str]:
 
 
 def _refuse_long_words(part: str) -> None:
-    if len(part) > 2 * PART_CHARS:
+    """Refuse a part in which a word is too long; what it has beside that word may be as long."""
+    if len(part) > 2 * LONGEST_WORD_CHARS:
         raise DataError(
-            f"data.tokenizer: the text has a word of over {PART_CHARS:,} characters. Choose name: char or byte."
+            f"data.tokenizer: the text has a word of over {LONGEST_WORD_CHARS:,} characters. Choose name: char or byte."
         )
 
 

@@ -67,12 +67,14 @@ class WordTokenizer(LearntTokenizer):
             text += "\n"
         return encode_parts(self._engine, text)
 
-    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+    def encode_blocks(
+        self, blocks: Iterable[str], *, is_line_begun: bool = False
+    ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
         """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`. An open last line is ended."""
-        stretch = "\n"
         for stretch, ids in super().encode_blocks(blocks):
             yield stretch, ids
-        if not stretch.endswith("\n"):
+            is_line_begun = not stretch.endswith("\n")
+        if is_line_begun:
             yield "", np.array([self.start_id], dtype=np.int32)
 
     def encode_prompt(self, text: str) -> list[int]:

@@ -38,7 +38,8 @@ def compare(
     from lstmlm.corpus.tokenizers.description import measure
 
     source = text_file(text)
-    rows = [{"tokenizer": name, **measure(find_tokenizer(name, source.blocks), source.blocks())} for name in names]
+    found = ((name, find_tokenizer(name, source.blocks, "NAME")) for name in names)
+    rows = [{"tokenizer": name, **measure(tokenizer, source.blocks())} for name, (_, tokenizer) in found]
     if as_json:
         print(json.dumps({"text": str(text), "tokenizers": rows}, ensure_ascii=False))
         return

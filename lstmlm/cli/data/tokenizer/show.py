@@ -29,9 +29,9 @@ def show(
 
     lstmlm data tokenizer show runs/quickstart "The function returns" --json
     """
-    from lstmlm.corpus.tokenizers import open_tokenizer
+    from lstmlm.corpus.tokenizers import read_tokenizer
 
-    tokenizer = open_tokenizer(place)
+    _, tokenizer = read_tokenizer(place)
     if text is None:
         print_summary(tokenizer, str(place), as_json=as_json)
         return
