@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +14,13 @@ from lstmlm.config.data import DataOptions
 from lstmlm.corpus.encoding import EncodedText, encode_text
 from lstmlm.corpus.named import DATASETS
 from lstmlm.corpus.sources import NORMALIZATION, Version
-from lstmlm.corpus.texts import SPLITS, Text, halves_of, named_splits, splits_of, text_file, text_of, text_of_files
+from lstmlm.corpus.texts import SPLITS, Text, halves_of, named_splits, splits_of, text_of, text_of_files
 from lstmlm.corpus.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.token_store import Observer, TokenStore, is_store, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,23 +121,30 @@ def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
 
 
 def _whole(corpus: str) -> Iterable[Text]:
-    return [text_file(Path(corpus))] if Path(corpus).is_file() else _texts(DataOptions(corpus=corpus)).values()
+    options = DataOptions(corpus=corpus)
+    return [text_of(Path(corpus), options)] if Path(corpus).is_file() else _texts(options).values()
 
 
-def encode_files(files: Mapping[str, Sequence[Path]], tokenizer: str, output: Path, observe: Observer) -> TokenStore:
+def encode_files(
+    files: Mapping[str, Sequence[Path]], tokenizer: str, output: Path, observe: Observer, *, field: str = "text"
+) -> TokenStore:
     """Encode the files of each split, one after the other, into a token store.
 
     Args:
-        files: By split; a tokenizer that is learnt is learnt on those of `train`.
+        files: By split: files, folders of them and patterns; a tokenizer that is learnt is learnt on `train`.
         tokenizer: What to learn, such as "bpe" with its default options, or the path of a tokenizer.json or of a run.
         output: The folder that becomes the store.
         observe: Is told how far it is.
+        field: What holds the text of a record of JSON lines.
 
     Raises:
         ConfigError: there is no such tokenizer.
         DataError: a text cannot be read, or the store not be written.
     """
-    readers = {split: text_of_files(paths, DataOptions(corpus=str(paths[0]))).blocks for split, paths in files.items()}
+    readers = {
+        split: text_of_files(paths, DataOptions(corpus=str(paths[0]), field=field)).blocks
+        for split, paths in files.items()
+    }
     options, found = find_tokenizer(tokenizer, readers["train"], "--tokenizer")
     return write_store(output, options, found, readers, observe)
 
@@ -143,18 +153,14 @@ def with_tokenizer_of_store(options: DataOptions) -> DataOptions:
     """Take over the tokenizer of the token store that `data.corpus` names; without one, all stays as it is.
 
     Raises:
-        ConfigError: `data.tokenizer` names another one.
         DataError: the store is not finished, damaged or of another version.
     """
     store = _store(options)
     if store is None or store.index.tokenizer == options.tokenizer:
         return options
     if "tokenizer" in options.model_fields_set:
-        there, here = store.index.tokenizer.model_dump(), options.tokenizer.model_dump()
-        raise ConfigError(
-            f"data.tokenizer: {options.corpus} was encoded with {there}, got {here}. "
-            "Remove data.tokenizer, or encode the text again: lstmlm data encode."
-        )
+        own = ", ".join(f"{key}: {value}" for key, value in store.index.tokenizer.model_dump().items())
+        logger.warning("data.tokenizer: has no effect, as %s was encoded with {%s}.", options.corpus, own)
     return options.model_copy(update={"tokenizer": store.index.tokenizer})
 
 

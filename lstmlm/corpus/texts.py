@@ -39,8 +39,9 @@ def text_of(path: Path, options: DataOptions) -> Text:
     return _joined(name_of(path), {path: None}, options)
 
 
-def text_of_files(files: Sequence[Path], options: DataOptions) -> Text:
-    """Files, one after the other, as a text of a corpus, which must stay the same; not read yet."""
+def text_of_files(paths: Sequence[Path], options: DataOptions) -> Text:
+    """Files, folders of them and patterns as one text of a corpus, which must stay the same; not read yet."""
+    files = [file for path in paths for file in _files_of(str(path))]
     return _joined(", ".join(map(str, files)), _versions(files), options)
 
 
@@ -179,7 +180,7 @@ def _held_out(text: Text, options: DataOptions) -> dict[str, Text]:
     A line belongs to the split in which it begins; where nothing ends in `<eos>`, a word.
     """
     n_chars, holdout = _count_chars(text), options.holdout
-    units = "words" if options.eos == "never" else "lines"
+    units = {"never": "words", "document": "documents"}.get(options.eos, "lines")
     first_valid, first_test = _starts(text, [round(n_chars * (1 - k * holdout)) for k in (2, 1)], options)
     bounds = {"train": (0, first_valid), "valid": (first_valid, first_test), "test": (first_test, n_chars)}
     for split, (start, stop) in bounds.items():

@@ -61,17 +61,28 @@ def test_a_store_trains_like_the_texts_that_it_was_made_from(here: Path, lstmlm:
     assert json.loads(figure.stdout)["n_tokens"] == len(VALID)
 
 
-def test_a_configuration_with_another_tokenizer(here: Path, lstmlm: Callable[..., Any]) -> None:
+def test_a_configuration_with_another_tokenizer(
+    here: Path, lstmlm: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     texts(here)
     lstmlm("data", "encode", "a.txt", "--output", "store", "--tokenizer", "byte")
     sets = ["--set", "data.corpus=./store", "--set", "data.tokenizer.name=char"]
-    result = lstmlm("train", "--config", "tiny.yaml", *sets)
-    assert result.exit_code == 2
-    assert result.stderr == (
-        "data.tokenizer: ./store was encoded with {'name': 'byte'}, got "
-        "{'max_vocab': None, 'min_count': 1, 'name': 'char'}. "
-        "Remove data.tokenizer, or encode the text again: lstmlm data encode.\n"
-    )
+    for resume in ([], ["--resume"]):
+        result = lstmlm("train", "--config", "tiny.yaml", *sets, *resume)
+        assert result.exit_code == 0
+        assert caplog.messages[-1] == "data.tokenizer: has no effect, as ./store was encoded with {name: byte}."
+
+
+def test_folders_patterns_and_records(here: Path, lstmlm: Callable[..., Any]) -> None:
+    (here / "books").mkdir()
+    for name in ("first", "second"):
+        (here / "books" / f"{name}.txt").write_text(f"the {name} book\n")
+    (here / "notes.jsonl").write_text('{"body": "a note"}\n')
+    for number, given in enumerate((["books"], ["books/*.txt"])):
+        result = lstmlm("data", "encode", *given, "--output", f"store{number}", "--json")
+        assert json.loads(result.stdout)["texts"][0]["n_tokens"] == 8
+    result = lstmlm("data", "encode", "notes.jsonl", "--field", "body", "--output", "notes", "--json")
+    assert json.loads(result.stdout)["texts"][0]["n_tokens"] == 3
 
 
 def test_a_run_with_another_tokenizer(here: Path, lstmlm: Callable[..., Any]) -> None:

@@ -48,7 +48,7 @@ COMMANDS = {
     "data tokenizer train": {"--output", "-o", "--tokenizer", "--set", "--json"},
     "data tokenizer show": {"--json"},
     "data tokenizer compare": {"--text", "--json"},
-    "data encode": {"--output", "-o", "--tokenizer", "--valid", "--test", "--json"},
+    "data encode": {"--output", "-o", "--tokenizer", "--valid", "--test", "--field", "--json"},
     "config check": {"--set"},
     "config show": {"--set"},
     "config schema": set(),

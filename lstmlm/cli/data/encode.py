@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def encode(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Texts to train on, one after the other.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Texts to train on, one after the other; folders and patterns too."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder that becomes the store.")],
     tokenizer: Annotated[
         str,
@@ -24,11 +27,12 @@ def encode(
     ] = "word",
     valid: Annotated[Path | None, typer.Option(help="A text to validate on.")] = None,
     test: Annotated[Path | None, typer.Option(help="A text to test on.")] = None,
+    field: Annotated[str, typer.Option(help="What holds the text of a record of JSON lines.")] = "text",
     as_json: JsonOption = False,
 ) -> None:
     """Encode texts into a token store: a folder from which `data.corpus` trains at once, whatever its size.
 
-    What was interrupted goes on where it was. The store holds the tokenizer, which needs no place in the configuration.
+    What was interrupted goes on where it was. The store holds the tokenizer: it takes the place of the configuration's.
 
     Examples:
 
@@ -41,7 +45,7 @@ def encode(
     from lstmlm.corpus.datasets import encode_files
 
     held_out = {split: [path] for split, path in (("valid", valid), ("test", test)) if path}
-    store = encode_files({"train": files, **held_out}, tokenizer, output, _Progress().show)
+    store = encode_files({"train": files, **held_out}, tokenizer, output, _Progress().show, field=field)
     rows = [_row(store.text(split, split=split)) for split in store.index.texts]
     if as_json:
         print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
