@@ -13,6 +13,7 @@ import re
 import secrets
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedIOBase
@@ -26,6 +27,9 @@ _TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
 _ASIDE_NAME = re.compile(r"\.(.+)\.replaced")
 _DAMAGED = ".damaged"
 _COPY = "Restore it from a copy."
+OWNER_READINGS, OWNER_PAUSE_SECONDS = 10, 0.01
+"""How often, and with which pauses, an empty lock file is read again: who takes a lock names itself at once."""
+
 _REMEDIES = {
     errno.ENOSPC: "Free some space there.",
     errno.EDQUOT: "Free some space there.",
@@ -301,13 +305,22 @@ class FileLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.read(descriptor, 32).decode("ascii", "replace").strip()
+            owner = _owner_of(descriptor)
             raise CheckpointError(
                 f"{self.path.parent}: is in use by {f'process {owner}' if owner else 'another process'}. "
                 "Wait until that has ended, or choose another directory."
             ) from None
         os.ftruncate(descriptor, 0)
         _write_all(descriptor, b"%d\n" % os.getpid())
+
+
+def _owner_of(descriptor: int) -> str:
+    """What a lock file says of its owner, who may just be about to say it."""
+    for _ in range(OWNER_READINGS):
+        if owner := os.pread(descriptor, 32, 0).decode("ascii", "replace").strip():
+            return owner
+        time.sleep(OWNER_PAUSE_SECONDS)
+    return ""
 
 
 def _temporary_beside(path: Path) -> Path:
