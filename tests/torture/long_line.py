@@ -28,7 +28,8 @@ def read(part: Part) -> list[Tally]:
             config.write_text(yaml.safe_dump({**CONFIG, "data": data, "training": {"n_steps": 2}}))
             arguments = ["train", "--config", str(config), "--run-dir", str(Path(folder, name))]
             log = Path(folder, "log")
-            _, status, usage = os.wait4(start(arguments, log), 0)
+            cache = {"LSTMLM_CACHE": str(Path(folder, "cache"))}
+            _, status, usage = os.wait4(start(arguments, log, lambda cache=cache: os.environ.update(cache)), 0)
             gigabytes = usage.ru_maxrss / 1e6
             tally.notes.append(f"{name}: {gigabytes:.1f} GB, {usage.ru_utime:.0f} s")
             loss = None if gigabytes < MOST_GIGABYTES else f"{gigabytes:.1f} GB"
