@@ -25,7 +25,7 @@ OPTIONS = {
     "data.bptt": 70,
     "model.backbone.hidden_size": HIDDEN_SIZE,
     "model.embedding_size": HIDDEN_SIZE,
-    "optimizer": "{name: adam, learning_rate: 0.002, clip_norm: 0.25}",
+    "optimizer": "{name: sgd, learning_rate: 5.0, clip_norm: 0.25}",
     "training": "{n_steps: 6, log_every: 1, sample_tokens: 0}",
 }
 
