@@ -1,6 +1,7 @@
 """`lstmlm data`: what it prints, as tables and as JSON, and how it ends."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,13 +85,19 @@ def test_get_shows_the_licence_first(lstmlm: Cli, monkeypatch: pytest.MonkeyPatc
     assert (second.stdout, second.stderr) == (first.stdout, "tinyshakespeare: licence public domain\n")
 
 
-def test_get_shows_how_much_has_come(lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_get_shows_how_much_has_come(
+    lstmlm: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from lstmlm.cli.data.get import _download_display
     from lstmlm.corpus.named import DATASETS
 
     monkeypatch.setattr(sys.modules["lstmlm.cli.data.get"], "is_live", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes what is not a terminal for one
     with _download_display(DATASETS["text8"]) as progress:
         progress(31_344_016 // 2)
+    shown = capsys.readouterr().err
+    assert shown.startswith("text8: 31.3 MB from https://mattmahoney.net/dc/text8.zip\n")
+    assert "15.7/31.3 MB" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
 
 
 def test_get_what_is_always_there(lstmlm: Cli) -> None:
