@@ -15,7 +15,7 @@ from lstmlm.benchmark.section import Section, refusal, row_of
 from lstmlm.benchmark.timing import Work, measure
 from lstmlm.benchmark.torch_model import N_LAYERS, TorchModel, our_model
 from lstmlm.models.backbone import BackboneState
-from lstmlm.models.language_model import LanguageModel
+from lstmlm.models.language_model import LanguageModel, with_rounded_matrices
 from lstmlm.scoring import next_log_probabilities, score
 
 START_ID = 0
@@ -26,26 +26,35 @@ CHECKED_COLUMNS = 3
 
 
 def measure_generation(plan: Plan, machine: Machine, tell: Callable[[str], None]) -> Section:
-    """Draw the likeliest tokens one by one, beside the cells run as their equations stand and the bound of memory."""
+    """Draw the likeliest tokens one by one, beside the cells run as their equations stand and the bound of memory.
+
+    That is how often a second all weights could be read, in the number format that each contestant has them in.
+    """
     tell("generation")
     shape, n_tokens = plan.generation, plan.n_generated_tokens
-    title = f"Generation, {N_LAYERS} layers, one token after another, beside the cells step by step"
+    title = f"Generation, {N_LAYERS} layers, one token after another, beside the cells step by step in float32"
     fused, reference = our_model(shape), our_model(shape)
     reference.backbone.is_fused = False
-    wrong = difference(_log_probabilities(fused, shape), _log_probabilities(reference, shape), "float32")
-    if wrong is not None:
-        return Section("generation", title, [refusal(shape, "float32", wrong)])
-    work = {
-        "fused": _generation(fused, shape, n_tokens, next_log_probabilities),
-        "reference": _generation(reference, shape, n_tokens, _reference_log_probabilities),
-    }
-    seconds = measure(work, plan.effort)
-    row = row_of(shape, "float32", seconds["fused"], {"reference": seconds["reference"]}, n_tokens)
-    n_bytes = sum(parameter.numel() * parameter.element_size() for parameter in fused.parameters())
-    bound = machine.read_gigabytes_per_second * 1e9 / n_bytes
-    row["bandwidth_bound_tokens_per_second"] = bound
-    row["bandwidth_bound_share"] = float(row["lstmlm_tokens_per_second"] or 0) / bound
-    return Section("generation", title, [row])
+    wanted = _predictions(reference, shape)
+    models = {"float32": fused, "bfloat16": with_rounded_matrices(fused)}
+    wrong = {name: difference(_predictions(model, shape), wanted, name) for name, model in models.items()}
+    right = [name for name in models if wrong[name] is None]
+    work = {name: _generation(models[name], shape, n_tokens, next_log_probabilities) for name in right}
+    seconds = measure(
+        work | {"reference": _generation(reference, shape, n_tokens, _reference_log_probabilities)}, plan.effort
+    )
+    rows = []
+    for name, model in models.items():
+        if (different := wrong[name]) is not None:
+            rows.append(refusal(shape, name, different))
+            continue
+        row = row_of(shape, name, seconds[name], {"reference": seconds["reference"]}, n_tokens)
+        n_bytes = sum(parameter.nbytes for parameter in model.parameters())
+        bound = machine.read_gigabytes_per_second * 1e9 / n_bytes
+        row["bandwidth_bound_tokens_per_second"] = bound
+        row["bandwidth_bound_share"] = float(row["lstmlm_tokens_per_second"] or 0) / bound
+        rows.append(row)
+    return Section("generation", title, rows)
 
 
 def measure_evaluation(plan: Plan, machine: Machine, tell: Callable[[str], None]) -> Section:  # noqa: ARG001
@@ -88,12 +97,14 @@ def _generation(model: LanguageModel, shape: ModelShape, n_tokens: int, ask: Any
     return run
 
 
-def _log_probabilities(model: LanguageModel, shape: ModelShape) -> dict[str, Tensor]:
-    """Return what follows two tokens that are read one by one, as generation does."""
+def _predictions(model: LanguageModel, shape: ModelShape) -> dict[str, Tensor]:
+    """Return features of two tokens that are read one by one, as generation does, and what follows them."""
     state: BackboneState = model.initial_state(shape.batch_size)
     results = {}
     for position, token in enumerate((START_ID, 1)):
         tokens = torch.full((1, shape.batch_size), token)
+        with torch.inference_mode():
+            results[f"features of token {position}"], _ = model(tokens, state)
         results[f"log-probabilities of token {position}"], state = next_log_probabilities(model, tokens, state)
     return results
 

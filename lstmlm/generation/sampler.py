@@ -15,7 +15,7 @@ from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DivergenceError
 from lstmlm.generation.filters import apply_filters
 from lstmlm.generation.options import SamplingOptions
-from lstmlm.models.language_model import LanguageModel
+from lstmlm.models.language_model import LanguageModel, with_rounded_matrices
 from lstmlm.randomness import Randomness
 from lstmlm.scoring import next_log_probabilities
 
@@ -48,10 +48,11 @@ def generate(
     prompt_ids = torch.tensor([tokenizer.start_id, *tokenizer.encode_prompt(prompt)], device=device)
     tokens = prompt_ids[:, None].expand(-1, len(seeds)).contiguous()
     state = model.initial_state(len(seeds))
+    of_one_token = with_rounded_matrices(model) if options.precision == "bfloat16" else model
     for position in range(options.max_tokens):
         # Not around the loop: a generator must not leave its caller in inference mode.
         with torch.inference_mode():
-            log_probabilities, state = next_log_probabilities(model, tokens, state)
+            log_probabilities, state = next_log_probabilities(model if position == 0 else of_one_token, tokens, state)
             sampled = _draw(log_probabilities.cpu(), _uniform_numbers(seeds, position), options, unk_id)
             tokens = sampled.ids[None].to(device)
         yield sampled

@@ -1,6 +1,7 @@
 """The language model: embedding, recurrent backbone, output layer."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 
 import torch
 from jaxtyping import Float, Int
@@ -73,7 +74,8 @@ class LanguageModel(nn.Module):
         execution: Execution = EVALUATION,
     ) -> tuple[Float[Tensor, "time batch hidden"], BackboneState]:
         """Do the first half of `forward`: return the last layer's outputs before dropout, and the next state."""
-        embedded, drop = self.embedding(inputs), self.dropout
+        # Where matrices are rounded (see `with_rounded_matrices`), the state tells what everything else is computed in.
+        embedded, drop = self.embedding(inputs).to(state[0][0].dtype), self.dropout
         embedded = word_dropout(embedded, inputs, self.vocab_size, drop.embedding, randomness)
         embedded = dropout(embedded, drop.input, randomness, "dropout.input", locked=drop.locked)
         outputs, state = self.backbone(embedded, state, randomness, execution)
@@ -96,6 +98,18 @@ def build_language_model(options: ModelOptions, vocab_size: int, seed: int) -> L
     generator = randomness.generator("initial.embedding")
     nn.init.uniform_(model.embedding.weight, -EMBEDDING_RANGE, EMBEDDING_RANGE, generator=generator)
     return model
+
+
+def with_rounded_matrices(model: LanguageModel) -> LanguageModel:
+    """Return a copy whose matrices are rounded to bfloat16: half as much to read for each token that is drawn.
+
+    It reads windows of one token. States, sums and all else stay in the precision of `model`.
+    """
+    rounded = deepcopy(model)
+    for parameter in rounded.parameters():
+        if parameter.dim() > 1:
+            parameter.data = parameter.data.bfloat16()
+    return rounded
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:

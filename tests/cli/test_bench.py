@@ -38,7 +38,11 @@ def test_json_compares_what_it_says(lstmlm: Callable[..., Any], tiny_benchmark: 
     assert ("times_as_fast_as_torch_bfloat16" in answers["layers"]["rows"][0]) == HAS_BFLOAT16
     assert {"lstmlm_peak_extra_bytes", "torch_float32_peak_extra_bytes"} <= answers["loss"]["rows"][0].keys()
     assert {"gemm_peak_share", "lstmlm_tokens_per_second"} <= answers["training_steps"]["rows"][0].keys()
-    assert {"times_as_fast_as_reference", "bandwidth_bound_share"} <= answers["generation"]["rows"][0].keys()
+    generation = answers["generation"]["rows"]
+    assert [row["precision"] for row in generation] == ["float32", "bfloat16"]
+    assert all({"times_as_fast_as_reference", "bandwidth_bound_share"} <= row.keys() for row in generation)
+    bounds = [row["bandwidth_bound_tokens_per_second"] for row in generation]
+    assert 1.5 < bounds[1] / bounds[0] < 2  # half as many bytes, but for biases
     assert answers["evaluation"]["rows"][0]["n_scored_tokens"] == tiny_benchmark.n_scored_tokens
 
 

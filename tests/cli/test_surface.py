@@ -8,7 +8,10 @@ import pytest
 
 COMMANDS = {
     "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
-    "generate": {"--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"},
+    "generate": {
+        *("--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"),
+        "--precision",
+    },
     "eval perplexity": {"--run", "--split", "--text", "--context", "--json"},
     "eval compare": {"--split", "--text", "--json"},
     "eval adaptation": {"--run", "--split", "--text", "--tune", "--set", "--json"},

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -218,7 +219,28 @@ def test_the_same_seed_gives_the_same_text(
     assert texts(real_model, tokenizer, options, "ab", [5]) != texts(real_model, tokenizer, options, "ab", [6])
 
 
-@pytest.mark.parametrize("options", [SamplingOptions(max_tokens=40), SamplingOptions(max_tokens=40, top_k=3)])
+def test_bfloat16_draws_from_nearly_the_same_distribution(real_model: LanguageModel, tokenizer: Tokenizer) -> None:
+    options = SamplingOptions(max_tokens=8, temperature=0.0, allow_unk=True, precision="bfloat16")
+    rounded = list(generate(real_model, tokenizer, "cab", options, seeds=[1]))
+    [prompt_end, *_] = generate(real_model, tokenizer, "cab", replace(options, precision="float32"), seeds=[1])
+    assert torch.equal(rounded[0].log_probabilities, prompt_end.log_probabilities), "the prompt is read as always"
+    read = [tokenizer.start_id, *tokenizer.encode_prompt("cab")]
+    distances = []
+    for step in rounded:
+        exact, _ = next_log_probabilities(real_model, torch.tensor(read)[:, None], real_model.initial_state(1))
+        distances.append(float((step.log_probabilities - exact[0, step.ids]).abs()))
+        read += step.ids.tolist()
+    assert 0 < max(distances) < 0.1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SamplingOptions(max_tokens=40),
+        SamplingOptions(max_tokens=40, top_k=3),
+        SamplingOptions(max_tokens=40, precision="bfloat16"),
+    ],
+)
 def test_eight_samples_at_once_equal_eight_single_ones(
     options: SamplingOptions, real_model: LanguageModel, tokenizer: Tokenizer
 ) -> None:

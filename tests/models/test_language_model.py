@@ -1,13 +1,17 @@
 """The language model: tying, dropout, reproducible construction, and loading of weights."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
 
 from lstmlm.config.model import DropoutOptions, LSTMOptions, ModelOptions
 from lstmlm.errors import CheckpointError
-from lstmlm.models.language_model import build_language_model, load_weights, weights_of
+from lstmlm.models.kernels import library
+from lstmlm.models.language_model import build_language_model, load_weights, weights_of, with_rounded_matrices
 from lstmlm.randomness import Randomness
+from lstmlm.scoring import next_log_probabilities
 
 VOCAB = 11
 
@@ -109,6 +113,32 @@ def test_dropped_units_are_made_up_for() -> None:
     kept = dropped != 0
     torch.testing.assert_close(dropped[kept], plain[kept] / 0.75)  # 0.75 is a multiple of 1/65536
     assert 0.5 < kept.double().mean() < 0.95
+
+
+@pytest.mark.parametrize(
+    "output", [{"name": "softmax"}, {"name": "adaptive", "cutoffs": (4,), "div_value": 1}, {"name": "mixture"}]
+)
+@pytest.mark.parametrize("backbone", ["rnn", "gru", "lstm", "layer_norm_lstm", "mogrifier"])
+def test_rounded_matrices_predict_what_a_model_with_these_very_weights_does(backbone: str, output: object) -> None:
+    model = build_language_model(
+        options(backbone={"name": backbone, "n_layers": 2, "hidden_size": 6}, output=output), VOCAB, seed=1
+    )
+    before = {name: weight.clone() for name, weight in weights_of(model).items()}
+    rounded, wide = with_rounded_matrices(model), deepcopy(model)
+    assert all(torch.equal(before[name], weight) for name, weight in weights_of(model).items())
+    assert rounded.embedding.weight.dtype == torch.bfloat16
+    with torch.no_grad():
+        for parameter in wide.parameters():
+            parameter.copy_(parameter.bfloat16() if parameter.dim() > 1 else parameter)
+    # Cells that run step by step round what they multiply the matrices with, too.
+    tolerance = 2e-2 if backbone in ("layer_norm_lstm", "mogrifier") or library() is None else 1e-5
+    states = [each.initial_state(3) for each in (rounded, wide)]
+    for row in tokens():
+        (got, states[0]), (wanted, states[1]) = (
+            next_log_probabilities(each, row[None], state) for each, state in zip((rounded, wide), states, strict=True)
+        )
+        assert got.dtype == torch.float32
+        torch.testing.assert_close(got, wanted, rtol=tolerance, atol=tolerance)
 
 
 def test_weights_of_another_vocabulary_are_refused() -> None:

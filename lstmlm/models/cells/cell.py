@@ -105,6 +105,16 @@ class Cell(nn.Module, ABC):
         return NoGates()
 
 
+def linear(
+    rows: Float[Tensor, "*batch in"], weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None = None
+) -> Float[Tensor, "*batch out"]:
+    """Return x Wᵀ + b in the number format of x and b; a W of another one is multiplied in its own."""
+    if weight.dtype == rows.dtype:
+        return nn.functional.linear(rows, weight, bias)
+    product = nn.functional.linear(rows.to(weight.dtype), weight).to(rows.dtype)
+    return product if bias is None else product + bias
+
+
 def masked(hidden: Float[Tensor, "batch hidden"], state_mask: Float[Tensor, "batch hidden"] | None) -> Tensor:
     """Apply the mask of state dropout, if there is one."""
     return hidden if state_mask is None else hidden * state_mask

@@ -17,9 +17,9 @@ normalisation and that of the LSTM; their sum is the b here.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, linear
+from torch.nn.functional import layer_norm
 
-from lstmlm.models.cells.cell import CellState, CellWeights, masked
+from lstmlm.models.cells.cell import CellState, CellWeights, linear, masked
 from lstmlm.models.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 EPSILON = 1e-5

@@ -21,9 +21,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, linear, masked
 
 
 class LSTMState(NamedTuple):

@@ -19,9 +19,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
-from lstmlm.models.cells.cell import CellState, CellWeights, masked
+from lstmlm.models.cells.cell import CellState, CellWeights, linear, masked
 from lstmlm.models.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 

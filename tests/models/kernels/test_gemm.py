@@ -5,6 +5,7 @@ import torch
 
 from lstmlm.models.kernels import gemm
 from lstmlm.models.kernels.gemm import Gemm, GemmPath, available_paths, linear
+from lstmlm.models.kernels.native import library
 
 each_path = pytest.mark.parametrize("path", GemmPath)
 # bfloat16 rounds both operands and the result to 8 bits; the sums are over at most 40 terms.
@@ -86,10 +87,39 @@ def test_the_product_of_few_rows(n_rows: int, dtype: torch.dtype) -> None:
         assert distance(got, rows @ weight.t() + (0 if b is None else b)) < tolerance
 
 
+@pytest.mark.parametrize("depth", [1, 5, 16, 17, 63, 64, 80, 650])
+@pytest.mark.parametrize("n_rows", [1, 4, 11])
+@pytest.mark.parametrize("has_bias", [True, False])
 @torch.no_grad()
-def test_a_row_does_not_depend_on_the_others() -> None:
+def test_a_rounded_matrix_rounds_nothing_else(depth: int, n_rows: int, has_bias: bool) -> None:
+    if library() is None:
+        pytest.skip("without a compiler torch multiplies, and rounds both sides")
     torch.manual_seed(0)
-    rows, weight = torch.randn(8, 100), torch.randn(70, 100)
+    rows, weight = torch.randn(n_rows, depth), torch.randn(43, depth).bfloat16()
+    bias = torch.randn(43) if has_bias else None
+    wanted = rows.double() @ weight.double().t() + (0 if bias is None else bias)
+    got = linear(rows, weight, bias)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, wanted.float(), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_torch_takes_the_place_of_a_compiler_for_a_rounded_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gemm, "native_function", lambda *_: None)
+    torch.manual_seed(0)
+    rows, weight, bias = torch.randn(3, 40), torch.randn(7, 40).bfloat16(), torch.randn(7)
+    got = linear(rows, weight, bias)
+    assert got.dtype == torch.float32
+    assert distance(got, rows.double() @ weight.double().t() + bias) < TOLERANCES[GemmPath.BFLOAT16]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_a_row_does_not_depend_on_the_others(dtype: torch.dtype) -> None:
+    if library() is None:
+        pytest.skip("torch's products, without a compiler, do not promise that")
+    torch.manual_seed(0)
+    rows, weight = torch.randn(8, 100), torch.randn(70, 100).to(dtype)
     together = linear(rows, weight)
     assert all(linear(rows[i : i + 1], weight).equal(together[i : i + 1]) for i in range(8))
 

@@ -45,14 +45,36 @@ template <class Real> struct VectorOf {
 };
 template <class Real> using Vector = typename VectorOf<Real>::type;
 
+// As many numbers as a vector of `Real` has lanes.
+template <class Real> inline Vector<Real> load(const Real* from) {
+    Vector<Real> numbers;
+    std::memcpy(&numbers, from, sizeof numbers);
+    return numbers;
+}
+template <class Real> inline Vector<Real> load(const bfloat16* from) {
+    typedef uint16_t Halves __attribute__((vector_size(VECTOR_BYTES / 2)));
+    Halves halves;
+    std::memcpy(&halves, from, sizeof halves);
+    return std::bit_cast<Vector<Real>>(__builtin_convertvector(halves, Vector<uint32_t>) << 16);
+}
+
+// The sum of all lanes, half of them to the other half until one is left.
+template <class Real> inline Real total(const Vector<Real>& numbers) {
+    Real lanes[LANES<Real>];
+    std::memcpy(lanes, &numbers, sizeof lanes);
+#pragma GCC unroll 8
+    for (int n = LANES<Real> / 2; n > 0; n /= 2)
+#pragma GCC unroll 16
+        for (int lane = 0; lane < n; ++lane) lanes[lane] += lanes[lane + n];
+    return lanes[0];
+}
+
 // How many operands of a row enter one multiplication of a lane: the instruction for bfloat16 takes pairs.
 template <class Operand> constexpr int DEPTH = sizeof(Operand) == 2 ? 2 : 1;
 
 // sum + a b in every lane, where `a` are DEPTH operands of a row (fewer at an odd end) and `b` a packed vector.
 template <class Real> inline Vector<Real> multiply_add(Vector<Real> sum, const Real* a, bool, const Real* b) {
-    Vector<Real> packed;
-    std::memcpy(&packed, b, sizeof packed);
-    return sum + *a * packed;
+    return sum + *a * load<Real>(b);
 }
 #ifdef __AVX512BF16__
 inline Vector<float> multiply_add(Vector<float> sum, const bfloat16* a, bool whole, const bfloat16* b) {

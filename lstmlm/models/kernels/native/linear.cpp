@@ -1,6 +1,7 @@
-// x Wᵀ + b for so few rows x that reading W from memory takes all the time: one token of one or a few texts.
+// x Wᵀ + b for so few rows x that reading W from memory takes all the time: one token of one or a few texts. W may be
+// bfloat16, half as much to read; x and all sums are `Real`.
 
-#include <utility>
+#include <algorithm>
 
 #include "arithmetic.h"
 
@@ -10,66 +11,64 @@ namespace lstmlm {
 struct Linear {
     int64_t n_rows, depth, n_columns, n_threads;
     const void* rows;    // (rows, depth)
-    const void* weight;  // (columns, depth)
+    const void* weight;  // (columns, depth), in the number format that the function is named after
     const void* bias;    // (columns); may be null
     void* out;           // (rows, columns)
 };
 
-constexpr int MOST_ROWS = 8;
+// A row of W is read from end to end, since memory is fastest where it knows what comes next, into so many vectors of sums
+// that none waits for the one before. More rows of x take turns: by the second turn the row of W is in the cache.
+constexpr int VECTORS = 4, MOST_ROWS = 4;
 
-// One row of W after another leaves memory waiting, so several are read at once; more rows of x leave fewer registers.
-template <int ROWS> constexpr int AT_ONCE = ROWS <= 2 ? 8 : 16 / ROWS;
+// The last numbers of a row that do not fill a vector, in its last lanes, behind zeros: what they are multiplied with may
+// then be loaded from the end of its row, some of it a second time.
+template <class Real> Vector<Real> last_lanes(const Real* row, int64_t n_whole, int64_t depth) {
+    Real lanes[LANES<Real>] = {};
+    std::copy(row + n_whole, row + depth, lanes + LANES<Real> - (depth - n_whole));
+    return load<Real>(lanes);
+}
 
-// Columns `first` to `first` + COLUMNS of all rows. Every sum is added up in the same order, whatever ROWS is.
-template <class Real, int ROWS, int COLUMNS> void multiply_columns(const Linear& l, int64_t first) {
-    constexpr int LANE = LANES<Real>;
-    const Real* rows = static_cast<const Real*>(l.rows);
-    const Real* weight = static_cast<const Real*>(l.weight) + first * l.depth;
-    const Real* bias = static_cast<const Real*>(l.bias);
-    Vector<Real> sums[ROWS][COLUMNS] = {};
+// One column of ROWS rows from `first` on. Every sum is added up in the same order, whatever ROWS is.
+template <class Weight, class Real, int ROWS> void multiply_column(const Linear& l, int64_t first, int64_t column) {
+    constexpr int64_t LANE = LANES<Real>;
+    const Real* rows = static_cast<const Real*>(l.rows) + first * l.depth;
+    const Weight* weight = static_cast<const Weight*>(l.weight) + column * l.depth;
+    Vector<Real> sums[ROWS][VECTORS] = {};
     const int64_t n_whole = l.depth / LANE * LANE;
-    for (int64_t k = 0; k < n_whole; k += LANE) {
-        Vector<Real> x[ROWS];
-        for (int row = 0; row < ROWS; ++row) std::memcpy(&x[row], rows + row * l.depth + k, sizeof x[row]);
-#pragma GCC unroll 8
-        for (int column = 0; column < COLUMNS; ++column) {
-            Vector<Real> w;
-            std::memcpy(&w, weight + column * l.depth + k, sizeof w);
-#pragma GCC unroll 8
-            for (int row = 0; row < ROWS; ++row) sums[row][column] += x[row] * w;
+    int64_t k = 0;
+    for (; k + VECTORS * LANE <= n_whole; k += VECTORS * LANE)
+#pragma GCC unroll 4
+        for (int vector = 0; vector < VECTORS; ++vector) {
+            const Vector<Real> w = load<Real>(weight + k + vector * LANE);
+#pragma GCC unroll 4
+            for (int row = 0; row < ROWS; ++row)
+                sums[row][vector] += load<Real>(rows + row * l.depth + k + vector * LANE) * w;
         }
-    }
-    for (int row = 0; row < ROWS; ++row)
-        for (int column = 0; column < COLUMNS; ++column) {
-            Real sum = 0;
-            for (int lane = 0; lane < LANE; ++lane) sum += sums[row][column][lane];
-            for (int64_t k = n_whole; k < l.depth; ++k) sum += rows[row * l.depth + k] * weight[column * l.depth + k];
-            static_cast<Real*>(l.out)[row * l.n_columns + first + column] = sum + (bias ? bias[first + column] : 0);
-        }
-}
-
-template <class Real, int ROWS> void multiply_rows(const Linear& l) {
-    constexpr int COLUMNS = AT_ONCE<ROWS>;
-    const int64_t n_blocks = l.n_columns / COLUMNS;
-#pragma omp parallel num_threads(int(l.n_threads))
-    {
-#pragma omp for schedule(static) nowait
-        for (int64_t block = 0; block < n_blocks; ++block) multiply_columns<Real, ROWS, COLUMNS>(l, block * COLUMNS);
-#pragma omp for schedule(static)
-        for (int64_t column = n_blocks * COLUMNS; column < l.n_columns; ++column)
-            multiply_columns<Real, ROWS, 1>(l, column);
+    for (; k < n_whole; k += LANE)
+        for (int row = 0; row < ROWS; ++row)
+            sums[row][0] += load<Real>(rows + row * l.depth + k) * load<Real>(weight + k);
+    for (int row = 0; row < ROWS; ++row) {
+        const Real* x = rows + row * l.depth;
+        if (k < l.depth && LANE <= l.depth)
+            sums[row][1] += last_lanes(x, k, l.depth) * load<Real>(weight + l.depth - LANE);
+        Real sum = total<Real>((sums[row][0] + sums[row][1]) + (sums[row][2] + sums[row][3]));
+        for (int64_t i = 0; i < l.depth && l.depth < LANE; ++i) sum += x[i] * widen(weight[i]);
+        sum += l.bias ? static_cast<const Real*>(l.bias)[column] : 0;
+        static_cast<Real*>(l.out)[(first + row) * l.n_columns + column] = sum;
     }
 }
 
-template <class Real, int... ROWS> void multiply_few_rows(const Linear& l, std::integer_sequence<int, ROWS...>) {
-    ((l.n_rows == ROWS + 1 ? multiply_rows<Real, ROWS + 1>(l) : void()), ...);
+template <class Weight, class Real> void multiply_rows(const Linear& l) {
+#pragma omp parallel for schedule(static) num_threads(int(l.n_threads))
+    for (int64_t column = 0; column < l.n_columns; ++column) {
+        int64_t row = 0;
+        for (; row + MOST_ROWS <= l.n_rows; row += MOST_ROWS) multiply_column<Weight, Real, MOST_ROWS>(l, row, column);
+        for (; row < l.n_rows; ++row) multiply_column<Weight, Real, 1>(l, row, column);
+    }
 }
 
 }  // namespace lstmlm
 
-extern "C" void linear_float32(const lstmlm::Linear* l) {
-    lstmlm::multiply_few_rows<float>(*l, std::make_integer_sequence<int, lstmlm::MOST_ROWS>());
-}
-extern "C" void linear_float64(const lstmlm::Linear* l) {
-    lstmlm::multiply_few_rows<double>(*l, std::make_integer_sequence<int, lstmlm::MOST_ROWS>());
-}
+extern "C" void linear_float32(const lstmlm::Linear* l) { lstmlm::multiply_rows<float, float>(*l); }
+extern "C" void linear_float64(const lstmlm::Linear* l) { lstmlm::multiply_rows<double, double>(*l); }
+extern "C" void linear_bfloat16(const lstmlm::Linear* l) { lstmlm::multiply_rows<lstmlm::bfloat16, float>(*l); }
