@@ -23,7 +23,7 @@ from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.native import Softmax, native_function
 from lstmlm.models.kernels.window import EVALUATION, Execution
 
-BLOCK_BYTES = 12 << 20
+BLOCK_BYTES = 14 << 20
 """Largest block of logits. Each block adds to the gradient of W, which costs as much memory traffic as W is large."""
 
 SLICE_BYTES = 8 << 20
