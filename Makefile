@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constrain
 
 .PHONY: check torture demo bench clean
 
-# A file of tests stays in one process, whose fixtures it shares; their order starts the long ones early.
+# A file of tests stays in one process, whose fixtures it shares. Reordered, files of one long test would come last.
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
