@@ -8,12 +8,13 @@ INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constrain
 
 .PHONY: check torture demo bench clean
 
+# A file of tests stays in one process, whose fixtures it shares. Reordered, files of one long test would come last.
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict lstmlm
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived.
 torture: $(VENV)/installed-dev

@@ -1,6 +1,6 @@
 """What is imported when: torch takes seconds to load, the classes of the configuration a tenth of one.
 
-Every case runs in a fresh interpreter.
+Every case begins in a fresh interpreter.
 """
 
 import subprocess
@@ -39,18 +39,27 @@ COMMANDS += [f"eval {question}" for question in QUESTIONS]
 SLOW_TO_LOAD = {"torch", "numpy", "safetensors", "tokenizers", "yaml", "lstmlm.config", "matplotlib"}
 
 
-def modules_of_command(arguments: list[str], status: int) -> set[str]:
-    """Run `python -m lstmlm` and return everything that is loaded when it ends with this exit status."""
+def modules_of_commands(commands: list[list[str]], status: int) -> list[set[str]]:
+    """Run `python -m lstmlm` and return what is loaded when it ends with this exit status, after each command.
+
+    One interpreter runs all commands: what one of them loads, those after it have loaded too.
+    """
     program = (
         "import sys, runpy\n"
-        "try: runpy.run_module('lstmlm', run_name='__main__')\n"
-        "except SystemExit as end: print('modules', end.code, *sys.modules)"
+        f"for sys.argv[1:] in {commands!r}:\n"
+        "    try: runpy.run_module('lstmlm', run_name='__main__')\n"
+        "    except SystemExit as end: print('modules', end.code, *sys.modules)"
     )
-    result = subprocess.run([sys.executable, "-c", program, *arguments], check=False, capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    label, code, *modules = result.stdout.splitlines()[-1].split()
-    assert (label, code) == ("modules", str(status)), result.stdout
-    return set(modules)
+    ends = [line.split()[1:] for line in result.stdout.splitlines() if line.startswith("modules ")]
+    assert [code for code, *_ in ends] == [str(status)] * len(commands), result.stdout
+    return [set(modules) for _, *modules in ends]
+
+
+def modules_of_command(arguments: list[str], status: int) -> set[str]:
+    [modules] = modules_of_commands([arguments], status)
+    return modules
 
 
 def test_the_command_line_loads_nothing_slow() -> None:
@@ -62,10 +71,11 @@ def test_version_and_help_load_nothing_slow(arguments: list[str]) -> None:
     assert not {*SLOW_TO_LOAD, "pydantic"} & modules_of_command(arguments, 0)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_of_a_command_loads_nothing_slow(command: str) -> None:
+def test_the_help_of_a_command_loads_nothing_slow() -> None:
+    loaded = modules_of_commands([[*command.split(), "--help"] for command in COMMANDS], 0)
     # Typer itself reads the types of a command's options with pydantic.
-    assert not SLOW_TO_LOAD & modules_of_command([*command.split(), "--help"], 0)
+    for command, modules in zip(COMMANDS, loaded, strict=True):
+        assert not SLOW_TO_LOAD & modules, command
 
 
 @pytest.mark.parametrize("command", [["train", "--config"], ["config", "check"]])

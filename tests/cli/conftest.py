@@ -1,6 +1,8 @@
 """The command line run inside the test's process, with the exit status and both streams of output."""
 
+import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ TINY = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def lstmlm() -> Callable[..., Any]:
     """Return a function that runs `lstmlm` with the given arguments."""
     from typer.testing import CliRunner
@@ -41,9 +43,34 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def train_once(lstmlm: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that trains with `--set` values, the same ones only once; the run is to be copied."""
+
+    @cache
+    def train(*overrides: str) -> Path:
+        folder = tmp_path_factory.mktemp("trained")
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+        sets = [part for override in overrides for part in ("--set", override)]
+        result = lstmlm("train", "--config", str(folder / "tiny.yaml"), "--run-dir", str(folder / "run"), *sets)
+        assert result.exit_code == 0, result.stderr
+        return folder / "run"
+
+    return train
+
+
 @pytest.fixture
-def trained(here: Path, lstmlm: Callable[..., Any]) -> Path:
+def add_run(here: Path, train_once: Callable[..., Path]) -> Callable[..., None]:
+    """Return a function that puts a run trained with `--set` values at a path; the last one is the newest."""
+
+    def add(path: str, *overrides: str) -> None:
+        shutil.copytree(train_once(*overrides), here / path, copy_function=shutil.copy)
+
+    return add
+
+
+@pytest.fixture
+def trained(here: Path, add_run: Callable[..., None]) -> Path:
     """Work in a folder that also holds a trained run, runs/tiny."""
-    result = lstmlm("train", "--config", "tiny.yaml")
-    assert result.exit_code == 0, result.stderr
+    add_run("runs/tiny")
     return here

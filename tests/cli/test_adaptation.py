@@ -31,12 +31,17 @@ def message_of(result: Any, status: int) -> str:
     return message
 
 
-def test_every_method_together_tuned_on_another_split(trained: Path, lstmlm: Cli) -> None:
-    report = report_of(lstmlm("eval", "adaptation", "cache", "dynamic", "temperature", "--tune", "valid", "--json"))
-    assert (report["split"], Path(report["tuned_on"]).name) == ("test", "valid.txt")
-    assert list(perplexities(report)) == [
+def test_every_method_together_tuned_on_another_split_and_then_given_what_was_tuned(trained: Path, lstmlm: Cli) -> None:
+    arguments = ("eval", "adaptation", "cache", "dynamic", "temperature", "--json")
+    tuned = report_of(lstmlm(*arguments, "--tune", "valid"))
+    assert (tuned["split"], Path(tuned["tuned_on"]).name) == ("test", "valid.txt")
+    assert list(perplexities(tuned)) == [
         *("static", "dynamic", "dynamic + temperature", "dynamic + temperature + cache")
     ]
+    sets = [part for name in TUNED for part in ("--set", f"{name}={tuned[name]}")]
+    given = report_of(lstmlm(*arguments, *sets))
+    assert given["tuned_on"] is None
+    assert given["rows"] == tuned["rows"]
 
 
 def test_the_static_row_is_the_perplexity(trained: Path, lstmlm: Cli) -> None:
@@ -52,15 +57,6 @@ def test_a_split_that_is_measured_is_tuned_on_its_first_half(trained: Path, lstm
     assert report["text"].endswith("valid.txt (second half)")
     shutil.copy(report["text"].removesuffix(" (second half)"), "the-same.txt")
     assert report_of(lstmlm(*arguments, "--text", "the-same.txt"))["text"] == report["text"]
-
-
-def test_what_was_tuned_can_be_given(trained: Path, lstmlm: Cli) -> None:
-    arguments = ("eval", "adaptation", "dynamic", "temperature", "cache", "--json")
-    tuned = report_of(lstmlm(*arguments, "--tune", "valid"))
-    sets = [part for name in TUNED for part in ("--set", f"{name}={tuned[name]}")]
-    given = report_of(lstmlm(*arguments, *sets))
-    assert given["tuned_on"] is None
-    assert given["rows"] == tuned["rows"]
 
 
 def test_the_sgd_form_needs_no_training_text(here: Path, lstmlm: Cli) -> None:
@@ -117,17 +113,17 @@ def test_mistakes(arguments: tuple[str, ...], status: int, message: str, trained
     assert message_of(lstmlm("eval", "adaptation", *arguments), status) == message
 
 
-def test_a_training_that_another_seed_began_is_averaged(trained: Path, lstmlm: Cli) -> None:
-    other = ("train", "--config", "tiny.yaml", "--run-dir", "runs/other", "--set", "seed=2")
-    assert lstmlm(*other).exit_code == 0
+def test_a_training_that_another_seed_began_is_averaged(
+    trained: Path, add_run: Callable[..., None], lstmlm: Cli
+) -> None:
+    add_run("runs/other", "seed=2")
     report = report_of(lstmlm("eval", "ensemble", "runs/tiny", "runs/other", "--json"))
     assert (report["split"], report["n_models"]) == ("test", 2)
     assert [row["model"] for row in report["rows"]] == ["runs/tiny", "runs/other", "ensemble"]
 
 
-def test_an_ensemble_of_different_tokens_is_refused(trained: Path, lstmlm: Cli) -> None:
-    other = ("train", "--config", "tiny.yaml", "--run-dir", "runs/chars", "--set", "data.tokenizer={name: char}")
-    assert lstmlm(*other).exit_code == 0
+def test_an_ensemble_of_different_tokens_is_refused(trained: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    add_run("runs/chars", "data.tokenizer={name: char}")
     message = message_of(lstmlm("eval", "ensemble", "runs/tiny", "runs/chars"), 4)
     assert message == (
         "runs/chars: has another tokenizer than runs/tiny, and only probabilities of the same tokens can be averaged. "

@@ -23,17 +23,15 @@ without_parts_of_words = pytest.mark.parametrize("tokenizer", ["word", "char", "
 
 
 @pytest.fixture
-def run(backbone: str, tokenizer: str, here: Path, lstmlm: Cli) -> Any:
-    """Train a model long enough to have opinions; return it loaded."""
-    arguments = ["train", "--config", "tiny.yaml", "--run-dir", "runs/tiny"]
-    for change in (
+def run(backbone: str, tokenizer: str, here: Path, add_run: Callable[..., None]) -> Any:
+    """A model that was trained long enough to have opinions, loaded."""
+    add_run(
+        "runs/tiny",
         f"model.backbone.name={backbone}",
         f"data.tokenizer={{name: {tokenizer}}}",
         "optimizer.learning_rate=0.02",
         "training.n_steps=60",
-    ):
-        arguments += ["--set", change]
-    assert lstmlm(*arguments).exit_code == 0
+    )
     (here / "line.txt").write_text(LINE + "\n")
     from lstmlm.workflows import load
 

@@ -13,21 +13,11 @@ Cli = Callable[..., Any]
 COMPARE = ("eval", "compare", "runs/tiny", "runs/other")
 
 
-@pytest.fixture
-def other(trained: Path, lstmlm: Cli) -> Callable[..., None]:
-    """Return a function that trains runs/other beside runs/tiny, with other options."""
-
-    def train(*overrides: str) -> None:
-        sets = [part for override in overrides for part in ("--set", override)]
-        result = lstmlm("train", "--config", "tiny.yaml", "--run-dir", "runs/other", *sets)
-        assert result.exit_code == 0, result.stderr
-
-    return train
-
-
 @pytest.mark.parametrize("tokenizer", ["{name: word}", "{name: char}"])
-def test_the_perplexity_that_training_has_seen(tokenizer: str, here: Path, lstmlm: Cli) -> None:
-    lstmlm("train", "--config", "tiny.yaml", "--set", f"data.tokenizer={tokenizer}")
+def test_the_perplexity_that_training_has_seen(
+    tokenizer: str, here: Path, add_run: Callable[..., None], lstmlm: Cli
+) -> None:
+    add_run("runs/tiny", f"data.tokenizer={tokenizer}")
     events = [json.loads(line) for line in (here / "runs" / "tiny" / "metrics.jsonl").read_text().splitlines()]
     [validation] = [event for event in events if event["event"] == "validation"]
     report = json.loads(lstmlm("eval", "perplexity", "--split", "valid", "--json").stdout)
@@ -75,8 +65,8 @@ def test_a_context_that_there_is_not(trained: Path, lstmlm: Cli) -> None:
     assert "'paragraph'" in result.stderr
 
 
-def test_two_runs(other: Callable[..., None], lstmlm: Cli) -> None:
-    other("seed=2")
+def test_two_runs(trained: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    add_run("runs/other", "seed=2")
     report = json.loads(lstmlm(*COMPARE, "--json").stdout)
     assert (report["run_a"], report["run_b"], report["split"]) == ("runs/tiny", "runs/other", "test")
     for side, run in (("a", "runs/tiny"), ("b", "runs/other")):
@@ -87,8 +77,8 @@ def test_two_runs(other: Callable[..., None], lstmlm: Cli) -> None:
     assert valid["split"] == "valid"
 
 
-def test_people_see_a_table_and_who_is_better(other: Callable[..., None], lstmlm: Cli) -> None:
-    other("seed=2")
+def test_people_see_a_table_and_who_is_better(trained: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    add_run("runs/other", "seed=2")
     report = json.loads(lstmlm(*COMPARE, "--json").stdout)
     result = lstmlm(*COMPARE)
     header, row, blank, *lines = result.stdout.splitlines()
@@ -105,8 +95,8 @@ def test_people_see_a_table_and_who_is_better(other: Callable[..., None], lstmlm
     assert result.stderr.endswith(f"data/tiny/test.txt: {report['n_lines']} lines\n")
 
 
-def test_other_tokens_of_a_text_that_both_know(other: Callable[..., None], trained: Path, lstmlm: Cli) -> None:
-    other("data.tokenizer={name: char}")
+def test_other_tokens_of_a_text_that_both_know(trained: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    add_run("runs/other", "data.tokenizer={name: char}")
     (trained / "known.txt").write_text("the farmer\nthe\n")
     report = json.loads(lstmlm(*COMPARE, "--text", "known.txt", "--json").stdout)
     assert [row["figure"] for row in report["rows"]] == ["bits_per_char", "bits_per_byte"]
@@ -116,11 +106,12 @@ def test_other_tokens_of_a_text_that_both_know(other: Callable[..., None], train
     assert "1 of 3 tokens (33.33%) of runs/tiny and 0 of 8 tokens (0.00%) of runs/other." in refused.stderr
 
 
-def test_other_texts_are_refused(other: Callable[..., None], trained: Path, lstmlm: Cli) -> None:
+def test_other_texts_are_refused(trained: Path, lstmlm: Cli) -> None:
     (trained / "corpus").mkdir()
     for split in ("train", "test"):
         (trained / "corpus" / f"{split}.txt").write_text("a b c d e\n" * 20)
-    other("data.corpus=./corpus")
+    training = lstmlm("train", "--config", "tiny.yaml", "--run-dir", "runs/other", "--set", "data.corpus=./corpus")
+    assert training.exit_code == 0, training.stderr
     result = lstmlm(*COMPARE)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.startswith("runs/tiny and runs/other: cannot be compared on different texts, ")

@@ -17,13 +17,9 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
-def elman(trained: Path, lstmlm: Cli) -> Path:
-    """Train an Elman network beside runs/tiny."""
-    sets = ["model.backbone.name=rnn", "data.tokenizer={name: char}"]
-    result = lstmlm(
-        "train", "--config", "tiny.yaml", "--run-dir", "runs/rnn", *(part for key in sets for part in ("--set", key))
-    )
-    assert result.exit_code == 0, result.stderr
+def elman(trained: Path, add_run: Callable[..., None]) -> Path:
+    """An Elman network beside runs/tiny."""
+    add_run("runs/rnn", "model.backbone.name=rnn", "data.tokenizer={name: char}")
     return Path("runs/rnn")
 
 

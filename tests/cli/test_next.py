@@ -57,9 +57,8 @@ def test_nothing_to_complete(trained: Path, lstmlm: Cli) -> None:
 
 
 @pytest.mark.parametrize("tokenizer", ["{name: char}", "{name: byte}"])
-def test_words_of_many_tokens_come_with_a_bound(tokenizer: str, here: Path, lstmlm: Cli) -> None:
-    sets = ["--set", f"data.tokenizer={tokenizer}", "--set", "training.n_steps=60"]
-    assert lstmlm("train", "--config", "tiny.yaml", *sets).exit_code == 0
+def test_words_of_many_tokens_come_with_a_bound(tokenizer: str, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    add_run("runs/tiny", f"data.tokenizer={tokenizer}", "training.n_steps=60")
     last = lstmlm("next", "The farmer", "--top", "2").stdout.splitlines()[-1]
     assert "beginnings of words were read. Any other word has a probability of at most " in last
     assert lstmlm("next", "The farm", "--complete", "--top", "2").stdout.count("farm") == 2

@@ -34,8 +34,8 @@ def test_as_a_table(trained: Path, lstmlm: Cli) -> None:
 
 
 @pytest.mark.parametrize("tokenizer", ["char", "byte"])
-def test_every_tokenizer(tokenizer: str, here: Path, lstmlm: Cli) -> None:
-    assert lstmlm("train", "--config", "tiny.yaml", "--set", f"data.tokenizer={{name: {tokenizer}}}").exit_code == 0
+def test_every_tokenizer(tokenizer: str, here: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    add_run("runs/tiny", f"data.tokenizer={{name: {tokenizer}}}")
     (here / "own.txt").write_text("The farmer sleeps.\n")
     report = json.loads(lstmlm("eval", "ngram", "--text", "own.txt", "--arpa", "own.arpa", "--json").stdout)
     assert (report["text"], report["split"], report["n_tokens"]) == ("own.txt", None, 19)

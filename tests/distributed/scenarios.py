@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from dotted_keys import with_changes
 
 from lstmlm.checkpoint import storage
 from lstmlm.config import RunConfig
@@ -64,14 +65,7 @@ EQUAL: dict[str, dict[str, Any]] = {
 
 def config(**changes: Any) -> RunConfig:
     """Return BASE with changes by dotted key."""
-    values = json.loads(json.dumps(BASE))
-    for dotted, value in changes.items():
-        *parents, key = dotted.split("__")
-        section = values
-        for parent in parents:
-            section = section.setdefault(parent, {})
-        section[key] = value
-    return RunConfig.model_validate(values)
+    return RunConfig.model_validate(with_changes(BASE, **changes))
 
 
 def long_text() -> np.ndarray:

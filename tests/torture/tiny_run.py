@@ -5,13 +5,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch._dynamo  # noqa: F401 -- torch.optim would import it in each child
 import yaml
+from dotted_keys import with_changes
 from run_facts import facts_of
 
 import lstmlm.workflows  # noqa: F401
@@ -46,7 +46,7 @@ class Tiny:
         self.folder = folder
         self.log = folder / "log"
         self.config = folder / "tiny.yaml"
-        self.config.write_text(yaml.safe_dump(_changed(changes or {})))
+        self.config.write_text(yaml.safe_dump(with_changes(CONFIG, **(changes or {}))))
         self.run_dir = self.undisturbed = folder / "undisturbed"
         self.clear()
         status = self.train()
@@ -106,17 +106,6 @@ def _first_difference(ours: Any, theirs: Any) -> str:
     if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
         return next(f"{key}: {_first_difference(ours[key], theirs[key])}" for key in ours if ours[key] != theirs[key])
     return f"{ours!r:.200} instead of {theirs!r:.200}"
-
-
-def _changed(changes: Mapping[str, object]) -> dict[str, Any]:
-    config = deepcopy(CONFIG)
-    for dotted, value in changes.items():
-        *parents, key = dotted.split(".")
-        section: dict[str, Any] = config
-        for parent in parents:
-            section = section.setdefault(parent, {})
-        section[key] = value
-    return config
 
 
 def start(arguments: Sequence[str], log: Path, prepare: Callable[[], object] | None = None) -> int:

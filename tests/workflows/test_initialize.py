@@ -13,7 +13,7 @@ from lstmlm.models.language_model import weights_of
 from lstmlm.training.trainer import Trainer
 from lstmlm.workflows import load, train
 
-from .test_resume import StopAfter, assert_same_run, train_in_parts
+from .test_resume import AddRun, StopAfter, assert_same_run, train_in_parts
 
 
 @pytest.fixture
@@ -43,17 +43,19 @@ def test_starts_from_the_best_weights_of_another_run(
     assert all(torch.equal(first_weights[1][name], best[name]) for name in best)
 
 
-def test_another_text_is_read_with_the_vocabulary_of_the_source(make_config: Any, tmp_path: Path) -> None:
+def test_another_text_is_read_with_the_vocabulary_of_the_source(
+    make_config: Any, add_run: AddRun, tmp_path: Path
+) -> None:
     source, corpus = tmp_path / "source", tmp_path / "corpus"
-    train(make_config(), source)
+    add_run(make_config(), source)
     corpus.mkdir()
     (corpus / "train.txt").write_text("the farmer saw a zebra .\n" * 30)
     train(make_config(data__corpus=str(corpus), training__initialize_from=str(source)), tmp_path / "tuned")
     assert RunDirectory.open(tmp_path / "tuned").tokenizer_json == RunDirectory.open(source).tokenizer_json
 
 
-def test_a_tuned_run_resumes_without_its_source(make_config: Any, tmp_path: Path) -> None:
-    train(make_config(), tmp_path / "source")
+def test_a_tuned_run_resumes_without_its_source(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
+    add_run(make_config(), tmp_path / "source")
     config = make_config(training__initialize_from=str(tmp_path / "source"))
     train(config, tmp_path / "whole")
     with pytest.raises(Interrupted):
@@ -63,9 +65,11 @@ def test_a_tuned_run_resumes_without_its_source(make_config: Any, tmp_path: Path
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_weights_of_another_shape_are_refused_before_anything_is_written(make_config: Any, tmp_path: Path) -> None:
+def test_weights_of_another_shape_are_refused_before_anything_is_written(
+    make_config: Any, add_run: AddRun, tmp_path: Path
+) -> None:
     source = tmp_path / "source"
-    train(make_config(), source)
+    add_run(make_config(), source)
     wider = make_config(
         training__initialize_from=str(source), model__embedding_size=16, model__backbone__hidden_size=16
     )
@@ -77,9 +81,11 @@ def test_weights_of_another_shape_are_refused_before_anything_is_written(make_co
     assert not (tmp_path / "tuned").exists()
 
 
-def test_a_tokenizer_file_is_the_one_of_the_source_by_its_content(make_config: Any, tmp_path: Path) -> None:
+def test_a_tokenizer_file_is_the_one_of_the_source_by_its_content(
+    make_config: Any, add_run: AddRun, tmp_path: Path
+) -> None:
     source, path = tmp_path / "source", tmp_path / "tokenizer.json"
-    train(make_config(), source)
+    add_run(make_config(), source)
     config = make_config(training__initialize_from=str(source), data__tokenizer={"name": "file", "path": str(path)})
     path.write_bytes((source / "tokenizer.json").read_bytes())
     train(config, tmp_path / "tuned")
@@ -88,9 +94,11 @@ def test_a_tokenizer_file_is_the_one_of_the_source_by_its_content(make_config: A
         train(config, tmp_path / "other")
 
 
-def test_another_tokenizer_is_refused_before_anything_is_written(make_config: Any, tmp_path: Path) -> None:
+def test_another_tokenizer_is_refused_before_anything_is_written(
+    make_config: Any, add_run: AddRun, tmp_path: Path
+) -> None:
     source = tmp_path / "source"
-    train(make_config(), source)
+    add_run(make_config(), source)
     config = make_config(training__initialize_from=str(source), data__tokenizer={"name": "char"})
     with pytest.raises(CheckpointError) as error:
         train(config, tmp_path / "tuned")
@@ -101,12 +109,12 @@ def test_another_tokenizer_is_refused_before_anything_is_written(make_config: An
     assert not (tmp_path / "tuned").exists()
 
 
-def test_a_source_that_is_missing_or_damaged(make_config: Any, tmp_path: Path) -> None:
+def test_a_source_that_is_missing_or_damaged(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
     source = tmp_path / "source"
     config = make_config(training__initialize_from=str(source))
     with pytest.raises(CheckpointError, match="no such run"):
         train(config, tmp_path / "tuned")
-    train(make_config(), source)
+    add_run(make_config(), source)
     path = source / "checkpoints" / "00000010" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(CheckpointError, match="is damaged"):

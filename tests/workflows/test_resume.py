@@ -3,6 +3,7 @@
 import json
 import platform
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import CheckpointError, DataError, Interrupted
 from lstmlm.training.events import Event
 from lstmlm.workflows import train
+
+AddRun = Callable[[Any, Path], None]
 
 
 class StopAfter:
@@ -139,7 +142,9 @@ def test_a_signal_saves_the_last_step(signal_number: int, make_config: Any, tmp_
     assert RunDirectory.open(tmp_path / "run").last == 4
 
 
-def test_a_signal_during_a_step_lets_it_end(make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_during_a_step_lets_it_end(
+    make_config: Any, add_run: AddRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lstmlm.training.trainer import Trainer
 
     step = Trainer.train_step
@@ -156,7 +161,7 @@ def test_a_signal_during_a_step_lets_it_end(make_config: Any, tmp_path: Path, mo
     assert RunDirectory.open(tmp_path / "parts").last == 4
     monkeypatch.undo()
     train(config, tmp_path / "parts", resume=True)
-    train(config, tmp_path / "whole")
+    add_run(config, tmp_path / "whole")
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
@@ -272,8 +277,8 @@ def test_resuming_a_finished_run_changes_nothing(make_config: Any, tmp_path: Pat
     assert events_of(run_dir) == before
 
 
-def test_another_configuration_is_refused_by_name(make_config: Any, tmp_path: Path) -> None:
-    train(make_config(), tmp_path / "run")
+def test_another_configuration_is_refused_by_name(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
+    add_run(make_config(), tmp_path / "run")
     other = make_config(optimizer__learning_rate=0.02, training__n_steps=12)
     with pytest.raises(CheckpointError) as error:
         train(other, tmp_path / "run", resume=True)
@@ -283,9 +288,9 @@ def test_another_configuration_is_refused_by_name(make_config: Any, tmp_path: Pa
     )
 
 
-def test_an_existing_run_is_refused_without_resume(make_config: Any, tmp_path: Path) -> None:
+def test_an_existing_run_is_refused_without_resume(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
     config, run_dir = make_config(), tmp_path / "run"
-    train(config, run_dir)
+    add_run(config, run_dir)
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
     with pytest.raises(CheckpointError) as error:
         train(config, run_dir)
@@ -371,10 +376,16 @@ def test_other_surroundings_are_explained(make_config: Any, tmp_path: Path) -> N
     ],
 )
 def test_a_state_of_another_version_is_refused(
-    name: str, value: object, message: str, make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    value: object,
+    message: str,
+    make_config: Any,
+    add_run: AddRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config, run_dir = make_config(schedule={"name": "anneal_on_plateau"}), tmp_path / "run"
-    train(config, run_dir)
+    add_run(config, run_dir)
     load_training = RunDirectory.load_training
 
     def changed(self: RunDirectory, step: int) -> Any:
@@ -402,10 +413,16 @@ def test_a_state_of_another_version_is_refused(
     ],
 )
 def test_tensors_of_another_training_are_refused(
-    name: str, shape: tuple[int, ...], message: str, make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    shape: tuple[int, ...],
+    message: str,
+    make_config: Any,
+    add_run: AddRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config, run_dir = make_config(), tmp_path / "run"
-    train(config, run_dir)
+    add_run(config, run_dir)
     load_training = RunDirectory.load_training
 
     def changed(self: RunDirectory, step: int) -> Any:

@@ -1,6 +1,7 @@
 """Training as a whole: it learns, repeats by seed, stops early, refuses to diverge."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import ConfigError, DivergenceError
 from lstmlm.training.trainer import Trainer
 from lstmlm.workflows import evaluate, load, train
+
+AddRun = Callable[[Any, Path], None]
 
 
 def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
@@ -144,8 +147,8 @@ def test_options_that_need_a_validation_split(make_config: Any, tmp_path: Path) 
         assert not (tmp_path / str(name)).exists()
 
 
-def test_the_run_describes_itself(make_config: Any, tmp_path: Path) -> None:
-    train(make_config(), tmp_path / "run")
+def test_the_run_describes_itself(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
+    add_run(make_config(), tmp_path / "run")
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert environment["packages"]["torch"] == torch.__version__
     assert environment["n_threads"] == torch.get_num_threads()
@@ -153,16 +156,16 @@ def test_the_run_describes_itself(make_config: Any, tmp_path: Path) -> None:
     assert str(Path.home()) not in everything
 
 
-def test_a_run_can_be_loaded_from_python(make_config: Any, tmp_path: Path) -> None:
+def test_a_run_can_be_loaded_from_python(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
     import lstmlm
 
-    train(make_config(), tmp_path / "run")
+    add_run(make_config(), tmp_path / "run")
     trained = lstmlm.load(str(tmp_path / "run"))
     assert trained.model.vocab_size == trained.tokenizer.vocab_size
 
 
-def test_evaluation_counts_every_token_once(make_config: Any, tmp_path: Path) -> None:
-    train(make_config(), tmp_path / "run")
+def test_evaluation_counts_every_token_once(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
+    add_run(make_config(), tmp_path / "run")
     text = "the cat sat .\nand a zebra\n"
     (tmp_path / "text.txt").write_text(text)
     report = evaluate(load(tmp_path / "run"), "perplexity", text=tmp_path / "text.txt")
