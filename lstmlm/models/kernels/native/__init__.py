@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -115,8 +116,8 @@ def native_function(name: str, operands: Tensor, suffix: str = "") -> Callable[[
     function = getattr(compiled, f"{name}_{NAMES[operands.dtype]}{suffix}", None) if compiled else None
     if function is None:
         return None
+    return partial(_call, function)
 
-    def call(arguments: Arguments) -> None:
-        function(ctypes.byref(arguments))
 
-    return call
+def _call(function: Callable[[Any], None], arguments: Arguments) -> None:
+    function(ctypes.byref(arguments))
