@@ -46,6 +46,7 @@ class _Entry(BaseModel):
 
     dtype: str
     shape: Annotated[list[_Count], Field(max_length=8)]
+    """No tensor here has more dimensions; the product of all that a header has room for would take long."""
     data_offsets: tuple[_Count, _Count]
     """Where its bytes begin and end, counted from the end of the header."""
 

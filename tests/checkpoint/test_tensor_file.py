@@ -1,6 +1,7 @@
 """Files of tensors are those of the safetensors library, byte for byte, and are read as carefully."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +116,14 @@ def test_a_tensor_without_elements_may_be_long() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "header: Invalid JSON: EOF while parsing a value at line 1 column 0"),
-        (b"\x02\x00\x00", "header: Invalid JSON: EOF while parsing a value at line 1 column 0"),
+        (b"", "header: Invalid JSON: "),
+        (b"\x02\x00\x00", "header: Invalid JSON: "),
         ((2**63).to_bytes(8, "little") + b"{}", "a header of more than 1048576 bytes"),
-        (file_of(b"{"), "header: Invalid JSON: EOF while parsing an object at line 1 column 1"),
-        (file_of([]), "header: Input should be an object"),
-        (file_of({"a": entry(more=1)}), "header: Extra inputs are not permitted"),
-        (file_of({"a": entry(shape=[-2])}), "header: Input should be greater than or equal to 0"),
-        (file_of({"a": entry(shape=[1] * 9)}), "header: List should have at most 8 items after validation, not 9"),
+        (file_of(b"{"), "header: Invalid JSON: "),
+        (file_of([]), "header: Input should be "),
+        (file_of({"a": entry(more=1)}), "header: Extra inputs"),
+        (file_of({"a": entry(shape=[-2])}), "header: Input should be "),
+        (file_of({"a": entry(shape=[1] * 9)}), "header: List should have at most 8 items"),
         (file_of({"a": entry(dtype="F8")}), "header: 'a' has the unknown number format 'F8'"),
         (file_of({"a": entry(shape=[3])}), "header: 'a' has 8 bytes, its shape and number format say others"),
         (file_of({"a": entry(shape=[2**62, 8])}), "header: 'a' has 8 bytes, its shape and number format say others"),
@@ -137,6 +138,5 @@ def test_a_tensor_without_elements_may_be_long() -> None:
     ],
 )
 def test_what_is_no_such_file_is_refused(content: bytes, reason: str) -> None:
-    with pytest.raises(ValueError, match=r"^(header: |a header )") as error:
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}"):
         read(content)
-    assert str(error.value) == reason
