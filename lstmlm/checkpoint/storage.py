@@ -19,15 +19,7 @@ from torch import Tensor
 
 from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.errors import CheckpointError
-from lstmlm.files import (
-    BLOCK_BYTES,
-    Block,
-    list_directory,
-    open_to_read,
-    publish_directory,
-    read_bytes,
-    size_of,
-)
+from lstmlm.files import BLOCK_BYTES, Block, list_directory, open_to_read, publish_directory, read_bytes, size_of
 
 MODEL = "model.safetensors"
 TRAINING = "training.safetensors"

@@ -82,7 +82,7 @@ class TensorFile:
 
     @classmethod
     def read(cls, file: BufferedReader, size: int) -> Self:
-        """Read a file of `size` bytes into new tensors. Who has to trust them compares what they hold, by iterating.
+        """Read a file of `size` bytes into new tensors: to be compared, by iterating, before they are trusted.
 
         Raises:
             ValueError: The header is that of no such file.
