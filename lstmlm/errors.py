@@ -5,8 +5,24 @@ exception is a bug and shows one.
 """
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import ClassVar
+
+RESTORE = "Restore it from a copy."
+"""What to do about a file that is missing or damaged."""
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space there.",
+    errno.EDQUOT: "Free some space there.",
+    errno.EACCES: "Allow it, or choose another directory.",
+    errno.EPERM: "Allow it, or choose another directory.",
+    errno.EROFS: "Choose another directory.",
+    errno.ENOTDIR: "Choose another directory.",
+    errno.ENOLCK: "Choose a directory on a file system with locks.",
+}
 
 
 class LstmlmError(Exception):
@@ -68,3 +84,20 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return "Did you mean 'x'? " for the choice that `word` resembles; "" where it resembles none."""
     found = nearest(word, choices)
     return f"Did you mean {found!r}? " if found else ""
+
+
+@contextmanager
+def explained(path: Path, participle: str) -> Iterator[None]:
+    """Turn what the operating system refuses into a `CheckpointError`: which file, what could not be done, what to do.
+
+    Args:
+        path: What the message names.
+        participle: What was to be done: "read", "written".
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and participle == "read":
+            raise CheckpointError(f"{path}: is missing. {RESTORE}") from error
+        remedy = _REMEDIES.get(error.errno or 0, "Check the path and the disk.")
+        raise CheckpointError(f"{path}: cannot be {participle} ({error.strerror or error}). {remedy}") from error

@@ -16,29 +16,24 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
-from lstmlm.errors import CheckpointError
+from lstmlm.errors import RESTORE, CheckpointError, explained
 
 _TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
 _ASIDE_NAME = re.compile(r"\.(.+)\.replaced")
 _DAMAGED = ".damaged"
-_COPY = "Restore it from a copy."
 OWNER_READINGS, OWNER_PAUSE_SECONDS = 10, 0.01
 """How often, and with which pauses, an empty lock file is read again: who takes a lock names itself at once."""
 
-_REMEDIES = {
-    errno.ENOSPC: "Free some space there.",
-    errno.EDQUOT: "Free some space there.",
-    errno.EACCES: "Allow it, or choose another directory.",
-    errno.EPERM: "Allow it, or choose another directory.",
-    errno.EROFS: "Choose another directory.",
-    errno.ENOTDIR: "Choose another directory.",
-    errno.ENOLCK: "Choose a directory on a file system with locks.",
-}
+BLOCK_BYTES = 1 << 20
+"""How much of a large file is in memory while it is read or compared."""
+
+Block: TypeAlias = bytes | memoryview
+"""A part of a file's content."""
 
 
 def size_of(path: Path) -> int:
@@ -47,10 +42,10 @@ def size_of(path: Path) -> int:
     Raises:
         CheckpointError: The file is missing, or is something else, such as a pipe or a device: reading need not end.
     """
-    with _explained(path, "read"):
+    with explained(path, "read"):
         status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise CheckpointError(f"{path}: is not a regular file. {_COPY}")
+        raise CheckpointError(f"{path}: is not a regular file. {RESTORE}")
     return status.st_size
 
 
@@ -62,8 +57,8 @@ def read_bytes(path: Path, most_bytes: int) -> bytes:
     """
     size = size_of(path)
     if size > most_bytes:
-        raise CheckpointError(f"{path}: is damaged ({size} bytes, at most {most_bytes} are read). {_COPY}")
-    with _explained(path, "read"):
+        raise CheckpointError(f"{path}: is damaged ({size} bytes, at most {most_bytes} are read). {RESTORE}")
+    with explained(path, "read"):
         return path.read_bytes()
 
 
@@ -76,7 +71,18 @@ def read_text(path: Path, most_bytes: int) -> str:
     try:
         return read_bytes(path, most_bytes).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: is damaged (not UTF-8 at offset {error.start}). {_COPY}") from None
+        raise CheckpointError(f"{path}: is damaged (not UTF-8 at offset {error.start}). {RESTORE}") from None
+
+
+@contextmanager
+def open_to_read(path: Path) -> Iterator[BufferedReader]:
+    """A file that is read in pieces, while it is open.
+
+    Raises:
+        CheckpointError: The file is missing or cannot be read.
+    """
+    with explained(path, "read"), path.open("rb") as file:
+        yield file
 
 
 def list_directory(path: Path) -> list[Path]:
@@ -85,7 +91,7 @@ def list_directory(path: Path) -> list[Path]:
     Raises:
         CheckpointError: The directory is missing or cannot be read.
     """
-    with _explained(path, "read"):
+    with explained(path, "read"):
         return sorted(path.iterdir())
 
 
@@ -98,14 +104,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     write_blocks_atomically(path, [content])
 
 
-def write_blocks_atomically(path: Path, blocks: Iterable[bytes]) -> None:
+def write_blocks_atomically(path: Path, blocks: Iterable[Block]) -> None:
     """Replace a file as `write_atomically` does, by content that need not be in memory as a whole.
 
     Raises:
         CheckpointError: The disk is full, not writable or failing; the old content is still there.
     """
     temporary = _temporary_beside(path)
-    with _explained(path, "written"):
+    with explained(path, "written"):
         with _removed_on_error(temporary):
             _write_new(temporary, blocks)
             os.replace(temporary, path)
@@ -119,7 +125,7 @@ def nameless_file(directory: Path) -> Iterator[BufferedIOBase]:
     Raises:
         CheckpointError: The disk is full, not writable or failing.
     """
-    with _explained(directory, "written"), tempfile.TemporaryFile(dir=directory) as file:
+    with explained(directory, "written"), tempfile.TemporaryFile(dir=directory) as file:
         yield file
 
 
@@ -129,7 +135,7 @@ def append(path: Path, content: bytes) -> None:
     Raises:
         CheckpointError: The disk is full, not writable or failing; the file is as it was.
     """
-    with _explained(path, "written"), _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as descriptor:
+    with explained(path, "written"), _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as descriptor:
         size = os.fstat(descriptor).st_size
         try:
             _write_all(descriptor, content)
@@ -145,7 +151,7 @@ def force_to_disk(path: Path) -> None:
     Raises:
         CheckpointError: The disk is full or failing.
     """
-    with _explained(path, "written"):
+    with explained(path, "written"):
         with _opened(path, os.O_WRONLY) as descriptor:
             os.fsync(descriptor)
         _sync_directory(path.parent)
@@ -158,29 +164,30 @@ def free_bytes(path: Path) -> int:
         CheckpointError: The operating system does not say.
     """
     existing = next(directory for directory in (path, *path.absolute().parents) if directory.exists())
-    with _explained(path, "written"):
+    with explained(path, "written"):
         status = os.statvfs(existing)
     return status.f_bavail * status.f_frsize
 
 
-def publish_directory(path: Path, files: Mapping[str, bytes]) -> None:
+def publish_directory(path: Path, files: Mapping[str, Iterable[Block]]) -> None:
     """Create or replace a directory of `files`: afterwards, even after a crash, `published` finds the old or the new.
 
-    What reached the disk is read back and compared before the directory gets its name.
+    What reached the disk is read back and compared before the directory gets its name, so that the blocks of each file
+    are gone through twice.
 
     Raises:
         CheckpointError: The disk is full, not writable or failing; what was published before still is.
     """
     temporary = _temporary_beside(path)
     aside = _aside(path)
-    with _explained(path, "written"):
+    with explained(path, "written"):
         with _removed_on_error(temporary):
             os.mkdir(temporary)
-            for name, content in files.items():
-                _write_new(temporary / name, [content])
+            for name, blocks in files.items():
+                _write_new(temporary / name, blocks)
             _sync_directory(temporary)
-            for name, content in files.items():
-                if (temporary / name).read_bytes() != content:
+            for name, blocks in files.items():
+                if not _holds(temporary / name, blocks):
                     raise OSError(errno.EIO, f"the disk gave back other bytes for {name} than were written")
             if path.exists():
                 # No rename replaces a directory that is not empty, so the old one steps aside.
@@ -206,7 +213,7 @@ def make_directory(path: Path) -> None:
     Raises:
         CheckpointError: A part of the path is a file, or its parent is not writable.
     """
-    with _explained(path, "created"):
+    with explained(path, "created"):
         for directory in reversed([directory for directory in (path, *path.parents) if not directory.exists()]):
             # Another process may be creating the same parents.
             with suppress(FileExistsError):
@@ -220,7 +227,7 @@ def remove_directory(path: Path) -> None:
     Raises:
         CheckpointError: The directory is missing or not writable.
     """
-    with _explained(path, "removed"):
+    with explained(path, "removed"):
         nameless = _temporary_beside(path)
         os.rename(path, nameless)
         _sync_directory(path.parent)
@@ -234,7 +241,7 @@ def set_aside(path: Path) -> Path:
         CheckpointError: It cannot be renamed.
     """
     aside = path.with_name(path.name + _DAMAGED)
-    with _explained(path, "set aside"):
+    with explained(path, "set aside"):
         if aside.exists():
             _delete(aside)
         os.rename(path, aside)
@@ -248,7 +255,7 @@ def remove_leftovers(directory: Path) -> None:
     Raises:
         CheckpointError: A leftover cannot be removed.
     """
-    with _explained(directory, "cleaned up"):
+    with explained(directory, "cleaned up"):
         for path in list_directory(directory):
             original = _ASIDE_NAME.fullmatch(path.name)
             if original and not path.with_name(original[1]).exists():
@@ -279,7 +286,7 @@ class FileLock:
         Raises:
             CheckpointError: Another process holds the lock, or the file system has no locks.
         """
-        with _explained(self.path, "locked"):
+        with explained(self.path, "locked"):
             is_new = not self.path.exists()
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
@@ -332,17 +339,22 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.replaced")
 
 
-def _write_new(path: Path, blocks: Iterable[bytes]) -> None:
+def _write_new(path: Path, blocks: Iterable[Block]) -> None:
     with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
         for block in blocks:
             _write_all(descriptor, block)
         os.fsync(descriptor)
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
+def _write_all(descriptor: int, content: Block) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def _holds(path: Path, blocks: Iterable[Block]) -> bool:
+    with path.open("rb") as file:
+        return all(file.read(len(block)) == bytes(block) for block in blocks) and not file.read(1)
 
 
 def _sync_directory(path: Path) -> None:
@@ -379,14 +391,3 @@ def _removed_on_error(temporary: Path) -> Iterator[None]:
         with suppress(OSError):
             _delete(temporary)
         raise
-
-
-@contextmanager
-def _explained(path: Path, participle: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and participle == "read":
-            raise CheckpointError(f"{path}: is missing. {_COPY}") from error
-        remedy = _REMEDIES.get(error.errno or 0, "Check the path and the disk.")
-        raise CheckpointError(f"{path}: cannot be {participle} ({error.strerror or error}). {remedy}") from error

@@ -72,7 +72,7 @@ def test_a_file_is_readable_for_whom_the_umask_allows() -> None:
     mask = os.umask(0o022)
     try:
         files.write_atomically(Path("best"), b"1\n")
-        files.publish_directory(Path("checkpoint"), {"a": b"1"})
+        files.publish_directory(Path("checkpoint"), {"a": [b"1"]})
     finally:
         os.umask(mask)
     modes = [stat.S_IMODE(Path(name).stat().st_mode) for name in ("best", "checkpoint", "checkpoint/a")]
@@ -103,7 +103,7 @@ def test_a_write_is_forced_to_the_disk_before_and_after_it_gets_its_name(stand_i
     files.write_atomically(Path("best"), b"1\n")
     assert calls == ["write", "fsync", "replace", "fsync"]
     calls.clear()
-    files.publish_directory(Path("checkpoint"), {"a": b"1", "b": b"2"})
+    files.publish_directory(Path("checkpoint"), {"a": [b"1"], "b": [b"2"]})
     assert calls == ["mkdir", "write", "fsync", "write", "fsync", "fsync", "rename", "fsync"]
 
 
@@ -140,7 +140,7 @@ def test_short_writes_are_continued(stand_in: StandIn) -> None:
 def test_bytes_that_changed_on_their_way_to_the_disk_are_not_published(stand_in: StandIn) -> None:
     stand_in(write=lambda descriptor, content: os.write(descriptor, bytes(content).replace(b"4", b"5")))
     with pytest.raises(CheckpointError) as error:
-        files.publish_directory(Path("checkpoint"), {"a": b"4"})
+        files.publish_directory(Path("checkpoint"), {"a": [b"4"]})
     assert str(error.value) == (
         "checkpoint: cannot be written (the disk gave back other bytes for a than were written). "
         "Check the path and the disk."
@@ -150,14 +150,14 @@ def test_bytes_that_changed_on_their_way_to_the_disk_are_not_published(stand_in:
 
 def test_a_published_directory_replaces_the_one_before() -> None:
     path = Path("checkpoint")
-    files.publish_directory(path, {"a": b"1", "b": b"2"})
-    files.publish_directory(path, {"a": b"3"})
+    files.publish_directory(path, {"a": [b"1"], "b": [b"2"]})
+    files.publish_directory(path, {"a": [b"3"]})
     assert {entry.name: entry.read_bytes() for entry in path.iterdir()} == {"a": b"3"}
     assert names() == ["checkpoint"]
 
 
 def test_leftovers_are_removed_and_everything_else_stays() -> None:
-    files.publish_directory(Path("checkpoint"), {"a": b"1"})
+    files.publish_directory(Path("checkpoint"), {"a": [b"1"]})
     Path(".checkpoint.0123456789abcdef.partial").mkdir()
     Path(".checkpoint.0123456789abcdef.partial/a").write_text("torn")
     Path(".best.0123456789abcdef.partial").write_text("torn")
@@ -167,7 +167,7 @@ def test_leftovers_are_removed_and_everything_else_stays() -> None:
 
 
 def test_a_replacement_that_was_cut_short_is_undone() -> None:
-    files.publish_directory(Path("checkpoint"), {"a": b"1"})
+    files.publish_directory(Path("checkpoint"), {"a": [b"1"]})
     Path("checkpoint").rename(".checkpoint.replaced")
     assert (files.published(Path("checkpoint")) / "a").read_bytes() == b"1"
     files.remove_leftovers(Path())
@@ -220,7 +220,7 @@ def test_what_cannot_be_appended_whole_is_not_appended_at_all(stand_in: StandIn)
 
 def test_a_damaged_directory_is_set_aside_in_place_of_an_earlier_one() -> None:
     for content in (b"1", b"2"):
-        files.publish_directory(Path("checkpoint"), {"a": content})
+        files.publish_directory(Path("checkpoint"), {"a": [content]})
         assert files.set_aside(Path("checkpoint")) == Path("checkpoint.damaged")
     assert names() == ["checkpoint.damaged"]
     assert Path("checkpoint.damaged/a").read_bytes() == b"2"

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: the only place that reads or writes tensors, and the digests that vouch for every byte.
+"""Checkpoints on disk, and the digests that vouch for every byte of them.
 
 A checkpoint is a directory of tensors (safetensors) and JSON; nothing in it can run code. Its manifest lists the size
 and SHA-256 of its files and of the files of the run it depends on; `manifest.sha256` vouches for the manifest and can
@@ -7,17 +7,19 @@ be checked with `sha256sum -c`.
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor, contiguous_format
+from torch import Tensor
 
+from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.errors import CheckpointError
-from lstmlm.files import list_directory, publish_directory, read_bytes, size_of
+from lstmlm.files import BLOCK_BYTES, Block, list_directory, open_to_read, publish_directory, read_bytes, size_of
 
 MODEL = "model.safetensors"
 TRAINING = "training.safetensors"
@@ -28,8 +30,6 @@ MANIFEST_DIGEST = "manifest.sha256"
 
 MOST_MANIFEST_BYTES = 1 << 16
 MOST_JSON_BYTES = 1 << 24
-MOST_HEADER_BYTES = 1 << 20
-"""Of the names and shapes that a safetensors file begins with."""
 
 _REMEDY = "Restore it from a copy, or train the run again."
 
@@ -56,9 +56,13 @@ class FileRecord(BaseModel):
     """In hexadecimal."""
 
     @classmethod
-    def of(cls, content: bytes) -> Self:
-        """The record of a file with this content."""
-        return cls(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    def of(cls, blocks: Iterable[Block]) -> Self:
+        """The record of a file that consists of these blocks."""
+        size, digest = 0, hashlib.sha256()
+        for block in blocks:
+            size += len(block)
+            digest.update(block)
+        return cls(size=size, sha256=digest.hexdigest())
 
 
 class Manifest(BaseModel):
@@ -86,19 +90,18 @@ def publish_checkpoint(directory: Path, step: int, content: Checkpoint, run_file
         CheckpointError: It cannot be written; what was at `directory` still is.
         ValueError: A number in the state is NaN or infinite, which JSON does not have.
     """
-    files = {
-        MODEL: save(_owned(content.weights)),
-        TRAINING: save(_owned(content.training)),
-        STATE: json_bytes(content.state),
+    files: dict[str, Iterable[Block]] = {
+        MODEL: TensorFile.of(content.weights),
+        TRAINING: TensorFile.of(content.training),
+        STATE: [json_bytes(content.state)],
     }
     manifest = Manifest(
         step=step,
-        checkpoint={name: FileRecord.of(file) for name, file in files.items()},
-        run={name: FileRecord.of(file) for name, file in run_files.items()},
+        checkpoint={name: FileRecord.of(blocks) for name, blocks in files.items()},
+        run={name: FileRecord.of([file]) for name, file in run_files.items()},
     )
-    files[MANIFEST] = json_bytes(manifest.model_dump())
-    files[MANIFEST_DIGEST] = _digest_line(files[MANIFEST])
-    publish_directory(directory, files)
+    manifest_json = json_bytes(manifest.model_dump())
+    publish_directory(directory, files | {MANIFEST: [manifest_json], MANIFEST_DIGEST: [_digest_line(manifest_json)]})
 
 
 def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, Tensor]:
@@ -107,8 +110,11 @@ def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> dict[
     Raises:
         CheckpointError: A file of the checkpoint or of the run is missing, damaged or unknown to the manifest.
     """
-    contents = verify_checkpoint(directory, step, run_files, wanted=[MODEL])
-    return _tensors(directory / MODEL, contents[MODEL])
+    records = _records(directory, step, run_files)
+    weights = _verified_tensors(directory / MODEL, records[MODEL])
+    for name in (TRAINING, STATE):
+        _verify(directory / name, records[name])
+    return weights
 
 
 def load_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> Checkpoint:
@@ -117,33 +123,23 @@ def load_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> Ch
     Raises:
         CheckpointError: A file of the checkpoint or of the run is missing, damaged or unknown to the manifest.
     """
-    contents = verify_checkpoint(directory, step, run_files, wanted=CHECKPOINT_FILES)
+    records = _records(directory, step, run_files)
     return Checkpoint(
-        weights=_tensors(directory / MODEL, contents[MODEL]),
-        training=_tensors(directory / TRAINING, contents[TRAINING]),
-        state=json_object(directory / STATE, contents[STATE]),
+        weights=_verified_tensors(directory / MODEL, records[MODEL]),
+        training=_verified_tensors(directory / TRAINING, records[TRAINING]),
+        state=json_object(directory / STATE, _verified_bytes(directory / STATE, records[STATE])),
     )
 
 
-def verify_checkpoint(
-    directory: Path, step: int, run_files: Sequence[Path], wanted: Collection[str] = ()
-) -> dict[str, bytes]:
-    """Compare every file with the manifest and return the content of the `wanted` ones: the very bytes compared.
+def verify_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> None:
+    """Compare every file of a checkpoint with its manifest.
 
     Raises:
         CheckpointError: A file of the checkpoint or of the run is missing, damaged or unknown to the manifest.
     """
-    manifest = read_manifest(directory, step, run_files)
-    verify_run_files(manifest, run_files)
-    for path in list_directory(directory):
-        if path.name not in (*CHECKPOINT_FILES, MANIFEST, MANIFEST_DIGEST):
-            raise CheckpointError(f"{path}: is not part of the checkpoint. Move it elsewhere.")
-    contents = {}
+    records = _records(directory, step, run_files)
     for name in CHECKPOINT_FILES:
-        content = _verified(directory / name, manifest.checkpoint[name])
-        if name in wanted:
-            contents[name] = content
-    return contents
+        _verify(directory / name, records[name])
 
 
 def read_manifest(directory: Path, step: int, run_files: Sequence[Path]) -> Manifest:
@@ -174,7 +170,7 @@ def verify_run_files(manifest: Manifest, run_files: Sequence[Path]) -> None:
         CheckpointError: One of them is missing or damaged.
     """
     for path in run_files:
-        _verified(path, manifest.run[path.name])
+        _verify(path, manifest.run[path.name])
 
 
 def json_bytes(value: Mapping[str, object]) -> bytes:
@@ -211,28 +207,53 @@ def _refuse(path: Path, reason: object) -> NoReturn:
     raise CheckpointError(f"{path}: is damaged ({reason}). {_REMEDY}") from None
 
 
-def _verified(path: Path, record: FileRecord) -> bytes:
-    size = size_of(path)
-    if size != record.size:
-        _refuse(path, f"{size} bytes, the manifest says {record.size}")
-    content = read_bytes(path, record.size)
-    if FileRecord.of(content) != record:
-        _refuse(path, "its SHA-256 differs from the manifest")
+def _records(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, FileRecord]:
+    """What the manifest says of the files of the checkpoint, once everything else is as the manifest says."""
+    manifest = read_manifest(directory, step, run_files)
+    verify_run_files(manifest, run_files)
+    for path in list_directory(directory):
+        if path.name not in (*CHECKPOINT_FILES, MANIFEST, MANIFEST_DIGEST):
+            raise CheckpointError(f"{path}: is not part of the checkpoint. Move it elsewhere.")
+    return manifest.checkpoint
+
+
+def _verify(path: Path, record: FileRecord) -> None:
+    with _opened(path, record) as file:
+        _compare(path, record, iter(partial(file.read, BLOCK_BYTES), b""))
+
+
+def _verified_bytes(path: Path, record: FileRecord) -> bytes:
+    with _opened(path, record) as file:
+        content = file.read(record.size)
+    _compare(path, record, [content])
     return content
 
 
-def _owned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    # safetensors refuses views and tensors that share memory, such as the states of layers computed together.
-    return {name: tensor.detach().cpu().clone(memory_format=contiguous_format) for name, tensor in tensors.items()}
+def _verified_tensors(path: Path, record: FileRecord) -> dict[str, Tensor]:
+    with _opened(path, record) as file:
+        try:
+            content = TensorFile.read(file, record.size)
+        except ValueError as error:
+            # That bytes have changed says more than what this has made of them.
+            _verify(path, record)
+            _refuse(path, error)
+    # What the tensors hold is compared, so that nothing can change between the comparison and the use.
+    _compare(path, record, content)
+    return content.tensors
 
 
-def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
-    if int.from_bytes(content[:8], "little") > MOST_HEADER_BYTES:
-        _refuse(path, f"a header of more than {MOST_HEADER_BYTES} bytes")
-    try:
-        return load(content)
-    except SafetensorError as error:
-        _refuse(path, error)
+@contextmanager
+def _opened(path: Path, record: FileRecord) -> Iterator[BufferedReader]:
+    size = size_of(path)
+    if size != record.size:
+        _refuse(path, f"{size} bytes, the manifest says {record.size}")
+    with open_to_read(path) as file:
+        yield file
+
+
+def _compare(path: Path, record: FileRecord, blocks: Iterable[Block]) -> None:
+    if FileRecord.of(blocks) != record:
+        _refuse(path, "its SHA-256 differs from the manifest")
 
 
 def _digest_line(manifest: bytes) -> bytes:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import CheckpointError
 
@@ -164,6 +167,44 @@ def test_a_damaged_file_is_named_with_what_to_do(saved: RunDirectory) -> None:
     model.write_bytes(intact + b"\x00")
     size = len(intact)
     assert refusal(saved) == f"{model}: is damaged ({size + 1} bytes, the manifest says {size}). {REMEDY}"
+    model.write_bytes(intact[:8] + b"x" + intact[9:])
+    assert refusal(saved) == f"{model}: is damaged (its SHA-256 differs from the manifest). {REMEDY}"
+
+
+class ChangedWhileRead(BufferedReader):
+    """A file of tensors whose last byte is changed after some of them have been read."""
+
+    def __init__(self, path: Path, n_tensors: int) -> None:
+        super().__init__(FileIO(path), buffer_size=1)
+        self._path = path
+        self._n_left = n_tensors
+
+    def readinto(self, buffer: Any) -> int:
+        n_read = super().readinto(buffer)
+        self._n_left -= 1
+        if self._n_left == 0:
+            self._path.write_bytes(self._path.read_bytes()[:-1] + b"\x7f")
+        return n_read
+
+
+@pytest.mark.parametrize("n_read_before", [1, 2])
+def test_tensors_that_change_while_they_are_read_are_those_verified_or_none(
+    saved: RunDirectory, content: Content, monkeypatch: pytest.MonkeyPatch, n_read_before: int
+) -> None:
+    @contextmanager
+    def open_to_read(path: Path) -> Iterator[BufferedReader]:
+        with ChangedWhileRead(path, n_read_before) if path.name == "model.safetensors" else path.open("rb") as file:
+            yield file
+
+    monkeypatch.setattr(storage, "open_to_read", open_to_read)
+    expected = content(400)["weights"]
+    if n_read_before < len(expected):
+        with pytest.raises(CheckpointError, match="its SHA-256 differs from the manifest"):
+            saved.load_weights(400)
+    else:
+        loaded = saved.load_weights(400)
+        assert all(torch.equal(loaded[name], tensor) for name, tensor in expected.items())
+    assert (CHECKPOINT / "model.safetensors").read_bytes().endswith(b"\x7f")
 
 
 def test_a_file_too_many_is_named(saved: RunDirectory) -> None:

@@ -1,0 +1,131 @@
+"""Tensors as a safetensors file that is written from their memory and read into it.
+
+The bytes are those of the `safetensors` library, which would need a copy of all tensors to write them and to read them:
+the length of a header in eight bytes, the header, which is JSON padded with spaces, and one tensor after the other.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from io import BufferedReader
+from typing import Annotated, Self, TypeAlias
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from torch import Tensor
+
+from lstmlm.files import BLOCK_BYTES, Block
+
+MOST_HEADER_BYTES = 1 << 20
+"""Of the names and shapes that a file begins with."""
+
+_LENGTH_BYTES = 8
+_ALIGNMENT = 8
+
+_FORMATS = {
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""Number formats by the names they have in a file, in the order in which a file has their tensors."""
+_DTYPES = {name: dtype for dtype, name in _FORMATS.items()}
+
+_Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Entry(BaseModel):
+    """What the header says of a tensor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    dtype: str
+    shape: Annotated[list[_Count], Field(max_length=8)]
+    """No tensor here has more dimensions; the product of all that a header has room for would take long."""
+    data_offsets: tuple[_Count, _Count]
+    """Where its bytes begin and end, counted from the end of the header."""
+
+
+_HEADER = TypeAdapter(dict[str, _Entry])
+
+
+class TensorFile:
+    """The content of a safetensors file. Iterating gives its bytes, as often as asked: views of the tensors' memory.
+
+    Args:
+        header: What precedes the tensors in the file.
+        tensors: In the order of the file.
+    """
+
+    def __init__(self, header: bytes, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+        self._header = header
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The file of tensors that may be on any device, views or shared: each is written on its own."""
+        formats = list(_FORMATS)
+        names = sorted(tensors, key=lambda name: (formats.index(tensors[name].dtype), name))
+        entries, end = {}, 0
+        for name in names:
+            start, end = end, end + tensors[name].nbytes
+            dtype, shape = _FORMATS[tensors[name].dtype], list(tensors[name].shape)
+            entries[name] = _Entry(dtype=dtype, shape=shape, data_offsets=(start, end))
+        header = _HEADER.dump_json(entries)
+        header += b" " * (-len(header) % _ALIGNMENT)
+        return cls(len(header).to_bytes(_LENGTH_BYTES, "little") + header, {name: tensors[name] for name in names})
+
+    @classmethod
+    def read(cls, file: BufferedReader, size: int) -> Self:
+        """Read a file of `size` bytes into new tensors: to be compared, by iterating, before they are trusted.
+
+        Raises:
+            ValueError: The header is that of no such file.
+        """
+        length = file.read(_LENGTH_BYTES)
+        n_header_bytes = int.from_bytes(length, "little")
+        if n_header_bytes > MOST_HEADER_BYTES:
+            raise ValueError(f"a header of more than {MOST_HEADER_BYTES} bytes")
+        header = file.read(n_header_bytes)
+        tensors = {}
+        for name, entry in _entries(header, size - len(length) - len(header)).items():
+            start, end = entry.data_offsets
+            # Bytes first: torch refuses to allocate some shapes that have no elements.
+            content = torch.empty(end - start, dtype=torch.uint8)
+            file.readinto(content.numpy().data)
+            tensors[name] = content.view(_DTYPES[entry.dtype]).view(entry.shape)
+        return cls(length + header, tensors)
+
+    def __iter__(self) -> Iterator[Block]:
+        yield self._header
+        for tensor in self.tensors.values():
+            # Copied where they are not on the CPU or not contiguous: one at a time.
+            memory = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+            for start in range(0, len(memory), BLOCK_BYTES):
+                yield memory[start : start + BLOCK_BYTES]
+
+
+def _entries(header: bytes, n_bytes: int) -> dict[str, _Entry]:
+    """What a header says of the tensors in the `n_bytes` bytes that follow it, in their order."""
+    try:
+        entries = _HEADER.validate_json(header)
+    except ValidationError as error:
+        raise ValueError(f"header: {error.errors()[0]['msg']}") from None
+    place = 0
+    for name, entry in entries.items():
+        start, end = entry.data_offsets
+        if entry.dtype not in _DTYPES:
+            raise ValueError(f"header: {name!r:.60} has the unknown number format {entry.dtype!r:.60}")
+        if end - start != math.prod(entry.shape) * _DTYPES[entry.dtype].itemsize:
+            raise ValueError(f"header: {name!r:.60} has {end - start} bytes, its shape and number format say others")
+        if start != place:
+            raise ValueError(f"header: {name!r:.60} begins at byte {start}, the one before it ends at {place}")
+        place = end
+    if place != n_bytes:
+        raise ValueError(f"header: of {place} bytes, {n_bytes} follow")
+    return entries
