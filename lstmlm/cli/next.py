@@ -53,7 +53,7 @@ def _what_else(found: "NextWords") -> str:
     """Say what is known of all other words."""
     if found.n_prefixes == 1:
         return "Every word of the vocabulary was considered."
-    missing = found.words[-1].probability < found.largest_missed_probability
+    missing = found.words and found.words[-1].probability < found.largest_missed_probability
     return (
         f"{found.n_prefixes:,} beginnings of words were read. Any other word has a probability of at most "
         f"{found.largest_missed_probability:.2g}, all of them together {found.unexplored_probability:.2g}."

@@ -262,7 +262,7 @@ def _tell_step(event: "StepEvent") -> str:
     # What people look for first comes first: a narrow terminal cuts the end off.
     remaining = (event.n_steps - event.step) * event.elapsed_seconds / max(1, event.step)
     return (
-        f"epoch {event.epoch:.1f} · {_clock(remaining)} left · perplexity {event.perplexity:,.1f} · "
+        f"epoch {event.epoch:.2f} · {_clock(remaining)} left · perplexity {event.perplexity:,.1f} · "
         f"loss {event.nats:.2f} · rate {event.learning_rate:.2g} · {event.tokens_per_second / 1000:.1f}k tok/s"
     )
 

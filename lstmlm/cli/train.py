@@ -1,5 +1,6 @@
 """`lstmlm train`: from a YAML file to a run directory."""
 
+import os
 import shlex
 import time
 from pathlib import Path
@@ -78,10 +79,21 @@ def _say_how_to_continue(config: Path, where: Path, overrides: list[str], budget
 
     sets = [part for override in overrides for part in ("--set", override)]
     time_limit = ["--budget", budget] if budget else []
-    again = ["lstmlm", "train", "--config", str(config), "--run-dir", str(where), *sets, *time_limit, "--resume"]
+    again = [*_program(), "train", "--config", str(config), "--run-dir", str(where), *sets, *time_limit, "--resume"]
     saved = workflows.last_step(where)
     state = "Nothing is saved yet; start again" if saved is None else f"Step {saved:,} is saved; continue"
     say(f"Interrupted. {state}: {shlex.join(again)}")
+
+
+def _program() -> list[str]:
+    """Return the words that start lstmlm as it was started: by torchrun, where it is one of several processes."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size == "1":
+        return ["lstmlm"]
+    is_one_machine = os.environ.get("LOCAL_WORLD_SIZE") == size
+    # How several machines meet is known to their torchrun alone.
+    options = ["--nproc-per-node", size] if is_one_machine else ["OPTIONS"]
+    return ["torchrun", *options, "-m", "lstmlm"]
 
 
 def _length(budget: str | None) -> list[str]:

@@ -1,12 +1,12 @@
 """What is wrong with a corpus, what is not, and what to do: every finding a line."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.observation import WORDS_OF_A_LONG_LINE, Observation, line_of_digest, observe
+from lstmlm.corpus.observation import WORDS_OF_A_LONG_LINE, Observation, dropped_from, line_of_digest, observe
 from lstmlm.corpus.texts import SPLITS, Text
 from lstmlm.corpus.token_store import TokenStore
 from lstmlm.errors import DataError
@@ -46,10 +46,14 @@ def check_texts(texts: Mapping[str, Text]) -> Iterator[Finding]:
             alone, and compared with `valid` and `test`.
     """
     seen: dict[str, Observation] = {}
+    read: set[tuple[Path, ...]] = set()
     for split, text in texts.items():
         try:
             seen[split] = observe(text)
             yield from _of_text(seen[split], text)
+            if text.files not in read:  # or it is another part of the same files
+                read.add(text.files)
+                yield from _dropped(text.files)
         except DataError as error:
             yield Finding(text.name, "reading", "error", str(error).removeprefix(f"{text.name}: "))
     has_splits = texts.keys() <= set(SPLITS)
@@ -88,7 +92,10 @@ def _encoding(seen: Observation) -> Finding:
         f"{count:,} {what}"
         for count, what in (
             (characters.n_replacement, "times U+FFFD, where something was not decoded: convert the original again"),
-            (characters.n_mojibake, 'times UTF-8 read as Latin-1, such as "Ã©": convert the original again'),
+            (
+                characters.n_mojibake,
+                'times UTF-8 read as Latin-1 or Latin-2, such as "Ã©" or "Ă©": convert the original again',
+            ),
             (characters.n_nul, "NUL characters: remove them, tr -d '\\000'"),
             (characters.n_control - characters.n_nul, "control characters: remove them"),
             (characters.n_lines_not_composed, "lines not in composed form: normalise them to NFC"),
@@ -97,10 +104,19 @@ def _encoding(seen: Observation) -> Finding:
     ]
     if troubles:
         return Finding(seen.name, "encoding", "warning", "; ".join(troubles) + ".")
-    removed = ["a byte-order mark, dropped"] if seen.ends.has_byte_order_mark else []
-    if seen.ends.n_carriage_returns:
-        removed.append(f"{seen.ends.n_carriage_returns:,} carriage returns, read as line ends")
-    return Finding(seen.name, "encoding", "ok", "; ".join(["UTF-8", *removed]) + ".")
+    return Finding(seen.name, "encoding", "ok", "UTF-8.")
+
+
+def _dropped(files: Sequence[Path]) -> Iterator[Finding]:
+    n_marks, n_returns = dropped_from(files)
+    found = [
+        f"{count:,} {what}"
+        for count, what in ((n_marks, "byte-order marks, dropped"), (n_returns, "carriage returns, read as line ends"))
+        if count
+    ]
+    if found:
+        name = str(files[0]) if len(files) == 1 else f"{len(files):,} files"
+        yield Finding(name, "line ends", "ok", "; ".join(found) + ".")
 
 
 def _lines(seen: Observation) -> Finding:

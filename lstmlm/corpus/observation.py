@@ -2,8 +2,11 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 from lstmlm.corpus.repetition import DigestSample, TextDigest
 from lstmlm.corpus.sources import line_pieces, raw_chunks
@@ -13,9 +16,14 @@ from lstmlm.corpus.word_counts import WordCounts
 WORDS_OF_A_LONG_LINE = 8
 """A shorter line may well occur twice by chance."""
 
-_SIGNS_OF_MOJIBAKE = "ÂÃÐÑâ"
-_MOJIBAKE = re.compile("[ÂÃÐÑ][\u0080-\u00bf]|â€")
-"""UTF-8 that was once read as Latin-1: é becomes Ã©, ’ becomes â€™."""
+_SIGNS_OF_MOJIBAKE = "ÂÃÐÑâĂÄĹ"
+_MOJIBAKE = re.compile(
+    "[ÂÃÐÑ][\u0080-\u00ba\u00bc-\u00bf]|â[€\u0080]"
+    "|[ĂĹ][\u0080-\u009f†‡‰™¤¦§¨©¬\u00ad®°±˛´µ¶¸ˇ˘˝łľźżĽŁ]|Ă[ĄąŚśŠšŤťŹŽž]|Ĺ[ąśšťžş€‚„…‹›‘’“”•–—]|Ä[\u0080-\u009f†‡‰™±Ľ]"
+)
+"""UTF-8 that was once read as Latin-1 or Latin-2, or as what Windows has in their place: é becomes Ã© or Ă©, ’ becomes
+â€™. A guillemet may well follow a capital, and so may in Romanian, German or Slovak much of what Latin-2 has.
+"""
 
 _ASCII_CONTROLS = bytes({*range(32), 127} - set(b"\t\n"))
 _OTHER_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")
@@ -126,18 +134,6 @@ class Lines:
 
 
 @dataclass
-class RawEnds:
-    """What the rules of reading do away with: a byte-order mark and other line ends."""
-
-    has_byte_order_mark: bool = False
-    n_carriage_returns: int = 0
-
-    def read(self, block: bytes) -> None:
-        """Read on."""
-        self.n_carriage_returns += block.count(b"\r")
-
-
-@dataclass
 class Observation:
     """All that was seen of a text."""
 
@@ -147,11 +143,10 @@ class Observation:
     lines: Lines = field(default_factory=Lines)
     words: WordCounts = field(default_factory=WordCounts)
     whole: TextDigest = field(default_factory=TextDigest)
-    ends: RawEnds = field(default_factory=RawEnds)
 
 
 def observe(text: Text) -> Observation:
-    """Read a text once, or twice where it is a file.
+    """Read a text once.
 
     Raises:
         DataError: it cannot be read.
@@ -170,11 +165,28 @@ def observe(text: Text) -> Observation:
         seen.words.read(words)
         seen.lines.read(piece, len(words), is_end)
     seen.lines.end()
-    for file in text.files:
-        for place, raw in enumerate(raw_chunks(file)):
-            seen.ends.has_byte_order_mark |= place == 0 and raw.startswith(b"\xef\xbb\xbf")
-            seen.ends.read(raw)
     return seen
+
+
+class Dropped(NamedTuple):
+    """What the rules of reading do away with in files: byte-order marks and other line ends."""
+
+    n_byte_order_marks: int
+    n_carriage_returns: int
+
+
+def dropped_from(files: Iterable[Path]) -> Dropped:
+    """Read files once, as they are.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    n_marks = n_returns = 0
+    for file in files:
+        for place, raw in enumerate(raw_chunks(file)):
+            n_marks += place == 0 and raw.startswith(BOM_UTF8)
+            n_returns += raw.count(b"\r")
+    return Dropped(n_marks, n_returns)
 
 
 def line_of_digest(text: Text, digest: int) -> str:

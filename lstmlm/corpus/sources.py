@@ -117,11 +117,7 @@ def _last_gap(text: str, start: int, stop: int) -> int:
 
 
 def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Path]:
-    """The files among `paths`, and in place of a folder the files in it, sorted by name.
-
-    Args:
-        paths: Files and folders.
-        suffixes: Those that count in a folder; without them all files but hidden ones.
+    """The files among `paths`, and in place of a folder those of `files_below`.
 
     Raises:
         DataError: a folder has no such file.
@@ -130,12 +126,34 @@ def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Pa
         if not path.is_dir():
             yield path
             continue
-        visible = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-        files = sorted(file for file in visible if not suffixes or file.suffix in suffixes)
+        files = files_below(path, suffixes)
         if not files:
             kind = f"{', '.join(suffixes)} file" if suffixes else "file"
             raise DataError(f"{path}: holds no {kind}. Name a file, or another folder.")
         yield from files
+
+
+def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """The files of a folder and of those in it, sorted by path, but for hidden and empty ones.
+
+    Args:
+        folder: The folder.
+        suffixes: Ends of the names that count, before that of a compression; without any all count.
+
+    Raises:
+        DataError: a folder cannot be read, or a file is a pipe or a device.
+    """
+    files: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if not name.startswith(".")]
+    counted = (file for file in files if not suffixes or split_suffixes(file)[0] in suffixes)
+    return sorted(file for file in counted if Version.of(file).size)
+
+
+def _refuse_folder(error: OSError) -> None:
+    with explained(Path(error.filename)):
+        raise error
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Texts that can be read again and again, and the splits of a corpus that is given by its path."""
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob
@@ -8,9 +7,9 @@ from itertools import chain
 from pathlib import Path
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.compression import COMPRESSIONS, split_suffixes
+from lstmlm.corpus.compression import COMPRESSIONS
 from lstmlm.corpus.documents import RECORD_SUFFIXES, holds_records, join_documents, read_documents
-from lstmlm.corpus.sources import Version, explained, name_of, read_blocks
+from lstmlm.corpus.sources import Version, explained, files_below, name_of, read_blocks
 from lstmlm.errors import ConfigError, DataError
 
 SPLITS = ("train", "valid", "test")
@@ -125,7 +124,12 @@ def _files_of(corpus: str) -> list[Path]:
     """The files of a corpus that is one text, in their order."""
     path = Path(corpus)
     if path.is_dir():
-        return _text_files_below(path)
+        if texts := files_below(path, SUFFIXES):
+            return texts
+        raise DataError(
+            f"{path}: holds neither train.txt nor other text ({', '.join(SUFFIXES)}, compressed or not). "
+            f"Name a file, another folder, or a pattern: '{path}/*'."
+        )
     if path.exists():
         return [path]
     if not any(mark in corpus for mark in "*?["):
@@ -139,26 +143,6 @@ def _files_of(corpus: str) -> list[Path]:
     if not files:
         raise DataError(f"{corpus}: matches no file. Paths start at the working directory; ** stands for folders.")
     return files
-
-
-def _text_files_below(folder: Path) -> list[Path]:
-    """The files of a folder and of those in it that their names say to be text and that hold something."""
-    files: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(parent, name) for name in names if not name.startswith(".")]
-    texts = sorted(file for file in files if split_suffixes(file)[0] in SUFFIXES and Version.of(file).size)
-    if not texts:
-        raise DataError(
-            f"{folder}: holds neither train.txt nor other text ({', '.join(SUFFIXES)}, compressed or not). "
-            f"Name a file, another folder, or a pattern: '{folder}/*'."
-        )
-    return texts
-
-
-def _refuse_folder(error: OSError) -> None:
-    with explained(Path(error.filename)):
-        raise error
 
 
 def _refuse_options_without_effect(options: DataOptions, texts: Collection[Collection[Path]]) -> None:

@@ -16,10 +16,13 @@ from lstmlm.corpus.shards import StoreError
 from lstmlm.corpus.token_store import Blocks, TokenStore, is_finished, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import CheckpointError, ConfigError, DataError
-from lstmlm.files import make_directory, read_text, remove_directory, write_atomically
+from lstmlm.files import list_directory, make_directory, read_text, remove_directory, size_of, write_atomically
 
 SMALLEST_KEPT_BYTES = 1 << 24
 """Of the files of a text. Less is encoded in the time that importing torch takes: not worth files that stay."""
+
+MOST_KEPT_BYTES = 30 * 10**9
+"""Of the tokens of all texts together: beyond it, those go that were not used for longest."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,12 +78,16 @@ class KeptText:
         path = cache_directory() / "tokens" / f"{self._sha256[:32]}-{tokenizer.digest[:32]}"
         if is_finished(path):
             try:
-                return TokenStore.open(path).text("text", self.name, split)
+                kept = TokenStore.open(path).text("text", self.name, split)
+                _note_use(path)
+                return kept
             except StoreError as error:
                 logger.info("%s", error)
                 remove_directory(path)
         logger.info("%s: is encoded, once; the tokens are kept in %s", self.name, path)
-        return write_store(path, options, tokenizer, {"text": self.blocks}).text("text", self.name, split)
+        kept = write_store(path, options, tokenizer, {"text": self.blocks}).text("text", self.name, split)
+        _remove_unused(path)
+        return kept
 
 
 def cache_is_usable() -> bool:
@@ -99,6 +106,29 @@ def _is_usable(directory: Path) -> bool:
         write_atomically(directory / "writable", b"")
         return True
     return False
+
+
+def _note_use(store: Path) -> None:
+    """Let the time at which the folder of a store has changed be that of its last use."""
+    with suppress(CheckpointError):  # a cache that cannot be written can be read
+        write_atomically(store / "used", b"")
+
+
+def _remove_unused(newest: Path) -> None:
+    """Remove the stores that were not used for longest, until all of them take `MOST_KEPT_BYTES`; the newest stays.
+
+    A process that uses one has it mapped, and goes on; another one may remove the same at the same time.
+    """
+    n_bytes = 0
+    try:
+        stores = filter(is_finished, list_directory(newest.parent))
+        for store in sorted(stores, key=lambda store: store.stat().st_mtime_ns, reverse=True):
+            n_bytes += sum(map(size_of, list_directory(store)))
+            if n_bytes > MOST_KEPT_BYTES and store != newest:
+                logger.info("%s: is removed, as over %d GB of tokens are kept", store, MOST_KEPT_BYTES // 10**9)
+                remove_directory(store)
+    except (CheckpointError, OSError) as error:
+        logger.info("%s", error)
 
 
 def _kept(name: str) -> str | None:

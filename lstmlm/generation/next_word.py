@@ -5,8 +5,9 @@ a delimiter after them, given that the word before it is complete, as `lstmlm ev
 prefixes of words, the most probable first. No word is more probable than its prefixes: once none is left that is more
 probable than the last of the words wanted, no word is missing.
 
-A word counts as the tokenizer cuts it: other tokens that spell it count for nothing. Only where the beginning of a word
-has been read as tokens already, and is to be completed, all that spell its rest are added up.
+A word counts as the tokenizer cuts it: other tokens that spell it count for nothing. So the beginning of a word that is
+to be completed is not read as tokens of its own, as the word may be cut otherwise: the search begins before it, with
+tokens that agree with it.
 """
 
 import heapq
@@ -76,19 +77,18 @@ def find_next_words(
         if not prompt or prompt[-1].isspace():
             raise ConfigError(f"--complete: needs a word that is begun, got {prompt!r}. Begin one, or leave it out.")
         ids, unread = tokenizer.encode_unfinished(prompt)
-        read = prompt.rsplit(maxsplit=1)[-1].removesuffix(unread)
     else:
         prompt = prompt.rstrip(" \t")
-        ids, unread, read = tokenizer.encode_prompt(prompt), "", ""
+        ids, unread = tokenizer.encode_prompt(prompt), ""
     inputs = torch.tensor([tokenizer.start_id, *ids])[:, None]
     log_probabilities, state = next_log_probabilities(model, inputs, model.initial_state(1))
     following = log_probabilities[0].double()
     if not tokenizer.delimiter_ids:
-        return NextWords(_words_of_vocabulary(tokenizer, following, read, unread, n_words), 1, 0.0, 0.0)
+        return NextWords(_words_of_vocabulary(tokenizer, following, prompt, unread, n_words), 1, 0.0, 0.0)
 
-    search = _Search(model, tokenizer, read)
+    search = _Search(model, tokenizer)
     if complete:
-        search.begin_inside_word(following, state)
+        search.begin_word(unread, following, state)
     elif prompt == "" or prompt.endswith("\n"):
         search.begin_line(following, state)
     else:
@@ -97,11 +97,13 @@ def find_next_words(
 
 
 def _words_of_vocabulary(
-    tokenizer: Tokenizer, following: Float64[Tensor, " vocab"], read: str, unread: str, n_words: int
+    tokenizer: Tokenizer, following: Float64[Tensor, " vocab"], prompt: str, unread: str, n_words: int
 ) -> list[NextWord]:
     """Choose among tokens that are words; where they have to begin with `unread`, given that they do."""
-    ids = list(range(tokenizer.vocab_size))
+    ids, read = list(range(tokenizer.vocab_size)), ""
     if unread:
+        # Of the last word, what is a token of its own, such as an opening bracket.
+        read = prompt.rsplit(maxsplit=1)[-1].removesuffix(unread)
         special = (tokenizer.start_id, tokenizer.unk_id)
         ids = [i for i in ids if tokenizer.token(i).startswith(unread) and i not in special]
         following = following[ids].log_softmax(dim=0)
@@ -121,6 +123,17 @@ class _Prefix:
     next_ids: Int64[Tensor, " vocab"]
     log_probabilities: Float64[Tensor, " vocab"]
     """Of the prefix with each of these tokens after it."""
+
+
+class _Part(NamedTuple):
+    """First tokens of words, already read, that spell a part of how the words begin."""
+
+    ids: tuple[int, ...]
+    rest: bytes
+    """What is not spelled yet of the beginning."""
+    log_probabilities: Float64[Tensor, " vocab"]
+    """Of these tokens with each token after them."""
+    state: BackboneState
 
 
 class _Extension(NamedTuple):
@@ -151,13 +164,11 @@ class _Search:
     Args:
         model: Predicts one token after another.
         tokenizer: Its tokenizer, which has delimiters.
-        read: What has been read already of the words that are looked for.
     """
 
-    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, read: str) -> None:
+    def __init__(self, model: LanguageModel, tokenizer: Tokenizer) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        self._read = read
         self._delimiter_ids = torch.tensor(tokenizer.delimiter_ids)
         self._words: dict[str, float] = {}
         self._n_prefixes = 0
@@ -176,16 +187,44 @@ class _Search:
         given_delimiter = following - following[self._delimiter_ids].logsumexp(0)
         self._add_word(EOS, given_delimiter[self._tokenizer.start_id])
         # Words stand one space apart; where tokens hold more than white space, the first one of a word begins with it.
-        texts = [self._tokenizer.decode([i]) for i in self._tokenizer.delimiter_ids]
-        begins = torch.tensor([text == " " or not text.isspace() for text in texts])
-        first_ids = self._delimiter_ids[begins]
-        impossible = torch.full_like(following, -torch.inf)
-        self._extend((), impossible.index_copy(0, first_ids, given_delimiter[first_ids]), state)
+        texts = {token_id: self._tokenizer.decode([token_id]) for token_id in self._tokenizer.delimiter_ids}
+        first_ids = [token_id for token_id, text in texts.items() if text == " " or not text.isspace()]
+        self._extend((), _only(given_delimiter, first_ids), state)
 
-    def begin_inside_word(self, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
-        """Look for words that begin with what has been read, which may be all of one."""
-        self._add_word(self._read, following[self._delimiter_ids].logsumexp(0))
-        self._extend((), self._inside_word(following), state)
+    def begin_word(self, beginning: str, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
+        """Look for words that begin so, given that they do; none of their tokens is read yet.
+
+        The first ones may spell a part of the beginning: these are read here, up to one that reaches its end.
+        """
+        contents = [self._tokenizer.content(token_id) for token_id in range(self._tokenizer.vocab_size)]
+        parts, possible = [_Part((), beginning.encode(), following, state)], []
+        for part in parts:  # grows meanwhile
+            reaching = []
+            for token_id, content in enumerate(contents):
+                is_next = content.startswith(part.rest) or (content != b"" and part.rest.startswith(content))
+                if not is_next or not self._may_begin_word((*part.ids, token_id)):
+                    continue
+                if content.startswith(part.rest):
+                    reaching.append(token_id)
+                else:
+                    parts.append(self._read_on(part, token_id))
+            possible.append(_only(part.log_probabilities, reaching))
+        # Where no word begins so, all stay impossible.
+        begun = torch.cat(possible).logsumexp(0).nan_to_num(neginf=0.0)
+        for part, log_probabilities in zip(parts, possible, strict=True):
+            self._extend(part.ids, log_probabilities - begun, part.state)
+
+    def _may_begin_word(self, ids: tuple[int, ...]) -> bool:
+        """Whether the tokenizer cuts words so that they begin with these tokens; a part of a character cannot tell."""
+        if ids[-1] in (self._tokenizer.start_id, self._tokenizer.unk_id):
+            return False
+        return self._tokenizer.decode(ids).endswith("\ufffd") or self._is_canonical(ids)
+
+    def _read_on(self, part: "_Part", token_id: int) -> "_Part":
+        following, state = next_log_probabilities(self._model, torch.tensor([[token_id]]), part.state)
+        log_probabilities = part.log_probabilities[token_id] + following[0].double()
+        rest = part.rest.removeprefix(self._tokenizer.content(token_id))
+        return _Part((*part.ids, token_id), rest, log_probabilities, state)
 
     def run(self, n_words: int) -> NextWords:
         """Read prefixes until none can begin a word that is missing among the `n_words` best, or enough are read."""
@@ -195,8 +234,8 @@ class _Search:
             following, states = next_log_probabilities(self._model, tokens, states)
             for column, extension in enumerate(extensions):
                 extended = following[column].double() - extension.nats
-                if self._read or self._is_canonical(extension.ids):
-                    word = self._read + self._tokenizer.decode(extension.ids).removeprefix(" ")
+                if self._is_canonical(extension.ids):
+                    word = self._tokenizer.decode(extension.ids).removeprefix(" ")
                     self._add_word(word, extended[self._delimiter_ids].logsumexp(0))
                 state = part_of_state(states, column, len(extensions))
                 self._extend(extension.ids, self._inside_word(extended), state)
@@ -246,3 +285,9 @@ class _Search:
             self._push(extension.prefix, extension.place + 1)
             taken.append(extension)
         return taken
+
+
+def _only(log_probabilities: Float64[Tensor, " vocab"], ids: Sequence[int]) -> Float64[Tensor, " vocab"]:
+    """Leave these tokens."""
+    kept = torch.tensor(ids, dtype=torch.long)
+    return torch.full_like(log_probabilities, -torch.inf).index_copy(0, kept, log_probabilities[kept])

@@ -26,6 +26,9 @@ from lstmlm.training.execution import (
     resolve_like,
 )
 
+LENGTHS = {"training.n_epochs", "training.n_steps", "training.budget"}
+"""Each says how long to train, and where a schedule ends: a run keeps it."""
+
 
 def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
     """Say what of this corpus will disappoint, and which options have no effect on it, a sentence each."""
@@ -192,15 +195,22 @@ def tokenizer_of(run: RunDirectory) -> Tokenizer:
 
 
 def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
-    differences = [
-        f"{key} is {there!r} there, {here!r} here"
+    differences = {
+        key: f"{key} is {there!r} there, {here!r} here"
         for key, there, here in _differences(run.config.model_dump(), config.model_dump())
-    ]
-    if differences:
-        raise CheckpointError(
-            f"{run.path}: was started with another configuration: {'; '.join(differences)}. "
-            "Give the same one to continue it, or another --run-dir."
+    }
+    if not differences:
+        return
+    advice = "or another --run-dir."
+    if differences.keys() <= LENGTHS:
+        advice = (
+            f"or train on from its best weights, in a new run: --set training.initialize_from={run.path} and another "
+            "--run-dir."
         )
+    raise CheckpointError(
+        f"{run.path}: was started with another configuration: {'; '.join(differences.values())}. "
+        f"Give the same one to continue it, {advice}"
+    )
 
 
 def environment_warnings(run: RunDirectory, environment: Mapping[str, object]) -> list[str]:

@@ -1,14 +1,19 @@
 """`lstmlm data encode`, and training from what it leaves."""
 
 import json
+import re
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
 from lstmlm.config.data import DataOptions
+from lstmlm.corpus import token_store
 from lstmlm.corpus.datasets import load_corpus
 
 TRAIN = "".join(f"the cat {word} on line {i}\n" for i in range(30) for word in ("sat", "slept"))
@@ -172,3 +177,40 @@ def test_halves_of_a_store(here: Path, lstmlm: Callable[..., Any]) -> None:
         3,
         "./store: holds tokens and no text. Name the text that they are from.",
     )
+
+
+def test_an_interruption_tells_how_to_go_on(
+    here: Path, lstmlm: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts(here)
+    command = ["data", "encode", "a.txt", "--output", "store"]
+    with monkeypatch.context() as patch:
+        patch.setattr(token_store, "_encode_text", lambda *_: signal.raise_signal(signal.SIGINT))
+        result = lstmlm(*command)
+    assert (result.exit_code, result.stderr) == (
+        130,
+        "Interrupted. store is not finished: the same command goes on where it was.\n",
+    )
+    assert lstmlm(*command).exit_code == 0
+
+
+def test_it_shows_how_far_it_is(
+    here: Path,
+    lstmlm: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    texts(here)
+    module = sys.modules["lstmlm.cli.data.encode"]
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0)
+    caplog.set_level("INFO")
+    result = lstmlm("data", "encode", "a.txt", "--output", "store")
+    assert caplog.messages == ["The tokenizer word is learnt."]
+    assert f"train: 0 MB read, {60 * 7} tokens\n" in result.stderr
+
+    monkeypatch.setattr(module, "is_live", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes what is not a terminal for one
+    with module._progress_display() as show:
+        show("train", SimpleNamespace(n_bytes=3e6, n_tokens=70))
+    assert "train: 3 MB read, 70 tokens" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from run_facts import facts_of
 
 from lstmlm import cli
+from lstmlm.distributed import ALONE, World
 
 Cli = Callable[..., Any]
 
@@ -68,6 +70,26 @@ def test_a_signal_while(
     assert lstmlm(*TRAIN).exit_code == 0
     add_run("runs/whole", "training.validate_every=3")
     assert facts_of(here / "runs" / "tiny") == facts_of(here / "runs" / "whole")
+
+
+@pytest.mark.parametrize(
+    ("n_processes", "n_on_this_machine", "program"),
+    [("2", "2", "torchrun --nproc-per-node 2 -m lstmlm"), ("4", "2", "torchrun OPTIONS -m lstmlm")],
+)
+def test_one_of_several_processes_says_how_all_go_on(
+    n_processes: str,
+    n_on_this_machine: str,
+    program: str,
+    here: Path,
+    lstmlm: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", n_processes)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", n_on_this_machine)
+    monkeypatch.setattr(World, "from_environment", lambda: nullcontext(ALONE))
+    result = signalled("lstmlm.workflows.train", [signal.SIGTERM], lambda: lstmlm(*TRAIN))
+    assert result.exit_code == 143
+    assert f"; start again: {program} train --config tiny.yaml --run-dir runs/tiny " in result.stderr
 
 
 def test_a_second_interrupt_stops_a_save_and_loses_nothing_saved_before(here: Path, lstmlm: Cli) -> None:

@@ -118,7 +118,17 @@ def test_an_unfinished_text_is_its_ids_and_what_is_not_read_yet(tokenizer: Token
     ids, unread = tokenizer.encode_unfinished(text)
     assert text.endswith(unread)
     assert ids + tokenizer.encode_prompt(unread) == tokenizer.encode_prompt(text)
-    assert len(tokenizer.encode_prompt(unread)) == (0 if tokenizer.delimiter_ids else 1)
+    if tokenizer.delimiter_ids:
+        assert unread.removeprefix(" ") == text.rsplit(maxsplit=1)[-1]
+    else:
+        assert len(tokenizer.encode_prompt(unread)) == 1
+
+
+@each_options
+def test_contents_are_the_text(tokenizer: Tokenizer) -> None:
+    line = TEXT.splitlines()[1]
+    contents = [tokenizer.content(token_id) for token_id in tokenizer.encode_prompt(line)]
+    assert b"".join(contents).decode() == (line if tokenizer.delimiter_ids else line.replace(" ", ""))
 
 
 @each_options

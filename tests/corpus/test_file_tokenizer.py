@@ -159,6 +159,15 @@ class TestWords:
         assert all(word[0] in tokenizer.delimiter_ids for word in found[1:])
         assert not any(token in tokenizer.delimiter_ids for word in found for token in word[1:])
 
+    @pytest.mark.parametrize("name", ["bpe_bytes.model", "unigram_newline.model", "byte_level.json"])
+    @pytest.mark.parametrize("text", ["The naïve ca", "ca", "The 🐈"])
+    def test_what_is_unread_is_what_its_tokens_are(self, name: str, text: str) -> None:
+        tokenizer = read(FOREIGN / name)
+        ids, unread = tokenizer.encode_unfinished(text)
+        rest = tokenizer.encode_prompt(text)[len(ids) :]
+        assert ids + rest == tokenizer.encode_prompt(text)
+        assert b"".join(map(tokenizer.content, rest)).decode() == unread
+
     def test_word_pieces_do_not_tell_where_words_end(self, bert: Path) -> None:
         tokenizer = read(bert)
         for ask in (lambda: tokenizer.delimiter_ids, lambda: tokenizer.encode_words(["the", "cat"])):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lstmlm.config.data import DataOptions
 from lstmlm.corpus import health
 from lstmlm.corpus.datasets import open_texts
 from lstmlm.corpus.health import Finding, check_texts
+from lstmlm.corpus.texts import splits_of
 
 SUBJECTS = "farmer baker doctor miller teacher sailor".split()
 VERBS = "sees hears calls follows greets".split()
@@ -74,7 +76,10 @@ def test_a_healthy_corpus(corpus: Callable[..., str]) -> None:
     ("addition", "message"),
     [
         ("a \ufffd .\n", "1 times U+FFFD, where something was not decoded: convert the original again."),
-        ("cafÃ© donâ€™t\n", '2 times UTF-8 read as Latin-1, such as "Ã©": convert the original again.'),
+        (
+            "cafÃ© donâ€™t cafĂ©\n",
+            '3 times UTF-8 read as Latin-1 or Latin-2, such as "Ã©" or "Ă©": convert the original again.',
+        ),
         ("a\0b\0 .\n", "2 NUL characters: remove them, tr -d '\\000'."),
         ("a\x07 \x0c é\x85 .\n", "3 control characters: remove them."),
         ("cafe\u0301\n", "1 lines not in composed form: normalise them to NFC."),
@@ -85,16 +90,46 @@ def test_characters_that_should_make_one_look_twice(addition: str, message: str,
     assert (finding.check, finding.level, finding.message) == ("encoding", "warning", message)
 
 
-def test_letters_that_are_meant_are_no_mojibake(corpus: Callable[..., str]) -> None:
-    findings = found(corpus(train=HEALTHY + "Ça va : Âge d'or, São Paulo, Где она? Ñandú, fenêtre\n"))
+SENTENCES = [
+    "Ça va : Âge d'or, São Paulo, Где она? Ñandú, fenêtre. «IRMû, disse, e a avó foi à manhã de LISBOA.",
+    "Ăștia și ăia au ORĂȘEL; ÎN ROMÂNIA LITERARĂ” se scrie: „CASĂ», ACASĂ… ORĂŞENESC. Ăştia vin.",
+    "Zażółć gęślą jaźń; ŻÓŁW, ŁĄKA i ŚWIĘTO. Ślub „Ćmy” — cóż, pięć źrebiąt.",
+    "Tôi yêu tiếng nước tôi; ĂN CƠM, ĐÃ ĂN… Ấy là “ĂN”; Ă, Â, Đ là chữ cái. Người đã đi.",
+    "Das Fräulein sagte: Ä… ÄPFEL, ÖL und „Ä“. Größe, Übermut; Schüler.",
+    "Vĺčik, stĺp a DĹŽKA; KĹB, vŕba, ľúbezný kôň. Šťastie, žena, ďaleko.",
+    "Příliš žluťoučký kůň úpěl ďábelské ódy. Árvíztűrő tükörfúrógép. Şişli'de ığdır; Gökhan.",
+    "Äiti, ISÄ» ja LEHMÄ… På ÅKERN och ÅSEN; GÅ! Ðað er þörf.",
+]
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_letters_that_are_meant_are_no_mojibake(sentence: str, corpus: Callable[..., str]) -> None:
+    findings = found(corpus(train=HEALTHY + sentence + "\n"))
     assert findings[0].message == "UTF-8."
 
 
-def test_what_reading_does_away_with_is_told(corpus: Callable[..., str]) -> None:
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "iso-8859-2", "cp1250"])
+@pytest.mark.parametrize(
+    "sentence", ["Ils ont été là, à Orléans.", "Zażółć gęślą jaźń, półtora.", "Příliš žluťoučký kůň."]
+)
+def test_letters_that_were_read_wrongly_are(sentence: str, encoding: str, corpus: Callable[..., str]) -> None:
+    wrong = sentence.encode().decode(encoding, "replace").replace("\ufffd", "")
+    finding = only(found(corpus(train=HEALTHY + wrong + "\n")))
+    assert 'times UTF-8 read as Latin-1 or Latin-2, such as "Ã©" or "Ă©": convert the original again' in finding.message
+
+
+def test_what_reading_does_away_with_is_told_once(corpus: Callable[..., str]) -> None:
     content = b"\xef\xbb\xbf" + HEALTHY.replace("\n", "\r\n", 3).encode()
-    findings = found(corpus(train=content))
-    assert findings[0].message == "UTF-8; a byte-order mark, dropped; 3 carriage returns, read as line ends."
-    assert {finding.level for finding in findings} == {"ok"}
+    folder = corpus(train=content, valid=sentences(2, 40))
+    told = Finding(
+        f"{folder}/train.txt",
+        "line ends",
+        "ok",
+        "1 byte-order marks, dropped; 3 carriage returns, read as line ends.",
+    )
+    assert [finding for finding in found(folder) if finding.check == "line ends"] == [told]
+    splits = splits_of(DataOptions(corpus=f"{folder}/train.txt", holdout=0.1))
+    assert [finding for finding in check_texts(splits) if finding.check == "line ends"] == [told]
 
 
 @pytest.mark.parametrize(

@@ -190,10 +190,14 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_files_and_the_files_of_folders(tmp_path: Path) -> None:
-    for name in ("b.tsv", "a.csv", "README.md"):
-        (tmp_path / name).touch()
+    (tmp_path / "below" / ".hidden").mkdir(parents=True)
+    for name in ("b.tsv", "a.csv.gz", "below/c.csv", "README.md", ".d.csv", "below/.hidden/e.csv"):
+        (tmp_path / name).write_text("something")
+    (tmp_path / "empty.csv").touch()
     named = tmp_path / "README.md"
-    assert list(files_in([named, tmp_path], (".csv", ".tsv"))) == [named, tmp_path / "a.csv", tmp_path / "b.tsv"]
+    tables = [tmp_path / name for name in ("a.csv.gz", "b.tsv", "below/c.csv")]
+    assert list(files_in([named, tmp_path], (".csv", ".tsv"))) == [named, *tables]
+    assert list(files_in([tmp_path])) == [named, *tables]
     with pytest.raises(DataError) as caught:
         list(files_in([tmp_path], (".json", ".jsonl")))
     assert str(caught.value) == f"{tmp_path}: holds no .json, .jsonl file. Name a file, or another folder."

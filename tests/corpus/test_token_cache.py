@@ -1,6 +1,7 @@
 """The cache: what was encoded once is not encoded again, and no trouble with it stops anything."""
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lstmlm.cache import cache_directory
 from lstmlm.config.data import (
     BPETokenizerOptions,
     CharTokenizerOptions,
@@ -17,9 +19,12 @@ from lstmlm.config.data import (
 )
 from lstmlm.corpus import datasets, texts, token_cache
 from lstmlm.corpus.datasets import load_corpus, load_split
+from lstmlm.corpus.encoding import EncodedText
 from lstmlm.corpus.shards import HEADER_BYTES
 from lstmlm.corpus.sources import read_blocks
+from lstmlm.corpus.token_cache import KeptText
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
+from lstmlm.files import remove_directory
 
 TEXT = "".join(f"line {i} of a text\n" for i in range(50))
 
@@ -161,3 +166,46 @@ def test_a_cache_that_is_full(
     assert len(warnings) == 2  # a line for each split
     for warning in warnings:
         assert warning.endswith(".shard: cannot be written (No space left on device). Free some space there.")
+
+
+def keep(letter: str) -> EncodedText:
+    """Encode a text of one letter with the cache, an hour after what was used before."""
+    for store in (cache_directory() / "tokens").glob("*"):
+        before = store.stat().st_mtime_ns - 3_600_000_000_000
+        os.utime(store, ns=(before, before))
+    tokenizer = train_tokenizer(CharTokenizerOptions(), ["abc\n"])
+    return KeptText(letter, lambda: iter([letter]), letter).encode(CharTokenizerOptions(), tokenizer, None)
+
+
+def kept() -> set[str]:
+    """The letters whose texts are in the cache."""
+    names = [store.name for store in (cache_directory() / "tokens").iterdir()]
+    digests = {letter: hashlib.sha256(letter.encode()).hexdigest() for letter in "abc"}
+    return {letter for letter, digest in digests.items() if any(name.startswith(digest[:32]) for name in names)}
+
+
+def test_what_was_not_used_for_longest_goes(corpus: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    for letter in "aba":
+        keep(letter)
+    stores = cache_directory() / "tokens"
+    monkeypatch.setattr(token_cache, "MOST_KEPT_BYTES", sum(f.stat().st_size for f in stores.rglob("*") if f.is_file()))
+    mapped = keep("b")
+    assert kept() == {"a", "b"}
+    keep("c")
+    assert kept() == {"b", "c"}
+    monkeypatch.setattr(token_cache, "MOST_KEPT_BYTES", 0)
+    keep("a")
+    assert kept() == {"a"}
+    assert mapped.tokens.tolist() == keep("b").tokens.tolist()  # whoever uses it still has it
+
+
+def test_another_process_may_remove_the_same(corpus: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def remove_twice(path: Path) -> None:
+        remove_directory(path)
+        remove_directory(path)
+
+    monkeypatch.setattr(token_cache, "MOST_KEPT_BYTES", 0)
+    monkeypatch.setattr(token_cache, "remove_directory", remove_twice)
+    keep("a")
+    assert keep("b").n_tokens == 1
+    assert kept() == {"b"}

@@ -1,6 +1,7 @@
 """Next words: a search that finds what counting all words finds."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
 
@@ -11,7 +12,6 @@ from lstmlm.config.data import (
     BPETokenizerOptions,
     ByteTokenizerOptions,
     CharTokenizerOptions,
-    TokenizerOptions,
     UnigramTokenizerOptions,
     WordTokenizerOptions,
 )
@@ -153,41 +153,109 @@ def test_bytes_make_words() -> None:
     assert "é" in {word.word for word in found.words}
 
 
-@pytest.mark.parametrize("options", [BPETokenizerOptions(vocab_size=259), UnigramTokenizerOptions(vocab_size=259)])
-@pytest.mark.parametrize("prompt", ["", "ab", "ab b\n"])
-def test_words_are_spelled_as_the_tokenizer_cuts_them(
-    options: TokenizerOptions, prompt: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of all words of up to three letters a and b, those are found that brute force finds; each has one spelling."""
-    tokenizer = train_tokenizer(options, ["ab abb ba\n" * 20])
+each_kind_of_parts = pytest.mark.parametrize(
+    "parts", [BPETokenizerOptions(vocab_size=261), UnigramTokenizerOptions(vocab_size=261)], indirect=True
+)
+
+
+@pytest.fixture
+def parts(request: pytest.FixtureRequest) -> tuple[Tokenizer, LanguageModel]:
+    """A tokenizer whose tokens are parts of words, and a model to which only letters a and b and white space occur."""
+    tokenizer = train_tokenizer(request.param, ["ab abb ba\n" * 20])
     asked = build_language_model(
         ModelOptions(backbone=LSTMOptions(n_layers=1, hidden_size=8), embedding_size=8), tokenizer.vocab_size, seed=3
     ).double()
-    usable = [i for i in range(tokenizer.vocab_size) if set(tokenizer.decode([i])) <= set("ab \n")]
+    usable = usable_ids(tokenizer)
     assert any(len(tokenizer.decode([i])) > 1 for i in usable)
     with torch.no_grad():
         asked.output_layer.bias.fill_(-40)
         asked.output_layer.bias[usable] = 0.0
         asked.output_layer.bias[tokenizer.delimiter_ids] += 1.0
-    start = [tokenizer.start_id, *tokenizer.encode_prompt(prompt)]
-    is_first = prompt == "" or prompt.endswith("\n")
-    wanted = {}
-    for letters in (letters for n in (1, 2, 3) for letters in product("ab", repeat=n)):
-        word, read, log_probability = "".join(letters), list(start), 0.0
-        for token in tokenizer.encode_prompt(word if is_first else f" {word}"):
-            log_probability += math.log(distribution(asked, read)[token])
-            read.append(token)
-        ended = math.log(sum(distribution(asked, read)[i] for i in tokenizer.delimiter_ids))
-        given = 0.0 if is_first else math.log(sum(distribution(asked, start)[i] for i in tokenizer.delimiter_ids))
-        wanted[word] = math.exp(log_probability + ended - given)
-    found = find_next_words(asked, tokenizer, prompt, 40)
+    return tokenizer, asked
+
+
+def usable_ids(tokenizer: Tokenizer) -> list[int]:
+    return [i for i in range(tokenizer.vocab_size) if set(tokenizer.decode([i])) <= set("ab \n")]
+
+
+def probability_of(asked: LanguageModel, start: list[int], ids: Sequence[int]) -> float:
+    """Of tokens one after the other."""
+    return math.prod(distribution(asked, [*start, *ids[:n]])[token] for n, token in enumerate(ids))
+
+
+def probability_of_delimiter(asked: LanguageModel, tokenizer: Tokenizer, ids: list[int]) -> float:
+    return sum(distribution(asked, ids)[i] for i in tokenizer.delimiter_ids)
+
+
+def words_of_parts(parts: tuple[Tokenizer, LanguageModel], before: str, space: str, longest: int) -> dict[str, float]:
+    """Each word of letters a and b by brute force, each spelled in the one way in which the tokenizer cuts it."""
+    tokenizer, asked = parts
+    start = [tokenizer.start_id, *tokenizer.encode_prompt(before)]
+    found = {}
+    for word in ("".join(letters) for n in range(1, longest + 1) for letters in product("ab", repeat=n)):
+        ids = tokenizer.encode_prompt(space + word)
+        found[word] = probability_of(asked, start, ids) * probability_of_delimiter(asked, tokenizer, [*start, *ids])
+    return found
+
+
+def assert_no_better_word_is_missing(found: NextWords, wanted: dict[str, float]) -> None:
     words = {word.word: word.probability for word in found.words}
-    assert {word: words[word] for word in wanted if word in words} == pytest.approx(
-        {word: p for word, p in wanted.items() if word in words}, rel=1e-9
-    )
-    assert len(words.keys() & wanted.keys()) > 8
+    known = wanted.keys() & words.keys()
+    assert {word: words[word] for word in known} == pytest.approx({word: wanted[word] for word in known}, rel=1e-9)
+    assert len(known) > 5
     assert all(p <= found.words[-1].probability for word, p in wanted.items() if word not in words)
     assert found.largest_missed_probability <= found.words[-1].probability
+
+
+@each_kind_of_parts
+@pytest.mark.parametrize("prompt", ["", "ab", "ab b\n"])
+def test_words_are_spelled_as_the_tokenizer_cuts_them(prompt: str, parts: tuple[Tokenizer, LanguageModel]) -> None:
+    tokenizer, asked = parts
+    is_first = prompt == "" or prompt.endswith("\n")
+    wanted = words_of_parts(parts, prompt, "" if is_first else " ", 3)
+    start = [tokenizer.start_id, *tokenizer.encode_prompt(prompt)]
+    given = 1.0 if is_first else probability_of_delimiter(asked, tokenizer, start)
+    found = find_next_words(asked, tokenizer, prompt, 40)
+    assert_no_better_word_is_missing(found, {word: p / given for word, p in wanted.items()})
+
+
+@each_kind_of_parts
+@pytest.mark.parametrize(
+    ("before", "space", "begun"), [("", "", "a"), ("", "", "ba"), ("ab", " ", "a"), ("b", " ", "ab"), ("ab\n", "", "b")]
+)
+def test_a_word_is_completed_from_before_its_beginning(
+    before: str, space: str, begun: str, parts: tuple[Tokenizer, LanguageModel]
+) -> None:
+    """Its tokens need not begin with those of its beginning: abb may be one token, or ab and b."""
+    tokenizer, asked = parts
+    beginning = space + begun
+    start = [tokenizer.start_id, *tokenizer.encode_prompt(before)]
+    given = 0.0
+    for ids in (ids for n in range(1, len(beginning) + 1) for ids in product(usable_ids(tokenizer), repeat=n)):
+        reaches = tokenizer.decode(ids).startswith(beginning) and len(tokenizer.decode(ids[:-1])) < len(beginning)
+        if reaches and tokenizer.encode_prompt(tokenizer.decode(ids)) == [*ids]:
+            given += probability_of(asked, start, ids)
+    words = words_of_parts(parts, before, space, 5)
+    wanted = {word: p / given for word, p in words.items() if word.startswith(begun)}
+    found = find_next_words(asked, tokenizer, before + beginning, 12, complete=True)
+    assert all(word.word.startswith(begun) for word in found.words)
+    assert_no_better_word_is_missing(found, wanted)
+
+
+def test_a_character_of_several_tokens_is_completed() -> None:
+    tokenizer = train_tokenizer(BPETokenizerOptions(vocab_size=257), [])
+    asked = build_language_model(
+        ModelOptions(backbone=LSTMOptions(n_layers=1, hidden_size=4), embedding_size=4), tokenizer.vocab_size, seed=1
+    )
+    with torch.no_grad():
+        asked.output_layer.bias[tokenizer.delimiter_ids] += 9.0
+    found = find_next_words(asked, tokenizer, "a ☃", 1, complete=True)
+    assert [word.word for word in found.words] == ["☃"]
+
+
+def test_a_character_that_is_unknown_begins_no_word(tokenizer: Tokenizer) -> None:
+    found = find_next_words(model(tokenizer), tokenizer, "ab ☃", 3, complete=True)
+    assert (found.words, found.unexplored_probability, found.largest_missed_probability) == ([], 0.0, 0.0)
 
 
 def test_a_vocabulary_without_a_space_has_no_second_word_on_a_line() -> None:

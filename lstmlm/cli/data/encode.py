@@ -2,16 +2,20 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lstmlm.cli.options import JsonOption
-from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say
+from lstmlm.cli.render import SECONDS_BETWEEN_LINES, is_live, print_table, say
+from lstmlm.errors import Interrupted
 
 if TYPE_CHECKING:
     from lstmlm.corpus.encoding import EncodedText, TextEncoder
+    from lstmlm.corpus.token_store import Observer
     from lstmlm.evaluation.report import Row
 
 
@@ -43,9 +47,16 @@ def encode(
     lstmlm train --config configs/quickstart.yaml --set data.corpus=texts/books-words --run-dir runs/books
     """
     from lstmlm.corpus.datasets import encode_files
+    from lstmlm.corpus.token_store import is_store
 
     held_out = {split: [path] for split, path in (("valid", valid), ("test", test)) if path}
-    store = encode_files({"train": files, **held_out}, tokenizer, output, _Progress().show, field=field)
+    try:
+        with _progress_display() as show:
+            store = encode_files({"train": files, **held_out}, tokenizer, output, show, field=field)
+    except Interrupted:
+        if is_store(output):
+            say(f"Interrupted. {output} is not finished: the same command goes on where it was.")
+        raise
     rows = [_row(store.text(split, split=split)) for split in store.index.texts]
     if as_json:
         print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
@@ -67,14 +78,33 @@ def _row(text: "EncodedText") -> "Row":
     }
 
 
-class _Progress:
+@contextmanager
+def _progress_display() -> Iterator["Observer"]:
+    """Say how far it is on stderr: on a line that moves on a terminal, by a line now and then elsewhere."""
+    if not is_live():
+        yield _PlainLines().show
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("reading", total=None)
+        yield lambda split, encoder: progress.update(task, description=_describe(split, encoder))
+
+
+class _PlainLines:
     """A line now and then."""
 
     def __init__(self) -> None:
-        self._started = self._last = time.monotonic()
+        self._last = time.monotonic()
 
     def show(self, split: str, encoder: "TextEncoder") -> None:
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            say(f"{split}: {encoder.n_bytes / 1e6:,.0f} MB read, {encoder.n_tokens:,} tokens")
+            say(_describe(split, encoder))
+
+
+def _describe(split: str, encoder: "TextEncoder") -> str:
+    return f"{split}: {encoder.n_bytes / 1e6:,.0f} MB read, {encoder.n_tokens:,} tokens"

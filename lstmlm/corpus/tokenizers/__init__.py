@@ -1,5 +1,6 @@
 """Tokenizers by their options: words, characters, bytes, parts of words, and those of other tools."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,8 @@ __all__ = [
     "read_tokenizer",
     "train_tokenizer",
 ]
+
+logger = logging.getLogger(__name__)
 
 TOKENIZERS: Mapping[type[TokenizerOptions], type[Tokenizer]] = {
     WordTokenizerOptions: WordTokenizer,
@@ -110,6 +113,7 @@ def find_tokenizer(name: str, blocks: Callable[[], Iterable[str]], flag: str) ->
     """
     by_name = default_options()
     if name in by_name:
+        logger.info("The tokenizer %s is learnt.", name)
         return by_name[name], train_tokenizer(by_name[name], blocks())
     if not Path(name).exists():
         raise ConfigError(

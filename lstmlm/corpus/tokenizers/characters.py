@@ -72,10 +72,6 @@ class CharTokenizer(LearntTokenizer):
         """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
         return ((block, self.encode(block)) for block in blocks)
 
-    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
-        """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
-        return self.encode_prompt(text), ""
-
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`."""
         return encode_spaced(self, words)
@@ -132,10 +128,6 @@ class ByteTokenizer(LearntTokenizer):
         """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
         return ((block, self.encode(block)) for block in blocks)
 
-    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
-        """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
-        return self.encode_prompt(text), ""
-
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`."""
         return encode_spaced(self, words)
@@ -153,6 +145,10 @@ class ByteTokenizer(LearntTokenizer):
     def decode(self, ids: Ids) -> str:
         """The text of the bytes, with U+FFFD in place of what is not UTF-8."""
         return bytes(int(i) for i in ids).decode("utf-8", errors="replace")
+
+    def content(self, token_id: int) -> bytes:
+        """The byte."""
+        return bytes([token_id])
 
     def token(self, token_id: int) -> str:
         """The character of an ASCII byte that can be printed, else its value."""

@@ -45,7 +45,8 @@ class FileTokenizer(Tokenizer):
         self._prepends_space = "Prepend" in component_types(content, "normalizer")
         self._has_whole_words = model["type"] == "WordLevel"
         is_byte_level = "ByteLevel" in component_types(content, "decoder")
-        self._space_ids = _find_space_ids(self._tokens, is_byte_level=is_byte_level)
+        self._contents = _contents_of(self._tokens, is_byte_level=is_byte_level)
+        self._space_ids = [token_id for token_id, begins in enumerate(self._contents) if begins[:1].isspace()]
 
     def _require_harmless(self, options: FileTokenizerOptions) -> None:
         require_known_components(json.loads(self._engine.to_str()))
@@ -120,8 +121,11 @@ class FileTokenizer(Tokenizer):
         return [*chain.from_iterable((*line.ids, self._start_id) for line in lines), *last.ids]
 
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
-        """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
-        return self.encode_prompt(text), ""
+        """Ids of a text but its last word, and that word; see `Tokenizer.encode_unfinished`."""
+        ids, unread = super().encode_unfinished(text)
+        # Some engines put a space before what they take for the beginning of a text.
+        has_space = unread.startswith(" ") or self.encode_prompt(unread)[0] not in self._space_ids
+        return ids, unread if has_space else f" {unread}"
 
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`.
@@ -183,6 +187,10 @@ class FileTokenizer(Tokenizer):
                 lines[-1].append(token_id)
         return "\n".join(map(self._decode_line, lines))
 
+    def content(self, token_id: int) -> bytes:
+        """What a token is in a text, however the file writes it."""
+        return self._contents[token_id]
+
     def joiner(self, prompt: str = "") -> Joiner:
         """A joiner that decodes as much of a line as it takes."""
         ids = self.encode_prompt(prompt.rpartition("\n")[2])
@@ -192,9 +200,10 @@ class FileTokenizer(Tokenizer):
         return self._engine.decode(list(ids), skip_special_tokens=False)
 
 
-def _find_space_ids(tokens: Iterable[str], *, is_byte_level: bool) -> list[int]:
-    """The tokens that begin with white space, however the file writes it."""
-    written = {SPACE}
+def _contents_of(tokens: Iterable[str], *, is_byte_level: bool) -> list[bytes]:
+    """What tokens are in a text; a file writes bytes as characters, or else the space and single bytes by name."""
     if is_byte_level:
-        written = {character for byte, character in enumerate(byte_alphabet()) if bytes([byte]).isspace()}
-    return [token_id for token_id, token in enumerate(tokens) if token[:1] in written or token[:1].isspace()]
+        whole, parts = {}, {character: bytes([byte]) for byte, character in enumerate(byte_alphabet())}
+    else:
+        whole, parts = {f"<0x{byte:02X}>": bytes([byte]) for byte in range(256)}, {SPACE: b" "}
+    return [whole.get(token) or b"".join(parts.get(char, char.encode()) for char in token) for token in tokens]

@@ -95,10 +95,6 @@ class SubwordTokenizer(LearntTokenizer):
         """Ids (int32) of whole lines of text."""
         return encode_parts(self._engine, text)
 
-    def encode_unfinished(self, text: str) -> tuple[list[int], str]:
-        """Ids of a text, the next of which may be any; see `Tokenizer.encode_unfinished`."""
-        return self.encode_prompt(text), ""
-
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`."""
         return encode_spaced(self, words)
@@ -116,6 +112,10 @@ class SubwordTokenizer(LearntTokenizer):
     def decode(self, ids: Ids) -> str:
         """The text of ids, with U+FFFD in place of what is not UTF-8."""
         return b"".join(self._bytes[int(i)] for i in ids).decode("utf-8", errors="replace")
+
+    def content(self, token_id: int) -> bytes:
+        """The bytes of a token."""
+        return self._bytes[token_id]
 
     def token(self, token_id: int) -> str:
         """The text of a token, or its bytes where they are a part of a character."""

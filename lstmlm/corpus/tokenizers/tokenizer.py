@@ -115,16 +115,18 @@ class Tokenizer(ABC):
         """
         return list(map(int, self.encode(require_utf8(text))))
 
-    @abstractmethod
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
-        """Ids of a text whose last word may go on, and what the next token then begins with.
+        """Ids of a text but its last word, which may go on, and what the next tokens then begin with.
 
-        Where tokens are parts of words, these are all ids of the text and nothing; where a token is a word, the last
-        one is not read yet.
+        That is the word with the space before it, which may belong to its first token. The tokens of the beginning of a
+        word need not be the first ones of the word.
 
         Raises:
             DataError: the text holds bytes that are not UTF-8.
         """
+        start = len(text) - len(text.rsplit(maxsplit=1)[-1])
+        start -= text[:start].endswith(" ")
+        return self.encode_prompt(text[:start]), text[start:]
 
     @abstractmethod
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
@@ -156,6 +158,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def decode(self, ids: Ids) -> str:
         """The text of ids, in its canonical form."""
+
+    def content(self, token_id: int) -> bytes:
+        """What a token is in a text, as UTF-8, of which it may be a part of a character."""
+        return self._tokens[token_id].encode()
 
     def token(self, token_id: int) -> str:
         """What tables call a token."""

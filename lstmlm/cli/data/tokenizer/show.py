@@ -53,5 +53,9 @@ def print_summary(tokenizer: "Tokenizer", name: str, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"tokenizer": name, **described}, ensure_ascii=False))
         return
-    listed = {key: "  ".join(value) if isinstance(value, list) else value for key, value in described.items()}
-    print_table([{"": key, name: "" if value is None else str(value)} for key, value in listed.items()])
+    rows: list[Row] = []
+    for key, value in described.items():
+        # Of a list each token has a line, and quotes, because the space before a word belongs to it.
+        first, *others = [f"'{token}'" for token in value] or [""] if isinstance(value, list) else [value]
+        rows += [{"": key, name: "" if first is None else str(first)}, *({"": "", name: token} for token in others)]
+    print_table(rows)
