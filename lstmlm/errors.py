@@ -68,3 +68,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return "Did you mean 'x'? " for the choice that `word` resembles; "" where it resembles none."""
     found = nearest(word, choices)
     return f"Did you mean {found!r}? " if found else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of someone else's says, in one line of at most 200 characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
