@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lstmlm.config.training import TrainingOptions
@@ -17,7 +17,7 @@ from lstmlm.models.language_model import LanguageModel
 from lstmlm.models.output_layers.adaptive import AdaptiveSoftmaxLayer
 from lstmlm.optim.optimizers import clip_gradient
 from lstmlm.randomness import Randomness
-from lstmlm.training.graph import Capture, WindowGraph, WindowResults, capture_on_gpu
+from lstmlm.training.graph import Capture, Compute, WindowGraph, WindowResults, WindowStart, capture_on_gpu
 from lstmlm.training.regularization import activation_penalty
 
 
@@ -65,37 +65,33 @@ class WindowGradient:
         """
         compute = partial(self._compute, window.n_tokens)
         inputs, targets = window.inputs.to(self._device), window.targets.to(self._device)
-        start = (inputs, targets, state, Randomness(self._seed, step))
-        if self._capture is not None and self._graph is None and self._is_usual(window):
-            self._graph = WindowGraph.captured(compute, self._capture, *start)
-            self._capture = None
-        results = self._graph.run(*start) if self._graph is not None and self._is_usual(window) else compute(*start)
+        start = WindowStart(inputs, targets, state, Randomness(self._seed, step))
+        graph = self._graph_of(window, compute, start)
+        results = compute(start) if graph is None else graph.run(start)
         for parameter, gradient in zip(self._parameters, results.gradients, strict=True):
             parameter.grad = gradient
         return results.loss, results.norm, results.state
 
-    def _is_usual(self, window: Window) -> bool:
-        return len(window.inputs) == self._bptt and window.n_tokens == window.inputs.numel()
+    def _graph_of(self, window: Window, compute: Compute, start: WindowStart) -> WindowGraph | None:
+        """Return what computes windows of this shape, captured when the first comes; None where nothing does."""
+        if len(window.inputs) != self._bptt or window.n_tokens != window.inputs.numel():
+            return None
+        if self._capture is not None:
+            self._graph, self._capture = WindowGraph.captured(compute, self._capture, start), None
+        return self._graph
 
-    def _compute(
-        self,
-        n_tokens: int,
-        inputs: Int[Tensor, "time batch"],
-        targets: Int[Tensor, "time batch"],
-        state: BackboneState,
-        randomness: Randomness,
-    ) -> WindowResults:
+    def _compute(self, n_tokens: int, start: WindowStart) -> WindowResults:
         for parameter in self._parameters:
             parameter.grad = None
         losses, states = [], []
         for group in range(self._n_groups):
             part, n_parts = self._world.rank * self._n_groups + group, self._world.size * self._n_groups
-            of_group = (ids.chunk(self._n_groups, dim=1)[group] for ids in (inputs, targets))
-            before = part_of_state(state, group, self._n_groups)
+            of_group = (ids.chunk(self._n_groups, dim=1)[group] for ids in (start.inputs, start.targets))
+            before = part_of_state(start.state, group, self._n_groups)
             is_last = group == self._n_groups - 1
             with nullcontext() if is_last else without_sum(self._objective):
                 objective, loss, after = self._objective(
-                    *of_group, before, replace(randomness, part=part, n_parts=n_parts), n_tokens
+                    *of_group, before, replace(start.randomness, part=part, n_parts=n_parts), n_tokens
                 )
                 self._world.backward(objective)
             losses.append(loss)

@@ -5,8 +5,9 @@ written into tensors that stay, and results are read from where the graph leaves
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -24,6 +25,16 @@ WARM_UP_RUNS = 3
 logger = logging.getLogger(__name__)
 
 
+class WindowStart(NamedTuple):
+    """What a window's pass begins with."""
+
+    inputs: Int[Tensor, "time batch"]
+    targets: Int[Tensor, "time batch"]
+    state: BackboneState
+    randomness: Randomness
+    """Of the step."""
+
+
 class WindowResults(NamedTuple):
     """What a window's pass forward and backward leaves."""
 
@@ -37,10 +48,7 @@ class WindowResults(NamedTuple):
     """Clipped, in the order of the parameters; None for one without effect."""
 
 
-Compute: TypeAlias = Callable[
-    [Int[Tensor, "time batch"], Int[Tensor, "time batch"], BackboneState, Randomness], WindowResults
-]
-"""From inputs, targets, the state before and the step's draws to results."""
+Compute: TypeAlias = Callable[[WindowStart], WindowResults]
 
 Capture: TypeAlias = Callable[[Callable[[], WindowResults]], tuple[WindowResults, Callable[[], None]]]
 """Runs a function and returns its results, with what does the same again, into the memory of these results."""
@@ -64,53 +72,28 @@ def capture_on_gpu(function: Callable[[], WindowResults]) -> tuple[WindowResults
 class WindowGraph:
     """Windows of one shape, computed by what was captured from the first of them."""
 
-    def __init__(
-        self,
-        compute: Compute,
-        capture: Capture,
-        inputs: Int[Tensor, "time batch"],
-        targets: Int[Tensor, "time batch"],
-        state: BackboneState,
-        randomness: Randomness,
-    ) -> None:
-        self._inputs, self._targets = inputs.clone(), targets.clone()
-        self._state = copied(state)
-        self._draws = _StaticDraws(randomness.seed, randomness.step)
-        self._results, self._replay = capture(lambda: compute(self._inputs, self._targets, self._state, self._draws))
+    def __init__(self, compute: Compute, capture: Capture, start: WindowStart) -> None:
+        self._draws = _StaticDraws(start.randomness.seed, start.randomness.step)
+        self._start = WindowStart(start.inputs.clone(), start.targets.clone(), _copied(start.state), self._draws)
+        self._results, self._replay = capture(lambda: compute(self._start))
 
     @classmethod
-    def captured(
-        cls,
-        compute: Compute,
-        capture: Capture,
-        inputs: Int[Tensor, "time batch"],
-        targets: Int[Tensor, "time batch"],
-        state: BackboneState,
-        randomness: Randomness,
-    ) -> "WindowGraph | None":
+    def captured(cls, compute: Compute, capture: Capture, start: WindowStart) -> "WindowGraph | None":
         """Return a graph for windows like this one; None, with one line in the log, where capturing fails."""
         try:
-            return cls(compute, capture, inputs, targets, state, randomness)
+            return cls(compute, capture, start)
         except Exception as error:  # noqa: BLE001  (it fails in a hundred ways, and speed is all that is lost)
             logger.warning("training is not captured as a CUDA graph (%s): the slower way is taken.", first_line(error))
             return None
 
-    def run(
-        self,
-        inputs: Int[Tensor, "time batch"],
-        targets: Int[Tensor, "time batch"],
-        state: BackboneState,
-        randomness: Randomness,
-    ) -> WindowResults:
-        """Compute the results of a window; its gradients are overwritten by the next one."""
-        self._inputs.copy_(inputs)
-        self._targets.copy_(targets)
-        for place, tensor in zip(_tensors(self._state), _tensors(state), strict=True):
+    def run(self, start: WindowStart) -> WindowResults:
+        """Compute the results of a window; loss, norm and gradients are overwritten by the next one."""
+        for place, tensor in zip(_tensors(self._start), _tensors(start), strict=True):
             place.copy_(tensor)
-        self._draws.repeat(randomness)
+        self._draws.repeat(start.randomness)
         self._replay()
-        # A copy: it may still be needed when the next window is computed, or has failed.
-        return self._results._replace(state=copied(self._results.state))
+        # A copy: it is still needed when the next window is computed, or has failed.
+        return self._results._replace(state=_copied(self._results.state))
 
 
 @dataclass(frozen=True)
@@ -138,10 +121,10 @@ class _StaticDraws(Randomness):
             draw.ones.copy_(randomness.bernoulli(draw.shape, draw.probability, site, draw.ones))
 
 
-def copied(state: BackboneState) -> BackboneState:
+def _copied(state: BackboneState) -> BackboneState:
     """Return a copy of a state."""
     return tuple(map_state(Tensor.clone, cell_state) for cell_state in state)
 
 
-def _tensors(state: BackboneState) -> Iterable[Tensor]:
-    return (tensor for cell_state in state for tensor in cell_state)
+def _tensors(start: WindowStart) -> list[Tensor]:
+    return [start.inputs, start.targets, *chain.from_iterable(start.state)]

@@ -75,10 +75,10 @@ def test_windows_of_a_device_that_holds_all_tokens(
     options: dict[str, bool], device: str, dtype: type[np.integer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Copied in parts, and cut into the same windows as where tokens stay in a file that cannot be written to."""
-    tokens = (np.arange(311) * 7919 % (np.iinfo(dtype).max + 1)).astype(dtype) % 2**31
+    tokens = (np.arange(311) * 7_919_000 % min(np.iinfo(dtype).max, 2**31)).astype(dtype)
     tokens.flags.writeable = False
     text = EncodedText("some/train.txt", "train", tokens, 0, NO_LINES, NO_LINES, 0, 0, "")
-    data = DataOptions(corpus="some/", batch_size=6, bptt=7, **options)
+    data = DataOptions(corpus="some/", batch_size=6, bptt=10, **options)
     in_place = TrainingStream(text, START, data).epoch(1)
     monkeypatch.setattr("lstmlm.corpus.stream._fits", lambda *_: True)
     monkeypatch.setattr("lstmlm.corpus.stream.TOKENS_COPIED_AT_ONCE", 100)

@@ -52,7 +52,7 @@ def compute_on_meta(model_options: dict[str, object], execution: Execution, accu
 @pytest.mark.parametrize("path", [GemmPath.NATIVE, GemmPath.BFLOAT16])
 @pytest.mark.parametrize("cell", CELL_NAMES)
 def test_no_cell_waits_for_the_device(cell: str, path: GemmPath) -> None:
-    backbone = {"name": cell, "hidden_size": [12, 8], "n_layers": 2}
+    backbone = {"name": cell, "hidden_size": (12, 8), "n_layers": 2}
     compute_on_meta({"backbone": backbone, "embedding_size": 8, "dropout": DROPOUT}, Execution(path), accumulate=2)
 
 
@@ -69,6 +69,6 @@ def test_no_output_layer_and_no_dropout_waits_for_the_device(
 
 def test_an_adaptive_softmax_does_wait() -> None:
     """How many targets a cluster has, only they can say: what the tests above forbid is seen here."""
-    output = {"name": "adaptive", "cutoffs": [10, 20]}
+    output = {"name": "adaptive", "cutoffs": (10, 20)}
     with pytest.raises(NotImplementedError, match="nonzero"):
         compute_on_meta({"backbone": {"name": "lstm", "hidden_size": 8}, "output": output}, Execution())
