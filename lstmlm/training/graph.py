@@ -56,7 +56,7 @@ Capture: TypeAlias = Callable[[Callable[[], WindowResults]], tuple[WindowResults
 
 def capture_on_gpu(function: Callable[[], WindowResults]) -> tuple[WindowResults, Callable[[], None]]:
     """Capture what `function` launches as a CUDA graph; results are there once it has been replayed."""
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     # Around the capture too: one that fails does not put back the stream that was the current one.
     with torch.cuda.stream(stream):

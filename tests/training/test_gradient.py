@@ -70,5 +70,6 @@ def test_no_output_layer_and_no_dropout_waits_for_the_device(
 def test_an_adaptive_softmax_does_wait() -> None:
     """How many targets a cluster has, only they can say: what the tests above forbid is seen here."""
     output = {"name": "adaptive", "cutoffs": (10, 20)}
+    options = {"backbone": {"name": "lstm", "hidden_size": 8}, "embedding_size": 8, "output": output}
     with pytest.raises(NotImplementedError, match="nonzero"):
-        compute_on_meta({"backbone": {"name": "lstm", "hidden_size": 8}, "output": output}, Execution())
+        compute_on_meta(options, Execution())
