@@ -21,7 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from lstmlm import errors
-from lstmlm.errors import ConfigError, LstmlmError, WorldError
+from lstmlm.errors import ConfigError, LstmlmError, WorldError, first_line
 
 TIMEOUT_VARIABLE = "LSTMLM_TIMEOUT_SECONDS"
 TIMEOUT_SECONDS = 600
@@ -211,7 +211,7 @@ class World:
             if not isinstance(error, dist.DistError) and "gloo" not in str(error):
                 raise
             raise WorldError(
-                f"lost contact with the other processes ({_first_line(error)}). "
+                f"lost contact with the other processes ({first_line(error)}). "
                 "See what the one that ended first says; continue a training with --resume."
             ) from error
 
@@ -236,7 +236,3 @@ def _number(name: str, default: int) -> int:
         return int(text)
     except ValueError:
         raise ConfigError(f"{name}: expected a number in the environment, got {text!r}. Start with torchrun.") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

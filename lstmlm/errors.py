@@ -101,3 +101,8 @@ def explained(path: Path, participle: str) -> Iterator[None]:
             raise CheckpointError(f"{path}: is missing. {RESTORE}") from error
         remedy = _REMEDIES.get(error.errno or 0, "Check the path and the disk.")
         raise CheckpointError(f"{path}: cannot be {participle} ({error.strerror or error}). {remedy}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of someone else's says, in one line of at most 200 characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

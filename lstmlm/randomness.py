@@ -49,13 +49,30 @@ class Randomness:
     def bernoulli(self, shape: tuple[int, ...], probability: float, site: str, like: Tensor) -> Float[Tensor, "..."]:
         """Draw ones with `realised(probability)`, else zeros, in the number format and on the device of `like`.
 
-        The bits come from numpy's SFC64, whose stream is the same in every version and on every machine; torch's
-        `bernoulli_` is serial and takes several times as long (docs/experiments.md).
+        A GPU draws for itself: to wait for the processor would take longer than the step. So what is drawn differs
+        between kinds of device, though not how often.
         """
-        source = np.random.SFC64(self.seed_of(site))
-        threshold = round(realised(probability) * N_LEVELS) - N_LEVELS // 2
-        drawn = torch.empty(shape, dtype=like.dtype)
-        for block in torch.split(drawn.view(-1), DRAWS_PER_BLOCK):
-            words = source.random_raw(-(-len(block) // 4)).view(np.int16)[: len(block)]
-            torch.lt(torch.from_numpy(words), threshold, out=block)
-        return drawn.to(like.device)
+        threshold = round(realised(probability) * N_LEVELS)
+        draw = _draw_on_gpu if like.device.type == "cuda" else _draw
+        return draw(shape, threshold, self.seed_of(site), like)
+
+
+def _draw(shape: tuple[int, ...], threshold: int, seed: int, like: Tensor) -> Float[Tensor, "..."]:
+    """Draw where the numbers of `N_LEVELS` that lie below `threshold` fall.
+
+    The bits come from numpy's SFC64, whose stream is the same in every version and on every machine; torch's
+    `bernoulli_` is serial and takes several times as long (docs/experiments.md).
+    """
+    source = np.random.SFC64(seed)
+    drawn = torch.empty(shape, dtype=like.dtype)
+    for block in torch.split(drawn.view(-1), DRAWS_PER_BLOCK):
+        words = source.random_raw(-(-len(block) // 4)).view(np.int16)[: len(block)]
+        torch.lt(torch.from_numpy(words), threshold - N_LEVELS // 2, out=block)
+    return drawn.to(like.device)
+
+
+def _draw_on_gpu(shape: tuple[int, ...], threshold: int, seed: int, like: Tensor) -> Float[Tensor, "..."]:
+    """Do the same by the device's own generator: nothing is copied to it or waited for."""
+    generator = torch.Generator(like.device).manual_seed(seed)
+    levels = torch.randint(N_LEVELS, shape, generator=generator, dtype=torch.int32, device=like.device)
+    return levels.lt(threshold).to(like.dtype)

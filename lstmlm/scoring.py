@@ -140,8 +140,8 @@ def _measure_batch(
     """Read texts side by side, the longest first."""
     blocks: list[list[np.ndarray]] = [[] for _ in texts]
     for features, targets in _read_batch(model, texts, start_id, state):
-        block = measure(model.output_layer, features, targets).double().numpy()
-        is_token = (targets != NO_TARGET).numpy()
+        block = measure(model.output_layer, features, targets).double().cpu().numpy()
+        is_token = (targets != NO_TARGET).cpu().numpy()
         for column in range(targets.shape[1]):
             blocks[column].append(block[is_token[:, column], column])
     return [np.concatenate(of_text) for of_text in blocks]
@@ -152,7 +152,8 @@ def _read_batch(
 ) -> Iterator[tuple[Float[Tensor, "time batch hidden"], Int[Tensor, "time batch"]]]:
     """Yield blocks of features and of the tokens that follow them; columns end with their texts, the last one first."""
     read = texts if start_id is None else [[start_id, *tokens] for tokens in texts]
-    padded = torch.full((max(2, len(read[0])), len(read)), NO_TARGET)
+    device = next(model.parameters()).device
+    padded = torch.full((max(2, len(read[0])), len(read)), NO_TARGET, device=device)
     for column, tokens in enumerate(read):
         padded[: len(tokens), column] = torch.tensor(tokens, dtype=torch.int64)
     state = model.initial_state(1) if state is None else state
@@ -174,14 +175,15 @@ def _measure_windows(
     """Read anew, before each token of a text, the tokens that it is given."""
     # Before the first ones there are no more tokens than that.
     measured = _measure_batch(model, [tokens[:n_context_tokens]], start_id, None, measure)
-    read = torch.tensor(tokens if start_id is None else [start_id, *tokens], dtype=torch.int64)
+    device = next(model.parameters()).device
+    read = torch.tensor(tokens if start_id is None else [start_id, *tokens], dtype=torch.int64, device=device)
     if len(tokens) > n_context_tokens:
         windows = read.unfold(0, n_context_tokens + 1, 1)[len(read) - len(tokens) :]
         for batch in torch.split(windows, MAX_WINDOWS):
             state = model.initial_state(len(batch))
             for block in torch.split(batch[:, :-1].T, ROWS_PER_BLOCK):
                 features, state = model(block, state)
-            measured.append(measure(model.output_layer, features[-1:], batch[:, -1:].T)[0].double().numpy())
+            measured.append(measure(model.output_layer, features[-1:], batch[:, -1:].T)[0].double().cpu().numpy())
     return np.concatenate(measured)
 
 

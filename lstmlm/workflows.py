@@ -99,7 +99,7 @@ def train(
         corpus = shared_corpus(config, existing or source, world)
         check_against_corpus(config, corpus)
         require_same_corpus(existing, corpus)
-        stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed)
+        stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)
         n_steps = n_training_steps(config.training, stream)
         execution = resolved(config, corpus, existing, n_steps, device=device, world=world)
         config = execution.config

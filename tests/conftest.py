@@ -51,6 +51,8 @@ def _repeatable_torch() -> None:
     import torch
 
     torch.set_num_threads(1)
+    # Without it a GPU's matrix products refuse to work under the next line.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
 
 

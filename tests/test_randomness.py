@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lstmlm.randomness import Randomness, realised
+from lstmlm.randomness import N_LEVELS, Randomness, _draw_on_gpu, realised
 
 
 def draw(seed: int, step: int, site: str) -> float:
@@ -39,6 +39,36 @@ def test_ones_come_as_often_as_asked_for(probability: float, dtype: torch.dtype)
     assert set(mask.unique().tolist()) == {0.0, 1.0}
     # Four standard deviations of a mean of 100,233 draws.
     assert abs(mask.double().mean().item() - probability) < 4 * (probability * (1 - probability) / mask.numel()) ** 0.5
+
+
+ON_DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+"""The way of a GPU can be gone on a processor, too."""
+
+
+@ON_DEVICES
+@pytest.mark.parametrize("probability", [0.01, 0.3, 0.95])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gpu_draws_ones_as_often(probability: float, dtype: torch.dtype, device: str) -> None:
+    threshold, like = round(realised(probability) * N_LEVELS), torch.zeros((), dtype=dtype, device=device)
+    mask, again, other = (_draw_on_gpu((301, 333), threshold, seed, like) for seed in (7, 7, 8))
+    assert (mask.dtype, mask.device.type) == (dtype, device)
+    assert set(mask.unique().tolist()) == {0.0, 1.0}
+    assert abs(mask.double().mean().item() - probability) < 4 * (probability * (1 - probability) / mask.numel()) ** 0.5
+    assert torch.equal(mask, again)
+    assert not torch.equal(mask, other)
+
+
+@pytest.mark.gpu
+def test_a_mask_of_a_gpu_depends_on_seed_step_and_site() -> None:
+    like = torch.zeros((), device="cuda")
+    drawn = {
+        tuple(Randomness(seed, step).bernoulli((64,), 0.5, site, like).tolist())
+        for seed in range(3)
+        for step in range(3)
+        for site in ("a", "b")
+        for _ in range(2)
+    }
+    assert len(drawn) == 18
 
 
 def test_neighbouring_draws_are_independent() -> None:

@@ -205,6 +205,18 @@ def test_texts_that_begin_alike_can_begin_in_a_state() -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_nats() -> None:
+    asked, tokens = model().double(), text(6001)
+    texts = [tokens[:first].tolist() for first in (3, 40, 90)]
+    expected = [score(asked, tokens, START, n_columns=7), *score_each(asked, texts, START)]
+    asked.to("cuda")
+    for ours, theirs in zip(
+        [score(asked, tokens, START, n_columns=7), *score_each(asked, texts, START)], expected, strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+
+
 def test_units() -> None:
     total = NatsTotal(2 * math.log(8), 1) + NatsTotal(math.log(8), 2)
     assert (total.n_tokens, total.perplexity) == (3, pytest.approx(8))

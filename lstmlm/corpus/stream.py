@@ -1,15 +1,17 @@
 """The training stream: token ids laid out as columns, read epoch by epoch in windows. No token is left out.
 
-Tokens are read where they are, such as in a memory-mapped file, when a window needs them.
+On a processor tokens are read where they are, such as in a memory-mapped file, when a window needs them. A GPU holds
+all of them where they fit, and cuts windows itself: nothing is copied to it at each step.
 """
 
 import random
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 from torch import Tensor
 
 from lstmlm.config.data import DataOptions
@@ -20,6 +22,15 @@ from lstmlm.randomness import Randomness
 
 # Merity et al. 2018, section 4.1. The last number is not theirs: it bounds the memory that a window can take.
 SHARE_OF_WHOLE_WINDOWS, LENGTH_DEVIATION, SHORTEST_WINDOW, LONGEST_EXCESS = 0.95, 5, 5, 10
+
+CPU = torch.device("cpu")
+
+SHARE_OF_GPU = 0.25
+"""Which part of a GPU's free memory a corpus may take; a larger one stays where it is."""
+
+TOKENS_COPIED_AT_ONCE = 1 << 24
+
+SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32}
 
 
 @dataclass(frozen=True)
@@ -43,8 +54,10 @@ class TrainingStream:
     `start_id`. Where windows begin, and where a column does, is drawn for each epoch, from its number and `seed` alone.
     """
 
-    def __init__(self, text: EncodedText, start_id: int, options: DataOptions, seed: int = 0) -> None:
-        """Lay out `text`.
+    def __init__(
+        self, text: EncodedText, start_id: int, options: DataOptions, seed: int = 0, device: torch.device = CPU
+    ) -> None:
+        """Lay out `text`, for windows on `device`, or on the processor where it does not fit there.
 
         Raises:
             DataError: the text has fewer than batch_size x (bptt + 1) tokens.
@@ -59,12 +72,13 @@ class TrainingStream:
                 f"{text.name}: {self.n_tokens} tokens, but batch_size {batch_size} × (bptt {options.bptt} + 1) needs "
                 f"{needed}. Lower data.batch_size."
             )
+        self._tokens = _resident(text.tokens, device) if _fits(text.tokens, device) else _in_place(text.tokens)
         # Column c predicts tokens[starts[c]:starts[c + 1]]; lengths differ by one at the most.
-        starts = np.arange(batch_size + 1) * self.n_tokens // batch_size
-        self.starts, self.lengths = starts[:-1], np.diff(starts)
-        self.n_rows = int(self.lengths.max())
-        # A plain view: indexing a memory map itself costs more, and yields maps.
-        self._tokens = np.asarray(text.tokens)
+        bounds = torch.arange(batch_size + 1) * self.n_tokens // batch_size
+        lengths = bounds.diff()
+        self.n_rows = int(lengths.max())
+        self.n_shorter = int((lengths < self.n_rows).sum())
+        self.starts, self.lengths = (numbers.to(self._tokens.device) for numbers in (bounds[:-1], lengths))
         self._start_id = start_id
 
     def epoch(self, number: int) -> "Epoch":
@@ -76,7 +90,8 @@ class TrainingStream:
         rotation = None
         if self.options.partial_shuffle:
             draws = random.Random(randomness.seed_of("data.partial_shuffle"))
-            rotation = np.array([draws.randrange(length) for length in self.lengths.tolist()])
+            drawn = [draws.randrange(length) for length in self.lengths.tolist()]
+            rotation = torch.tensor(drawn, device=self.lengths.device)
         return Epoch(self, starts, rotation)
 
     def _drawn_starts(self, draws: random.Random) -> list[int]:
@@ -89,12 +104,42 @@ class TrainingStream:
         return starts
 
     def pairs_at(
-        self, places: Int[np.ndarray, "time batch"]
-    ) -> tuple[Int[np.ndarray, "time batch"], Int[np.ndarray, "time batch"]]:
+        self, places: Int[Tensor, "time batch"]
+    ) -> tuple[Int[Tensor, "time batch"], Int[Tensor, "time batch"]]:
         """Read the tokens at `places` of the text, each after the token before it."""
-        inputs = self._tokens[places - 1].astype(np.int64)
-        inputs[places == 0] = self._start_id
-        return inputs, self._tokens[places].astype(np.int64)
+        inputs = self._read((places - 1).clamp(min=0)).masked_fill_(places == 0, self._start_id)
+        return inputs, self._read(places)
+
+    def _read(self, places: Int[Tensor, "time batch"]) -> Int[Tensor, "time batch"]:
+        stored = self._tokens.dtype
+        # torch selects signed numbers only, and is ten times slower where it need not be told along which axis.
+        selected = self._tokens.view(SIGNED.get(stored, stored)).index_select(0, places.flatten())
+        return selected.view(stored).long().view(places.shape)
+
+
+def _fits(tokens: Integer[np.ndarray, " tokens"], device: torch.device) -> bool:
+    """Return whether a GPU has room for `tokens`; a processor reads them where they are."""
+    if device.type != "cuda":
+        return False
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return len(tokens) * torch.int32.itemsize <= SHARE_OF_GPU * free_bytes
+
+
+def _resident(tokens: Integer[np.ndarray, " tokens"], device: torch.device) -> Int[Tensor, " tokens"]:
+    """Copy all `tokens` to `device`, a part at a time: they may be mapped from files larger than the memory."""
+    resident = torch.empty(len(tokens), dtype=torch.int32, device=device)
+    for first in range(0, len(tokens), TOKENS_COPIED_AT_ONCE):
+        part = slice(first, first + TOKENS_COPIED_AT_ONCE)
+        resident[part] = torch.from_numpy(tokens[part].astype(np.int32))
+    return resident
+
+
+def _in_place(tokens: Integer[np.ndarray, " tokens"]) -> Integer[Tensor, " tokens"]:
+    """Return a view of `tokens`, which may be mapped from files."""
+    with warnings.catch_warnings():
+        # A tensor knows no protection against writing; nobody writes here.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.asarray(tokens))
 
 
 @dataclass(frozen=True)
@@ -106,7 +151,7 @@ class Epoch:
     starts: Sequence[int]
     """The first row of each window."""
 
-    rotation: Int[np.ndarray, " batch"] | None
+    rotation: Int[Tensor, " batch"] | None
     """The place of each column that is read first; from its end the column goes on at its beginning (Press 2019)."""
 
     @property
@@ -126,12 +171,11 @@ class Epoch:
         width = stream.batch_size // n_parts
         columns = slice(part * width, (part + 1) * width)
         starts, lengths = stream.starts[columns], stream.lengths[columns]
-        rows = np.arange(first, last)[:, None]
+        rows = torch.arange(first, last, device=starts.device)[:, None]
         # Input and target turn together: a column's first token is still predicted from the one before it in the text,
         # not from the column's last.
         places = starts + (rows if self.rotation is None else (rows + self.rotation[columns]) % lengths)
         inputs, targets = stream.pairs_at(places)
-        targets[rows >= lengths] = NO_TARGET
-        n_ended = int((stream.lengths < stream.n_rows).sum()) if last == stream.n_rows else 0
-        n_tokens = (last - first) * stream.batch_size - n_ended
-        return Window(torch.from_numpy(inputs), torch.from_numpy(targets), n_tokens)
+        targets.masked_fill_(rows >= lengths, NO_TARGET)
+        n_ended = stream.n_shorter if last == stream.n_rows else 0
+        return Window(inputs, targets, (last - first) * stream.batch_size - n_ended)

@@ -20,7 +20,6 @@ from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.language_model import LanguageModel, load_weights, weights_of
 from lstmlm.optim.averaging import Average, NoAverage
 from lstmlm.optim.optimizers import (
-    clip_gradient,
     load_optimizer_tensors,
     n_moments,
     optimizer_tensors,
@@ -69,10 +68,10 @@ class Trainer:
         self.stop_reason: str | None = None
         self.world = world
         self._optimizer = optimizer
-        self._gradient = WindowGradient(options, model, execution, seed, world)
+        self._gradient = WindowGradient(
+            options, model, execution, seed, world, bptt=stream.options.bptt, clip_norm=clip_norm
+        )
         self._epoch = stream.epoch(0)
-        self._clip_norm = clip_norm
-        self._parameters = list(model.parameters())
         self._carried = self._initial_state()
         self._callbacks: Sequence[Callback] = ()
         self._interruption = Interruption(world.first_of if world.size > 1 else None)
@@ -195,10 +194,7 @@ class Trainer:
 
     def _backward(self, window: Window) -> float:
         """Compute the window's clipped gradient and return its mean loss (nats per token)."""
-        for parameter in self._parameters:
-            parameter.grad = None
-        loss, state = self._gradient.add(window, self._carried, self.state.step)
-        norm = clip_gradient(self._parameters, self._clip_norm)
+        loss, norm, state = self._gradient.compute(window, self._carried, self.state.step)
         # The one place in a step that waits for the device.
         mean_nats, gradient_norm = torch.stack([loss, norm]).tolist()
         step = self.state.step
@@ -293,7 +289,7 @@ class Trainer:
     def checkpoint_bytes(self) -> int:
         """What a checkpoint takes, nearly: the weights, and as many numbers for each moment and for an average."""
         n_numbers = 1 + n_moments(self._optimizer) + (not isinstance(self.average, NoAverage))
-        return n_numbers * sum(parameter.nbytes for parameter in self._parameters)
+        return n_numbers * sum(parameter.nbytes for parameter in self.model.parameters())
 
     def restore(self, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], state: TrainState) -> None:
         """Continue from a checkpoint: the weights of `average.model`, `training_tensors` and `copy_of_state` then.

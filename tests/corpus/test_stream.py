@@ -10,7 +10,7 @@ import torch
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.datasets import load_corpus
 from lstmlm.corpus.encoding import EncodedText
-from lstmlm.corpus.stream import Epoch, TrainingStream
+from lstmlm.corpus.stream import Epoch, TrainingStream, _fits
 from lstmlm.errors import DataError
 
 START = 99
@@ -66,6 +66,39 @@ def test_tokens_are_read_where_they_are_when_a_window_needs_them(tmp_path: Path)
     assert torch.equal(window.inputs, expected.inputs)
     assert torch.equal(window.targets, expected.targets)
     assert window.inputs.is_contiguous() and window.targets.is_contiguous()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int64])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("options", [{}, {"partial_shuffle": True, "variable_bptt": True}], ids=str)
+def test_windows_of_a_device_that_holds_all_tokens(
+    options: dict[str, bool], device: str, dtype: type[np.integer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copied in parts, and cut into the same windows as where tokens stay in a file that cannot be written to."""
+    tokens = (np.arange(311) * 7_919_000 % min(np.iinfo(dtype).max, 2**31)).astype(dtype)
+    tokens.flags.writeable = False
+    text = EncodedText("some/train.txt", "train", tokens, 0, NO_LINES, NO_LINES, 0, 0, "")
+    data = DataOptions(corpus="some/", batch_size=6, bptt=10, **options)
+    in_place = TrainingStream(text, START, data).epoch(1)
+    monkeypatch.setattr("lstmlm.corpus.stream._fits", lambda *_: True)
+    monkeypatch.setattr("lstmlm.corpus.stream.TOKENS_COPIED_AT_ONCE", 100)
+    resident = TrainingStream(text, START, data, device=torch.device(device)).epoch(1)
+    assert resident.n_windows == in_place.n_windows
+    for index in range(in_place.n_windows):
+        for part in range(3):
+            ours, theirs = resident.window(index, part, 3), in_place.window(index, part, 3)
+            assert ours.inputs.device.type == ours.targets.device.type == device
+            assert torch.equal(ours.inputs.cpu(), theirs.inputs)
+            assert torch.equal(ours.targets.cpu(), theirs.targets)
+            assert ours.n_tokens == theirs.n_tokens
+
+
+@pytest.mark.parametrize(("free_bytes", "fits"), [(4960, False), (4976, True)])
+def test_a_gpu_holds_tokens_that_take_a_quarter_of_its_free_memory(
+    free_bytes: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free_bytes, 1 << 40))
+    assert _fits(np.zeros(311, dtype=np.uint8), torch.device("cuda")) == fits
 
 
 @pytest.mark.parametrize("partial_shuffle", [False, True])

@@ -51,9 +51,10 @@ def test_a_gpu_that_is_not_there(n_gpus: int, message: str, monkeypatch: pytest.
 
 
 @pytest.mark.gpu
-def test_a_gpu_trains_on_the_same_windows_and_masks(make_config: Any, tmp_path: Path) -> None:
+def test_a_gpu_trains_on_the_same_windows(make_config: Any, tmp_path: Path) -> None:
+    """Without dropout, whose masks differ between kinds of device."""
     for device in ("cpu", "cuda"):
-        train(make_config(training__device=device), tmp_path / device)
+        train(make_config(training__device=device, model__dropout={}), tmp_path / device)
     for one, other in zip(*(events_of(tmp_path / device) for device in ("cpu", "cuda")), strict=True):
         if one["event"] == "step":
             # Another order of sums, magnified by ten steps of Adam.
@@ -61,3 +62,15 @@ def test_a_gpu_trains_on_the_same_windows_and_masks(make_config: Any, tmp_path: 
     run = RunDirectory.open(tmp_path / "cuda")
     assert run.last is not None
     assert {tensor.device.type for tensor in run.load_training(run.last).training.values()} == {"cpu"}
+
+
+@pytest.mark.gpu
+def test_a_gpu_learns_with_dropout_and_repeats_itself(make_config: Any, tmp_path: Path) -> None:
+    for name in ("once", "again"):
+        train(make_config(training__device="cuda", model__dropout={"input": 0.3, "weight_drop": 0.3}), tmp_path / name)
+    once, again = (
+        [event["nats"] for event in events_of(tmp_path / name) if event["event"] == "step"]
+        for name in ("once", "again")
+    )
+    assert once == again
+    assert once[-1] < once[0]

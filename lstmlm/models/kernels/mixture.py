@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lstmlm.metrics import NO_TARGET
-from lstmlm.models.kernels.cross_entropy import linear_nats
+from lstmlm.models.kernels.cross_entropy import bytes_at_once, linear_nats
 from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.window import EVALUATION, Execution
 
@@ -83,7 +83,9 @@ class _MixtureCrossEntropy(torch.autograd.Function):
         total = latents.new_zeros(())
         gradients = tuple(torch.zeros_like(operand) for operand in (latents, log_prior, weight, bias))
         grad_latents, grad_log_prior, grad_weight, grad_bias = gradients
-        n_rows_a_block = max(1, BLOCK_BYTES // (n_experts * len(weight) * latents.dtype.itemsize))
+        n_rows_a_block = max(
+            1, bytes_at_once(latents, BLOCK_BYTES) // (n_experts * len(weight) * latents.dtype.itemsize)
+        )
         for start in range(0, len(latents), n_rows_a_block):
             block = slice(start, start + n_rows_a_block)
             rows = gemm.cast(latents[block].flatten(0, 1))

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lstmlm.errors import first_line
+
 Operands = Sequence[Tensor | None]
 Signature = tuple[tuple[torch.Size, tuple[int, ...], torch.dtype, torch.device] | None, ...]
 
@@ -56,8 +58,7 @@ def _compile(
             warnings.simplefilter("ignore")
             return _compile_or_raise(function, signature)
     except Exception as error:  # noqa: BLE001  (a compiler fails in a hundred ways, and speed is all that is lost)
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        logger.warning("%s is not compiled (%s): the slower way is taken.", function.__name__, reason)
+        logger.warning("%s is not compiled (%s): the slower way is taken.", function.__name__, first_line(error))
         return None
 
 

@@ -225,7 +225,8 @@ class _Pass:
             return
         product = self.gemm.prepare(self.gemm.cast(self.weight), self.n_rows)
         separate = self.operands is not self.hiddens
-        fuse = self.compiled and projected.device.type == "cuda"
+        # Only in training: an evaluation has windows of ever fewer columns, and for each number it would be compiled.
+        fuse = self.compiled and projected.device.type == "cuda" and len(self.kept) > 1
         for t in range(self.n_steps):
             operands = (
                 *(projected[t], product(self.operands[t]), self.bias, self.recurrent_bias, self.mask),

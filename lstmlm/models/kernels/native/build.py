@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from lstmlm.cache import cache_directory
-from lstmlm.errors import ConfigError
+from lstmlm.errors import ConfigError, first_line
 
 SOURCES = Path(__file__).parent
 COMPILERS = ("c++", "g++", "clang++")
@@ -47,8 +47,7 @@ def library() -> ctypes.CDLL | None:
     try:
         return _load_or_build()
     except (BuildError, OSError, subprocess.SubprocessError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        logger.warning("The kernels are not compiled (%s): the slower way is taken.", reason)
+        logger.warning("The kernels are not compiled (%s): the slower way is taken.", first_line(error))
         return None
 
 
