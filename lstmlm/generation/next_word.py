@@ -180,16 +180,15 @@ class _Search:
     def begin_line(self, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
         """Look for the first word of a line, which may also end at once."""
         self._add_word(EOS, following[self._tokenizer.start_id])
-        self._extend((), self._inside_word(following), state)
+        # Some tokenizers put a space before what they take for the beginning of a text.
+        begins_with_space = self._tokenizer.encode_prompt("a")[0] in self._tokenizer.delimiter_ids
+        self._extend((), self._after_space(following) if begins_with_space else self._inside_word(following), state)
 
     def begin_after_word(self, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
         """Look for the word after one that is complete: given a delimiter, `<eos>`, or a space and what follows it."""
         given_delimiter = following - following[self._delimiter_ids].logsumexp(0)
         self._add_word(EOS, given_delimiter[self._tokenizer.start_id])
-        # Words stand one space apart; where tokens hold more than white space, the first one of a word begins with it.
-        texts = {token_id: self._tokenizer.decode([token_id]) for token_id in self._tokenizer.delimiter_ids}
-        first_ids = [token_id for token_id, text in texts.items() if text == " " or not text.isspace()]
-        self._extend((), _only(given_delimiter, first_ids), state)
+        self._extend((), self._after_space(given_delimiter), state)
 
     def begin_word(self, beginning: str, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
         """Look for words that begin so, given that they do; none of their tokens is read yet.
@@ -257,6 +256,13 @@ class _Search:
     def _best(self, n_words: int) -> list[NextWord]:
         best = heapq.nlargest(n_words, self._words.items(), key=itemgetter(1))
         return [NextWord(word, probability) for word, probability in best]
+
+    def _after_space(self, log_probabilities: Float64[Tensor, " vocab"]) -> Float64[Tensor, " vocab"]:
+        """Leave one space, and the tokens that begin with it and go on; words do not stand further apart."""
+        texts = {token_id: self._tokenizer.decode([token_id]) for token_id in self._tokenizer.delimiter_ids}
+        return _only(
+            log_probabilities, [token_id for token_id, text in texts.items() if text == " " or not text.isspace()]
+        )
 
     def _inside_word(self, log_probabilities: Float64[Tensor, " vocab"]) -> Float64[Tensor, " vocab"]:
         """Leave the tokens that do not end a word."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from lstmlm.config.data import (
     BPETokenizerOptions,
     ByteTokenizerOptions,
     CharTokenizerOptions,
+    FileTokenizerOptions,
     UnigramTokenizerOptions,
     WordTokenizerOptions,
 )
@@ -22,6 +24,8 @@ from lstmlm.generation import next_word
 from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.scoring import next_log_probabilities
+
+FOREIGN = Path(__file__).parents[1] / "corpus" / "foreign"
 
 LONGEST = 7
 """Words counted by brute force; longer ones are less probable than any that is compared."""
@@ -217,6 +221,23 @@ def test_words_are_spelled_as_the_tokenizer_cuts_them(prompt: str, parts: tuple[
     given = 1.0 if is_first else probability_of_delimiter(asked, tokenizer, start)
     found = find_next_words(asked, tokenizer, prompt, 40)
     assert_no_better_word_is_missing(found, {word: p / given for word, p in wanted.items()})
+
+
+def test_a_tokenizer_that_puts_a_space_before_the_first_word_of_a_line() -> None:
+    tokenizer = train_tokenizer(FileTokenizerOptions(path=str(FOREIGN / "bpe_bytes.model")), [])
+    asked = build_language_model(
+        ModelOptions(backbone=LSTMOptions(n_layers=1, hidden_size=8), embedding_size=8), tokenizer.vocab_size, seed=3
+    ).double()
+    with torch.no_grad():
+        asked.output_layer.bias[tokenizer.delimiter_ids] += 5.0
+    found = find_next_words(asked, tokenizer, "", 5)
+    for word, probability in [(word.word, word.probability) for word in found.words if word.word != EOS]:
+        ids = tokenizer.encode_prompt(word)
+        assert ids[0] in tokenizer.delimiter_ids
+        wanted = probability_of(asked, [tokenizer.start_id], ids)
+        wanted *= probability_of_delimiter(asked, tokenizer, [tokenizer.start_id, *ids])
+        assert probability == pytest.approx(wanted, rel=1e-9)
+    assert len(found.words) == 5
 
 
 @each_kind_of_parts
