@@ -27,7 +27,7 @@ def generate(
     allow_unk: Annotated[bool, typer.Option("--allow-unk", help="Let <unk> be sampled.")] = False,
     precision: Annotated[
         Literal["float32", "bfloat16"],
-        typer.Option(help="Number format of the weights; bfloat16 is about twice as fast, the text another."),
+        typer.Option(help="Number format of the weights; bfloat16 draws about twice as fast, and another text."),
     ] = SamplingOptions.precision,
 ) -> None:
     """Continue a prompt.
