@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
+from lstmlm.evaluation.bootstrap import CONFIDENCE
 from lstmlm.evaluation.pairs.formulas import Region
 from lstmlm.evaluation.pairs.items import BAD, GOOD, Item
 from lstmlm.evaluation.report import Report, Value
@@ -192,9 +193,9 @@ def _accuracy(verdicts: Sequence[Verdict]) -> float:
     return fmean(verdict.correct for verdict in verdicts)
 
 
-def wilson_interval(n_successes: int, n_trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval of Wilson (1927) for a probability; it lies within 0 and 1 and suits few trials too."""
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+def wilson_interval(n_successes: int, n_trials: int) -> tuple[float, float]:
+    """Return the `CONFIDENCE` interval of Wilson (1927) for a probability; within 0 and 1, and right for few trials."""
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     rate = n_successes / n_trials
     centre = rate + z**2 / (2 * n_trials)
     half_width = z * math.sqrt(rate * (1 - rate) / n_trials + (z / (2 * n_trials)) ** 2)
