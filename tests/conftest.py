@@ -15,7 +15,7 @@ PROJECT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")
-def test_data() -> Callable[[str], Path]:
+def corpus_path() -> Callable[[str], Path]:
     """Return the path of a corpus such as "ptb", or skip the test where the user has not put it there.
 
     Corpora are looked for in the folder that LSTMLM_TEST_DATA names, by default in `data/`.

@@ -292,8 +292,8 @@ def test_a_file_that_is_alone_is_checked_as_a_training_text(tmp_path: Path) -> N
     assert together == ["encoding", "lines", "repeated lines"] * 2
 
 
-def test_known_corpora_have_no_trouble(test_data: Callable[[str], Path]) -> None:
-    findings = found(str(test_data("wikitext-2")))
+def test_known_corpora_have_no_trouble(corpus_path: Callable[[str], Path]) -> None:
+    findings = found(str(corpus_path("wikitext-2")))
     assert {finding.level for finding in findings} == {"ok"}
 
 

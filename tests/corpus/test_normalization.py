@@ -45,9 +45,9 @@ def test_what_follows_the_convention_stays(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "split"), [("ptb", "ptb/valid.txt"), ("wikitext", "wikitext-2/valid.txt")])
-def test_the_corpus_itself_stays_almost_whole(name: str, split: str, test_data: Callable[[str], Path]) -> None:
+def test_the_corpus_itself_stays_almost_whole(name: str, split: str, corpus_path: Callable[[str], Path]) -> None:
     """Rare abbreviations lose their period, and the like."""
-    counts = Counter(test_data(split).read_text(encoding="utf-8").split())
+    counts = Counter(corpus_path(split).read_text(encoding="utf-8").split())
     n_changed = sum(n for word, n in counts.items() if NORMALIZATIONS[name](word) != word)
     assert n_changed < 0.003 * counts.total()
 

@@ -27,11 +27,11 @@ PROJECT = Path(__file__).parents[2]
     [("ptb", 929_589, 73_760, 10_000), ("wikitext-2", 2_088_628, 217_646, 33_278)],
 )
 def test_tokens_and_vocabulary(
-    name: str, n_train: int, n_valid: int, vocab_size: int, test_data: Callable[[str], Path], tmp_path: Path
+    name: str, n_train: int, n_valid: int, vocab_size: int, corpus_path: Callable[[str], Path], tmp_path: Path
 ) -> None:
     # Without the test split: who has it is not asked to have it read here.
     for split in ("train", "valid"):
-        (tmp_path / f"{split}.txt").symlink_to(test_data(f"{name}/{split}.txt").absolute())
+        (tmp_path / f"{split}.txt").symlink_to(corpus_path(f"{name}/{split}.txt").absolute())
     corpus = load_corpus(DataOptions(corpus=str(tmp_path)))
     assert corpus.valid is not None
     assert (corpus.train.n_tokens, corpus.valid.n_tokens, corpus.tokenizer.vocab_size) == (n_train, n_valid, vocab_size)
@@ -39,22 +39,22 @@ def test_tokens_and_vocabulary(
     assert corpus.valid.n_words == n_valid - n_lines
 
 
-def test_the_characters_of_tinyshakespeare(test_data: Callable[[str], Path]) -> None:
-    text = test_data("tinyshakespeare/input.txt").read_text(encoding="utf-8")
+def test_the_characters_of_tinyshakespeare(corpus_path: Callable[[str], Path]) -> None:
+    text = corpus_path("tinyshakespeare/input.txt").read_text(encoding="utf-8")
     tokenizer = train_tokenizer(CharTokenizerOptions(), [text])
     assert tokenizer.vocab_size == 65 + 1
     assert tokenizer.decode(tokenizer.encode(text)) == text
-    options = DataOptions(corpus=str(test_data("tinyshakespeare/input.txt")), tokenizer=CharTokenizerOptions())
+    options = DataOptions(corpus=str(corpus_path("tinyshakespeare/input.txt")), tokenizer=CharTokenizerOptions())
     splits = [load_split(options, split, tokenizer) for split in ("train", "valid", "test")]
     assert sum(split.n_chars for split in splits) == 1_115_394
     assert [split.n_chars / 1_115_394 for split in splits] == pytest.approx([0.9, 0.05, 0.05], abs=0.001)
 
 
 @pytest.mark.parametrize("folder", ["languages", "languages/udhr", "novels"])
-def test_languages_and_odd_files_are_restored(folder: str, test_data: Callable[[str], Path]) -> None:
+def test_languages_and_odd_files_are_restored(folder: str, corpus_path: Callable[[str], Path]) -> None:
     """The first of each file, as `read_blocks` has it: without a byte-order mark, lines ended by newlines."""
     subwords = {"vocab_size": 1000}
-    for path in sorted(test_data(folder).glob("*.txt")):
+    for path in sorted(corpus_path(folder).glob("*.txt")):
         text = next(read_blocks(path, block_bytes=30_000))
         assert "\r" not in text and "\ufeff" not in text
         for options in (
@@ -69,10 +69,10 @@ def test_languages_and_odd_files_are_restored(folder: str, test_data: Callable[[
             assert 0 < measured["unigram_bits_per_byte"] < 8
 
 
-def test_the_digests_of_the_readme(test_data: Callable[[str], Path]) -> None:
+def test_the_digests_of_the_readme(corpus_path: Callable[[str], Path]) -> None:
     rows = re.findall(
         r"\| `(\S+)` \| `([0-9a-f]{64})` \|", (PROJECT / "data" / "README.md").read_text(encoding="utf-8")
     )
     assert len(rows) == 5
     for name, digest in rows:
-        assert hashlib.sha256(test_data(name).read_bytes()).hexdigest() == digest
+        assert hashlib.sha256(corpus_path(name).read_bytes()).hexdigest() == digest

@@ -182,8 +182,8 @@ def test_too_short_a_text() -> None:
     )
 
 
-def test_penn_treebank_loses_nothing(test_data: Callable[[str], Path]) -> None:
-    options = DataOptions(corpus=str(test_data("ptb")))
+def test_penn_treebank_loses_nothing(corpus_path: Callable[[str], Path]) -> None:
+    options = DataOptions(corpus=str(corpus_path("ptb")))
     corpus = load_corpus(options)
     whole = TrainingStream(corpus.train, corpus.tokenizer.start_id, options).epoch(0)
     assert sum(whole.window(index).n_tokens for index in range(whole.n_windows)) == 929_589

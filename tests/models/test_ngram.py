@@ -135,10 +135,10 @@ def test_discounts_that_cannot_be_estimated_are_replaced_with_a_word(caplog: pyt
     assert caplog.messages == []
 
 
-def test_penn_treebank(test_data: Callable[[str], Path], tmp_path: Path) -> None:
+def test_penn_treebank(corpus_path: Callable[[str], Path], tmp_path: Path) -> None:
     """KenLM's lmplz and query have 199.018 and 148.007; lmplz enters the last unigram with another count."""
     for split in ("train", "valid"):
-        (tmp_path / f"{split}.txt").symlink_to(test_data(f"ptb/{split}.txt").absolute())
+        (tmp_path / f"{split}.txt").symlink_to(corpus_path(f"ptb/{split}.txt").absolute())
     corpus = load_corpus(DataOptions(corpus=str(tmp_path)))
     assert corpus.valid is not None
     tokenizer = corpus.tokenizer

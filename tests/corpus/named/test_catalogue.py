@@ -45,14 +45,14 @@ def test_a_text_that_is_cut_is_cut_without_gaps(dataset: FetchedDataset) -> None
 
 @pytest.mark.parametrize("name", ["ptb", "wikitext-2"])
 @pytest.mark.parametrize("split", ["train", "valid"])
-def test_splits_are_those_that_people_have(name: str, split: str, test_data: Callable[[str], Path]) -> None:
+def test_splits_are_those_that_people_have(name: str, split: str, corpus_path: Callable[[str], Path]) -> None:
     dataset = DATASETS[name]
     assert isinstance(dataset, FileDataset)
-    verify(dataset, split, raw_chunks(test_data(f"{name}/{split}.txt")))
+    verify(dataset, split, raw_chunks(corpus_path(f"{name}/{split}.txt")))
 
 
-def test_tinyshakespeare_is_the_file_that_people_have(test_data: Callable[[str], Path]) -> None:
-    path = test_data("tinyshakespeare/input.txt")
+def test_tinyshakespeare_is_the_file_that_people_have(corpus_path: Callable[[str], Path]) -> None:
+    path = corpus_path("tinyshakespeare/input.txt")
     dataset = DATASETS["tinyshakespeare"]
     assert isinstance(dataset, FetchedDataset)
     content = path.read_bytes()
@@ -62,8 +62,8 @@ def test_tinyshakespeare_is_the_file_that_people_have(test_data: Callable[[str],
         verify(dataset, split, [content[piece.start : piece.stop]])
 
 
-def test_tinyshakespeare_is_cut_where_holdout_cuts(test_data: Callable[[str], Path]) -> None:
-    path = test_data("tinyshakespeare/input.txt")
+def test_tinyshakespeare_is_cut_where_holdout_cuts(corpus_path: Callable[[str], Path]) -> None:
+    path = corpus_path("tinyshakespeare/input.txt")
     corpus = load_corpus(DataOptions(corpus=str(path), tokenizer=ByteTokenizerOptions()))
     dataset = DATASETS["tinyshakespeare"]
     assert isinstance(dataset, FetchedDataset)

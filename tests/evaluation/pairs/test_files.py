@@ -232,9 +232,9 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     ("folder", "n_items"),
     [pytest.param("blimp", 34_000, marks=pytest.mark.slow), ("lm_syneval", 2_940), ("syntaxgym", 144)],
 )
-def test_the_published_files_are_read_whole(folder: str, n_items: int, test_data: Callable[[str], Path]) -> None:
+def test_the_published_files_are_read_whole(folder: str, n_items: int, corpus_path: Callable[[str], Path]) -> None:
     found = [
-        item for path in files_in([test_data(folder)], SUFFIXES) for item in read_items(text_file(path), None, str)
+        item for path in files_in([corpus_path(folder)], SUFFIXES) for item in read_items(text_file(path), None, str)
     ]
     assert [str(problem) for problem in found if isinstance(problem, DataError)] == []
     assert len(found) == n_items
