@@ -6,8 +6,8 @@ from importlib.metadata import version
 
 import torch
 
-RECORDED_PACKAGES = ("lstmlm", "torch", "numpy", "tokenizers", "safetensors")
-
+RECORDED_PACKAGES = ("lstmlm", "torch", "numpy", "tokenizers")
+"""Those that compute: each is a dependency, so that it can be asked for its version wherever lstmlm runs."""
 
 NOT_COMPARED = ("data", "matmul_milliseconds")
 """The data has to be the same, which is checked with the corpus; what was measured decides nothing any more."""
@@ -44,4 +44,6 @@ def environment_differences(there: Mapping[str, object], here: Mapping[str, obje
 def _flat(environment: Mapping[str, object]) -> dict[str, object]:
     compared = {name: value for name, value in environment.items() if name not in NOT_COMPARED}
     packages = compared.pop("packages", {})
-    return {**compared, **(packages if isinstance(packages, Mapping) else {})}
+    if isinstance(packages, Mapping):  # earlier versions recorded others too
+        compared |= {name: packages[name] for name in RECORDED_PACKAGES if name in packages}
+    return compared

@@ -366,7 +366,7 @@ def test_other_surroundings_are_explained(make_config: Any, tmp_path: Path) -> N
         train(config, run_dir, observers=[StopAfter(5)])
     environment = json.loads((run_dir / "environment.json").read_text())
     here = environment["packages"]["torch"]
-    environment["packages"]["torch"] = "2.0.0"
+    environment["packages"] |= {"torch": "2.0.0", "safetensors": "0.8.0"}  # version 0.1 recorded that one too
     del environment["machine"]
     (run_dir / "environment.json").write_text(json.dumps(environment))
     seen: list[Event] = []

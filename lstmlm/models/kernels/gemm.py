@@ -155,8 +155,10 @@ def available_paths(device: torch.device) -> tuple[GemmPath, ...]:
     paths = [GemmPath.NATIVE]
     if onednn_linear(torch.float32) is not None:
         paths.append(GemmPath.ONEDNN)
-    # Neither question is public; without an answer nothing is lost but speed.
+    # oneDNN may be kept from the instructions (ONEDNN_MAX_CPU_ISA), and emulate them elsewhere. Neither question is
+    # public; without an answer nothing is lost but speed.
     questions = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
-    if any(question is not None and question() for question in questions):
+    has_instructions = any(question is not None and question() for question in questions)
+    if has_instructions and onednn_linear(torch.bfloat16) is not None:
         paths.append(GemmPath.BFLOAT16)
     return tuple(paths)

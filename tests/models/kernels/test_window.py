@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from machine import needs_bfloat16, needs_compiler
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -311,7 +312,13 @@ def operations_per_step(name: str, execution: Execution, *, backward: bool) -> f
     return (count(12) - count(4)) / 8
 
 
-@pytest.mark.parametrize("path", GemmPath)
+each_compiled_path = pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=needs_bfloat16 if path == GemmPath.BFLOAT16 else ()) for path in GemmPath]
+)
+
+
+@needs_compiler
+@each_compiled_path
 @pytest.mark.parametrize("backward", [False, True])
 @each_cell
 def test_a_compiled_window_dispatches_nothing_for_its_steps(name: str, path: GemmPath, backward: bool) -> None:

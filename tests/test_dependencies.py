@@ -1,0 +1,83 @@
+"""What the package imports, or asks the version of, is what pyproject.toml declares: no more and no less."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+MODULES = sorted((PROJECT / "lstmlm").rglob("*.py"))
+DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+BEHIND_AN_ERROR = {"matplotlib": "plot", "backports-zstd": "zstd"}
+"""Imported only where it is wanted, after a check that names the extra which installs it."""
+
+COMES_WITH_TORCH = {"triton"}
+"""Only with its builds for GPUs; asked for before it is used."""
+
+
+def distribution(requirement: str) -> str:
+    """Return the name of what a requirement or a recorded name installs, as PyPI normalises names."""
+    name = re.match(r"[\w.-]+", requirement)
+    assert name is not None, requirement
+    return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+def asked_by_name(tree: ast.Module, functions: set[str]) -> Iterator[str]:
+    """Find the strings that calls such as `import_module("x")` have among their arguments."""
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) in functions:
+            constants = (
+                node for argument in call.args for node in ast.walk(argument) if isinstance(node, ast.Constant)
+            )
+            yield from (constant.value for constant in constants if isinstance(constant.value, str))
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+    yield from asked_by_name(tree, {"import_module", "find_spec"})
+
+
+def distribution_of(module: str) -> str | None:
+    """Return what installs a module; None for Python's own and ours."""
+    root = module.partition(".")[0]
+    if root in sys.stdlib_module_names | {"compression", "lstmlm"}:  # compression: Python's own from 3.14 on
+        return None
+    if root == "backports":  # a namespace that several distributions share
+        return distribution(module)
+    return distribution(packages_distributions().get(root, [root])[0])
+
+
+def used() -> set[str]:
+    from lstmlm.checkpoint.environment import RECORDED_PACKAGES
+
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MODULES]
+    found = {distribution_of(module) for tree in trees for module in imported(tree)}
+    named = {name for tree in trees for name in asked_by_name(tree, {"version"})}
+    return {name for name in found if name} | {distribution(name) for name in {*named, *RECORDED_PACKAGES} - {"lstmlm"}}
+
+
+def test_what_is_used_is_declared() -> None:
+    declared = set(map(distribution, DECLARED["dependencies"]))
+    assert used() - BEHIND_AN_ERROR.keys() - COMES_WITH_TORCH == declared
+
+
+@pytest.mark.parametrize(("name", "extra"), BEHIND_AN_ERROR.items())
+def test_what_an_extra_installs_is_named_by_an_error(name: str, extra: str) -> None:
+    assert name in map(distribution, DECLARED["optional-dependencies"][extra])
+    advice = re.compile(rf"pip install 'lstmlm\[{extra}\]'")
+    assert any(advice.search(path.read_text(encoding="utf-8")) for path in MODULES)
+
+
+def test_everything_that_an_error_names_is_an_extra() -> None:
+    named = {name for path in MODULES for name in re.findall(r"lstmlm\[(\w+)\]", path.read_text(encoding="utf-8"))}
+    assert named <= DECLARED["optional-dependencies"].keys()
