@@ -9,6 +9,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import cast
 
+from lstmlm.cache import CACHE_MODE
 from lstmlm.corpus.named.dataset import Dataset, FetchedDataset, FileDataset, Piece, Unit
 from lstmlm.corpus.named.download import fetch
 from lstmlm.corpus.sources import BLOCK_BYTES, raw_chunks
@@ -46,7 +47,7 @@ def verify(dataset: FileDataset, split: str, blocks: Iterable[bytes]) -> None:
 
 def _fetch_and_prepare(dataset: FetchedDataset, progress: Callable[[int], None]) -> None:
     with _written_to(dataset.place):
-        make_directory(dataset.place)
+        make_directory(dataset.place, CACHE_MODE)
         with nameless_file(dataset.place) as file:
             fetch(dataset.download, file, progress)
             for split, piece in dataset.pieces.items():
