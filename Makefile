@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: check torture demo bench clean
+.PHONY: check check-portability torture demo bench clean
 
 # A file of tests stays in one process, whose fixtures it shares. Reordered, files of one long test would come last.
 check: $(VENV)/installed-dev
@@ -15,6 +15,10 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy --strict lstmlm
 	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+# What a machine may lack, made on this one: instructions, cores, a compiler, rights, a locale. Some only root can make.
+check-portability: $(VENV)/installed-dev
+	$(BIN)/python tests/check_portability.py
 
 # Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived.
 torture: $(VENV)/installed-dev
