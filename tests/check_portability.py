@@ -32,7 +32,7 @@ class Condition(NamedTuple):
 
     name: str
     holds: str
-    """An expression of Python, of the modules `os`, `sys`, `shutil`, `locale` and `torch`."""
+    """An expression of Python, of the modules `os`, `sys`, `shutil`, `signal`, `locale` and `torch`."""
 
     tests: str
     """For pytest. All else was seen to compute nothing, or to read and write nothing, that the condition touches."""
@@ -106,6 +106,12 @@ def conditions(folder: Path) -> Iterator[Condition]:
         | {"HOME": str(_made(folder / "home")), "CXX": ""},
     )
     yield Condition(
+        "clang in place of g++",
+        "shutil.which('clang++')",
+        "tests/models/kernels tests/models/cells",
+        {"CXX": "clang++"},
+    )
+    yield Condition(
         "an ordinary user, who may not write to the project",
         f"os.getuid() != 0 and not os.access({str(PROJECT)!r}, os.W_OK)",
         f"tests/checkpoint tests/test_files.py tests/corpus tests/cli/test_errors.py {commands} {kept}",
@@ -149,6 +155,14 @@ def conditions(folder: Path) -> Iterator[Condition]:
         "tests/cli tests/test_docs.py tests/test_tracking.py",
         {"COLUMNS": "40", "LINES": "10", "TERM": "dumb", "TZ": "Asia/Kathmandu"},
     )
+    yield Condition(
+        "in the background, by nohup",
+        "signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGHUP) == signal.SIG_IGN",
+        "tests/training/test_interruption.py tests/cli/test_signals.py tests/cli/test_encode.py "
+        "tests/workflows/test_resume.py tests/workflows/test_save_errors.py",
+        {},
+        before="trap '' INT HUP",
+    )
 
 
 def main() -> None:
@@ -172,7 +186,7 @@ def _run(condition: Condition, folder: Path) -> Outcome:
     report = folder / "report.xml"
     report.touch()
     report.chmod(0o666)
-    proof = f"import os, sys, shutil, locale, torch; sys.exit(not ({condition.holds}))"
+    proof = f"import os, sys, shutil, signal, locale, torch; sys.exit(not ({condition.holds}))"
     if _start(condition, [sys.executable, "-c", proof]).returncode != 0:
         return Outcome(0, Counter(), [], 0, f"{condition.holds} does not hold")
     started = time.monotonic()

@@ -1,14 +1,28 @@
 """What a test may need of the machine, found without asking lstmlm; each need is a mark that skips by its name."""
 
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-COMPILES = any(map(shutil.which, os.environ.get("CXX", "").split()[:1] or ("c++", "g++", "clang++")))
+CXX = shlex.split(os.environ.get("CXX", ""))
+COMPILES = any(map(shutil.which, CXX[:1] or ("c++", "g++", "clang++")))
+
+
+def _torch_compiles() -> bool:
+    """Whether the compiler that torch's own compiler calls is there, with OpenMP."""
+    command = [*(CXX or ["clang++" if sys.platform == "darwin" else "g++"]), "-fopenmp", "-x", "c++", "-"]
+    if shutil.which(command[0]) is None:
+        return False
+    source = "#include <omp.h>\nint main() { return omp_get_max_threads(); }"
+    made = subprocess.run([*command, "-o", os.devnull], input=source, capture_output=True, text=True, check=False)
+    return made.returncode == 0
+
 
 MULTIPLIES_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() and not {"LSTMLM_MARCH", "ONEDNN_MAX_CPU_ISA"} & set(
     os.environ
@@ -42,6 +56,7 @@ def _needs(it_has: bool, what: str) -> pytest.MarkDecorator:
 
 
 needs_compiler = _needs(COMPILES, "a C++ compiler")
+needs_torch_compiler = _needs(COMPILES and _torch_compiles(), "a C++ compiler with OpenMP, for torch")
 needs_bfloat16 = _needs(MULTIPLIES_BFLOAT16, "a processor that multiplies bfloat16")
 needs_ordinary_user = _needs(not IS_ROOT, "an ordinary user: root may read everything")
 needs_strace = _needs(TRACES, "strace, and the right to use it")

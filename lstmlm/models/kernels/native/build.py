@@ -40,7 +40,8 @@ def _machine_flags() -> tuple[tuple[str, ...], ...]:
     machine what one with AVX2 gets.
     """
     march = f"-march={os.environ.get('LSTMLM_MARCH') or 'native'}"
-    return (march, "-mprefer-vector-width=512", "-fopenmp"), (march, "-fopenmp"), (march,), ()
+    width = "-mprefer-vector-width=512"
+    return (march, width, "-fopenmp"), (march, "-fopenmp"), (march, width), (march,), ()
 
 
 logger = logging.getLogger(__name__)
@@ -110,9 +111,12 @@ def _compile(to: Path, where: str, unfit: Sequence[str]) -> ctypes.CDLL:
             result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_COMPILE, check=False)
             if result.returncode == 0:
                 made.replace(to)
+                if refused := " ".join(flag for flag in _machine_flags()[1] if flag not in machine_flags):
+                    logger.info("The kernels are slower for want of %s (%s).", refused, complaint)
                 return ctypes.CDLL(str(to))
-            complaint = complaint or result.stderr
-        raise BuildError(complaint.strip().partition("\n")[0] or f"{compiler[0]} failed")
+            lines = result.stderr.strip().splitlines() or [f"{compiler[0]} failed"]
+            complaint = next((line for line in lines if "error" in line), lines[0])
+        raise BuildError(complaint)
 
 
 def _fingerprint() -> str:

@@ -105,12 +105,14 @@ def test_without_a_compiler_it_is_said_once_and_the_numbers_are_the_same(
 
 
 @needs_compiler
-def test_a_compiler_without_openmp_makes_kernels_for_one_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_compiler_without_openmp_makes_kernels_for_one_thread_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = 'case "$*" in *-fopenmp*) echo "no OpenMP" >&2; exit 1;; esac\nPATH=${PATH#*:} exec c++ "$@"'
     fake_compiler(tmp_path, monkeypatch, script)
-    assert answer() == 42
+    with caplog.at_level(logging.INFO):
+        assert answer() == 42
+    assert caplog.messages[1:] == ["The kernels are slower for want of -fopenmp (no OpenMP)."]
 
 
 @needs_compiler
