@@ -99,7 +99,7 @@ def _kept(path: Path) -> ctypes.CDLL | None:
 
 
 def _compile(to: Path, where: str, unfit: Sequence[str]) -> ctypes.CDLL:
-    """Compile into a file beside `to` and rename it, so that no other process ever loads half of one."""
+    """Compile into a file beside `to`, rename it, so that no other process ever loads half of one, and load it."""
     compiler = _compiler()
     reasons = f": {'; '.join(unfit)}. LSTMLM_CACHE names another directory" if unfit else ""
     logger.info("Compiling the kernels for this machine, %s%s.", where, reasons)
@@ -108,13 +108,13 @@ def _compile(to: Path, where: str, unfit: Sequence[str]) -> ctypes.CDLL:
         complaint = ""
         for machine_flags in _machine_flags():
             command = [*compiler, *FLAGS, *machine_flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(made)]
-            result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_COMPILE, check=False)
+            result = subprocess.run(command, capture_output=True, timeout=SECONDS_TO_COMPILE, check=False)
             if result.returncode == 0:
                 made.replace(to)
                 if refused := " ".join(flag for flag in _machine_flags()[1] if flag not in machine_flags):
                     logger.info("The kernels are slower for want of %s (%s).", refused, complaint)
                 return ctypes.CDLL(str(to))
-            lines = result.stderr.strip().splitlines() or [f"{compiler[0]} failed"]
+            lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"{compiler[0]} failed"]
             complaint = next((line for line in lines if "error" in line), lines[0])
         raise BuildError(complaint)
 
