@@ -23,7 +23,7 @@ def updated(page: str) -> str:
 
 
 def source_of(file: str, name: str) -> str:
-    """Return the code of one class or function of a file, as it stands there; in C++ the lines from the one with `name`."""
+    """Return the code of one class or function of a file, as it stands there; in C++ by a part of its first line."""
     lines = (PROJECT / file).read_text(encoding="utf-8").splitlines()
     start, end = _in_python(lines, name) if file.endswith(".py") else _in_cpp(lines, name)
     indent = len(lines[start]) - len(lines[start].lstrip())
