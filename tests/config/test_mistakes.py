@@ -6,7 +6,7 @@ import pytest
 
 from lstmlm.config import RunConfig
 from lstmlm.errors import ConfigError
-from lstmlm.schema import load_yaml
+from lstmlm.yaml.schema import load_yaml
 
 VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
 
