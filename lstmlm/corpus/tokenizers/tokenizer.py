@@ -14,7 +14,7 @@ from jaxtyping import Int32
 from tokenizers import pre_tokenizers
 
 from lstmlm.corpus.reading.text_files import cut_between_words
-from lstmlm.corpus.tokenizers.joining import Joiner
+from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner
 from lstmlm.errors import ConfigError, DataError
 
 Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
@@ -30,6 +30,13 @@ CORE_CHARS = 1 << 11
 
 _LAST_BETWEEN_WORDS = re.compile(r"(?s:.+)(?:(?<=\n)|(?<=\S)(?= \S))")
 """A text up to the last place where `cut_between_words` may cut it."""
+
+
+def byte_alphabet() -> Sequence[str]:
+    """Return the printable character by which the library writes each byte: itself where it is one, else another."""
+    alphabet = set(pre_tokenizers.ByteLevel.alphabet())
+    others = iter(sorted(alphabet - set(map(chr, range(256)))))
+    return [chr(byte) if chr(byte) in alphabet else next(others) for byte in range(256)]
 
 
 class Tokenizer(ABC):
@@ -50,6 +57,9 @@ class Tokenizer(ABC):
         self._require_harmless(options)
         self._ids = dict(sorted(self._engine.get_vocab().items(), key=itemgetter(1)))
         self._tokens = list(self._ids)
+        self._contents = [token.encode() for token in self._tokens]
+        self._unk_id = self._ids.get(UNK)
+        self._start_id = self._find_start()
 
     @abstractmethod
     def _require_harmless(self, options: Any) -> None:
@@ -58,6 +68,10 @@ class Tokenizer(ABC):
         Raises:
             DataError: it does.
         """
+
+    @abstractmethod
+    def _find_start(self) -> int:
+        """The id of what ends a line."""
 
     @classmethod
     @abstractmethod
@@ -70,14 +84,14 @@ class Tokenizer(ABC):
         return len(self._tokens)
 
     @property
-    @abstractmethod
     def start_id(self) -> int:
         """Id of what is read before the first token of a text: the end of a line."""
+        return self._start_id
 
     @property
     def unk_id(self) -> int | None:
-        """Id of `<unk>`; None where nothing is unknown."""
-        return self._ids.get(UNK)
+        """Id of `<unk>`, or of what a file has in its place; None where nothing is unknown."""
+        return self._unk_id
 
     @property
     def digest(self) -> str:
@@ -88,9 +102,9 @@ class Tokenizer(ABC):
         """The content of tokenizer.json; `tokenizers.Tokenizer.from_str` of the library reads it as well."""
         return self._json_text
 
-    @abstractmethod
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32) of whole lines of text."""
+        """Ids (int32) of whole lines of text; `encode_blocks` says whether an open last one is ended too."""
+        return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
 
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
@@ -128,7 +142,6 @@ class Tokenizer(ABC):
         start -= text[:start].endswith(" ")
         return self.encode_prompt(text[:start]), text[start:]
 
-    @abstractmethod
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; all together are those of the words with one space between them.
 
@@ -136,40 +149,45 @@ class Tokenizer(ABC):
         belongs to it.
 
         Raises:
-            DataError: a word holds bytes that are not UTF-8.
+            DataError: a word holds bytes that are not UTF-8, or the tokens do not tell where words end.
         """
+        return [self.encode_prompt(f" {word}" if index else word) for index, word in enumerate(words)]
 
     @property
-    @abstractmethod
     def delimiter_ids(self) -> list[int]:
         """Tokens that say, by coming next, that the word before them is complete: they begin with white space.
 
         None where every token completes a word.
-        """
 
-    @abstractmethod
+        Raises:
+            DataError: the tokens do not tell where words end.
+        """
+        return [token_id for token_id, content in enumerate(self._contents) if content[:1].isspace()]
+
     def unknown_pieces(self, text: str) -> list[str]:
-        """The distinct pieces of a text that become `<unk>`, in the order of the text."""
+        """The distinct pieces of a text that become `<unk>`, in the order of the text; none where bytes are tokens."""
+        require_utf8(text)
+        return []
 
     def count_written_unk(self, text: str) -> int:
         """How many tokens of a text are `<unk>` because it says so: none where that is no token to write."""
         return 0
 
-    @abstractmethod
     def decode(self, ids: Ids) -> str:
-        """The text of ids, in its canonical form."""
+        """The text of ids, in its canonical form, with U+FFFD in place of what is not UTF-8."""
+        return b"".join(self._contents[int(i)] for i in ids).decode("utf-8", errors="replace")
 
     def content(self, token_id: int) -> bytes:
         """What a token is in a text, as UTF-8, of which it may be a part of a character."""
-        return self._tokens[token_id].encode()
+        return self._contents[token_id]
 
     def token(self, token_id: int) -> str:
         """What tables call a token."""
         return self._tokens[token_id]
 
-    @abstractmethod
     def joiner(self, prompt: str = "") -> Joiner:
         """A joiner of generated tokens to a text that goes on from `prompt`."""
+        return ByteJoiner(self._contents)
 
 
 class LearntTokenizer(Tokenizer):
@@ -189,6 +207,24 @@ class LearntTokenizer(Tokenizer):
     @abstractmethod
     def _untrained(cls, options: Any) -> library.Tokenizer:
         """The library's tokenizer that `options` describe, without vocabulary."""
+
+
+class ByteLevelTokenizer(LearntTokenizer):
+    """Bytes of UTF-8, alone or several as one token. `decode` restores the text exactly."""
+
+    special_tokens = tuple(byte_alphabet())
+
+    def __init__(self, options: Any, json_text: str) -> None:
+        """Take a tokenizer as `to_json` wrote it."""
+        super().__init__(options, json_text)
+        byte_of = {character: byte for byte, character in enumerate(self.special_tokens)}
+        try:
+            self._contents = [bytes(byte_of[character] for character in token) for token in self._tokens]
+        except KeyError as error:
+            raise DataError(f"tokenizer.json: {error} is no byte. Restore the file from its run.") from None
+
+    def _find_start(self) -> int:
+        return self._ids[self.special_tokens[ord("\n")]]
 
 
 def _settings_of(engine: library.Tokenizer) -> dict[str, Any]:
@@ -233,18 +269,6 @@ def _refuse_long_words(part: str) -> None:
         raise DataError(
             f"data.tokenizer: the text has a word of over {LONGEST_WORD_CHARS:,} characters. Choose name: char or byte."
         )
-
-
-def encode_spaced(tokenizer: Tokenizer, words: Sequence[str]) -> list[list[int]]:
-    """Ids of each word with the space before it."""
-    return [tokenizer.encode_prompt(f" {word}" if index else word) for index, word in enumerate(words)]
-
-
-def byte_alphabet() -> Sequence[str]:
-    """Return the printable character by which the library writes each byte: itself where it is one, else another."""
-    alphabet = set(pre_tokenizers.ByteLevel.alphabet())
-    others = iter(sorted(alphabet - set(map(chr, range(256)))))
-    return [chr(byte) if chr(byte) in alphabet else next(others) for byte in range(256)]
 
 
 def make_vocabulary(

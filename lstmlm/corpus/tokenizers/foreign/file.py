@@ -33,11 +33,8 @@ class FileTokenizer(Tokenizer):
     def __init__(self, options: FileTokenizerOptions, json_text: str) -> None:
         """Take a tokenizer as `to_json` wrote it."""
         super().__init__(options, json_text)
-        self._engine.no_truncation()
-        self._engine.no_padding()
         names = {token_id: token for token, token_id in self._ids.items()}
         self._tokens = [names.get(token_id, f"<unused {token_id}>") for token_id in range(max(names) + 1)]
-        self._start_id = self._find_line_end()
         self._has_newline = self._decode_line([self._start_id]) == "\n"
         content = json.loads(self._engine.to_str())
         model = content["model"]
@@ -53,6 +50,8 @@ class FileTokenizer(Tokenizer):
         ids = self._engine.get_vocab().values()
         if not ids or max(ids) >= 2 * len(ids):
             raise DataError("tokenizer.json: most of its ids have no token. Use another tokenizer.")
+        self._engine.no_truncation()
+        self._engine.no_padding()
 
     @classmethod
     def train(cls, options: FileTokenizerOptions, blocks: Iterable[str]) -> Self:
@@ -77,7 +76,7 @@ class FileTokenizer(Tokenizer):
         except Exception as error:  # the library raises nothing more specific
             raise DataError(f"{path}: not a tokenizer ({error}). Give another data.tokenizer.path.") from error
 
-    def _find_line_end(self) -> int:
+    def _find_start(self) -> int:
         newline = self._engine.encode("\n", add_special_tokens=False).ids
         if len(newline) == 1 and self._decode_line(newline) == "\n":
             return newline[0]
@@ -88,20 +87,6 @@ class FileTokenizer(Tokenizer):
             f"tokenizer.json: has no token that ends a line, neither the newline nor one of {', '.join(LINE_ENDS)}. "
             "Add one to it."
         )
-
-    @property
-    def start_id(self) -> int:
-        """Id of what ends a line."""
-        return self._start_id
-
-    @property
-    def unk_id(self) -> int | None:
-        """Id of what stands for unknown pieces; None where the file names none."""
-        return self._unk_id
-
-    def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32) of whole lines of text; an open last one is ended too, where that takes another token."""
-        return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
 
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
@@ -186,10 +171,6 @@ class FileTokenizer(Tokenizer):
             else:
                 lines[-1].append(token_id)
         return "\n".join(map(self._decode_line, lines))
-
-    def content(self, token_id: int) -> bytes:
-        """What a token is in a text, however the file writes it."""
-        return self._contents[token_id]
 
     def joiner(self, prompt: str = "") -> Joiner:
         """A joiner that decodes as much of a line as it takes."""
