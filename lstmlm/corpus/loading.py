@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from lstmlm.corpus.reading.splits import SPLITS, Text, halves_of, named_splits, 
 from lstmlm.corpus.reading.text_files import NORMALIZATION, Version
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
-from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer, train_tokenizer
+from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -116,13 +116,11 @@ def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
     """
     if len(corpora) == 1 and not Path(corpora[0]).is_file():
         return _texts(DataOptions(corpus=corpora[0]))
-    texts = [text for corpus in corpora for text in _whole(corpus)]
+    texts: list[Text] = []
+    for options in (DataOptions(corpus=corpus) for corpus in corpora):
+        path = Path(options.corpus)
+        texts += [text_of(path, options)] if path.is_file() else _texts(options).values()
     return {text.name: text for text in texts}
-
-
-def _whole(corpus: str) -> Iterable[Text]:
-    options = DataOptions(corpus=corpus)
-    return [text_of(Path(corpus), options)] if Path(corpus).is_file() else _texts(options).values()
 
 
 def encode_files(
@@ -177,10 +175,10 @@ def _source(options: DataOptions) -> _Source:
     if store is not None:
         _refuse_options_of_text(options)
         return _Source({split: partial(_stored, store, split) for split in store.index.texts}, store.load_tokenizer)
-    texts = _texts(options)
+    texts = {split: _kept(text, options) for split, text in _texts(options).items()}
     return _Source(
-        {split: partial(_encode, text, options, split) for split, text in texts.items()},
-        lambda: _train_tokenizer(texts["train"], options),
+        {split: partial(text.encode, options.tokenizer, split=split) for split, text in texts.items()},
+        lambda: texts["train"].train_tokenizer(options.tokenizer),
     )
 
 
@@ -207,23 +205,11 @@ def _stored(store: TokenStore, split: str, tokenizer: Tokenizer) -> EncodedText:
     return store.text(split, split=split)
 
 
-def _train_tokenizer(text: Text, options: DataOptions) -> Tokenizer:
-    kept = _kept(text, options)
-    return kept.train_tokenizer(options.tokenizer) if kept else train_tokenizer(options.tokenizer, text.blocks())
-
-
-def _encode(text: Text, options: DataOptions, split: str, tokenizer: Tokenizer) -> EncodedText:
-    kept = _kept(text, options)
-    if kept:
-        return kept.encode(options.tokenizer, tokenizer, split)
-    return encode_text(text.name, text.blocks(), tokenizer, split)
-
-
-def _kept(text: Text, options: DataOptions) -> KeptText | None:
-    """The text with what the cache has of it; None where it is small, or no files tell whether it is still the same."""
+def _kept(text: Text, options: DataOptions) -> KeptText:
+    """The text with what the cache has of it: nothing if it is small, or no files tell whether it is still the same."""
     versions = {str(file.absolute()): Version.of(file) for file in text.files}
     if sum(found.size for found in versions.values()) < SMALLEST_KEPT_BYTES or not cache_is_usable():
-        return None
+        return KeptText(text.name, text.blocks, None)
     made_by = options.model_dump(exclude={"tokenizer", "batch_size", "bptt", "variable_bptt", "partial_shuffle"})
     rules = [NORMALIZATION, version("lstmlm")]
     origin = hashlib.sha256(json.dumps([text.name, versions, made_by, rules]).encode()).hexdigest()
@@ -243,8 +229,7 @@ def _texts(options: DataOptions) -> dict[str, Text]:
             )
         raise ConfigError(
             f"data.corpus: unknown corpus {options.corpus!r}. {did_you_mean(options.corpus, DATASETS)}"
-            f"Choose one of: {', '.join(DATASETS)}. "
-            f"A path has a slash: ./{options.corpus}"
+            f"Choose one of: {', '.join(DATASETS)}. A path has a slash: ./{options.corpus}"
         )
     return named_splits(DATASETS[options.corpus].texts(), options)
 

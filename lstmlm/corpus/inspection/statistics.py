@@ -52,7 +52,7 @@ class TextStatistics:
         return {
             "type_token_ratio": words.n_types / max(1, words.n_words),
             "n_singletons": words.n_singletons,
-            "n_pruned_types": words.n_pruned_types,
+            "n_pruned_types": words.n_dropped,
             "heaps_exponent": words.heaps_exponent(),
             "zipf_exponent": words.zipf_exponent(),
             **{f"share_of_{n_types}_types": words.share_covered_by(n_types) for n_types in COVERING_TYPES},

@@ -4,7 +4,7 @@ import codecs
 import hashlib
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from io import BufferedIOBase
 from typing import cast
 
@@ -65,12 +65,12 @@ def _opened(file: BufferedIOBase, piece: Piece, name: str) -> Iterator[BufferedI
     if piece.member is None:
         yield file
         return
-    with ExitStack() as opened:
-        try:
-            archive = opened.enter_context(zipfile.ZipFile(file))
-            member = opened.enter_context(archive.open(piece.member))
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise DataError(f"{name}: the download is no zip file with {piece.member} ({error}).") from None
+    try:
+        archive = zipfile.ZipFile(file)
+        member = archive.open(piece.member)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise DataError(f"{name}: the download is no zip file with {piece.member} ({error}).") from None
+    with archive, member:
         yield cast(BufferedIOBase, member)
 
 

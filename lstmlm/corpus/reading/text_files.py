@@ -128,8 +128,8 @@ def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Pa
             continue
         files = files_below(path, suffixes)
         if not files:
-            kind = f"{', '.join(suffixes)} file" if suffixes else "file"
-            raise DataError(f"{path}: holds no {kind}. Name a file, or another folder.")
+            kind = f"{', '.join(suffixes)} " if suffixes else ""
+            raise DataError(f"{path}: holds no {kind}file. Name a file, or another folder.")
         yield from files
 
 
@@ -185,15 +185,12 @@ def line_pieces(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
 
 def read_lines(path: Path, version: Version | None = None) -> Iterator[Line]:
     """The lines of a UTF-8 file, by the rules of `read_blocks`; each is in memory as a whole."""
-    number, begun = 1, []
-    for block in read_blocks(path, version=version):
-        first, *others = block.split("\n")
-        begun.append(first)
-        for text in others:
+    number, begun = 1, list[str]()
+    for piece, is_end in line_pieces(read_blocks(path, version=version)):
+        begun.append(piece)
+        if is_end:
             yield Line(path, number, "".join(begun))
-            number, begun = number + 1, [text]
-    if any(begun):
-        yield Line(path, number, "".join(begun))
+            number, begun = number + 1, []
 
 
 def cut_between_words(text: str, part_chars: int) -> Iterator[str]:

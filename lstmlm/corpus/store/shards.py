@@ -47,10 +47,14 @@ class StoreError(DataError):
     """A store that is missing, unfinished, damaged, cannot be written, or is of another version or tokenizer."""
 
 
-class TextPosition(BaseModel):
-    """A place between two words of a text, and what lies before it."""
+class Record(BaseModel):
+    """What a file of a store says of itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TextPosition(Record):
+    """A place between two words of a text, and what lies before it."""
 
     n_chars: int
     n_tokens: int
@@ -58,10 +62,8 @@ class TextPosition(BaseModel):
     sha256: str
 
 
-class ShardHeader(BaseModel):
+class ShardHeader(Record):
     """What a shard says of itself."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dtype: NumberType
     n_items: NonNegativeInt
@@ -140,10 +142,11 @@ class ShardWriter:
             if self._n_pending == SHARD_ITEMS:
                 self._write(position)
 
-    def finish(self) -> None:
-        """Write what is left."""
+    def finish(self) -> list[str]:
+        """Write what is left; return the digests of all headers."""
         if self._n_pending:
             self._write(None)
+        return self.digests
 
     @property
     def _path(self) -> Path:
@@ -180,9 +183,8 @@ def whole_shards(directory: Path, name: str, dtype: NumberType, tokenizer: str) 
             verify_shard(path)
         except StoreError:
             break
-        if (header.dtype, header.n_items, header.tokenizer) != (dtype, SHARD_ITEMS, tokenizer):
-            break
-        if header.resume_from is None:
+        is_alike = (header.dtype, header.n_items, header.tokenizer) == (dtype, SHARD_ITEMS, tokenizer)
+        if not is_alike or header.resume_from is None:
             break
         found.append((digest, header.resume_from))
     return found

@@ -15,18 +15,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from lstmlm.config.data import (
-    MOST_TOKENIZER_BYTES,
-    AnyTokenizerOptions,
-    BPETokenizerOptions,
-    ByteTokenizerOptions,
-    CharTokenizerOptions,
-    FileTokenizerOptions,
-    SubwordTokenizerOptions,
-    TokenizerOptions,
-    UnigramTokenizerOptions,
-    WordTokenizerOptions,
-)
+from lstmlm.config import data
+from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions, TokenizerOptions
 from lstmlm.corpus.tokenizers.characters import ByteTokenizer, CharTokenizer
 from lstmlm.corpus.tokenizers.foreign.file import FileTokenizer
 from lstmlm.corpus.tokenizers.subwords import BPETokenizer, UnigramTokenizer
@@ -50,11 +40,11 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 TOKENIZERS: Mapping[type[TokenizerOptions], type[Tokenizer]] = {
-    WordTokenizerOptions: WordTokenizer,
-    CharTokenizerOptions: CharTokenizer,
-    ByteTokenizerOptions: ByteTokenizer,
-    BPETokenizerOptions: BPETokenizer,
-    UnigramTokenizerOptions: UnigramTokenizer,
+    data.WordTokenizerOptions: WordTokenizer,
+    data.CharTokenizerOptions: CharTokenizer,
+    data.ByteTokenizerOptions: ByteTokenizer,
+    data.BPETokenizerOptions: BPETokenizer,
+    data.UnigramTokenizerOptions: UnigramTokenizer,
     FileTokenizerOptions: FileTokenizer,
 }
 
@@ -103,10 +93,10 @@ def read_tokenizer(path: Path) -> tuple[AnyTokenizerOptions, Tokenizer]:
 
 
 def _read_learnt(json_text: str) -> tuple[AnyTokenizerOptions, Tokenizer]:
-    for options in [*default_options().values(), WordTokenizerOptions(split="punctuation")]:
+    for options in [*default_options().values(), data.WordTokenizerOptions(split="punctuation")]:
         with suppress(DataError):
             tokenizer = load_tokenizer(options, json_text)
-            if isinstance(options, SubwordTokenizerOptions):
+            if isinstance(options, data.SubwordTokenizerOptions):
                 options = options.model_copy(update={"vocab_size": tokenizer.vocab_size})
             return options, tokenizer
     raise DataError("tokenizer.json: of no kind that is learnt here")

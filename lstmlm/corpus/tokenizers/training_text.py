@@ -85,10 +85,8 @@ def count_types(batches: Iterable[Iterable[str]]) -> Counter[str]:
         counter.add(types)
     if counter.n_dropped:
         logger.warning(
-            "data.tokenizer: the text has more than %s types; rare ones were dropped %s times while counting, so that "
-            "types seen %s times or less may be missing and counts be that much too low.",
-            f"{MAX_TYPES:,}",
-            f"{counter.n_dropped:,}",
-            f"{counter.shortfall:,}",
+            f"data.tokenizer: the text has more than {MAX_TYPES:,} types; rare ones were dropped {counter.n_dropped:,} "
+            f"times while counting, so that types seen {counter.shortfall:,} times or less may be missing and counts "
+            "be that much too low."
         )
     return counter.counts
