@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from lstmlm.cache import cache_directory
@@ -22,20 +23,41 @@ MOST_SPLIT_BYTES = 1 << 30
 """More than any split has: what an archive unpacks to is bounded, whatever it says."""
 
 
+@dataclass(frozen=True)
+class SplitFile:
+    """What the file of a split has to be. None: nobody has published it, so that it is not compared."""
+
+    n_tokens: int
+    n_bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Which bytes of a download a split is: those of a member of the zip file, or of the file itself."""
+
+    member: str | None = None
+    start: int = 0
+    stop: int = MOST_SPLIT_BYTES
+
+
 class Dataset(ABC):
-    """A corpus with a name."""
+    """A corpus with a name. Splits of which no file is known are made when they are read."""
 
     name: str
     licence: str
+    unit: Unit | None
+    splits: Mapping[str, SplitFile]
+    download: Download | None
 
     @property
-    @abstractmethod
     def place(self) -> Path | None:
-        """The folder of its splits, whether they are there or not; None if they are made when they are read."""
+        """The folder of its splits, whether they are there or not."""
+        return None
 
-    @abstractmethod
     def missing(self) -> list[str]:
         """The splits that are not there, or not as long as they have to be."""
+        return []
 
     @abstractmethod
     def texts(self) -> dict[str, Text]:
@@ -56,18 +78,19 @@ class Dataset(ABC):
 
     def facts(self) -> dict[str, Any]:
         """All that is known of it without reading it, under the names of its JSON."""
+        is_verified = all(expected.sha256 for expected in self.splits.values())
         return {
             "name": self.name,
             "licence": self.licence,
             "is_there": not self.missing(),
             "place": None if self.place is None else str(self.place),
             "how_to_get": self.how_to_get,
-            "unit": None,
-            "splits": {},
-            "verified": None,
-            "addresses": [],
-            "download_bytes": None,
-            "download_sha256": None,
+            "unit": self.unit,
+            "splits": {split: asdict(expected) for split, expected in self.splits.items()},
+            "verified": ("splits" if is_verified else "download") if self.splits else None,
+            "addresses": list(self.download.addresses) if self.download else [],
+            "download_bytes": self.download.n_bytes if self.download else None,
+            "download_sha256": self.download.sha256 if self.download else None,
         }
 
 
@@ -76,15 +99,12 @@ class PythonDocs(Dataset):
 
     name = "python-docs"
     licence = "PSF-2.0"
-    place = None
+    unit = download = None
+    splits = MappingProxyType[str, SplitFile]({})
     how_to_get = "nothing to do: read from your Python"
 
-    def missing(self) -> list[str]:
-        """None: reading says so if this Python lacks its sources."""
-        return []
-
     def texts(self) -> dict[str, Text]:
-        """The splits; see `Dataset.texts`."""
+        """The splits; reading them says so if this Python lacks its sources."""
 
         def text(split: str) -> Text:
             return Text(f"{self.name} ({split})", lambda: in_blocks([read_python_docs()[split]]))
@@ -94,24 +114,6 @@ class PythonDocs(Dataset):
     def provenance(self) -> dict[str, str]:
         """The version of Python."""
         return {"python": platform.python_version()}
-
-
-@dataclass(frozen=True)
-class SplitFile:
-    """What the file of a split has to be. None: nobody has published it, so that it is not compared."""
-
-    n_tokens: int
-    n_bytes: int | None = None
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Which bytes of a download a split is: those of a member of the zip file, or of the file itself."""
-
-    member: str | None = None
-    start: int = 0
-    stop: int = MOST_SPLIT_BYTES
 
 
 @dataclass(frozen=True)
@@ -143,18 +145,6 @@ class FileDataset(Dataset):
     def file(self, split: str) -> Path:
         """Where a split is, or has to be put."""
         return self.place / f"{split}.txt"
-
-    def facts(self) -> dict[str, Any]:
-        """All that is known of it; see `Dataset.facts`."""
-        facts = super().facts() | {
-            "unit": self.unit,
-            "splits": {split: asdict(expected) for split, expected in self.splits.items()},
-            "verified": "splits" if all(expected.sha256 for expected in self.splits.values()) else "download",
-        }
-        if self.download:
-            facts["addresses"] = list(self.download.addresses)
-            facts |= {"download_bytes": self.download.n_bytes, "download_sha256": self.download.sha256}
-        return facts
 
     def missing(self) -> list[str]:
         """The splits that are not there, or not as long as they have to be."""
