@@ -55,11 +55,7 @@ class Observation:
 
 
 def observe(text: Text) -> Observation:
-    """Read a text once.
-
-    Raises:
-        DataError: it cannot be read.
-    """
+    """Read a text once. Raises DataError if it cannot be read."""
     seen = Observation(text.name)
 
     def blocks() -> Iterator[str]:

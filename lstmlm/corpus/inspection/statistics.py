@@ -65,11 +65,7 @@ class TextStatistics:
 
 
 def measure(text: Text) -> TextStatistics:
-    """Read a text once.
-
-    Raises:
-        DataError: it cannot be read.
-    """
+    """Read a text once. Raises DataError if it cannot be read."""
     words, line_words = WordCounts(), Counter[int]()
     n_chars = n_bytes = n_words_of_line = 0
 

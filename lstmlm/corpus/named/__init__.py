@@ -24,11 +24,7 @@ DATASETS: Mapping[str, Dataset] = {PythonDocs.name: PythonDocs()} | {
 
 
 def find_dataset(name: str) -> Dataset:
-    """Return the corpus of that name.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """Return the corpus of that name. Raises ConfigError if there is none."""
     if name not in DATASETS:
         raise ConfigError(
             f"NAME: unknown corpus {name!r}. {did_you_mean(name, DATASETS)}Choose one of: {', '.join(DATASETS)}."

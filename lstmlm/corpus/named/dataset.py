@@ -61,11 +61,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def texts(self) -> dict[str, Text]:
-        """The splits, not read yet.
-
-        Raises:
-            DataError: the corpus is not there.
-        """
+        """The splits, not read yet. Raises DataError if the corpus is not there."""
 
     def provenance(self) -> dict[str, str]:
         """What the text depends on besides this package."""

@@ -72,11 +72,7 @@ def named_splits(texts: Mapping[str, Text], options: DataOptions) -> dict[str, T
 
 
 def halves_of(text: Text, options: DataOptions) -> tuple[Text, Text]:
-    """A text in two parts.
-
-    Raises:
-        DataError: it is a single line, or nearly so.
-    """
+    """A text in two parts. Raises DataError if it is a single line, or nearly so."""
     n_chars = _count_chars(text)
     [middle] = _starts(text, [n_chars // 2], options)
     if middle == n_chars:

@@ -284,11 +284,7 @@ def _advice(content: bytes, is_ascii: bool) -> str:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Let an error of the operating system be one that says what to do.
-
-    Raises:
-        DataError: there was one.
-    """
+    """Let an error of the operating system be one that says what to do. Raises DataError if there was one."""
     try:
         yield
     except FileNotFoundError:

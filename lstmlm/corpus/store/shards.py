@@ -191,11 +191,7 @@ def whole_shards(directory: Path, name: str, dtype: NumberType, tokenizer: str) 
 
 
 def verify_shard(path: Path) -> None:
-    """Compare every block of a shard with its checksum.
-
-    Raises:
-        StoreError: it is damaged.
-    """
+    """Compare every block of a shard with its checksum. Raises StoreError if it is damaged."""
     header, _ = ShardHeader.read(path)
     with explained(path), path.open("rb") as file:
         file.seek(HEADER_BYTES)

@@ -92,11 +92,7 @@ class TokenStore:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a store.
-
-        Raises:
-            StoreError: there is none, it is not finished, damaged, or of another version.
-        """
+        """Open a store. Raises StoreError if there is none, it is not finished, damaged, or of another version."""
         if (path / LOCK).exists() and not (path / INDEX).exists():
             raise StoreError(
                 f"{path}: is not finished. Run the lstmlm data encode that began it once more: it goes on."
@@ -110,11 +106,7 @@ class TokenStore:
             refuse(path / INDEX, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
 
     def load_tokenizer(self) -> Tokenizer:
-        """Load the tokenizer that the texts are encoded by.
-
-        Raises:
-            StoreError: it is missing or damaged.
-        """
+        """Load the tokenizer that the texts are encoded by. Raises StoreError if it is missing or damaged."""
         path = self.path / TOKENIZER
         with explained(path):
             content = read_bytes(path, MOST_TOKENIZER_BYTES)
@@ -141,11 +133,7 @@ class TokenStore:
         return EncodedText(name=label or f"{self.path} ({name})", split=split, **fields)
 
     def verify(self) -> None:
-        """Read everything and compare it with its checksums.
-
-        Raises:
-            StoreError: something is damaged.
-        """
+        """Read everything and compare it with its checksums. Raises StoreError if something is damaged."""
         self.load_tokenizer()
         for name in self.index.texts:
             self._map(name)

@@ -63,11 +63,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def _require_harmless(self, options: Any) -> None:
-        """Check that the file asks the library for nothing that need not end.
-
-        Raises:
-            DataError: it does.
-        """
+        """Check that the file asks the library for nothing that need not end. Raises DataError if it does."""
 
     @abstractmethod
     def _find_start(self) -> int:
@@ -236,11 +232,7 @@ def _settings_of(engine: library.Tokenizer) -> dict[str, Any]:
 
 
 def encode_parts(engine: library.Tokenizer, text: str) -> Int32[np.ndarray, " tokens"]:
-    """Ids (int32) of a text, part by part on all cores.
-
-    Raises:
-        DataError: a word is too long for the library.
-    """
+    """Ids (int32) of a text, part by part on all cores. Raises DataError if a word is too long for the library."""
     parts = list(cut_between_words(text, CORE_CHARS))
     _refuse_long_words(max(parts, key=len, default=""))
     # The threads of a batch take longer to start than a sentence to encode.

@@ -55,11 +55,7 @@ class FileTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, options: FileTokenizerOptions, blocks: Iterable[str]) -> Self:
-        """Read the file; nothing is counted.
-
-        Raises:
-            DataError: it cannot be read or used.
-        """
+        """Read the file; nothing is counted. Raises DataError if it cannot be read or used."""
         path = Path(options.path)
         try:
             with path.open("rb") as file:

@@ -34,11 +34,7 @@ class _Piece:
 
 
 def to_tokenizer_json(content: bytes) -> str:
-    """Convert the content of a `.model`.
-
-    Raises:
-        DataError: it is none, or does what a tokenizer.json cannot say.
-    """
+    """Convert the content of a `.model`. Raises DataError if it is none, or does what a tokenizer.json cannot say."""
     try:
         model = _repeated(content)
         pieces = [_piece(_single(piece)) for piece in model.get(1, [])]
