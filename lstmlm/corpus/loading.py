@@ -59,12 +59,7 @@ def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Cor
 
 
 def training_text(options: DataOptions) -> Text:
-    """The training split of a corpus, not read yet.
-
-    Raises:
-        ConfigError: there is no corpus of that name.
-        DataError: the corpus is missing, or has no such split.
-    """
+    """The training split of a corpus, not read yet; raises as `load_corpus` does."""
     texts = _texts(options)
     _require_training_split(texts, options)
     return texts["train"]
@@ -88,22 +83,14 @@ def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *,
 
 
 def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple[EncodedText, EncodedText]:
-    """Read and encode the halves of a split that the corpus has, as two texts; they part at a line end.
-
-    Raises:
-        DataError: the split is a single line, or nearly so; or it is in a token store, which has no text.
-    """
+    """Read and encode the halves of a split, cut at a line end. Raises DataError if it is one line, or tokens only."""
     halves = halves_of(_texts(options)[split], options)
     first, second = (encode_text(half.name, half.blocks(), tokenizer, split) for half in halves)
     return first, second
 
 
 def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer) -> EncodedText:
-    """Read and encode a text file as a model has read its corpus, whose options are given.
-
-    Raises:
-        DataError: it is missing, empty or not UTF-8.
-    """
+    """Read and encode a file as a model has read its corpus. Raises DataError if it is missing, empty or not UTF-8."""
     text = text_of(path, options)
     return encode_text(text.name, text.blocks(), tokenizer, None)
 
@@ -148,11 +135,7 @@ def encode_files(
 
 
 def with_tokenizer_of_store(options: DataOptions) -> DataOptions:
-    """Take over the tokenizer of the token store that `data.corpus` names; without one, all stays as it is.
-
-    Raises:
-        DataError: the store is not finished, damaged or of another version.
-    """
+    """Take over the tokenizer of the store that `data.corpus` names, if any. Raises DataError if that is damaged."""
     store = _store(options)
     if store is None or store.index.tokenizer == options.tokenizer:
         return options
@@ -173,21 +156,17 @@ class _Source:
 def _source(options: DataOptions) -> _Source:
     store = _store(options)
     if store is not None:
-        _refuse_options_of_text(options)
+        for name in ("eos", "field"):  # they say something of a text, and a store has been made of it already
+            value = getattr(options, name)
+            if value != DataOptions.model_fields[name].default:
+                why = f"as {options.corpus} holds tokens"
+                raise ConfigError(f"data.{name}: {value!r} has no effect, {why}. Leave it out.")
         return _Source({split: partial(_stored, store, split) for split in store.index.texts}, store.load_tokenizer)
     texts = {split: _kept(text, options) for split, text in _texts(options).items()}
     return _Source(
         {split: partial(text.encode, options.tokenizer, split=split) for split, text in texts.items()},
         lambda: texts["train"].train_tokenizer(options.tokenizer),
     )
-
-
-def _refuse_options_of_text(options: DataOptions) -> None:
-    """Refuse what says something of a text where a token store has been made of it already."""
-    for name in ("eos", "field"):
-        value = getattr(options, name)
-        if value != DataOptions.model_fields[name].default:
-            raise ConfigError(f"data.{name}: {value!r} has no effect, as {options.corpus} holds tokens. Leave it out.")
 
 
 def _store(options: DataOptions) -> TokenStore | None:

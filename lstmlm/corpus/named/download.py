@@ -30,25 +30,19 @@ class Download:
 
 
 def fetch(download: Download, into: BufferedIOBase, progress: Callable[[int], None]) -> None:
-    """Fetch a file, follow redirections, and check its size and digest.
-
-    Args:
-        download: What to fetch.
-        into: An empty file, which holds the download afterwards.
-        progress: Is told how many bytes have come.
+    """Fetch a file `into` an empty one, check its size and digest, and tell `progress` how many bytes have come.
 
     Raises:
         DataError: no address has the file; says why the last one does not.
     """
-    *others, last = download.addresses
-    for address in others:
+    for address in download.addresses:
         try:
             _fetch_from(address, download, into, progress)
-        except DataError as error:
-            logger.warning("%s Trying the next address.", error)
-        else:
             return
-    _fetch_from(last, download, into, progress)
+        except DataError as error:
+            if address == download.addresses[-1]:
+                raise
+            logger.warning("%s Trying the next address.", error)
 
 
 def _fetch_from(address: str, download: Download, into: BufferedIOBase, progress: Callable[[int], None]) -> None:

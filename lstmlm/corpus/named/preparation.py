@@ -17,11 +17,7 @@ from lstmlm.files import make_directory, nameless_file, write_blocks_atomically
 
 
 def get(dataset: Dataset, progress: Callable[[int], None]) -> None:
-    """Make a corpus ready to be read: fetch it if that is how one gets it, and verify every split.
-
-    Args:
-        dataset: The corpus.
-        progress: Is told how many bytes of the download have come.
+    """Fetch a corpus if that is how one gets it, telling `progress` how many bytes have come, and verify every split.
 
     Raises:
         DataError: it cannot be fetched or written, is not what it has to be, or is the user's to put there.
@@ -36,11 +32,7 @@ def get(dataset: Dataset, progress: Callable[[int], None]) -> None:
 
 
 def verify(dataset: FileDataset, split: str, blocks: Iterable[bytes]) -> None:
-    """Compare a text with what a split of a corpus has to be.
-
-    Raises:
-        DataError: it has other bytes, tokens or another digest.
-    """
+    """Compare a text with what a split has to be. Raises DataError if it has other bytes, tokens or another digest."""
     for _ in _verified(blocks, dataset, split):
         pass
 

@@ -58,14 +58,9 @@ def split_suffixes(path: PurePath) -> tuple[str, str]:
 
 
 def read_chunks(file: BufferedIOBase, name: str, beginning: bytes, suffix: str, chunk_bytes: int) -> Iterator[bytes]:
-    """Read a file, decompressed if its name says that it is compressed.
+    """Read a file, decompressed if its suffix says that it is compressed; see `COMPRESSIONS`. Messages call it `name`.
 
-    Args:
-        file: The file, at its beginning.
-        name: What messages call it.
-        beginning: Its first bytes, `LONGEST_MARK` or more where it has as many.
-        suffix: The end of its name; see `COMPRESSIONS`.
-        chunk_bytes: How much to read at once.
+    Its beginning, `LONGEST_MARK` bytes or more where it has as many, is known before any of it is read.
 
     Raises:
         DataError: the file is damaged, or is not what its name says.

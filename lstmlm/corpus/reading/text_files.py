@@ -50,11 +50,7 @@ class Version(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """The version that a file has now.
-
-        Raises:
-            DataError: there is no such file, or it cannot be read more than once.
-        """
+        """The version that a file has now. Raises DataError if there is none, or it cannot be read more than once."""
         with explained(path):
             status = path.stat()
         if stat.S_ISFIFO(status.st_mode):
@@ -117,11 +113,7 @@ def _last_gap(text: str, start: int, stop: int) -> int:
 
 
 def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Path]:
-    """The files among `paths`, and in place of a folder those of `files_below`.
-
-    Raises:
-        DataError: a folder has no such file.
-    """
+    """The files among `paths`, and `files_below` in place of a folder. Raises DataError if that has none."""
     for path in paths:
         if not path.is_dir():
             yield path
@@ -136,9 +128,7 @@ def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Pa
 def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """The files of a folder and of those in it, sorted by path, but for hidden and empty ones.
 
-    Args:
-        folder: The folder.
-        suffixes: Ends of the names that count, before that of a compression; without any all count.
+    Only those count that have one of the suffixes, before that of a compression; without any all count.
 
     Raises:
         DataError: a folder cannot be read, or a file is a pipe or a device.

@@ -86,11 +86,7 @@ class ShardHeader(Record):
 
     @classmethod
     def read(cls, path: Path) -> tuple[Self, str]:
-        """The header of a shard that has the length it should have, and its SHA-256.
-
-        Raises:
-            StoreError: it is missing, cut off, damaged or of another version.
-        """
+        """The header of a shard and its SHA-256. Raises StoreError if it is missing, damaged or of another version."""
         with explained(path), path.open("rb") as file:
             content = file.read(HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
@@ -126,11 +122,7 @@ class ShardWriter:
         self._n_pending = 0
 
     def append(self, values: Integer[np.ndarray, " items"], position: TextPosition | None = None) -> None:
-        """Add numbers, of the text from `position` on.
-
-        Raises:
-            StoreError: the disk is full, not writable or failing; or a number is too large.
-        """
+        """Add numbers, of the text from `position` on. Raises StoreError if the disk fails or a number is too large."""
         if len(values) and values.max() > np.iinfo(self.dtype).max:
             raise StoreError(f"{self._path}: {values.max()} is too large. Put line ends into the text.")
         self.n_items += len(values)

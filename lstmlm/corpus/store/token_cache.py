@@ -38,11 +38,7 @@ class KeptText:
     """What tells, without reading it, that this is a text that was read before; None for one that is not kept."""
 
     def train_tokenizer(self, options: AnyTokenizerOptions) -> Tokenizer:
-        """Return the tokenizer that `options` describe on this text.
-
-        Raises:
-            ConfigError: the vocabulary is too small to hold anything.
-        """
+        """The tokenizer that `options` describe on this text. Raises ConfigError if its vocabulary can hold nothing."""
         if self.origin is None or isinstance(options, FileTokenizerOptions):
             return train_tokenizer(options, self.blocks())  # a file may have changed, and takes no learning
         made_by = [self._sha256, options.model_dump_json(), version("lstmlm"), version("tokenizers")]

@@ -168,14 +168,9 @@ def write_store(
     texts: Mapping[str, Blocks],
     observe: Observer = lambda _name, _encoder: None,
 ) -> TokenStore:
-    """Encode texts into a folder, going on where an encoding of the same was interrupted.
+    """Encode texts, given by name, into a folder that is empty or does not exist; `observe` is told how far it is.
 
-    Args:
-        path: Where the store will be: a folder that is empty, unfinished or does not exist.
-        options: What describes the tokenizer.
-        tokenizer: It encodes.
-        texts: Readers by name: `train`, `valid`, `test`.
-        observe: Is told how far it is.
+    An encoding of the same that was interrupted goes on. The tokenizer is the one that `options` describe.
 
     Raises:
         StoreError: the folder is in use, holds something else, or cannot be written.

@@ -58,28 +58,19 @@ def default_options() -> dict[str, AnyTokenizerOptions]:
 
 
 def train_tokenizer(options: TokenizerOptions, blocks: Iterable[str]) -> Tokenizer:
-    """Build the tokenizer that `options` describe on a training text that comes in blocks; see `in_blocks`.
-
-    Raises:
-        ConfigError: the vocabulary is too small to hold anything.
-    """
+    """Build the tokenizer that `options` describe on a text in blocks. Raises ConfigError if it can hold nothing."""
     return TOKENIZERS[type(options)].train(options, blocks)
 
 
 def load_tokenizer(options: TokenizerOptions, json_text: str) -> Tokenizer:
-    """Restore the tokenizer that `options` describe from the content of tokenizer.json.
-
-    Raises:
-        DataError: the content is not that of such a tokenizer.
-    """
+    """Restore the tokenizer that `options` describe from its tokenizer.json. Raises DataError if that is of another."""
     return TOKENIZERS[type(options)](options, json_text)
 
 
 def read_tokenizer(path: Path) -> tuple[AnyTokenizerOptions, Tokenizer]:
-    """Read a tokenizer, and find options that describe it: of a kind that is learnt here, or the file.
+    """Read a tokenizer from its file, or from the folder, such as a run's, that holds its tokenizer.json.
 
-    Args:
-        path: Its file, or the run directory or other folder that holds its tokenizer.json.
+    The options that describe it are those of a kind that is learnt here, or name the file.
 
     Raises:
         DataError: there is none, or it cannot be used.

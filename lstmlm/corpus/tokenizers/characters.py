@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -38,9 +39,7 @@ class CharTokenizer(LearntTokenizer):
     @classmethod
     def train(cls, options: CharTokenizerOptions, blocks: Iterable[str]) -> Self:
         """Count the characters of a text; see `Tokenizer.train`."""
-        counts: Counter[str] = Counter()
-        for block in blocks:
-            counts.update(block)
+        counts = Counter(chain.from_iterable(blocks))
         vocabulary = make_vocabulary(counts, cls.special_tokens, options.max_vocab, options.min_count)
         engine = cls._untrained(options)
         engine.model = models.BPE(vocabulary, [], unk_token=UNK)

@@ -43,11 +43,7 @@ class Tokenizer(ABC):
     """A fixed vocabulary with the way from text to ids and back."""
 
     def __init__(self, options: Any, json_text: str) -> None:
-        """Take a tokenizer as `to_json` wrote it.
-
-        Raises:
-            DataError: it is not the JSON of a tokenizer that `options` describe.
-        """
+        """Take a tokenizer as `to_json` wrote it. Raises DataError if it is not one that `options` describe."""
         try:
             self._engine = library.Tokenizer.from_str(json_text)
         except Exception as error:  # the library raises nothing more specific
@@ -58,8 +54,10 @@ class Tokenizer(ABC):
         self._ids = dict(sorted(self._engine.get_vocab().items(), key=itemgetter(1)))
         self._tokens = list(self._ids)
         self._contents = [token.encode() for token in self._tokens]
-        self._unk_id = self._ids.get(UNK)
-        self._start_id = self._find_start()
+        self.unk_id = self._ids.get(UNK)
+        """Id of `<unk>`, or of what a file has in its place; None where nothing is unknown."""
+        self.start_id = self._find_start()
+        """Id of what is read before the first token of a text: the end of a line."""
 
     @abstractmethod
     def _require_harmless(self, options: Any) -> None:
@@ -78,16 +76,6 @@ class Tokenizer(ABC):
     def vocab_size(self) -> int:
         """Number of tokens, special ones included; ids are below it."""
         return len(self._tokens)
-
-    @property
-    def start_id(self) -> int:
-        """Id of what is read before the first token of a text: the end of a line."""
-        return self._start_id
-
-    @property
-    def unk_id(self) -> int | None:
-        """Id of `<unk>`, or of what a file has in its place; None where nothing is unknown."""
-        return self._unk_id
 
     @property
     def digest(self) -> str:
@@ -118,11 +106,7 @@ class Tokenizer(ABC):
             yield stretch, encode_parts(self._engine, stretch)
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Ids of the beginning of a text: its last line is not ended.
-
-        Raises:
-            DataError: the prompt holds bytes that are not UTF-8.
-        """
+        """Ids of the beginning of a text: its last line is not ended. Raises DataError if it is not UTF-8."""
         return list(map(int, self.encode(require_utf8(text))))
 
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
