@@ -138,10 +138,7 @@ class TextCounter:
 
 
 class TextEncoder(TextCounter):
-    """One pass over a text. Reading, encoding and counting go on at the same time: the library leaves Python to others.
-
-    The counts are those of the text so far.
-    """
+    """One pass over a text. Reading, encoding and counting go on at once: the library leaves Python to others."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()

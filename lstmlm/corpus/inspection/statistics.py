@@ -31,9 +31,8 @@ class TextStatistics:
         """Counts; `n_tokens` are the words with an `<eos>` a line."""
         lengths = np.array(sorted(self.line_words))
         n_lines_up_to = np.cumsum([self.line_words[length] for length in lengths.tolist()])
-        median, percentile = (
-            int(lengths[np.searchsorted(n_lines_up_to, share * self.n_lines)]) for share in (0.5, 0.99)
-        )
+        places = np.searchsorted(n_lines_up_to, [0.5 * self.n_lines, 0.99 * self.n_lines])
+        median, percentile = lengths[places].tolist()
         return {
             "n_lines": self.n_lines,
             "n_words": self.words.n_words,

@@ -171,8 +171,7 @@ def whole_shards(directory: Path, name: str, dtype: NumberType, tokenizer: str) 
     for index in count():
         path = shard_path(directory, name, index)
         try:
-            header, digest = ShardHeader.read(path)
-            verify_shard(path)
+            header, digest = verify_shard(path)
         except StoreError:
             break
         is_alike = (header.dtype, header.n_items, header.tokenizer) == (dtype, SHARD_ITEMS, tokenizer)
@@ -182,14 +181,15 @@ def whole_shards(directory: Path, name: str, dtype: NumberType, tokenizer: str) 
     return found
 
 
-def verify_shard(path: Path) -> None:
-    """Compare every block of a shard with its checksum. Raises StoreError if it is damaged."""
-    header, _ = ShardHeader.read(path)
+def verify_shard(path: Path) -> tuple[ShardHeader, str]:
+    """Compare every block of a shard with its checksum; return what `read` does. Raises StoreError if it is damaged."""
+    header, digest = ShardHeader.read(path)
     with explained(path), path.open("rb") as file:
         file.seek(HEADER_BYTES)
         for index, checksum in enumerate(header.block_crc32):
             if zlib.crc32(file.read(BLOCK_BYTES)) != checksum:
                 refuse(path, f"block {index} differs from its checksum")
+    return header, digest
 
 
 def map_shards(directory: Path, name: str, dtype: NumberType, digests: Sequence[str]) -> Integer[np.ndarray, " items"]:

@@ -262,15 +262,9 @@ class _TextWriter:
         encoder, unk_id = self._encoder, self._tokenizer.unk_id
         self._writers["token_counts"].append(self._token_counts)
         n_unk = 0 if unk_id is None else int(self._token_counts[unk_id])
-        return StoredText(
-            n_words=encoder.n_words,
-            n_unk=n_unk,
-            n_oov=n_unk - encoder.n_written_unk,
-            sha256=encoder.sha256,
-            **{
-                part: StoredArray(dtype=writer.dtype, headers=writer.finish()) for part, writer in self._writers.items()
-            },
-        )
+        n_oov = n_unk - encoder.n_written_unk
+        arrays = {part: StoredArray(dtype=array.dtype, headers=array.finish()) for part, array in self._writers.items()}
+        return StoredText(n_words=encoder.n_words, n_unk=n_unk, n_oov=n_oov, sha256=encoder.sha256, **arrays)
 
     def _writer(self, part: str, dtype: NumberType, kept: Sequence[str] = ()) -> ShardWriter:
         return ShardWriter(self._path, f"{self._name}-{part}", dtype, self._tokenizer.digest, kept)
