@@ -13,6 +13,8 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict lstmlm
+	$(BIN)/mypy --strict --platform darwin --cache-dir .mypy_cache/darwin lstmlm
+	$(BIN)/mypy --strict --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 lstmlm
 	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 

@@ -117,7 +117,7 @@ class RunDirectory:
         """
         cls.require_free(path)
         files.make_directory(path)
-        with files.FileLock(path / LOCK):
+        with files.locked(path / LOCK):
             # Another process may have been faster.
             cls.require_free(path)
             files.remove_leftovers(path)
@@ -191,7 +191,7 @@ class RunDirectory:
         Raises:
             CheckpointError: Another process is writing; the message names it. Or no checkpoint is intact.
         """
-        with files.FileLock(self.path / LOCK):
+        with files.locked(self.path / LOCK):
             files.remove_leftovers(self.path)
             self._checkpoints.tidy_up()
             with self._writable():

@@ -1,14 +1,13 @@
 """`lstmlm train`: from a YAML file to a run directory."""
 
 import os
-import shlex
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lstmlm.cli.render import progress_display, say, speaks, warn
+from lstmlm.cli.render import as_command, progress_display, say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted
 
 
@@ -71,7 +70,7 @@ def train(
         return
     if report:
         print(f"valid perplexity {report.values['perplexity']:,.2f}")
-    say(f'{where} is ready. Try it: lstmlm generate "" --run {shlex.quote(str(where))}')
+    say(f'{where} is ready. Try it: lstmlm generate "" --run {as_command([str(where)])}')
 
 
 def _say_how_to_continue(config: Path, where: Path, overrides: list[str], budget: str | None) -> None:
@@ -82,7 +81,7 @@ def _say_how_to_continue(config: Path, where: Path, overrides: list[str], budget
     again = [*_program(), "train", "--config", str(config), "--run-dir", str(where), *sets, *time_limit, "--resume"]
     saved = workflows.last_step(where)
     state = "Nothing is saved yet; start again" if saved is None else f"Step {saved:,} is saved; continue"
-    say(f"Interrupted. {state}: {shlex.join(again)}")
+    say(f"Interrupted. {state}: {as_command(again)}")
 
 
 def _program() -> list[str]:

@@ -216,9 +216,9 @@ def test_a_disk_without_room_for_the_checkpoints_is_refused_before_anything_is_w
 
 
 def test_a_new_run_is_not_created_while_another_process_creates_it(create: Create) -> None:
-    from lstmlm.files import FileLock
+    from lstmlm.files import locked
 
     Path("runs/b").mkdir(parents=True)
-    with FileLock(Path("runs/b/lock")):
+    with locked(Path("runs/b/lock")):
         assert refusal(create, "runs/b").startswith(f"runs/b: is in use by process {os.getpid()}. ")
     create("runs/b")

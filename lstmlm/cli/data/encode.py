@@ -62,7 +62,8 @@ def encode(
         print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
     else:
         print_table(rows)
-    say(f"{output} is ready. Train from it: --set data.corpus={output if '/' in str(output) else f'./{output}'}")
+    path = output.as_posix()
+    say(f"{output} is ready. Train from it: --set data.corpus={path if '/' in path else f'./{path}'}")
 
 
 def _row(text: "EncodedText") -> "Row":
