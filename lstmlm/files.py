@@ -32,7 +32,7 @@ OWNER_READINGS, OWNER_PAUSE_SECONDS = 10, 0.01
 """How often, and with which pauses, an empty lock file is read again: who takes a lock names itself at once."""
 
 OWNER_BYTES = 20
-"""The width of the owner's number in a lock file: the next owner's takes its place whole."""
+"""The width of the owner's number in a lock file, which the next owner's replaces whole; fewer bytes say nothing."""
 
 BLOCK_BYTES = 1 << 20
 """How much of a large file is in memory while it is read or compared."""
@@ -306,8 +306,9 @@ def _owner_of(descriptor: int) -> str:
     for _ in range(OWNER_READINGS):
         # Windows lets nobody else read what is locked: the first byte, which is therefore always a space.
         os.lseek(descriptor, 1, os.SEEK_SET)
-        if owner := os.read(descriptor, OWNER_BYTES).decode("ascii", "replace").strip():
-            return owner
+        said = os.read(descriptor, OWNER_BYTES)
+        if len(said) == OWNER_BYTES:
+            return said.decode("ascii", "replace").strip()
         time.sleep(OWNER_PAUSE_SECONDS)
     return ""
 

@@ -308,3 +308,14 @@ def test_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_first_byte_of_a_lock_file_which_windows_locks_says_nothing() -> None:
     with files.locked(Path("lock")):
         assert Path("lock").read_bytes()[:1] == b" "
+
+
+def test_an_owner_that_is_not_named_whole_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "OWNER_PAUSE_SECONDS", 0)
+    with files.locked(Path("runs.lock")):
+        Path("runs.lock").write_bytes(b"12345\n")
+        with (
+            pytest.raises(CheckpointError, match=r"^\.: is in use by another process\. "),
+            files.locked(Path("runs.lock")),
+        ):
+            pass

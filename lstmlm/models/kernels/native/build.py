@@ -89,26 +89,18 @@ def _compile(compiler: str, to: Path) -> None:
         complaint = ""
         for machine_flags in _machine_flags():
             command = [compiler, *FLAGS, *machine_flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(made)]
-            result = _run(command, SECONDS_TO_COMPILE)
+            result = subprocess.run(command, capture_output=True, timeout=SECONDS_TO_COMPILE, check=False)
             if result.returncode == 0:
                 made.replace(to)
                 return
-            complaint = complaint or result.stderr
+            complaint = complaint or result.stderr.decode(errors="replace")
         raise BuildError(complaint.strip().partition("\n")[0] or f"{compiler} failed")
-
-
-def _run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
-    """Run a compiler, which may speak in any encoding."""
-    return subprocess.run(
-        command, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, check=False
-    )
 
 
 def _fingerprint(compiler: str) -> str:
     """Name what the result depends on: a home directory may be shared by machines of several kinds."""
-    answer = _run([compiler, "--version"], 60)
-    answer.check_returncode()
-    parts = [answer.stdout, *FLAGS, *map(str, _machine_flags()), *_processor()]
+    version = subprocess.run([compiler, "--version"], capture_output=True, timeout=60, check=True).stdout
+    parts = [version.decode(errors="replace"), *FLAGS, *map(str, _machine_flags()), *_processor()]
     parts += [path.read_text("utf-8") for path in sorted(SOURCES.glob("*.*")) if path.suffix in (".h", ".cpp")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
