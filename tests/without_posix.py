@@ -111,6 +111,7 @@ def hide_posix() -> None:
     builtins.__import__ = import_as_on_windows
     sys.addaudithook(refuse_open_files)
     # Text files of the package say that they are UTF-8, which is not what Windows takes them for.
+    warnings.simplefilter("ignore", EncodingWarning)
     warnings.filterwarnings("error", category=EncodingWarning, module="lstmlm")
 
 
@@ -141,7 +142,7 @@ def stop_after(step: int) -> None:
 if __name__ == "__main__":
     hide_posix()
     if len(sys.argv) == 1:
-        sys.stdout.write("\n".join(import_all()))
+        sys.stdout.writelines(f"{name}\n" for name in import_all())
     else:
         if "STOP_AFTER" in os.environ:
             stop_after(int(os.environ["STOP_AFTER"]))
