@@ -17,9 +17,9 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from io import BufferedReader
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import TypeAlias, cast
 
 from filelock import lock_descriptor, unlock_descriptor
 
@@ -124,14 +124,14 @@ def write_blocks_atomically(path: Path, blocks: Iterable[Block]) -> None:
 
 
 @contextmanager
-def nameless_file(directory: Path) -> Iterator[IO[bytes]]:
+def nameless_file(directory: Path) -> Iterator[BufferedIOBase]:
     """A file for what is needed for a while only: it has no name, and is gone with the process however that ends.
 
     Raises:
         CheckpointError: The disk is full, not writable or failing.
     """
     with explained(directory, "written"), tempfile.TemporaryFile(dir=directory) as file:
-        yield file
+        yield cast(BufferedIOBase, file)  # on Windows, what does all that one does
 
 
 def append(path: Path, content: bytes) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from importlib.metadata import version
 from io import BufferedIOBase
-from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -29,7 +28,7 @@ class Download:
     sha256: str
 
 
-def fetch(download: Download, into: IO[bytes], progress: Callable[[int], None]) -> None:
+def fetch(download: Download, into: BufferedIOBase, progress: Callable[[int], None]) -> None:
     """Fetch a file, follow redirections, and check its size and digest.
 
     Args:
@@ -51,7 +50,7 @@ def fetch(download: Download, into: IO[bytes], progress: Callable[[int], None]) 
     _fetch_from(last, download, into, progress)
 
 
-def _fetch_from(address: str, download: Download, into: IO[bytes], progress: Callable[[int], None]) -> None:
+def _fetch_from(address: str, download: Download, into: BufferedIOBase, progress: Callable[[int], None]) -> None:
     into.seek(0)
     into.truncate()
     digest = hashlib.sha256()

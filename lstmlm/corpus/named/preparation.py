@@ -5,8 +5,9 @@ import hashlib
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
+from typing import cast
 
 from lstmlm.corpus.named.dataset import Dataset, FetchedDataset, FileDataset, Piece, Unit
 from lstmlm.corpus.named.download import fetch
@@ -64,7 +65,7 @@ def _written_to(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(file: IO[bytes], piece: Piece, name: str) -> Iterator[IO[bytes]]:
+def _opened(file: BufferedIOBase, piece: Piece, name: str) -> Iterator[BufferedIOBase]:
     """The member of an archive, found by its name alone, or the file itself."""
     if piece.member is None:
         yield file
@@ -75,10 +76,10 @@ def _opened(file: IO[bytes], piece: Piece, name: str) -> Iterator[IO[bytes]]:
             member = opened.enter_context(archive.open(piece.member))
         except (zipfile.BadZipFile, KeyError) as error:
             raise DataError(f"{name}: the download is no zip file with {piece.member} ({error}).") from None
-        yield member
+        yield cast(BufferedIOBase, member)
 
 
-def _bytes_of(content: IO[bytes], piece: Piece) -> Iterator[bytes]:
+def _bytes_of(content: BufferedIOBase, piece: Piece) -> Iterator[bytes]:
     content.seek(piece.start)
     n_left = piece.stop - piece.start
     while n_left > 0 and (block := content.read(min(BLOCK_BYTES, n_left))):
