@@ -22,7 +22,7 @@ def check(config: ConfigFile, overrides: Overrides = None) -> None:
     Example: lstmlm config check configs/quickstart.yaml
     """
     from lstmlm.config import RunConfig
-    from lstmlm.schema import load_yaml
+    from lstmlm.yaml.schema import load_yaml
 
     warn(load_yaml(config, RunConfig, overrides or []).warnings())
     print(f"{config}: ok")
@@ -35,7 +35,7 @@ def show(config: ConfigFile, overrides: Overrides = None) -> None:
     Example: lstmlm config show configs/quickstart.yaml --set model.backbone.hidden_size=512
     """
     from lstmlm.config import RunConfig
-    from lstmlm.schema import dump_yaml, load_yaml
+    from lstmlm.yaml.schema import dump_yaml, load_yaml
 
     print(dump_yaml(load_yaml(config, RunConfig, overrides or [])), end="")
 
@@ -47,6 +47,6 @@ def schema() -> None:
     Example: lstmlm config schema > configs/schema.json
     """
     from lstmlm.config import RunConfig
-    from lstmlm.schema import json_schema
+    from lstmlm.yaml.schema import json_schema
 
     print(json_schema(RunConfig), end="")
