@@ -52,7 +52,7 @@ class ErrorRenderingGroup(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except OSError as error:
-            if error.filename is not None:
+            if error.filename is not None or error.errno is None:  # the latter: a library that cannot be loaded
                 raise
             _fail(f"cannot write the output: {error.strerror}.", 1)
         except MemoryError:
