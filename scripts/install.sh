@@ -48,7 +48,9 @@ fi
 if ! [ -d "$venv" ]; then
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         fail "$python: cannot make environments. Install its venv module: apt install python$version-venv"
-    said=$("$python" -m venv "$venv" 2>&1) || { rm -rf "$venv"; explain "$said"; }
+    # In two steps: venv keeps to itself why pip could not be put there.
+    said=$("$python" -m venv --without-pip "$venv" 2>&1 && "$venv/bin/python" -m ensurepip --default-pip 2>&1) ||
+        { rm -rf "$venv"; explain "$said"; }
 fi
 exec 3>&1
 said=$("$venv/bin/python" -m pip install --disable-pip-version-check "$@" 2>&1 >&3) || explain "$said"

@@ -6,6 +6,7 @@ import typer
 
 from lstmlm.cli.options import CONFIG_HELP
 from lstmlm.cli.render import warn
+from lstmlm.recipes import find_config
 
 config_app = typer.Typer(no_args_is_help=True, help="Check, complete or describe configuration files.")
 
@@ -22,7 +23,6 @@ def check(config: ConfigArgument, overrides: Overrides = None) -> None:
     Example: lstmlm config check quickstart
     """
     from lstmlm.config import RunConfig
-    from lstmlm.recipes import find_config
     from lstmlm.schema import load_yaml
 
     warn(load_yaml(find_config(config), RunConfig, overrides or []).warnings())
@@ -36,7 +36,6 @@ def show(config: ConfigArgument, overrides: Overrides = None) -> None:
     Example: lstmlm config show quickstart --set model.backbone.hidden_size=512
     """
     from lstmlm.config import RunConfig
-    from lstmlm.recipes import find_config
     from lstmlm.schema import dump_yaml, load_yaml
 
     print(dump_yaml(load_yaml(find_config(config), RunConfig, overrides or [])), end="")

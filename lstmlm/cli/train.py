@@ -11,6 +11,7 @@ import typer
 from lstmlm.cli.options import CONFIG_HELP
 from lstmlm.cli.render import progress_display, say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted
+from lstmlm.recipes import find_config
 
 
 def train(
@@ -50,7 +51,6 @@ def train(
     # Read before torch is loaded, which takes seconds: they count.
     started = time.monotonic()
     from lstmlm.config import RunConfig
-    from lstmlm.recipes import find_config
     from lstmlm.schema import load_yaml
 
     checked = load_yaml(find_config(config), RunConfig, [*_length(budget), *(overrides or [])])
