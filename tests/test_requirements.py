@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from lstmlm import __main__ as start
+from lstmlm.errors import MissingExtraError
 
 PROJECT = Path(__file__).parent.parent
 SITE = Path(pytest.__file__).parents[1]
@@ -156,5 +157,6 @@ def test_an_old_python_can_read_what_tells_it_so(name: str) -> None:
     assert not evaluated  # `X | Y` in an annotation
 
 
-def test_the_oldest_python_is_the_declared_one() -> None:
+def test_what_an_old_python_is_told_agrees_with_what_is_declared_elsewhere() -> None:
+    assert start.LACKS_SOMETHING == MissingExtraError.exit_status
     assert DECLARED["requires-python"] == f">={'.'.join(map(str, start.OLDEST_PYTHON))}"

@@ -1,4 +1,4 @@
-"""What people see: errors, the log, progress and tables. The one place where an error becomes an exit status."""
+"""What people see: errors, the log, progress and tables. The one place where a user's error becomes an exit status."""
 
 import logging
 import os
