@@ -5,6 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import annotated
 import pytest
 
 PROJECT = Path(__file__).parent.parent
@@ -103,7 +104,7 @@ def links(page: Path) -> list[str]:
     return [target for target in targets if "://" not in target]
 
 
-@pytest.mark.parametrize("page", [*PAGES, PROJECT / "data" / "README.md"], ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", [*PAGES, *annotated.PAGES, PROJECT / "data" / "README.md"], ids=str)
 def test_every_linked_file_exists(page: Path) -> None:
     missing = [target for target in links(page) if not (page.parent / target).exists()]
     assert not missing
