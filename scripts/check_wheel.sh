@@ -16,7 +16,8 @@ set -x
 lstmlm config check quickstart
 lstmlm config show quickstart
 lstmlm data stats python-docs
-lstmlm train --config quickstart --set training.budget=null --set training.n_epochs=null --set training.n_steps=20
+lstmlm train --config quickstart --set model.backbone.hidden_size=50 --set model.embedding_size=50 \
+    --set training.budget=null --set training.n_epochs=null --set training.n_steps=20
 lstmlm generate "The function returns"
 lstmlm next "The function returns the"
 lstmlm eval perplexity

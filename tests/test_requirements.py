@@ -1,6 +1,7 @@
 """Where lstmlm runs without what it needs it says so in a line, with the command that mends it; a bug stays a bug."""
 
 import ast
+import os
 import re
 import shlex
 import subprocess
@@ -17,7 +18,6 @@ from lstmlm.errors import MissingExtraError
 PROJECT = Path(__file__).parent.parent
 SITE = Path(pytest.__file__).parents[1]
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-QUOTE = "'"
 PIP = f"{sys.executable} -m pip install"
 
 
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `lstmlm` with these packages and no others."""
         command = [sys.executable, "-S", "-m", "lstmlm", *arguments]
-        paths = f"{self.folder}:{PROJECT}"
+        paths = os.pathsep.join(map(str, (self.folder, PROJECT)))
         return subprocess.run(
             command, cwd=self.folder, env={"PYTHONPATH": paths}, capture_output=True, text=True, check=False
         )
@@ -69,9 +69,9 @@ NEEDS_TORCH = ["generate", "The"]
 
 
 def declared(name: str) -> str:
-    """Return a requirement as a shell is told it."""
+    """Return a requirement as pyproject.toml has it."""
     [found] = [text for text in DECLARED["dependencies"] if re.match(r"[\w-]+", text)[0] == name]
-    return shlex.quote(found)
+    return str(found)
 
 
 def test_with_everything_there_a_command_does_its_work(place: Place) -> None:
@@ -82,19 +82,24 @@ def test_with_everything_there_a_command_does_its_work(place: Place) -> None:
 
 @pytest.mark.parametrize(
     ("package", "arguments"),
-    [("torch", NEEDS_TORCH), ("pydantic", ["config", "check", "quickstart"]), ("typer", ["--help"])],
+    [("torch", NEEDS_TORCH), ("pydantic", ["config", "check", "quickstart"]), ("rich", ["--help"])],
 )
 def test_a_package_that_is_missing(package: str, arguments: list[str], place: Place) -> None:
     place.lack(package)
-    line = f"{package}: is not installed, and lstmlm needs it. Install it: {PIP} {declared(package)}"
+    line = f"{package}: is not installed, and lstmlm needs it. Install it: {PIP} {shlex.quote(declared(package))}"
     assert place.said(*arguments) == line
+
+
+def test_a_package_without_which_no_command_starts(place: Place) -> None:
+    place.lack("typer")
+    assert place.said("--help").startswith(f"typer: is not installed, and lstmlm needs it. Install it: {PIP} 'typer")
 
 
 def test_a_package_that_is_too_old(place: Place) -> None:
     place.put("torch", "float32 = float64 = bfloat16 = None\n", "1.13.1+cpu")
     needed = declared("torch")
     assert place.said(*NEEDS_TORCH) == (
-        f"torch: is version 1.13.1+cpu, lstmlm needs {needed.strip(QUOTE)}. Change it: {PIP} {needed}"
+        f"torch: is version 1.13.1+cpu, lstmlm needs {needed}. Change it: {PIP} {shlex.quote(needed)}"
     )
 
 
@@ -158,5 +163,5 @@ def test_an_old_python_can_read_what_tells_it_so(name: str) -> None:
 
 
 def test_what_an_old_python_is_told_agrees_with_what_is_declared_elsewhere() -> None:
-    assert start.LACKS_SOMETHING == MissingExtraError.exit_status
+    assert MissingExtraError.exit_status == start.LACKS_SOMETHING
     assert DECLARED["requires-python"] == f">={'.'.join(map(str, start.OLDEST_PYTHON))}"
