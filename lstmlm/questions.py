@@ -8,28 +8,28 @@ from pathlib import Path
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
-from lstmlm.corpus.datasets import load_corpus, load_halves, load_split
-from lstmlm.corpus.encoding import EncodedText
-from lstmlm.corpus.normalization import find_normalization
-from lstmlm.corpus.sources import files_in
-from lstmlm.corpus.stimuli import Stimuli, read_stimuli
-from lstmlm.corpus.texts import text_file
+from lstmlm.corpus.encoded_text import EncodedText
+from lstmlm.corpus.loading import load_corpus, load_halves, load_split
+from lstmlm.corpus.reading.splits import text_file
+from lstmlm.corpus.reading.text_files import files_in
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DataError
-from lstmlm.evaluation.adaptation import Adaptation
-from lstmlm.evaluation.comparison import Contestant, compare_models
-from lstmlm.evaluation.dynamic import measure_gradient_rms
-from lstmlm.evaluation.ensemble import evaluate_ensemble
-from lstmlm.evaluation.gates import LayerActivity, read_gates
-from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
-from lstmlm.evaluation.nbest import read_nbest, read_references, recognise_format
-from lstmlm.evaluation.nbest_formats import FORMATS
-from lstmlm.evaluation.ngram_mixture import evaluate_ngram_mixture
+from lstmlm.evaluation.adaptation.adaptation import Adaptation
+from lstmlm.evaluation.adaptation.dynamic import measure_gradient_rms
+from lstmlm.evaluation.memory.gates import LayerActivity, read_gates
+from lstmlm.evaluation.memory.gradients import GradientNorms, measure_gradients
 from lstmlm.evaluation.pairs.accuracy import PairsResult, Scorer, measure_accuracy
 from lstmlm.evaluation.pairs.files import SUFFIXES, read_items
+from lstmlm.evaluation.pairs.normalization import find_normalization
+from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
+from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
+from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
 from lstmlm.evaluation.report import Report
-from lstmlm.evaluation.rescoring import RescoringOptions, evaluate_rescoring
-from lstmlm.evaluation.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
+from lstmlm.evaluation.rescoring.formats import FORMATS
+from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
+from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
+from lstmlm.evaluation.surprisal.stimuli import Stimuli, read_stimuli
+from lstmlm.evaluation.surprisal.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
 from lstmlm.files import write_blocks_atomically
 from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.models.arpa import arpa_blocks

@@ -3,7 +3,7 @@
 A tour of the parts, in the order in which `train` uses them:
 
     config/__init__.py        every option of a run
-    corpus/datasets.py        text → token ids
+    corpus/loading.py         text → token ids
     corpus/stream.py          token ids → columns → windows
     models/language_model.py  embedding → backbone → softmax
     models/cells/lstm.py      one time step, the equations
@@ -21,8 +21,8 @@ from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
-from lstmlm.corpus.datasets import Corpus, encode_file, load_split, with_tokenizer_of_store
-from lstmlm.corpus.encoding import EncodedText
+from lstmlm.corpus.encoded_text import EncodedText
+from lstmlm.corpus.loading import Corpus, encode_file, load_split, with_tokenizer_of_store
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World

@@ -64,7 +64,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(PROJECT / "data" / "tiny" / "train.txt", text)
     for name, text in FILES.items():
         Path("texts", name).write_text(text)
-    # Reading the real one takes seconds; tests/corpus/test_python_docs.py does it.
+    # Reading the real one takes seconds; tests/corpus/named/test_python_docs.py does it.
     texts = {split: (PROJECT / "data" / "tiny" / f"{split}.txt").read_text() for split in dataset.SPLITS}
     monkeypatch.setattr(dataset, "read_python_docs", lambda: texts)
     return tmp_path
@@ -115,7 +115,6 @@ def test_every_path_that_the_design_names_exists() -> None:
     named = set(re.findall(r"`((?:lstmlm|tests|configs|docs)/[\w/.]+)(?:::\w+)?`", text)) - {
         "lstmlm/models/cells/x.py",
         "lstmlm/models/output_layers/x.py",
-        "lstmlm/evaluation/x.py",
     }
     assert len(named) > 30
     assert not [path for path in named if not (PROJECT / path).exists()]

@@ -22,13 +22,13 @@ from torch import Tensor
 from lstmlm import files
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.checkpoints import LAST, MOST_CHECKPOINTS, Checkpoints, read_number
+from lstmlm.checkpoint.metrics_file import MetricsLog
 from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
 from lstmlm.errors import CheckpointError
-from lstmlm.schema import dump_yaml, load_yaml
-from lstmlm.settings import MAX_BYTES
-from lstmlm.tracking import MetricsLog
+from lstmlm.yaml.schema import dump_yaml, load_yaml
+from lstmlm.yaml.settings import MAX_BYTES
 
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer.json"

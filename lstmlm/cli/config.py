@@ -23,7 +23,7 @@ def check(config: ConfigArgument, overrides: Overrides = None) -> None:
     Example: lstmlm config check quickstart
     """
     from lstmlm.config import RunConfig
-    from lstmlm.schema import load_yaml
+    from lstmlm.yaml.schema import load_yaml
 
     warn(load_yaml(find_config(config), RunConfig, overrides or []).warnings())
     print(f"{config}: ok")
@@ -36,7 +36,7 @@ def show(config: ConfigArgument, overrides: Overrides = None) -> None:
     Example: lstmlm config show quickstart --set model.backbone.hidden_size=512
     """
     from lstmlm.config import RunConfig
-    from lstmlm.schema import dump_yaml, load_yaml
+    from lstmlm.yaml.schema import dump_yaml, load_yaml
 
     print(dump_yaml(load_yaml(find_config(config), RunConfig, overrides or [])), end="")
 
@@ -48,6 +48,6 @@ def schema() -> None:
     Example: lstmlm config schema > configs/schema.json
     """
     from lstmlm.config import RunConfig
-    from lstmlm.schema import json_schema
+    from lstmlm.yaml.schema import json_schema
 
     print(json_schema(RunConfig), end="")

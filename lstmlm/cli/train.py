@@ -51,7 +51,7 @@ def train(
     # Read before torch is loaded, which takes seconds: they count.
     started = time.monotonic()
     from lstmlm.config import RunConfig
-    from lstmlm.schema import load_yaml
+    from lstmlm.yaml.schema import load_yaml
 
     checked = load_yaml(find_config(config), RunConfig, [*_length(budget), *(overrides or [])])
     if speaks():

@@ -13,7 +13,7 @@ from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
 from lstmlm.config.data import FileTokenizerOptions, TokenizerOptions
 from lstmlm.config.output import AdaptiveOptions
-from lstmlm.corpus.datasets import Corpus, load_corpus
+from lstmlm.corpus.loading import Corpus, load_corpus
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.distributed import World
 from lstmlm.errors import CheckpointError, ConfigError, DataError

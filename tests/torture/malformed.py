@@ -20,16 +20,16 @@ from lstmlm import workflows
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
-from lstmlm.corpus.datasets import load_corpus
+from lstmlm.corpus.loading import load_corpus
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import load_tokenizer
 from lstmlm.distributed import ALONE
 from lstmlm.errors import LstmlmError
 from lstmlm.files import read_text
 from lstmlm.models.language_model import build_language_model
-from lstmlm.schema import load_yaml
 from lstmlm.training.preparation import environment_warnings, require_same_corpus
 from lstmlm.training.state import TrainState
+from lstmlm.yaml.schema import load_yaml
 
 N_INPUTS = 200_000
 MOST_SECONDS = 1.0

@@ -14,8 +14,8 @@ from lstmlm.cli.render import SECONDS_BETWEEN_LINES, is_live, print_table, say
 from lstmlm.errors import Interrupted
 
 if TYPE_CHECKING:
-    from lstmlm.corpus.encoding import EncodedText, TextEncoder
-    from lstmlm.corpus.token_store import Observer
+    from lstmlm.corpus.encoded_text import EncodedText, TextEncoder
+    from lstmlm.corpus.store.token_store import Observer
     from lstmlm.evaluation.report import Row
 
 
@@ -46,8 +46,8 @@ def encode(
 
     lstmlm train --config quickstart --set data.corpus=texts/books-words --run-dir runs/books
     """
-    from lstmlm.corpus.datasets import encode_files
-    from lstmlm.corpus.token_store import is_store
+    from lstmlm.corpus.loading import encode_files
+    from lstmlm.corpus.store.token_store import is_store
 
     held_out = {split: [path] for split, path in (("valid", valid), ("test", test)) if path}
     try:

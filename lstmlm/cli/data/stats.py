@@ -19,8 +19,8 @@ def stats(corpora: CorpusArgument, as_json: JsonOption = False) -> None:
 
     lstmlm data stats texts/novel.txt texts/chapter.txt --json
     """
-    from lstmlm.corpus.datasets import open_texts
-    from lstmlm.corpus.statistics import measure
+    from lstmlm.corpus.inspection.statistics import measure
+    from lstmlm.corpus.loading import open_texts
 
     measured = {name: measure(text) for name, text in open_texts(corpora).items()}
     pruned = {name: text.words.n_pruned_types for name, text in measured.items() if text.words.n_pruned_types}

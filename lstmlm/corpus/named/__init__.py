@@ -1,5 +1,9 @@
 """Corpora that have a name: where they come from, whose they are, and what they have to be to the byte.
 
+This page is the catalogue, `DATASETS`. What an entry is says `dataset`; `download` fetches a file, `preparation` makes
+its splits and checks them. The corpus that needs no download is read by `python_docs`, of which `prose` keeps the
+running English. Others take `DATASETS` and `find_dataset`, and `lstmlm data get` takes `preparation`.
+
 Figures count tokens as the literature does: words with an `<eos>` a line, characters, or bytes. Addresses and digests
 have been compared with the places that comments name; a split without a digest is checked by its count of tokens and
 through the digest of what it is cut from.

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from lstmlm.cache import cache_directory
 from lstmlm.corpus.named.download import Download
-from lstmlm.corpus.python_docs import python_docs_provenance, read_python_docs
-from lstmlm.corpus.sources import Version, in_blocks, read_blocks
-from lstmlm.corpus.texts import SPLITS, Text
+from lstmlm.corpus.named.python_docs import python_docs_provenance, read_python_docs
+from lstmlm.corpus.reading.splits import SPLITS, Text
+from lstmlm.corpus.reading.text_files import Version, in_blocks, read_blocks
 from lstmlm.errors import DataError
 
 Unit = Literal["word", "char", "byte"]

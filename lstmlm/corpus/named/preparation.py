@@ -11,7 +11,7 @@ from typing import cast
 
 from lstmlm.corpus.named.dataset import Dataset, FetchedDataset, FileDataset, Piece, Unit
 from lstmlm.corpus.named.download import fetch
-from lstmlm.corpus.sources import BLOCK_BYTES, raw_chunks
+from lstmlm.corpus.reading.text_files import BLOCK_BYTES, raw_chunks
 from lstmlm.errors import CheckpointError, DataError
 from lstmlm.files import make_directory, nameless_file, write_blocks_atomically
 

@@ -1,4 +1,12 @@
-"""Tokenizers by their options: words, characters, bytes, parts of words, and those of other tools."""
+"""Tokenizers by their options: words, characters, bytes, parts of words, and those of other tools.
+
+`tokenizer` says what one is, on the library of which `components` lists what is used. `words`, `characters` and
+`subwords` are learnt here, on a `training_text` read in bounded memory (with `type_counter`); `foreign` has those that
+other tools have learnt. `joining` makes tokens a text again, `description` measures a tokenizer by itself.
+
+Others import from this page: the table `TOKENIZERS`, and functions that train, load, read or find one. A new tokenizer
+is a file here and a line in the table.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +28,7 @@ from lstmlm.config.data import (
     WordTokenizerOptions,
 )
 from lstmlm.corpus.tokenizers.characters import ByteTokenizer, CharTokenizer
-from lstmlm.corpus.tokenizers.file import FileTokenizer
+from lstmlm.corpus.tokenizers.foreign.file import FileTokenizer
 from lstmlm.corpus.tokenizers.subwords import BPETokenizer, UnigramTokenizer
 from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Tokenizer
 from lstmlm.corpus.tokenizers.words import WordTokenizer

@@ -11,7 +11,7 @@ from jaxtyping import Int32
 from tokenizers import decoders, models, pre_tokenizers
 
 from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions
-from lstmlm.corpus.joining import ByteJoiner, CharJoiner, Joiner
+from lstmlm.corpus.tokenizers.joining import ByteJoiner, CharJoiner, Joiner
 from lstmlm.corpus.tokenizers.tokenizer import (
     UNK,
     Ids,

@@ -17,7 +17,7 @@ from jaxtyping import Int32
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from lstmlm.config.data import BPETokenizerOptions, SubwordTokenizerOptions, UnigramTokenizerOptions
-from lstmlm.corpus.joining import ByteJoiner, Joiner
+from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner
 from lstmlm.corpus.tokenizers.tokenizer import (
     Ids,
     LearntTokenizer,

@@ -13,8 +13,8 @@ import tokenizers as library
 from jaxtyping import Int32
 from tokenizers import pre_tokenizers
 
-from lstmlm.corpus.joining import Joiner
-from lstmlm.corpus.sources import cut_between_words
+from lstmlm.corpus.reading.text_files import cut_between_words
+from lstmlm.corpus.tokenizers.joining import Joiner
 from lstmlm.errors import ConfigError, DataError
 
 Ids = Sequence[int] | Int32[np.ndarray, " tokens"]

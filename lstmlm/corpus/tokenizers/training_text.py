@@ -4,8 +4,8 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from lstmlm.corpus.sources import cut_between_words
-from lstmlm.corpus.type_counter import TypeCounter
+from lstmlm.corpus.reading.text_files import cut_between_words
+from lstmlm.corpus.tokenizers.type_counter import TypeCounter
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from jaxtyping import Int32
 from tokenizers import models, normalizers, pre_tokenizers
 
 from lstmlm.config.data import WordTokenizerOptions
-from lstmlm.corpus.joining import Joiner, WordJoiner
 from lstmlm.corpus.tokenizers.components import WORD_OR_MARK
+from lstmlm.corpus.tokenizers.joining import Joiner, WordJoiner
 from lstmlm.corpus.tokenizers.tokenizer import (
     EOS,
     UNK,

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from lstmlm.config.data import ByteTokenizerOptions, DataOptions
-from lstmlm.corpus.datasets import load_corpus
+from lstmlm.corpus.loading import load_corpus
 from lstmlm.corpus.named import DATASETS
 from lstmlm.corpus.named.dataset import Dataset, FetchedDataset, FileDataset
 from lstmlm.corpus.named.preparation import verify
-from lstmlm.corpus.sources import raw_chunks
-from lstmlm.corpus.texts import Text
+from lstmlm.corpus.reading.splits import Text
+from lstmlm.corpus.reading.text_files import raw_chunks
 from lstmlm.errors import DataError
 
 FETCHED = [dataset for dataset in DATASETS.values() if isinstance(dataset, FetchedDataset)]
