@@ -159,9 +159,7 @@ class RunDirectory:
         """
         published = [path.parent for path in root.glob(f"*/{LAST}") if cls.exists(path.parent)]
         if not published:
-            raise CheckpointError(
-                f"{root}: holds no trained run. Train one first: lstmlm train --config configs/quickstart.yaml."
-            )
+            raise CheckpointError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart.")
         return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path.name)))
 
     @property

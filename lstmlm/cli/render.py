@@ -1,4 +1,4 @@
-"""What people see: errors, the log, progress and tables. The one place where an error becomes an exit status."""
+"""What people see: errors, the log, progress and tables. The one place where a user's error becomes an exit status."""
 
 import logging
 import os
@@ -52,7 +52,7 @@ class ErrorRenderingGroup(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except OSError as error:
-            if error.filename is not None:
+            if error.filename is not None or error.errno is None:  # the latter: a library that cannot be loaded
                 raise
             _fail(f"cannot write the output: {error.strerror}.", 1)
         except MemoryError:

@@ -44,7 +44,7 @@ def encode(
 
     lstmlm data encode texts/books.txt --tokenizer bpe --output texts/books-bpe
 
-    lstmlm train --config configs/quickstart.yaml --set data.corpus=texts/books-words --run-dir runs/books
+    lstmlm train --config quickstart --set data.corpus=texts/books-words --run-dir runs/books
     """
     from lstmlm.corpus.loading import encode_files
     from lstmlm.corpus.store.token_store import is_store
