@@ -159,7 +159,7 @@ class FileDataset(Dataset):
         if missing:
             raise DataError(
                 f"{self.name}: {', '.join(self.file(split).name for split in missing)} not in {self.place} as "
-                f"published. {self.terms} Put your own copy there, see data/README.md."
+                f"published. {self.terms} Put your own copy there."
             )
         files = {split: self.file(split) for split in self.splits}
         return {
