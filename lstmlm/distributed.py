@@ -146,12 +146,11 @@ class World:
             dist.broadcast(sent, source)
         return json.loads(sent.numpy().tobytes())
 
-    def broadcast_tensors(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    def broadcast_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the tensors that the main process has, by name; the others give none."""
-        forms = self.broadcast({name: [str(t.dtype), t.shape] for name, t in (tensors or {}).items()})
         if self.size == 1:
-            return dict(tensors or {})
-        received = {}
+            return dict(tensors)
+        forms, received = self.broadcast({name: [str(t.dtype), t.shape] for name, t in tensors.items()}), {}
         for name, (dtype, shape) in forms.items():
             empty = torch.empty(shape, dtype=getattr(torch, dtype.removeprefix("torch.")))
             received[name] = tensors[name].contiguous() if tensors else empty
