@@ -24,7 +24,6 @@ from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import Corpus, encode_file, load_split
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
-from lstmlm.errors import CheckpointError
 from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.report import Report
@@ -74,18 +73,17 @@ def train(
     with prepared(config, run_dir, resume=resume or world.is_restart, world=world, clock=clock) as settled:
         budget = budget_of(settled.trainer, settled.corpus, started)
         with settled.opened_run(observers) as run:
-            settled.trainer.fit([*_watchers(run, observers), *budget, *_work(settled.corpus, run)])
+            settled.trainer.fit(_callbacks(settled.corpus, run, budget, observers))
     return _report_on_best(settled, run)
 
 
-def _watchers(run: SharedRun, observers: Sequence[Callable[[Event], None]]) -> list[Callback]:
-    return [Record(run.directory), *map(Tell, observers)] if run.directory else []
-
-
-def _work(corpus: Corpus, run: SharedRun) -> list[Callback]:
-    """What is done between steps, in this order."""
-    validation = [Validate(corpus.valid, corpus.tokenizer.start_id), EarlyStop()] if corpus.valid else []
-    return [*validation, Sample(corpus.tokenizer), Save(run)]
+def _callbacks(
+    corpus: Corpus, run: SharedRun, budget: Sequence[Callback], observers: Sequence[Callable[[Event], None]]
+) -> list[Callback]:
+    """What happens between two steps, in this order."""
+    watch = [Record(run.directory), *map(Tell, observers)] if run.directory else []
+    validate = [Validate(corpus.valid, corpus.tokenizer.start_id), EarlyStop()] if corpus.valid else []
+    return [*watch, *budget, *validate, Sample(corpus.tokenizer), Save(run)]
 
 
 def _report_on_best(settled: Preparation, run: SharedRun) -> Report | None:
@@ -133,10 +131,7 @@ def load(run_dir: Path) -> TrainedModel:
     run = RunDirectory.open(run_dir)
     tokenizer = tokenizer_of(run)
     model = build_language_model(run.config.model, tokenizer.vocab_size, run.config.seed)
-    try:
-        load_best_weights(model, run)
-    except CheckpointError as error:
-        raise CheckpointError(f"{run.path}: {error}" if str(run.path) not in str(error) else str(error)) from None
+    load_best_weights(model, run)
     return TrainedModel(run, model, tokenizer)
 
 

@@ -96,7 +96,11 @@ def load_best_weights(model: LanguageModel, run: RunDirectory | SharedRun) -> No
     best = run.best
     if best is None:
         raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: lstmlm train --config FILE --resume.")
-    load_weights(model, run.load_weights(best))
+    weights = run.load_weights(best)
+    try:
+        load_weights(model, weights)
+    except CheckpointError as error:
+        raise CheckpointError(f"{run.path}: {error}") from None
 
 
 def _require_same_config(run: RunDirectory, config: RunConfig) -> None:

@@ -158,7 +158,7 @@ def initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None
         try:
             load_best_weights(model, source)
         except CheckpointError as error:
-            raise CheckpointError(f"training.initialize_from: {source.path}: {error}") from None
+            raise CheckpointError(f"training.initialize_from: {error}") from None
     elif config.model.initial_bias == "unigram":
         model.output_layer.start_from_unigram(corpus.train.count_tokens(corpus.tokenizer.vocab_size))
     return model
