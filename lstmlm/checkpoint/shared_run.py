@@ -1,6 +1,5 @@
 """A run that several processes work on: the main one reads and writes it, the others learn from it what they need."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,22 +37,14 @@ class SharedRun:
         step: int | None = self.world.broadcast(self.directory.last if self.directory else None)
         return step
 
-    def save(
-        self,
-        step: int,
-        weights: Mapping[str, Tensor],
-        training: Mapping[str, Tensor],
-        state: Mapping[str, object],
-        *,
-        is_best: bool,
-    ) -> None:
+    def save(self, step: int, content: Checkpoint, *, is_best: bool) -> None:
         """Publish a checkpoint; see `RunDirectory.save`.
 
         Raises:
             CheckpointError: The main process cannot write it; the previous checkpoints are untouched.
         """
         run = self.directory
-        self.world.on_main(lambda: run.save(step, weights, training, state, is_best=is_best) if run else None)
+        self.world.on_main(lambda: run.save(step, *content, is_best=is_best) if run else None)
 
     def load_weights(self, step: int) -> dict[str, Tensor]:
         """The weights of a checkpoint; see `RunDirectory.load_weights`."""

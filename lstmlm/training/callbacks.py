@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.shared_run import SharedRun
+from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DivergenceError
@@ -104,9 +105,8 @@ class Validate(Callback):
 
     @staticmethod
     def _is_due(trainer: Trainer) -> bool:
-        every = trainer.validate_every
-        at_interval = trainer.state.window == 0 if every is None else trainer.state.step % every == 0
-        return at_interval or trainer.state.step >= trainer.n_steps
+        state, every = trainer.state, trainer.validate_every
+        return state.step >= trainer.n_steps or (state.window == 0 if every is None else state.step % every == 0)
 
 
 class Save(Callback):
@@ -151,7 +151,7 @@ class Save(Callback):
         # Where the best weights are not on the disk, the newest stand in: none were validated yet, or they were lost.
         is_best = state.best_step == state.step or state.best_step != self._run.best
         with trainer.uninterrupted():
-            self._run.save(state.step, weights, tensors, state.to_json(), is_best=is_best)
+            self._run.save(state.step, Checkpoint(weights, tensors, state.to_json()), is_best=is_best)
         self._saved = progress
         trainer.emit(CheckpointEvent(step=state.step, is_best=is_best, seconds=time.monotonic() - started))
 
