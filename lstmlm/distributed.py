@@ -82,7 +82,6 @@ class World:
             self.broadcast(None)
 
     def _join(self, *, is_one_machine: bool, n_restarts: int) -> None:
-        """Meet the others."""
         timeout = timedelta(seconds=_number(TIMEOUT_VARIABLE, TIMEOUT_SECONDS))
         try:
             store, _, _ = next(rendezvous("env://", timeout=timeout))
@@ -188,9 +187,7 @@ class World:
             return module
         with self._explained():
             replica = DistributedDataParallel(
-                module,
-                gradient_as_bucket_view=True,
-                find_unused_parameters=may_skip_weights,
+                module, gradient_as_bucket_view=True, find_unused_parameters=may_skip_weights
             )
         # By default it would be the mean: each loss is a share of the whole one already.
         replica.register_comm_hook(None, _sum_bucket)
@@ -229,7 +226,6 @@ def _sum_bucket(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tens
 
 
 def _number(name: str, default: int) -> int:
-    """Read a number from the environment."""
     text = os.environ.get(name, str(default))
     try:
         return int(text)

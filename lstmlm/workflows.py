@@ -163,8 +163,8 @@ def evaluate(
     Args:
         trained: The model to ask.
         question: A name in `EVALUATIONS`.
-        split: "train", "valid" or "test"; without it "test" where there is one, else "valid".
-        text: A file to evaluate in place of a split.
+        split: As in `TrainedModel.encode`.
+        text: As in `TrainedModel.encode`.
         context: What each token is predicted from.
         world: The processes that share the work; all call this, and get the same report.
 

@@ -133,8 +133,7 @@ class Budget(Callback):
         self._seen: set[str] = set()
         self._last: tuple[float, int] | None = None
         self._last_check = 0.0
-        self._training_seconds = 0.0
-        self._trained_tokens = 0
+        self._training_seconds, self._trained_tokens = 0.0, 0
 
     @property
     def _target(self) -> float:

@@ -41,10 +41,7 @@ class Record(Callback):
         state = trainer.state
         # Without a checkpoint the run begins anew, and with it the lines from before the first step.
         self._log.keep_until(
-            state.step or -1,
-            validation=state.validated_step,
-            sample=state.sampled_step,
-            plan=state.plans[-1].step,
+            state.step or -1, validation=state.validated_step, sample=state.sampled_step, plan=state.plans[-1].step
         )
 
     def on_event(self, event: Event) -> None:

@@ -156,14 +156,8 @@ class Trainer:
                 self.train_step()
                 if self.state.step % self.options.log_every == 0 or self.state.step == self.n_steps:
                     self._report()
-        self.emit(
-            EndEvent(
-                step=self.state.step,
-                reason=self.stop_reason,
-                n_tokens=self.state.n_tokens,
-                elapsed_seconds=self.elapsed_seconds,
-            )
-        )
+        step, n_tokens, seconds = self.state.step, self.state.n_tokens, self.elapsed_seconds
+        self.emit(EndEvent(step=step, reason=self.stop_reason, n_tokens=n_tokens, elapsed_seconds=seconds))
 
     def train_step(self) -> None:
         """Learn from the next window."""
@@ -171,7 +165,9 @@ class Trainer:
         window = self._epoch.window(self.state.window, self.world.rank, self.world.size)
         place = position(self.state.plans, self.state.step)
         self.state.learning_rate = self.schedule.learning_rate(place, self.state.epoch)
-        set_learning_rate(self._optimizer, self.state.learning_rate * self._length_factor(window))
+        # With drawn lengths, each token moves the weights the same.
+        length = len(window.inputs) / self.stream.options.bptt if self.stream.options.variable_bptt else 1.0
+        set_learning_rate(self._optimizer, self.state.learning_rate * length)
 
         randomness = Randomness(self.seed, self.state.step, self.world.rank, self.world.size)
         self._carried = reset_columns(self._carried, self._initial_state(), self.options.state_reset, randomness)
@@ -186,18 +182,12 @@ class Trainer:
         self.state.window += 1
         if self.state.window == self._epoch.n_windows:
             self.state.epoch, self.state.window = self.state.epoch + 1, 0
-            self._epoch = self.stream.epoch(self.state.epoch)
-            self._carried = self._initial_state()
+            self._epoch, self._carried = self.stream.epoch(self.state.epoch), self._initial_state()
         self._seconds_since_report += self.clock() - started
 
     def _initial_state(self) -> BackboneState:
         """Return the state in which this process's columns begin."""
         return self.model.initial_state(self.stream.batch_size // self.world.size)
-
-    def _length_factor(self, window: Window) -> float:
-        """Return by how much a window moves the weights: with drawn lengths each token counts the same."""
-        data = self.stream.options
-        return len(window.inputs) / data.bptt if data.variable_bptt else 1.0
 
     def _backward(self, window: Window) -> float:
         """Compute the window's clipped gradient and return its mean loss (nats per token)."""
@@ -262,12 +252,8 @@ class Trainer:
 
     def copy_of_state(self) -> TrainState:
         """Return where the training stands, as state.json will hold it."""
-        return replace(
-            self.state,
-            schedule=self.schedule.state(),
-            averaging=self.average.state(),
-            elapsed_seconds=self.elapsed_seconds,
-        )
+        schedule, averaging = self.schedule.state(), self.average.state()
+        return replace(self.state, schedule=schedule, averaging=averaging, elapsed_seconds=self.elapsed_seconds)
 
     def emit(self, event: Event) -> None:
         """Tell every callback of `event`."""

@@ -108,18 +108,12 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
         key: f"{key} is {there!r} there, {here!r} here"
         for key, there, here in differences(run.config.model_dump(), config.model_dump())
     }
-    if not found:
-        return
-    advice = "or another --run-dir."
-    if found.keys() <= LENGTHS:
-        advice = (
-            f"or train on from its best weights, in a new run: --set training.initialize_from={run.path} and another "
-            "--run-dir."
+    tuned = f"train on from its best weights, in a new run: --set training.initialize_from={run.path} and "
+    if found:
+        raise CheckpointError(
+            f"{run.path}: was started with another configuration: {'; '.join(found.values())}. "
+            f"Give the same one to continue it, or {tuned if found.keys() <= LENGTHS else ''}another --run-dir."
         )
-    raise CheckpointError(
-        f"{run.path}: was started with another configuration: {'; '.join(found.values())}. "
-        f"Give the same one to continue it, {advice}"
-    )
 
 
 def require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:

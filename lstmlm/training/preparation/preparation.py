@@ -22,12 +22,7 @@ from lstmlm.optim.averaging import build_average
 from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
 from lstmlm.training.events import Event, SplitSummary, StartEvent
-from lstmlm.training.preparation.agreement import (
-    check_against_corpus,
-    corpus_warnings,
-    require_same_start,
-    require_same_text,
-)
+from lstmlm.training.preparation import agreement
 from lstmlm.training.preparation.execution import (
     ResolvedExecution,
     execution_of,
@@ -92,7 +87,7 @@ class Preparation:
             n_steps=self.trainer.n_steps if config.training.budget is None else None,
             precision=config.training.precision,
             milliseconds=self.execution.milliseconds,
-            warnings=(*warnings, *self.execution.warnings(), *corpus_warnings(config, corpus)),
+            warnings=(*warnings, *self.execution.warnings(), *agreement.corpus_warnings(config, corpus)),
         )
 
 
@@ -111,10 +106,10 @@ def prepared(
     """
     config = config.model_copy(update={"data": with_tokenizer_of_store(config.data)})
     device = find_device(config.training, world)
-    require_same_start(config, device, world)
+    agreement.require_same_start(config, device, world)
     with found_origin(config, run_dir, resume=resume) if world.is_main else nullcontext(Origin()) as origin:
         corpus = _shared_corpus(config, origin.tokenizer, world)
-        check_against_corpus(config, corpus)
+        agreement.check_against_corpus(config, corpus)
         if origin.run is not None:
             require_same_corpus(origin.run, corpus)
         stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)
@@ -134,7 +129,7 @@ def _shared_corpus(config: RunConfig, tokenizer: Tokenizer | None, world: World)
         tokenizer = load_tokenizer(config.data.tokenizer, json)
     with world.one_per_machine_first():
         corpus = load_corpus(config.data, tokenizer)
-    require_same_text(corpus, world)
+    agreement.require_same_text(corpus, world)
     return corpus
 
 
