@@ -24,7 +24,6 @@ from machine import MOUNTS
 PROJECT = Path(__file__).resolve().parent.parent
 COMPILERS = ("c++", "g++", "clang++", "gcc", "cc", "clang")
 NOBODY = "65534"
-PYTEST_OK, PYTEST_FOUND_NONE = 0, 5
 
 
 class Condition(NamedTuple):
@@ -184,7 +183,7 @@ def _run(condition: Condition, folder: Path) -> Outcome:
     if condition.needs_mount and not MOUNTS:
         return Outcome(0, Counter(), [], 0, "needs root")
     report = folder / "report.xml"
-    report.touch()
+    report.write_bytes(b"")
     report.chmod(0o666)
     proof = f"import os, sys, shutil, signal, locale, torch; sys.exit(not ({condition.holds}))"
     if _start(condition, [sys.executable, "-c", proof]).returncode != 0:
@@ -192,7 +191,7 @@ def _run(condition: Condition, folder: Path) -> Outcome:
     started = time.monotonic()
     options = ["-q", "-p", "no:cacheprovider", "--numprocesses=auto", "--dist=loadfile", f"--junitxml={report}"]
     ended = _start(condition, [sys.executable, "-m", "pytest", *options, *condition.tests.split()])
-    if ended.returncode not in (PYTEST_OK, PYTEST_FOUND_NONE):
+    if ended.returncode != 0:
         print(ended.stdout, file=sys.stderr)
     outcome = _outcome(report, time.monotonic() - started)
     if ended.returncode != 0 and not outcome.failed:
