@@ -22,26 +22,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, linear, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, linear, masked
 
 
 class LSTMState(NamedTuple):
     """What an LSTM remembers: `hidden` for a short, `cell` for a long time."""
 
-    hidden: Float[Tensor, "batch hidden"]
-    cell: Float[Tensor, "batch hidden"]
+    hidden: Hidden
+    cell: Hidden
 
 
 class LSTMGates(NamedTuple):
     """What an LSTM decides in a step."""
 
-    i: Float[Tensor, "batch hidden"]
+    i: Hidden
     """Input gate: how much of the candidate is added to the memory."""
-    f: Float[Tensor, "batch hidden"]
+    f: Hidden
     """Forget gate: how much of the memory stays."""
-    g: Float[Tensor, "batch hidden"]
+    g: Hidden
     """Candidate: what could be added."""
-    o: Float[Tensor, "batch hidden"]
+    o: Hidden
     """Output gate: how much of the memory is seen."""
 
 
@@ -70,12 +70,8 @@ class LSTMCell(Cell):
         return LSTMState(zeros, zeros.clone())
 
     def forward(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
-    ) -> tuple[Float[Tensor, "batch hidden"], LSTMState]:
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+    ) -> tuple[Hidden, LSTMState]:
         """Read one token a column; see `Cell.forward`."""
         _, cell = state
         i, f, g, o = self.gates(x_t, state, weights, state_mask)
@@ -84,11 +80,7 @@ class LSTMCell(Cell):
         return hidden, LSTMState(hidden, cell)
 
     def gates(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
     ) -> LSTMGates:
         """Return the gates of a step; see `Cell.gates`."""
         w = weights or self.weights()
