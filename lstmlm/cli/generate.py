@@ -42,14 +42,7 @@ def generate(
 
     lstmlm generate - < texts/chapter.txt
     """
-    options = SamplingOptions(
-        max_tokens=max_tokens,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        allow_unk=allow_unk,
-        precision=precision,
-    )
+    options = SamplingOptions(max_tokens, temperature, top_k, top_p, allow_unk, precision)
     from lstmlm import workflows
     from lstmlm.corpus.reading.text_files import read_prompt
 

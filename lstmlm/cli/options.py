@@ -1,23 +1,45 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from lstmlm.errors import ConfigError
 
+T = TypeVar("T")
+
 CONFIG_HELP = "YAML file that describes the run, or the name of a shipped one, such as quickstart."
+
+
+def _one_of_both(context: typer.Context, parameter: typer.CallbackParam, value: T) -> T:
+    """Refuse a split together with a text file, whichever is read first."""
+    given = {**context.params, parameter.name: value}
+    if given.get("split") is not None and given.get("text") is not None:
+        raise ConfigError(f"--text: cannot be combined with --split {given['split']}. Give one of them.")
+    return value
+
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the configuration. Can be repeated."),
+]
 
 RunOption = Annotated[Path | None, typer.Option("--run", help="Run directory.", show_default="the newest under runs/")]
 
 SplitOption = Annotated[
     str | None,
-    typer.Option("--split", help="train, valid or test.", show_default="test where there is one, else valid"),
+    typer.Option(
+        "--split",
+        callback=_one_of_both,
+        help="train, valid or test.",
+        show_default="test where there is one, else valid",
+    ),
 ]
 
 TextOption = Annotated[
-    Path | None, typer.Option("--text", help="A text file in place of a split; - is standard input.")
+    Path | None,
+    typer.Option("--text", callback=_one_of_both, help="A text file in place of a split; - is standard input."),
 ]
 
 CorpusArgument = Annotated[
@@ -26,9 +48,3 @@ CorpusArgument = Annotated[
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
-
-def refuse_two_texts(split: str | None, text: Path | None) -> None:
-    """Refuse a split together with a text file, for a command that takes one of them."""
-    if split is not None and text is not None:
-        raise ConfigError(f"--text: cannot be combined with --split {split}. Give one of them.")

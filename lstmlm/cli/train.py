@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import CONFIG_HELP
+from lstmlm.cli.options import CONFIG_HELP, SetOption
 from lstmlm.cli.render import as_command, progress_display, say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted
 
@@ -17,10 +17,7 @@ def train(
     run_dir: Annotated[
         Path | None, typer.Option(help="Where the run goes.", show_default="runs/<name of the configuration>")
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the configuration. Can be repeated."),
-    ] = None,
+    overrides: SetOption = None,
     budget: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="How long it may take, such as 90s or 1h30m; replaces n_epochs or n_steps."),

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from lstmlm.errors import ConfigError
-from lstmlm.yaml.strict import Document, KeyPath, UnreadableError, Value, parse
+from lstmlm.yaml.strict import KeyPath, UnreadableError, Value, parse
 
 MAX_BYTES = 100_000
 
@@ -40,7 +39,8 @@ class Settings:
             raise ConfigError(f"{path}:{error.line}: {error.text}") from None
         if document.value is None and not document.problems:
             raise ConfigError(f"{path}: empty. Write a mapping of keys.")
-        lines = {line: Origin(is_override=False, number=line, label=f"{path}:{line}") for line in _all_lines(document)}
+        numbers = {*document.lines.values(), *(problem.line for problem in document.problems)}
+        lines = {line: Origin(is_override=False, number=line, label=f"{path}:{line}") for line in numbers}
         self._origins = {key: lines[line] for key, line in document.lines.items()}
         for problem in document.problems:
             self._problems.append((lines[problem.line], problem.path, problem.text))
@@ -139,16 +139,16 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
 
 
-def _all_lines(document: Document) -> set[int]:
-    return {*document.lines.values(), *(problem.line for problem in document.problems)}
-
-
 def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file. Check the path.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a directory. Name a YAML file in it.") from None
     except OSError as error:
-        _refuse(path, error)
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from None
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{path}: more than {MAX_BYTES} bytes. Give a YAML file of options.")
     try:
@@ -157,12 +157,3 @@ def _read_text(path: Path) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         where = f"byte 0x{content[error.start]:02X} at offset {error.start}, line {line}"
         raise ConfigError(f"{path}: not UTF-8 ({where}). Convert it: iconv -f latin1 -t utf8.") from None
-
-
-def _refuse(path: Path, error: OSError) -> NoReturn:
-    match error:
-        case FileNotFoundError():
-            raise ConfigError(f"{path}: no such file. Check the path.") from None
-        case IsADirectoryError():
-            raise ConfigError(f"{path}: a directory. Name a YAML file in it.") from None
-    raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from None

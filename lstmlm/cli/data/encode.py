@@ -1,22 +1,17 @@
 """`lstmlm data encode`: a corpus as tokens, encoded once."""
 
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lstmlm.cli.options import JsonOption
-from lstmlm.cli.render import SECONDS_BETWEEN_LINES, is_live, print_table, say
+from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, working
 from lstmlm.errors import Interrupted
 
 if TYPE_CHECKING:
     from lstmlm.corpus.encoded_text import EncodedText, TextEncoder
-    from lstmlm.corpus.store.token_store import Observer
-    from lstmlm.evaluation.report import Row
 
 
 def encode(
@@ -51,8 +46,13 @@ def encode(
 
     held_out = {split: [path] for split, path in (("valid", valid), ("test", test)) if path}
     try:
-        with _progress_display() as show:
-            store = encode_files({"train": files, **held_out}, tokenizer, output, show, field=field)
+        with working("", SECONDS_BETWEEN_LINES) as tell:
+            tell("reading")
+
+            def observe(split: str, encoder: "TextEncoder") -> None:
+                tell(f"{split}: {encoder.n_bytes / 1e6:,.0f} MB read, {encoder.n_tokens:,} tokens")
+
+            store = encode_files({"train": files, **held_out}, tokenizer, output, observe, field=field)
     except Interrupted:
         if is_store(output):
             say(f"Interrupted. {output} is not finished: the same command goes on where it was.")
@@ -66,7 +66,7 @@ def encode(
     say(f"{output} is ready. Train from it: --set data.corpus={path if '/' in path else f'./{path}'}")
 
 
-def _row(text: "EncodedText") -> "Row":
+def _row(text: "EncodedText") -> dict[str, Any]:
     counts = text.token_counts
     return {
         "split": text.split,
@@ -77,35 +77,3 @@ def _row(text: "EncodedText") -> "Row":
         "n_bytes": text.n_bytes,
         "bytes_per_token": text.n_bytes / text.n_tokens,
     }
-
-
-@contextmanager
-def _progress_display() -> Iterator["Observer"]:
-    """Say how far it is on stderr: on a line that moves on a terminal, by a line now and then elsewhere."""
-    if not is_live():
-        yield _PlainLines().show
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("reading", total=None)
-        yield lambda split, encoder: progress.update(task, description=_describe(split, encoder))
-
-
-class _PlainLines:
-    """A line now and then."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def show(self, split: str, encoder: "TextEncoder") -> None:
-        now = time.monotonic()
-        if now - self._last >= SECONDS_BETWEEN_LINES:
-            self._last = now
-            say(_describe(split, encoder))
-
-
-def _describe(split: str, encoder: "TextEncoder") -> str:
-    return f"{split}: {encoder.n_bytes / 1e6:,.0f} MB read, {encoder.n_tokens:,} tokens"

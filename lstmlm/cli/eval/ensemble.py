@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SplitOption, TextOption, refuse_two_texts
-from lstmlm.cli.render import print_report, print_table, say
+from lstmlm.cli.options import JsonOption, SplitOption, TextOption
+from lstmlm.cli.render import print_report, say
 from lstmlm.errors import ConfigError
 
 
@@ -24,14 +24,10 @@ def ensemble(
 
     lstmlm eval ensemble runs/seed-1 runs/seed-2 runs/seed-3 --split valid
     """
-    refuse_two_texts(split, text)
     if len(set(runs)) < max(2, len(runs)):
         raise ConfigError(f"RUN: needs two or more different runs, got {', '.join(map(str, runs))}. Name others.")
     from lstmlm import questions, workflows
 
     report = questions.evaluate_together([workflows.load(run) for run in runs], split=split, text=text)
     say(str(report.values["text"]))
-    if as_json:
-        print_report(report, as_json=True)
-    else:
-        print_table(report.rows)
+    print_report(report, as_json=as_json, shown={})

@@ -25,7 +25,7 @@ def pairs(
         int | None,
         typer.Option("--ngram", min=1, help="Ask an n-gram model of the run's training split instead, of this order."),
     ] = None,
-    items: Annotated[Path | None, typer.Option("--items", help="Write a row for each item to this TSV file.")] = None,
+    items: Annotated[Path | None, typer.Option(help="Write a row for each item to this TSV file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how often a model finds the right sentence less surprising: BLiMP, Marvin & Linzen, SyntaxGym, your own.

@@ -18,7 +18,7 @@ def surprisal(
     run: RunOption = None,
     context: Annotated[
         str,
-        typer.Option("--context", help="What a word is given: document, sentence, or a number of tokens before it."),
+        typer.Option(help="What a word is given: document, sentence, or a number of tokens before it."),
     ] = "document",
     first_word: Annotated[
         Literal["after-eos", "zero-state", "skip"],
@@ -33,9 +33,7 @@ def surprisal(
         Literal["neural-complexity", "lm-zoo"] | None,
         typer.Option("--format", help="Write as another program does.", show_default=False),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", help="File to write.", show_default="standard output")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(help="File to write.", show_default="standard output")] = None,
 ) -> None:
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
 

@@ -21,6 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.text_files import Line
 from lstmlm.files import make_directory, write_atomically
 
@@ -116,10 +117,8 @@ def _parse_kaldi(line: Line) -> tuple[str, Hypothesis]:
 
 
 def _write_kaldi(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:
-    scored_hypotheses = chain.from_iterable(lists)
-    _write_lines(
-        file, [f"{scored.hypothesis.line.text.split()[0]} {scored.lm_nats:.8g}" for scored in scored_hypotheses]
-    )
+    every = chain.from_iterable(lists)
+    _write_lines(file, [f"{scored.hypothesis.line.text.split()[0]} {scored.lm_nats:.8g}" for scored in every])
 
 
 def _parse_jsonl(line: Line) -> tuple[str, Hypothesis]:
@@ -136,14 +135,9 @@ def _parse_jsonl(line: Line) -> tuple[str, Hypothesis]:
 
 def _object_of(line: Line) -> dict[str, Any]:
     try:
-        fields = json.loads(line.text)
-        # An escape can stand for half a character, which no file can hold.
-        json.dumps(fields, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise line.error(f"not a JSON object, got {quoted(line)}. Write one a line.")
-    return fields
+        return parse_object(line.text)
+    except ValueError:
+        raise line.error(f"not a JSON object, got {quoted(line)}. Write one a line.") from None
 
 
 def _field(line: Line, fields: Mapping[str, Any], name: str, synonym: str) -> Any:
@@ -156,12 +150,7 @@ def _field(line: Line, fields: Mapping[str, Any], name: str, synonym: str) -> An
 def _write_jsonl(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:
     lines = []
     for scored in chain.from_iterable(lists):
-        found = {
-            "lm_nats": scored.lm_nats,
-            "n_tokens": scored.n_tokens,
-            "n_unk": scored.n_unk,
-            "total": scored.total,
-        }
+        found = {name: getattr(scored, name) for name in ("lm_nats", "n_tokens", "n_unk", "total")}
         lines.append(json.dumps(_object_of(scored.hypothesis.line) | found, ensure_ascii=False))
     _write_lines(file, lines)
 

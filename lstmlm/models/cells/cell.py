@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -53,6 +53,8 @@ class Cell(nn.Module, ABC):
     """
 
     n_gates: ClassVar[int]
+    state_type: ClassVar[Any]
+    """A `NamedTuple`; its fields are tensors (batch, hidden)."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -71,9 +73,11 @@ class Cell(nn.Module, ABC):
     def initialize(self, generator: torch.Generator) -> None:
         """Draw the initial weights from `generator`."""
 
-    @abstractmethod
     def initial_state(self, batch_size: int) -> CellState:
         """Return the state in which a text begins: zeros."""
+        size = (batch_size, self.hidden_size)
+        state: CellState = self.state_type(*(self.bias.new_zeros(size) for _ in self.state_type._fields))
+        return state
 
     @abstractmethod
     def forward(

@@ -43,6 +43,7 @@ class GRUCell(Cell):
     """One step of a gated recurrent unit."""
 
     n_gates: ClassVar[int] = 3
+    state_type = GRUState
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -55,10 +56,6 @@ class GRUCell(Cell):
         nn.init.uniform_(self.weight_hh, -bound, bound, generator=generator)
         nn.init.zeros_(self.bias)
         nn.init.zeros_(self.bias_hn)
-
-    def initial_state(self, batch_size: int) -> GRUState:
-        """Return the state in which a text begins: zeros."""
-        return GRUState(self.bias.new_zeros(batch_size, self.hidden_size))
 
     def forward(
         self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None

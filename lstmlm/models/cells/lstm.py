@@ -49,6 +49,7 @@ class LSTMCell(Cell):
     """One step of a long short-term memory."""
 
     n_gates: ClassVar[int] = 4
+    state_type = LSTMState
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float, input_gate_cap: bool) -> None:
         super().__init__(input_size, hidden_size)
@@ -63,11 +64,6 @@ class LSTMCell(Cell):
         nn.init.zeros_(self.bias)
         with torch.no_grad():
             self.bias[self.hidden_size : 2 * self.hidden_size] = self.forget_bias
-
-    def initial_state(self, batch_size: int) -> LSTMState:
-        """Return the state in which a text begins: zeros."""
-        zeros = self.bias.new_zeros(batch_size, self.hidden_size)
-        return LSTMState(zeros, zeros.clone())
 
     def forward(
         self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None

@@ -28,6 +28,7 @@ class RNNCell(Cell):
     """One step of an Elman network."""
 
     n_gates: ClassVar[int] = 1
+    state_type = RNNState
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: Literal["tanh", "relu"]) -> None:
         super().__init__(input_size, hidden_size)
@@ -42,10 +43,6 @@ class RNNCell(Cell):
         nn.init.uniform_(self.weight_ih, -bound, bound, generator=generator)
         nn.init.orthogonal_(self.weight_hh, gain=1.0 if self.nonlinearity == "tanh" else 0.9, generator=generator)
         nn.init.zeros_(self.bias)
-
-    def initial_state(self, batch_size: int) -> RNNState:
-        """Return the state in which a text begins: zeros."""
-        return RNNState(self.bias.new_zeros(batch_size, self.hidden_size))
 
     def forward(
         self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None

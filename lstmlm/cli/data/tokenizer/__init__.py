@@ -10,13 +10,6 @@ from lstmlm.cli.data.tokenizer.show import show
 from lstmlm.cli.data.tokenizer.train import train
 
 tokenizer_app = typer.Typer(no_args_is_help=True, help="Learn, show and compare tokenizers.")
-
-
-@tokenizer_app.callback()
-def _tokenizer() -> None:
-    """Learn, show and compare tokenizers."""
-
-
 tokenizer_app.command()(train)
 tokenizer_app.command()(show)
 tokenizer_app.command()(compare)

@@ -19,7 +19,7 @@ def compare(
             show_default=False,
         ),
     ],
-    text: Annotated[Path, typer.Option("--text", help="The text to cut.")],
+    text: Annotated[Path, typer.Option(help="The text to cut.")],
     as_json: JsonOption = False,
 ) -> None:
     """Compare tokenizers on a text: tokens per word, bytes per token, unknown tokens, and whether the text is restored.
