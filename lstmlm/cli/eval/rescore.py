@@ -9,6 +9,18 @@ from lstmlm.cli.options import JsonOption, RunOption
 from lstmlm.cli.render import print_report, result_text, say
 from lstmlm.errors import ConfigError, DataError
 
+ContextOption = Annotated[
+    Literal["reset", "carried"],
+    typer.Option(help="What an utterance is read after: nothing, or those before it as chosen."),
+]
+
+TuneOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="References (UTTERANCE word word): search weight and bonus on the first half, measure on the second."
+    ),
+]
+
 
 def rescore(
     lists: Annotated[list[Path], typer.Argument(help="N-best lists: files, or folders of files; .gz too.")],
@@ -20,16 +32,8 @@ def rescore(
     scores: Annotated[Path | None, typer.Option(help="Acoustic costs of Kaldi lists: UTTERANCE-N cost.")] = None,
     weight: Annotated[float | None, typer.Option(help="How much the language model counts.", show_default="1")] = None,
     length_bonus: Annotated[float | None, typer.Option(help="Added for each word (nats).", show_default="0")] = None,
-    context: Annotated[
-        Literal["reset", "carried"],
-        typer.Option(help="What an utterance is read after: nothing, or those before it as chosen."),
-    ] = "reset",
-    tune: Annotated[
-        Path | None,
-        typer.Option(
-            help="References (UTTERANCE word word): search weight and bonus on the first half, measure on the second."
-        ),
-    ] = None,
+    context: ContextOption = "reset",
+    tune: TuneOption = None,
     references: Annotated[
         Path | None, typer.Option(help="References: measure with the weight and bonus given.")
     ] = None,

@@ -41,10 +41,10 @@ def score_dynamically(
     *,
     measure: Measure = nats_of,
 ) -> Float[np.ndarray, " tokens *measures"]:
-    """Return the surprisal of every token of a text (nats, float64), or another `measure`, to a model that learns.
+    """Return the surprisal of every token of a text (nats, float64) to a model that learns on the way.
 
-    A copy of the model does, as `options` say; of their forms RMS needs `gradient_rms`, which `measure_gradient_rms`
-    returns. `start_id` is read before the first token, in the zero state.
+    A copy of the model learns, as `options` say; their RMS form needs what `measure_gradient_rms` returned. `start_id`
+    is read before the first token, in the zero state. `measure` finds out something else about each token.
     """
     learner = copy.deepcopy(model)
     weights = list(learner.parameters())
