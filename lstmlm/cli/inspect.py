@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption
+from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_table, say, warn_of_unknown
 from lstmlm.errors import ConfigError, MissingExtraError
 
@@ -61,6 +61,7 @@ def gradients(
 
     lstmlm inspect gradients --run runs/ptb-rnn --run runs/ptb-lstm-small --split valid --max-lag 100
     """
+    refuse_two_texts(split, text)
     from lstmlm import questions, workflows
 
     models = [workflows.load(run_dir) for run_dir in run or [workflows.choose_run(None)]]

@@ -1,24 +1,13 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from lstmlm.errors import ConfigError
 
-T = TypeVar("T")
-
 CONFIG_HELP = "YAML file that describes the run, or the name of a shipped one, such as quickstart."
-
-
-def _one_of_both(context: typer.Context, parameter: typer.CallbackParam, value: T) -> T:
-    """Refuse a split together with a text file, whichever is read first."""
-    given = {**context.params, parameter.name: value}
-    if given.get("split") is not None and given.get("text") is not None:
-        raise ConfigError(f"--text: cannot be combined with --split {given['split']}. Give one of them.")
-    return value
-
 
 SetOption = Annotated[
     list[str] | None,
@@ -29,17 +18,11 @@ RunOption = Annotated[Path | None, typer.Option("--run", help="Run directory.", 
 
 SplitOption = Annotated[
     str | None,
-    typer.Option(
-        "--split",
-        callback=_one_of_both,
-        help="train, valid or test.",
-        show_default="test where there is one, else valid",
-    ),
+    typer.Option("--split", help="train, valid or test.", show_default="test where there is one, else valid"),
 ]
 
 TextOption = Annotated[
-    Path | None,
-    typer.Option("--text", callback=_one_of_both, help="A text file in place of a split; - is standard input."),
+    Path | None, typer.Option("--text", help="A text file in place of a split; - is standard input.")
 ]
 
 CorpusArgument = Annotated[
@@ -48,3 +31,9 @@ CorpusArgument = Annotated[
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def refuse_two_texts(split: str | None, text: Path | None) -> None:
+    """Refuse a split together with a text file, for a command that takes one of them."""
+    if split is not None and text is not None:
+        raise ConfigError(f"--text: cannot be combined with --split {split}. Give one of them.")

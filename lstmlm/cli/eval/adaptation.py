@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption
+from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say
 
 
@@ -41,6 +41,7 @@ def adaptation(
 
     lstmlm eval adaptation dynamic --set dynamic.name=sgd --set dynamic.learning_rate=0.2
     """
+    refuse_two_texts(split, text)
     from lstmlm.config.adaptation import METHODS, AdaptationOptions, methods_in_order
     from lstmlm.yaml.schema import from_overrides
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SplitOption, TextOption
+from lstmlm.cli.options import JsonOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say
 
 
@@ -26,6 +26,7 @@ def compare(
 
     lstmlm eval compare runs/words runs/characters --text essay.txt --json
     """
+    refuse_two_texts(split, text)
     from lstmlm import questions, workflows
 
     report = questions.compare(workflows.load(run_a), workflows.load(run_b), split=split, text=text)

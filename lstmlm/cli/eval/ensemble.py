@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SplitOption, TextOption
+from lstmlm.cli.options import JsonOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say
 from lstmlm.errors import ConfigError
 
@@ -24,6 +24,7 @@ def ensemble(
 
     lstmlm eval ensemble runs/seed-1 runs/seed-2 runs/seed-3 --split valid
     """
+    refuse_two_texts(split, text)
     if len(set(runs)) < max(2, len(runs)):
         raise ConfigError(f"RUN: needs two or more different runs, got {', '.join(map(str, runs))}. Name others.")
     from lstmlm import questions, workflows

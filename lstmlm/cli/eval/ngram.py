@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption
+from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say
 
 
@@ -30,6 +30,7 @@ def ngram(
 
     lstmlm eval ngram --arpa texts/trained.arpa --json
     """
+    refuse_two_texts(split, text)
     from lstmlm import questions, workflows
 
     trained = workflows.load(workflows.choose_run(run))

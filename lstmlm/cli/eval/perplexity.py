@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption
+from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say, speaks
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def perplexity(
 
     zcat essays.gz | lstmlm eval perplexity --text -
     """
+    refuse_two_texts(split, text)
     from lstmlm import workflows
     from lstmlm.distributed import World
 
