@@ -4,15 +4,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
+INSTALL := sh scripts/install.sh "$(PYTHON)" "$(VENV)" --constraint constraints.txt
 
-.PHONY: check check-portability torture demo bench clean
+.PHONY: check check-portability check-wheel torture demo bench clean
 
 # A file of tests stays in one process, whose fixtures it shares. Reordered, files of one long test would come last.
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict lstmlm
+	$(BIN)/mypy --strict --platform darwin --cache-dir .mypy_cache/darwin lstmlm
+	$(BIN)/mypy --strict --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 lstmlm
 	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
@@ -20,9 +22,13 @@ check: $(VENV)/installed-dev
 check-portability: $(VENV)/installed-dev
 	$(BIN)/python tests/check_portability.py
 
+# A wheel in an environment and a folder where nothing else is: what `pip install` gives people works.
+check-wheel: $(VENV)/installed
+	sh scripts/check_wheel.sh "$(PYTHON)" $(BIN)/pip
+
 # Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived.
 torture: $(VENV)/installed-dev
-	cd tests && ../$(BIN)/python -m torture --jobs 2
+	cd tests && $(abspath $(BIN))/python -m torture --jobs 2
 
 demo: $(VENV)/installed
 	$(BIN)/lstmlm train --config configs/quickstart.yaml --resume
@@ -36,13 +42,10 @@ clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Stamps: what is installed is installed again only when the project's dependencies change.
-$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) --editable .
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(INSTALL) --editable .
 	touch $@
 
-$(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) --editable '.[dev]'
+$(VENV)/installed-dev: pyproject.toml constraints.txt
+	@$(INSTALL) --editable '.[dev]'
 	touch $@ $(VENV)/installed
-
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)

@@ -8,28 +8,28 @@ from pathlib import Path
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
-from lstmlm.corpus.datasets import load_corpus, load_halves, load_split
-from lstmlm.corpus.encoding import EncodedText
-from lstmlm.corpus.normalization import find_normalization
-from lstmlm.corpus.sources import files_in
-from lstmlm.corpus.stimuli import Stimuli, read_stimuli
-from lstmlm.corpus.texts import text_file
+from lstmlm.corpus.encoded_text import EncodedText
+from lstmlm.corpus.loading import load_corpus, load_halves, load_split
+from lstmlm.corpus.reading.splits import text_file
+from lstmlm.corpus.reading.text_files import files_in
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DataError
-from lstmlm.evaluation.adaptation import Adaptation
-from lstmlm.evaluation.comparison import Contestant, compare_models
-from lstmlm.evaluation.dynamic import measure_gradient_rms
-from lstmlm.evaluation.ensemble import evaluate_ensemble
-from lstmlm.evaluation.gates import LayerActivity, read_gates
-from lstmlm.evaluation.gradients import GradientNorms, measure_gradients
-from lstmlm.evaluation.nbest import read_nbest, read_references, recognise_format
-from lstmlm.evaluation.nbest_formats import FORMATS
-from lstmlm.evaluation.ngram_mixture import evaluate_ngram_mixture
+from lstmlm.evaluation.adaptation.adaptation import Adaptation
+from lstmlm.evaluation.adaptation.dynamic import measure_gradient_rms
+from lstmlm.evaluation.memory.gates import LayerActivity, read_gates
+from lstmlm.evaluation.memory.gradients import GradientNorms, measure_gradients
 from lstmlm.evaluation.pairs.accuracy import PairsResult, Scorer, measure_accuracy
 from lstmlm.evaluation.pairs.files import SUFFIXES, read_items
+from lstmlm.evaluation.pairs.normalization import find_normalization
+from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
+from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
+from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
 from lstmlm.evaluation.report import Report
-from lstmlm.evaluation.rescoring import RescoringOptions, evaluate_rescoring
-from lstmlm.evaluation.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
+from lstmlm.evaluation.rescoring.formats import FORMATS
+from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
+from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
+from lstmlm.evaluation.surprisal.stimuli import Stimuli, read_stimuli
+from lstmlm.evaluation.surprisal.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
 from lstmlm.files import write_blocks_atomically
 from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.models.arpa import arpa_blocks
@@ -44,10 +44,7 @@ def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text:
     Raises:
         DataError: the text cannot be read, is not the same for both, or leaves nothing to compare.
     """
-    contestants = [
-        Contestant(trained.name, trained.model, trained.tokenizer, trained.encode(split, text)) for trained in (a, b)
-    ]
-    return compare_models(*contestants)
+    return compare_models(*(Contestant(t.name, t.model, t.tokenizer, t.encode(split, text)) for t in (a, b)))
 
 
 def measure_surprisal(
@@ -79,17 +76,11 @@ def inspect_gradients(
     Raises:
         DataError: the text cannot be read, is too short for `max_lag`, or a corpus has no such split.
     """
-    return [
-        norms
-        for trained in models
-        for norms in measure_gradients(
-            trained.model,
-            trained.encode(split, text),
-            trained.tokenizer.start_id,
-            trained.name,
-            max_lag,
-        )
-    ]
+    found: list[GradientNorms] = []
+    for trained in models:
+        read, start_id = trained.encode(split, text), trained.tokenizer.start_id
+        found += measure_gradients(trained.model, read, start_id, trained.name, max_lag)
+    return found
 
 
 def inspect_gates(trained: TrainedModel, sentence: str, layer: int | None = None) -> LayerActivity:

@@ -67,7 +67,7 @@ def conditions(folder: Path) -> Iterator[Condition]:
     """All conditions; `folder` is empty, anybody may read it, and what a condition needs is put there."""
     numbers = "tests/models tests/training/test_execution.py tests/test_scoring.py"
     commands = "tests/cli/test_train_generate_evaluate.py"
-    kept = "tests/models/kernels/native tests/test_cache.py tests/corpus/test_token_cache.py tests/corpus/named"
+    kept = "tests/models/kernels/native tests/test_cache.py tests/corpus/store/test_token_cache.py tests/corpus/named"
     yield Condition(
         "AVX2 alone",
         "torch.backends.cpu.get_cpu_capability() == 'AVX2'",
@@ -94,7 +94,7 @@ def conditions(folder: Path) -> Iterator[Condition]:
         "one core",
         "len(os.sched_getaffinity(0)) == torch.get_num_threads() == 1",
         "tests/models/kernels tests/test_scoring.py tests/distributed tests/training tests/workflows/test_budget.py "
-        "tests/corpus/test_joining.py tests/cli/test_signals.py",
+        "tests/corpus/tokenizers tests/cli/test_signals.py",
         {},
         in_front="taskset --cpu-list 0",
     )
@@ -152,7 +152,7 @@ def conditions(folder: Path) -> Iterator[Condition]:
     yield Condition(
         "a narrow terminal, another time zone",
         "shutil.get_terminal_size().columns == 40",
-        "tests/cli tests/test_docs.py tests/test_tracking.py",
+        "tests/cli tests/test_docs.py",
         {"COLUMNS": "40", "LINES": "10", "TERM": "dumb", "TZ": "Asia/Kathmandu"},
     )
     yield Condition(
@@ -170,19 +170,19 @@ def main() -> None:
     with TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         chosen = [each for each in conditions(Path(name)) if each.name in sys.argv[1:] or not sys.argv[1:]]
-        outcomes = {condition.name: _run(condition, Path(name)) for condition in chosen}
-    print("\n| condition | passed | skipped, and why | took |\n|---|---:|---|---:|")
-    print("\n".join(outcome.row(name) for name, outcome in outcomes.items()))
-    for name, outcome in outcomes.items():
-        print("".join(f"\n{name}: {test} failed" for test in outcome.failed), end="")
-    print()
-    sys.exit(1 if not outcomes or any(outcome.failed for outcome in outcomes.values()) else 0)
+        print("| condition | passed | skipped, and why | took |\n|---|---:|---|---:|", flush=True)
+        failed = []
+        for condition in chosen:
+            outcome = _run(condition, Path(name))
+            print(outcome.row(condition.name), flush=True)
+            failed += [f"{condition.name}: {test}" for test in outcome.failed]
+    print("\n".join(["", *failed]), end="")
+    sys.exit(1 if failed or not chosen else 0)
 
 
 def _run(condition: Condition, folder: Path) -> Outcome:
     if condition.needs_mount and not MOUNTS:
         return Outcome(0, Counter(), [], 0, "needs root")
-    print(f"{condition.name}: {condition.tests}", flush=True)
     report = folder / "report.xml"
     report.touch()
     report.chmod(0o666)
@@ -193,7 +193,7 @@ def _run(condition: Condition, folder: Path) -> Outcome:
     options = ["-q", "-p", "no:cacheprovider", "--numprocesses=auto", "--dist=loadfile", f"--junitxml={report}"]
     ended = _start(condition, [sys.executable, "-m", "pytest", *options, *condition.tests.split()])
     if ended.returncode not in (PYTEST_OK, PYTEST_FOUND_NONE):
-        print(ended.stdout)
+        print(ended.stdout, file=sys.stderr)
     outcome = _outcome(report, time.monotonic() - started)
     if ended.returncode != 0 and not outcome.failed:
         outcome.failed.append(f"pytest, with status {ended.returncode},")

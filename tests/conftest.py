@@ -60,7 +60,8 @@ def _repeatable_torch() -> None:
 @pytest.fixture
 def tiny_benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let `lstmlm bench` measure shapes that take no time, without other processes; return its plan."""
-    from lstmlm.benchmark import loss, plan
+    from lstmlm.benchmark import plan
+    from lstmlm.benchmark.sections import loss
 
     monkeypatch.setattr(loss, "peak_extra_bytes", lambda *_: 1_000_000)
     effort, model = plan.Effort(0.0, 2, 2), plan.ModelShape(hidden_size=16, vocab_size=40, batch_size=3)

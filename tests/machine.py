@@ -64,4 +64,7 @@ needs_mount = _needs(MOUNTS, "the right to mount a file system")
 needs_children_in_proc = _needs(
     Path(f"/proc/self/task/{os.getpid()}/children").exists(), "Linux's /proc/PID/task/PID/children"
 )
+needs_make = _needs(shutil.which("make") is not None, "make")
+needs_sh = _needs(shutil.which("sh") is not None, "a POSIX shell")
+needs_open_files_in_proc = _needs(sys.platform == "linux", "/proc/self/fd, which only Linux has")
 needs_resident_memory = _needs(sys.platform in ("linux", "darwin"), "Linux or macOS to ask for resident memory")

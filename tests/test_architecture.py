@@ -17,6 +17,7 @@ MODULES = {str(path.relative_to(PROJECT)): path for path in sorted(PACKAGE.rglob
 
 MAX_LINES_A_FILE = 400
 MAX_LINES_A_FUNCTION = 60
+MAX_FILES_A_FOLDER = 12
 HOMELESS = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -67,6 +68,23 @@ def test_everything_public_is_explained(path: Path) -> None:
 
 def test_every_module_has_a_noun_of_its_own() -> None:
     assert [name for name, path in MODULES.items() if HOMELESS & set(path.with_suffix("").parts)] == []
+
+
+SOURCES = {".cpp", ".h", ".py"}
+FOLDERS = {str(path.parent.relative_to(PROJECT)): path.parent for path in sorted(PACKAGE.rglob("__init__.py"))}
+
+
+@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
+def test_a_folder_can_be_taken_in_at_a_glance(folder: Path) -> None:
+    assert len([path for path in folder.iterdir() if path.suffix in SOURCES]) <= MAX_FILES_A_FOLDER
+
+
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS.values() if folder != PACKAGE], ids=[*FOLDERS][1:])
+def test_a_door_names_what_is_behind_it(folder: Path) -> None:
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    folders = {path.parent.name for path in folder.glob("*/__init__.py")}
+    door = ast.get_docstring(tree_of(folder / "__init__.py")) or ""
+    assert (modules | folders) - set(re.findall(r"`(\w+)`", door)) == set()
 
 
 def test_import_contracts_hold() -> None:

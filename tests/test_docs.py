@@ -5,6 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import annotated
 import pytest
 
 PROJECT = Path(__file__).parent.parent
@@ -63,7 +64,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(PROJECT / "data" / "tiny" / "train.txt", text)
     for name, text in FILES.items():
         Path("texts", name).write_text(text)
-    # Reading the real one takes seconds; tests/corpus/test_python_docs.py does it.
+    # Reading the real one takes seconds; tests/corpus/named/test_python_docs.py does it.
     texts = {split: (PROJECT / "data" / "tiny" / f"{split}.txt").read_text() for split in dataset.SPLITS}
     monkeypatch.setattr(dataset, "read_python_docs", lambda: texts)
     return tmp_path
@@ -92,7 +93,7 @@ def test_every_command_runs(page: Path, workplace: Path) -> None:
 def test_the_readme_shows_the_three_commands_without_options() -> None:
     shown = [" ".join(command) for command in commands(PROJECT / "README.md")]
     assert shown[:3] == [
-        "train --config configs/quickstart.yaml",
+        "train --config quickstart",
         "generate The function returns",
         "eval perplexity",
     ]
@@ -103,7 +104,7 @@ def links(page: Path) -> list[str]:
     return [target for target in targets if "://" not in target]
 
 
-@pytest.mark.parametrize("page", [*PAGES, PROJECT / "data" / "README.md"], ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", [*PAGES, *annotated.PAGES, PROJECT / "data" / "README.md"], ids=str)
 def test_every_linked_file_exists(page: Path) -> None:
     missing = [target for target in links(page) if not (page.parent / target).exists()]
     assert not missing
@@ -114,7 +115,6 @@ def test_every_path_that_the_design_names_exists() -> None:
     named = set(re.findall(r"`((?:lstmlm|tests|configs|docs)/[\w/.]+)(?:::\w+)?`", text)) - {
         "lstmlm/models/cells/x.py",
         "lstmlm/models/output_layers/x.py",
-        "lstmlm/evaluation/x.py",
     }
     assert len(named) > 30
     assert not [path for path in named if not (PROJECT / path).exists()]

@@ -19,7 +19,7 @@ def loaded_modules(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["lstmlm", "lstmlm.config", "lstmlm.schema", "lstmlm.files", "lstmlm.errors", "lstmlm.cli"]
+    "module", ["lstmlm", "lstmlm.config", "lstmlm.yaml.schema", "lstmlm.files", "lstmlm.errors", "lstmlm.cli"]
 )
 def test_imports_no_torch(module: str) -> None:
     modules = loaded_modules(module)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from lstmlm.benchmark.layers import measure_layers
-from lstmlm.benchmark.loss import measure_losses
 from lstmlm.benchmark.machine import Machine
 from lstmlm.benchmark.plan import Plan
-from lstmlm.benchmark.reading import measure_evaluation, measure_generation
 from lstmlm.benchmark.section import Section
-from lstmlm.benchmark.training_step import measure_training_steps
+from lstmlm.benchmark.sections.layers import measure_layers
+from lstmlm.benchmark.sections.loss import measure_losses
+from lstmlm.benchmark.sections.reading import measure_evaluation, measure_generation
+from lstmlm.benchmark.sections.training_step import measure_training_steps
 
 SECTIONS: tuple[Callable[[Plan, Machine, Callable[[str], None]], Section], ...] = (
     measure_layers,

@@ -22,13 +22,13 @@ from torch import Tensor
 from lstmlm import files
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.checkpoints import LAST, MOST_CHECKPOINTS, Checkpoints, read_number
+from lstmlm.checkpoint.metrics_file import MetricsLog
 from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
 from lstmlm.errors import CheckpointError
-from lstmlm.schema import dump_yaml, load_yaml
-from lstmlm.settings import MAX_BYTES
-from lstmlm.tracking import MetricsLog
+from lstmlm.yaml.schema import dump_yaml, load_yaml
+from lstmlm.yaml.settings import MAX_BYTES
 
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer.json"
@@ -71,13 +71,10 @@ class RunDirectory:
             raise CheckpointError(f"{path}: is not a directory. Choose another --run-dir.")
         if cls.exists(path):
             last = _checkpoints_of(path).last
+            found, use = f"already holds {last} steps", "continue"
             if last is None:
-                raise CheckpointError(
-                    f"{path}: holds a run without a checkpoint. Use --resume to start it, or another --run-dir."
-                )
-            raise CheckpointError(
-                f"{path}: already holds {last} steps. Use --resume to continue it, or another --run-dir."
-            )
+                found, use = "holds a run without a checkpoint", "start"
+            raise CheckpointError(f"{path}: {found}. Use --resume to {use} it, or another --run-dir.")
         names = {entry.name for entry in files.list_directory(path) if not files.is_leftover(entry)}
         # The lock is the first file of a new run: with it, these are ours, left by a process that died in `create`.
         if names and not (LOCK in names and names <= {LOCK, CONFIG, TOKENIZER, ENVIRONMENT}):
@@ -117,7 +114,7 @@ class RunDirectory:
         """
         cls.require_free(path)
         files.make_directory(path)
-        with files.FileLock(path / LOCK):
+        with files.locked(path / LOCK):
             # Another process may have been faster.
             cls.require_free(path)
             files.remove_leftovers(path)
@@ -159,9 +156,7 @@ class RunDirectory:
         """
         published = [path.parent for path in root.glob(f"*/{LAST}") if cls.exists(path.parent)]
         if not published:
-            raise CheckpointError(
-                f"{root}: holds no trained run. Train one first: lstmlm train --config configs/quickstart.yaml."
-            )
+            raise CheckpointError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart.")
         return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path.name)))
 
     @property
@@ -191,7 +186,7 @@ class RunDirectory:
         Raises:
             CheckpointError: Another process is writing; the message names it. Or no checkpoint is intact.
         """
-        with files.FileLock(self.path / LOCK):
+        with files.locked(self.path / LOCK):
             files.remove_leftovers(self.path)
             self._checkpoints.tidy_up()
             with self._writable():
@@ -245,11 +240,7 @@ class RunDirectory:
         return self._checkpoints.read(step, storage.load_weights)
 
     def load_training(self, step: int) -> Checkpoint:
-        """The weights, training tensors and state of a checkpoint, after every byte of it was verified.
-
-        Raises:
-            CheckpointError: There is no such checkpoint, or a file of it or of the run is missing or damaged.
-        """
+        """All of a checkpoint, verified and refused as by `load_weights`."""
         return self._checkpoints.read(step, storage.load_checkpoint)
 
 

@@ -1,6 +1,11 @@
 """The command line: one command a file. A command imports inside its function what it works with.
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
+
+`train`, `generate`, `next`, `inspect`, `config` and `bench` are commands; `eval` and `data` have commands of their own.
+They share `options`, parameters that several have, and `render`, all that is shown; `figures` draws for `inspect`.
+A command parses, calls one function of `workflows.py` or `questions.py`, and renders. Nothing but `__main__` imports
+from here.
 """
 
 import sys
@@ -51,7 +56,7 @@ def _lstmlm(
 ) -> None:
     """Train recurrent next-word language models, generate text and measure perplexity.
 
-    lstmlm train --config configs/quickstart.yaml
+    lstmlm train --config quickstart
 
     lstmlm generate "The function returns"
 

@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lstmlm.cli.render import printable, warn
-from lstmlm.evaluation.gates import LayerActivity
-from lstmlm.evaluation.gradients import GradientNorms
+from lstmlm.evaluation.memory.gates import LayerActivity
+from lstmlm.evaluation.memory.gradients import GradientNorms
 from lstmlm.files import write_atomically
 
 STYLE: dict[Any, Any] = {

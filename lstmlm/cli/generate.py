@@ -51,7 +51,7 @@ def generate(
         precision=precision,
     )
     from lstmlm import workflows
-    from lstmlm.corpus.sources import read_prompt
+    from lstmlm.corpus.reading.text_files import read_prompt
 
     prompt = read_prompt() if prompt == "-" else prompt
     trained = workflows.load(workflows.choose_run(run))

@@ -12,7 +12,7 @@ from lstmlm.cli.render import print_table, say, warn_of_unknown
 from lstmlm.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
-    from lstmlm.evaluation.gradients import GradientNorms
+    from lstmlm.evaluation.memory.gradients import GradientNorms
     from lstmlm.evaluation.report import Row
 
 SHOWN_LAGS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)

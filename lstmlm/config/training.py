@@ -94,8 +94,9 @@ class TrainingOptions(Options):
     def _one_length(self) -> Self:
         given = [name for name in ("n_epochs", "n_steps", "budget") if getattr(self, name) is not None]
         if len(given) != 1:
+            others = ", null for the others" if given else ""
             raise ValueError(
-                f"needs n_epochs, n_steps or budget, got {' and '.join(given) or 'none'}. Give one of them."
+                f"needs n_epochs, n_steps or budget, got {' and '.join(given) or 'none'}. Give one of them{others}."
             )
         return self
 

@@ -15,7 +15,7 @@ from jaxtyping import Int, Integer
 from torch import Tensor
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.encoding import EncodedText
+from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.errors import DataError
 from lstmlm.metrics import NO_TARGET
 from lstmlm.randomness import Randomness

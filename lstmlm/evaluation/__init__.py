@@ -1,5 +1,17 @@
-"""Questions asked of a trained model: `lstmlm eval NAME`."""
+"""Questions asked of a trained model: `lstmlm eval NAME` and `lstmlm inspect NAME`, a folder for each kind.
 
-from lstmlm.evaluation.perplexity import evaluate_perplexity
+- `perplexity`: how well is a text predicted, by one model, two, several, or one with n-grams.
+- `surprisal`: how unexpected is each word.
+- `adaptation`: what does the text so far tell about the rest of it.
+- `rescoring`: which of a recogniser's hypotheses is the best.
+- `pairs`: does the model find the right sentence less surprising.
+- `memory`: how far back does a prediction reach, and what do the gates do.
+
+They share `report`, the form of an answer; `fingerprint`, what a figure depends on; `bootstrap`, how far it may be
+chance; `interpolation`, probabilities of several models averaged. No question imports from another. All take a model, a
+tokenizer and text, never a path of a run: that is what `questions.py` is for, which asks them.
+"""
+
+from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
 
 EVALUATIONS = {"perplexity": evaluate_perplexity}

@@ -4,8 +4,8 @@ import hashlib
 import json
 from typing import Literal
 
-from lstmlm.corpus.encoding import EncodedText
-from lstmlm.corpus.sources import NORMALIZATION
+from lstmlm.corpus.encoded_text import EncodedText
+from lstmlm.corpus.reading.text_files import NORMALIZATION
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
 
 Context = Literal["document", "line"]

@@ -8,7 +8,9 @@ from types import FrameType
 
 from lstmlm.errors import Interrupted
 
-STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+STOPPING_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+"""A terminal that is closed sends SIGHUP; on Windows SIGBREAK, which is also Ctrl-Break."""
 
 
 class Interruption:
@@ -35,10 +37,8 @@ class Interruption:
 
         A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield self
-            return
-        numbers = [number for number in STOPPING_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        is_main = threading.current_thread() is threading.main_thread()
+        numbers = [number for number in STOPPING_SIGNALS if is_main and signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, self._handle) for number in numbers}
         try:
             yield self
@@ -54,11 +54,9 @@ class Interruption:
             yield
         finally:
             self._is_held = False
-        number, self._pending = self._pending, None
         if self._is_over:
             return
-        if self._agree is not None:
-            number = self._agree(number)
+        number = self._pending if self._agree is None else self._agree(self._pending)
         if number is not None:
             self._is_over = True
             raise Interrupted(number)

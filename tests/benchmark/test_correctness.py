@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from lstmlm.benchmark import layers, loss, machine, reading, training_step
+from lstmlm.benchmark import machine
 from lstmlm.benchmark.correctness import TOLERANCES, difference
+from lstmlm.benchmark.sections import layers, loss, reading, training_step
 from lstmlm.benchmark.suite import SECTIONS
 from lstmlm.models import backbone
 from lstmlm.models.kernels import linear_cross_entropy, run_window

@@ -49,7 +49,7 @@ def build_trainer(world):
     from lstmlm.config.optimizer import SGDOptions
     from lstmlm.config.schedule import ConstantOptions
     from lstmlm.config.training import TrainingOptions
-    from lstmlm.corpus.encoding import EncodedText
+    from lstmlm.corpus.encoded_text import EncodedText
     from lstmlm.corpus.stream import TrainingStream
     from lstmlm.models.kernels import Execution, GemmPath
     from lstmlm.models.language_model import build_language_model

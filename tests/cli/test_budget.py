@@ -46,7 +46,10 @@ def test_mistakes(budget: str, message: str, here: Path, lstmlm: Cli, asked: lis
 def test_two_lengths_are_one_too_many(here: Path, lstmlm: Cli) -> None:
     result = lstmlm("train", "--config", "tiny.yaml", "--budget", "1m", "--set", "training.n_steps=5")
     assert result.exit_code == 2
-    assert "needs n_epochs, n_steps or budget, got n_steps and budget. Give one of them." in result.stderr
+    assert (
+        "needs n_epochs, n_steps or budget, got n_steps and budget. Give one of them, null for the others."
+        in result.stderr
+    )
 
 
 def test_an_interruption_tells_how_to_go_on(here: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

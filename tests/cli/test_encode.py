@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus import token_store
-from lstmlm.corpus.datasets import load_corpus
+from lstmlm.corpus.loading import load_corpus
+from lstmlm.corpus.store import token_store
 
 TRAIN = "".join(f"the cat {word} on line {i}\n" for i in range(30) for word in ("sat", "slept"))
 VALID = "the cat sat on a mat\n" * 20

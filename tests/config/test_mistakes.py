@@ -6,7 +6,7 @@ import pytest
 
 from lstmlm.config import RunConfig
 from lstmlm.errors import ConfigError
-from lstmlm.schema import load_yaml
+from lstmlm.yaml.schema import load_yaml
 
 VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
 
@@ -172,7 +172,8 @@ FILES = [
     ("data: {corpus: x}\ntraining: {}", ":2: training: needs n_epochs, n_steps or budget, got none. Give one of them."),
     (
         "data: {corpus: x}\ntraining:\n  n_epochs: 1\n  n_steps: 1",
-        ":2: training: needs n_epochs, n_steps or budget, got n_epochs and n_steps. Give one of them.",
+        ":2: training: needs n_epochs, n_steps or budget, got n_epochs and n_steps. "
+        "Give one of them, null for the others.",
     ),
     (
         "data: {corpus: x}\ntraining:\n  budget: 10",
@@ -184,7 +185,8 @@ FILES = [
     ),
     (
         "data: {corpus: x}\ntraining: {budget: 10m, n_epochs: 3}",
-        ":2: training: needs n_epochs, n_steps or budget, got n_epochs and budget. Give one of them.",
+        ":2: training: needs n_epochs, n_steps or budget, got n_epochs and budget. "
+        "Give one of them, null for the others.",
     ),
     (
         "data: {corpus: x, bptt: 9, variable_bptt: true}\ntraining: {n_epochs: 1}",

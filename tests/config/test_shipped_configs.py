@@ -8,7 +8,7 @@ from lstmlm.config import RunConfig
 from lstmlm.config.model import DropoutOptions, LSTMOptions, RNNOptions
 from lstmlm.config.optimizer import SGDOptions
 from lstmlm.config.schedule import AnnealOnPlateauOptions
-from lstmlm.schema import dump_yaml, json_schema, load_yaml
+from lstmlm.yaml.schema import dump_yaml, json_schema, load_yaml
 
 FOLDER = Path(__file__).parents[2] / "configs"
 FILES = sorted(FOLDER.glob("*.yaml"))

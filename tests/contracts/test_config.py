@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from lstmlm.config import RunConfig
 from lstmlm.config.data import FileTokenizerOptions
 from lstmlm.config.options import Options
-from lstmlm.schema import dump_yaml, load_yaml
+from lstmlm.yaml.schema import dump_yaml, load_yaml
 
 
 def parts_of(field: Any) -> tuple[type[Options], ...]:

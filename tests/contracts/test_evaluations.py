@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lstmlm.config.data import WordTokenizerOptions
-from lstmlm.corpus.encoding import EncodedText
+from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import train_tokenizer
 from lstmlm.evaluation import EVALUATIONS
 

@@ -18,7 +18,9 @@ from lstmlm.corpus.tokenizers.words import WordTokenizer
 
 TEXT = "The cat sat on the mat.\n\"Don't,\" said the café's owner; 3.5 €\n\nthe end\n"
 
-FILE = FileTokenizerOptions(path=str(Path(__file__).parents[1] / "corpus" / "foreign" / "byte_level.json"))
+FILE = FileTokenizerOptions(
+    path=str(Path(__file__).parents[1] / "corpus" / "tokenizers" / "foreign" / "byte_level.json")
+)
 
 each_options = pytest.mark.parametrize(
     "options",

@@ -14,8 +14,8 @@ from lstmlm.config.data import (
     DataOptions,
     UnigramTokenizerOptions,
 )
-from lstmlm.corpus.datasets import load_corpus, load_split
-from lstmlm.corpus.sources import read_blocks
+from lstmlm.corpus.loading import load_corpus, load_split
+from lstmlm.corpus.reading.text_files import read_blocks
 from lstmlm.corpus.tokenizers import train_tokenizer
 from lstmlm.corpus.tokenizers.description import measure
 

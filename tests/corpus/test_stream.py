@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.datasets import load_corpus
-from lstmlm.corpus.encoding import EncodedText
+from lstmlm.corpus.encoded_text import EncodedText
+from lstmlm.corpus.loading import load_corpus
 from lstmlm.corpus.stream import Epoch, TrainingStream, _fits
 from lstmlm.errors import DataError
 

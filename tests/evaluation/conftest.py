@@ -15,9 +15,9 @@ def read(tmp_path: Path) -> Any:
 
         from lstmlm.config.data import DataOptions
         from lstmlm.config.model import ModelOptions
-        from lstmlm.corpus.datasets import encode_file
+        from lstmlm.corpus.loading import encode_file
         from lstmlm.corpus.tokenizers import train_tokenizer
-        from lstmlm.evaluation.comparison import Contestant
+        from lstmlm.evaluation.perplexity.comparison import Contestant
         from lstmlm.models.language_model import build_language_model
 
         (tmp_path / "text.txt").write_bytes(text.encode())

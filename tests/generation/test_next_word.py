@@ -25,7 +25,7 @@ from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.scoring import next_log_probabilities
 
-FOREIGN = Path(__file__).parents[1] / "corpus" / "foreign"
+FOREIGN = Path(__file__).parents[1] / "corpus" / "tokenizers" / "foreign"
 
 LONGEST = 7
 """Words counted by brute force; longer ones are less probable than any that is compared."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.datasets import load_corpus
+from lstmlm.corpus.loading import load_corpus
 from lstmlm.models.ngram import FALLBACK_DISCOUNTS, NgramModel
 
 VOCAB, START = 60, 3

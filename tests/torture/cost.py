@@ -17,7 +17,7 @@ def of_checkpoints(part: Part) -> list[Tally]:
     for _ in part.of(range(1)):
         with TemporaryDirectory() as folder:
             run_dir, log = Path(folder, "run"), Path(folder, "log")
-            length = ["--set", "training.n_epochs=1"]
+            length = ["--set", "training.budget=null", "--set", "training.n_epochs=1"]
             status = wait(start(["train", "--config", str(CONFIG), "--run-dir", str(run_dir), *length], log))
             assert status == DONE, log.read_text()
             events = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]

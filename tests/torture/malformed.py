@@ -20,16 +20,17 @@ from lstmlm import workflows
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
-from lstmlm.corpus.datasets import load_corpus
+from lstmlm.corpus.loading import load_corpus
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import load_tokenizer
 from lstmlm.distributed import ALONE
 from lstmlm.errors import LstmlmError
 from lstmlm.files import read_text
 from lstmlm.models.language_model import build_language_model
-from lstmlm.schema import load_yaml
-from lstmlm.training.preparation import environment_warnings, require_same_corpus
+from lstmlm.training.preparation.origin import environment_warnings, require_same_corpus
+from lstmlm.training.preparation.preparation import build_trainer
 from lstmlm.training.state import TrainState
+from lstmlm.yaml.schema import load_yaml
 
 N_INPUTS = 200_000
 MOST_SECONDS = 1.0
@@ -106,7 +107,7 @@ def _resumption(run: RunDirectory) -> tuple[Callable[[], object], Callable[[], o
         assert run.last is not None
         weights, tensors, state = run.load_training(run.last)
         model = build_language_model(run.config.model, corpus.tokenizer.vocab_size, run.config.seed)
-        trainer = workflows._build_trainer(run.config, model, stream, 100, ALONE, time.monotonic)
+        trainer = build_trainer(run.config, model, stream, 100, ALONE, time.monotonic)
         trainer.restore(weights, tensors, TrainState.from_json(state))
         trainer.train_step()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstmlm.config.model import ModelOptions, RNNOptions
-from lstmlm.corpus.encoding import EncodedText
+from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.distributed import World
 from lstmlm.models.language_model import build_language_model
 from lstmlm.training import budget

@@ -7,7 +7,7 @@ import torch
 from lstmlm.config.data import DataOptions
 from lstmlm.config.model import ModelOptions
 from lstmlm.config.training import TrainingOptions
-from lstmlm.corpus.encoding import EncodedText
+from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.distributed import ALONE
 from lstmlm.models.cells import CELLS

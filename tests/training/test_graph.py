@@ -19,7 +19,7 @@ from lstmlm.config.model import ModelOptions
 from lstmlm.config.optimizer import AdamOptions
 from lstmlm.config.schedule import ConstantOptions
 from lstmlm.config.training import TrainingOptions
-from lstmlm.corpus.encoding import EncodedText
+from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.errors import DivergenceError
 from lstmlm.models.language_model import build_language_model, weights_of

@@ -13,7 +13,7 @@ import torch
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.corpus.stream import Window
 from lstmlm.errors import ConfigError, Interrupted
-from lstmlm.evaluation import perplexity
+from lstmlm.evaluation.perplexity import perplexity
 from lstmlm.training import budget, callbacks
 from lstmlm.training.events import Event
 from lstmlm.training.trainer import Trainer

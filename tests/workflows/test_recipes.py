@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lstmlm.config import RunConfig
-from lstmlm.schema import load_yaml
 from lstmlm.training.events import Event, StepEvent
 from lstmlm.workflows import train
+from lstmlm.yaml.schema import load_yaml
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs").glob("*.yaml"))

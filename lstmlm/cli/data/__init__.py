@@ -1,4 +1,8 @@
-"""`lstmlm data`: texts before a model has read them, one command a file."""
+"""`lstmlm data`: texts before a model has read them, one command a file.
+
+`list` and `get` for corpora that have a name; `check`, `stats` and `encode` for any text; `tokenizer` has commands of
+its own.
+"""
 
 import typer
 

@@ -26,9 +26,9 @@ def check(corpora: CorpusArgument, as_json: JsonOption = False) -> None:
 
     lstmlm data check texts/novel.txt texts/chapter.txt --json
     """
-    from lstmlm.corpus.datasets import open_texts
-    from lstmlm.corpus.health import check_store, check_texts
-    from lstmlm.corpus.token_store import is_store
+    from lstmlm.corpus.inspection.health import check_store, check_texts
+    from lstmlm.corpus.loading import open_texts
+    from lstmlm.corpus.store.token_store import is_store
 
     stores = [Path(corpus) for corpus in corpora if is_store(Path(corpus))]
     texts = [corpus for corpus in corpora if Path(corpus) not in stores]

@@ -1,4 +1,8 @@
-"""`lstmlm eval`: questions asked of a trained model, one command a file."""
+"""`lstmlm eval`: questions asked of a trained model, one command a file.
+
+`perplexity`, `compare`, `ensemble` and `ngram` ask for a whole text; `adaptation`, `surprisal`, `pairs` and `rescore`
+have a folder each in `lstmlm/evaluation/`.
+"""
 
 import typer
 

@@ -47,7 +47,7 @@ def adaptation(
     """
     refuse_two_texts(split, text)
     from lstmlm.config.adaptation import AdaptationOptions, methods_in_order
-    from lstmlm.schema import from_overrides
+    from lstmlm.yaml.schema import from_overrides
 
     chosen, options = methods_in_order(methods), from_overrides(AdaptationOptions, overrides or [])
     from lstmlm import questions, workflows

@@ -83,9 +83,9 @@ def rescore(
     if tune is not None:
         _check_tune(given, references, context)
     from lstmlm import questions, workflows
-    from lstmlm.evaluation.combination import Combination
     from lstmlm.evaluation.report import to_tsv
-    from lstmlm.evaluation.rescoring import RescoringOptions
+    from lstmlm.evaluation.rescoring.combination import Combination
+    from lstmlm.evaluation.rescoring.rescoring import RescoringOptions
 
     options = RescoringOptions(None if tune else Combination(**given), metric, carry_state=context == "carried")
     trained = workflows.load(workflows.choose_run(run))

@@ -10,7 +10,7 @@ from lstmlm.cli.render import result_text, say
 from lstmlm.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from lstmlm.evaluation.surprisal import MeasuredWord, WordContext
+    from lstmlm.evaluation.surprisal.surprisal import MeasuredWord, WordContext
 
 
 def surprisal(
@@ -54,7 +54,7 @@ def surprisal(
         raise ConfigError(f"--jsonl: cannot be combined with --format {foreign_format}. Give one of them.")
     wanted_context = _context(context)
     from lstmlm import files, questions, workflows
-    from lstmlm.evaluation.surprisal_formats import FORMATS
+    from lstmlm.evaluation.surprisal.formats import FORMATS
 
     trained = workflows.load(workflows.choose_run(run))
     stimuli, words = questions.measure_surprisal(trained, file, context=wanted_context, first_word=first_word)

@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lstmlm.corpus.normalization import Normalization
-from lstmlm.corpus.texts import Text
+from lstmlm.corpus.reading.splits import Text
 from lstmlm.errors import ConfigError, DataError, did_you_mean
 from lstmlm.evaluation.pairs.formulas import parse_formula
 from lstmlm.evaluation.pairs.items import BAD, GOOD, PAIR_FORMULA, Item, make_item
+from lstmlm.evaluation.pairs.normalization import Normalization
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".tsv")
 """What files are called that are read where a folder is named."""

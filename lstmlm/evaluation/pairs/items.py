@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lstmlm.corpus.normalization import Normalization
 from lstmlm.errors import DataError
 from lstmlm.evaluation.pairs.formulas import Formula, Region, parse_formula
+from lstmlm.evaluation.pairs.normalization import Normalization
 
 GOOD, BAD = "good", "bad"
 """What the sentences of a pair are called."""

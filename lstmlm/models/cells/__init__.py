@@ -1,4 +1,9 @@
-"""The recurrent cells, one a file, each the readable specification of its equations."""
+"""The recurrent cells, one a file, each the readable specification of its equations.
+
+`cell` says what a cell is. `rnn`, `gru`, `lstm`, `layer_norm_lstm` and `mogrifier` are those that a configuration can
+name: a new one is a file beside them and a line in the table `CELLS` below. Others import `cell` or the table, a
+kernel its cell.
+"""
 
 from lstmlm.config.model import (
     BackboneOptions,

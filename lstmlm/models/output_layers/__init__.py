@@ -1,4 +1,9 @@
-"""The output layers, one a file: from features to a distribution over the vocabulary."""
+"""The output layers, one a file: from features to a distribution over the vocabulary.
+
+`output_layer` says what one is; `softmax`, `adaptive` and `mixture` are those that a configuration can name, `cutoffs`
+finds where the clusters of the adaptive one begin. A new one is a file and a line in `OUTPUT_LAYERS` below, from which
+the model is built; others import `output_layer`, and the training what only the adaptive one has.
+"""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -11,7 +11,7 @@ import torch
 
 from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions, TokenizerOptions, WordTokenizerOptions
 from lstmlm.config.model import LSTMOptions, ModelOptions, RNNOptions
-from lstmlm.corpus.texts import Text, text_file
+from lstmlm.corpus.reading.splits import Text, text_file
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 from lstmlm.errors import DataError
 from lstmlm.evaluation.pairs.accuracy import PairsResult, Verdict, judge, measure_accuracy, wilson_interval

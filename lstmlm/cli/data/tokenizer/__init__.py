@@ -1,4 +1,7 @@
-"""`lstmlm data tokenizer`: tokenizers by themselves, one command a file."""
+"""`lstmlm data tokenizer`: tokenizers by themselves, one command a file.
+
+`train` learns one, `show` describes one, `compare` describes several on the same text.
+"""
 
 import typer
 

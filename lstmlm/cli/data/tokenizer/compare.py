@@ -33,7 +33,7 @@ def compare(
 
     lstmlm data tokenizer compare texts/bpe.json runs/quickstart --text essay.txt --json
     """
-    from lstmlm.corpus.texts import text_file
+    from lstmlm.corpus.reading.splits import text_file
     from lstmlm.corpus.tokenizers import find_tokenizer
     from lstmlm.corpus.tokenizers.description import measure
 

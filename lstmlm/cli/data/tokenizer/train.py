@@ -32,12 +32,12 @@ def train(
     lstmlm data tokenizer train texts/books.txt --tokenizer unigram --set tokenizer.vocab_size=4000 -o texts/small.json
     """
     from lstmlm.config.data import DataOptions
-    from lstmlm.schema import from_overrides
+    from lstmlm.yaml.schema import from_overrides
 
     options = from_overrides(
         DataOptions, [f"corpus={json.dumps(corpus)}", f"tokenizer.name={tokenizer}", *(overrides or [])]
     )
-    from lstmlm.corpus.datasets import training_text
+    from lstmlm.corpus.loading import training_text
     from lstmlm.corpus.tokenizers import train_tokenizer
     from lstmlm.files import write_atomically
 

@@ -16,6 +16,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -37,11 +38,13 @@ def _machine_flags() -> tuple[tuple[str, ...], ...]:
     """Tried in this order: not every compiler knows every flag, and without OpenMP there is one thread.
 
     `LSTMLM_MARCH` names another processor than this one, as the compiler's -march does: "x86-64-v3" shows on a newer
-    machine what one with AVX2 gets.
+    machine what one with AVX2 gets. On ARM it is -mcpu that finds out which processor this one is.
     """
-    march = f"-march={os.environ.get('LSTMLM_MARCH') or 'native'}"
+    chosen = os.environ.get("LSTMLM_MARCH")
+    native = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
+    processor = f"-march={chosen}" if chosen else native
     width = "-mprefer-vector-width=512"
-    return (march, width, "-fopenmp"), (march, "-fopenmp"), (march, width), (march,), ()
+    return (processor, width, "-fopenmp"), (processor, "-fopenmp"), (processor, width), (processor,), ()
 
 
 logger = logging.getLogger(__name__)
@@ -85,7 +88,8 @@ def _load_or_build() -> ctypes.CDLL:
                 return _compile(directory / name, f"once, into {directory}" if unfit else "once", unfit)
             trouble = "cannot be written"
         unfit.append(f"{directory} {trouble}")
-    with tempfile.TemporaryDirectory() as passing:  # a loaded library stays when its file is gone
+    # A loaded library stays when its file is gone; Windows does not let it go.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as passing:
         return _compile(Path(passing) / name, "for this process alone", unfit)
 
 
@@ -141,8 +145,10 @@ def _directories() -> Iterator[Path]:
     """Where compiled kernels may be kept, the best place first."""
     with suppress(ConfigError):  # there is no home directory
         yield cache_directory()
-    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
-    yield Path(tempfile.gettempdir()) / f"lstmlm{user}"
+    if sys.platform == "win32":  # which has temporary files for each user
+        yield Path(tempfile.gettempdir()) / "lstmlm"
+    else:
+        yield Path(tempfile.gettempdir()) / f"lstmlm-{os.getuid()}"
 
 
 def _trouble_with(directory: Path) -> str | None:
@@ -152,8 +158,8 @@ def _trouble_with(directory: Path) -> str | None:
         status = directory.stat()
     except OSError as error:
         return f"cannot be made ({error.strerror})"
-    if hasattr(os, "getuid") and (status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022):
+    if sys.platform != "win32" and (status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022):
         return "can be written by others"
-    if hasattr(os, "ST_NOEXEC") and os.statvfs(directory).f_flag & os.ST_NOEXEC:
+    if sys.platform == "linux" and os.statvfs(directory).f_flag & os.ST_NOEXEC:
         return "is on a file system that runs no programs"
     return None

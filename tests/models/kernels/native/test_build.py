@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +116,31 @@ def test_a_compiler_without_openmp_makes_kernels_for_one_thread_and_says_so(
     assert caplog.messages[1:] == ["The kernels are slower for want of -fopenmp (no OpenMP)."]
 
 
+def test_a_complaint_may_be_in_any_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake_compiler(tmp_path, monkeypatch, r"printf 'm\344chtig schief\n' >&2; exit 1")
+    assert build.library() is None
+    assert caplog.messages == ["The kernels are not compiled (m\ufffdchtig schief): the slower way is taken."]
+
+
+@pytest.mark.parametrize(
+    ("machine", "chosen", "flag"),
+    [
+        ("x86_64", "", "-march=native"),
+        ("arm64", "", "-mcpu=native"),
+        ("aarch64", "", "-mcpu=native"),
+        ("arm64", "armv8.6-a", "-march=armv8.6-a"),
+    ],
+)
+def test_the_processor_is_the_one_that_is_there_or_chosen(
+    machine: str, chosen: str, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setenv("LSTMLM_MARCH", chosen)
+    assert [flags[:1] for flags in build._machine_flags()] == [(flag,), (flag,), (flag,), (flag,), ()]
+
+
 @needs_compiler
 @pytest.mark.parametrize("umask", [0o002, 0o000])
 def test_a_new_cache_is_for_its_owner_to_write_whatever_the_umask(umask: int, small: Path) -> None:
@@ -136,6 +162,7 @@ def make_unfit(directory: Path, trouble: str, monkeypatch: pytest.MonkeyPatch) -
     directory.mkdir()
     directory.chmod(0o770 if "by others" in trouble else 0o700)
     if "no programs" in trouble:
+        monkeypatch.setattr(sys, "platform", "linux")
         monkeypatch.setattr(os, "ST_NOEXEC", 8, raising=False)
         monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=8 * (Path(path) == directory)))
     if "cannot be written" in trouble:

@@ -1,0 +1,146 @@
+"""What is looked for in a text while it is read once: its characters, its lines, its words."""
+
+import re
+import unicodedata
+from codecs import BOM_UTF8
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lstmlm.corpus.inspection.repetition import DigestSample, TextDigest
+from lstmlm.corpus.inspection.word_counts import WordCounts
+from lstmlm.corpus.reading.splits import Text
+from lstmlm.corpus.reading.text_files import line_pieces, raw_chunks
+
+WORDS_OF_A_LONG_LINE = 8
+"""A shorter line may well occur twice by chance."""
+
+_SIGNS_OF_MOJIBAKE = "ÂÃÐÑâĂÄĹ"
+_MOJIBAKE = re.compile(
+    "[ÂÃÐÑ][\u0080-\u00ba\u00bc-\u00bf]|â[€\u0080]"
+    "|[ĂĹ][\u0080-\u009f†‡‰™¤¦§¨©¬\u00ad®°±˛´µ¶¸ˇ˘˝łľźżĽŁ]|Ă[ĄąŚśŠšŤťŹŽž]|Ĺ[ąśšťžş€‚„…‹›‘’“”•–—]|Ä[\u0080-\u009f†‡‰™±Ľ]"
+)
+"""UTF-8 that was once read as Latin-1 or Latin-2, or as what Windows has in their place: é becomes Ã© or Ă©, ’ becomes
+â€™. A guillemet may well follow a capital, and so may in Romanian, German or Slovak much of what Latin-2 has.
+"""
+
+_ASCII_CONTROLS = bytes({*range(1, 32), 127} - set(b"\t\n"))
+_OTHER_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")
+
+_MARKS = ",;:!?"
+"""Not the full stop, which belongs to abbreviations."""
+
+
+@dataclass
+class Observation:
+    """All that was seen of a text."""
+
+    name: str
+    characters: Counter[str] = field(default_factory=Counter)
+    """How often what should make one look twice was seen, and punctuation marks; see `count_characters`."""
+    n_lines: int = 0
+    n_blank: int = 0
+    longest_chars: int = 0
+    longest_line: int = 0
+    """Its number, from 1."""
+    lines: DigestSample = field(default_factory=DigestSample)
+    """Lines that are not blank."""
+    long_lines: DigestSample = field(default_factory=DigestSample)
+    """Lines of `WORDS_OF_A_LONG_LINE` words or more."""
+    paragraphs: DigestSample = field(default_factory=DigestSample)
+    """Paragraphs, which are lines between blank ones, of two lines or more."""
+    words: WordCounts = field(default_factory=WordCounts)
+    whole: TextDigest = field(default_factory=TextDigest)
+
+
+def observe(text: Text) -> Observation:
+    """Read a text once. Raises DataError if it cannot be read."""
+    seen = Observation(text.name)
+
+    def blocks() -> Iterator[str]:
+        for block in text.blocks():
+            seen.whole.read(block)
+            seen.characters.update(count_characters(block))
+            yield block
+
+    line, paragraph = TextDigest(), TextDigest()
+    n_chars = n_words = n_paragraph_lines = 0
+    for piece, is_end in line_pieces(blocks()):
+        words = piece.split()
+        seen.words.read(words)
+        line.read(piece)
+        paragraph.read(piece)
+        n_chars += len(piece)
+        n_words += len(words)
+        if not is_end:
+            continue
+        seen.n_lines += 1
+        if n_chars > seen.longest_chars:
+            seen.longest_chars, seen.longest_line = n_chars, seen.n_lines
+        if n_words:
+            seen.lines.add(line.value())
+            if n_words >= WORDS_OF_A_LONG_LINE:
+                seen.long_lines.add(line.value())
+            paragraph.read("\n")
+            n_paragraph_lines += 1
+        else:
+            seen.n_blank += 1
+            if n_paragraph_lines > 1:
+                seen.paragraphs.add(paragraph.value())
+            paragraph, n_paragraph_lines = TextDigest(), 0
+        line, n_chars, n_words = TextDigest(), 0, 0
+    if n_paragraph_lines > 1:
+        seen.paragraphs.add(paragraph.value())
+    return seen
+
+
+def count_characters(block: str) -> dict[str, int]:
+    """How often characters occur that should make one look twice, and punctuation marks.
+
+    Returns:
+        Counts of `nul` and other `control` characters; of U+FFFD, the `replacement` of what could not be decoded; of
+        `mojibake`; of lines that are `not_composed`, as Unicode's NFC is; and of marks that stand alone, `detached`, as
+        in text that is tokenised, or are `attached` to their words.
+    """
+    content = block.encode()
+    n_detached = sum(block.count(f" {mark} ") for mark in _MARKS)
+    found = {
+        "control": len(content) - len(content.translate(None, _ASCII_CONTROLS)),
+        "nul": content.count(0),
+        "detached": n_detached,
+        "attached": sum(block.count(f"{mark} ") for mark in _MARKS) - n_detached,
+    }
+    if block.isascii():
+        return found
+    found["control"] += len(_OTHER_CONTROLS.findall(content))
+    found["replacement"] = block.count("\ufffd")
+    if any(sign in block for sign in _SIGNS_OF_MOJIBAKE):
+        found["mojibake"] = len(_MOJIBAKE.findall(block))
+    if not unicodedata.is_normalized("NFC", block):
+        found["not_composed"] = sum(not unicodedata.is_normalized("NFC", line) for line in block.split("\n"))
+    return found
+
+
+def count_dropped(files: Iterable[Path]) -> tuple[int, int]:
+    """Read files once, as they are; count what the rules of reading do away with: byte-order marks, carriage returns.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    n_marks = n_returns = 0
+    for file in files:
+        for place, raw in enumerate(raw_chunks(file)):
+            n_marks += place == 0 and raw.startswith(BOM_UTF8)
+            n_returns += raw.count(b"\r")
+    return n_marks, n_returns
+
+
+def line_of_digest(text: Text, digest: int) -> str:
+    """The line that has a digest; "" for one in several pieces."""
+    for piece, is_end in line_pieces(text.blocks()):
+        line = TextDigest()
+        line.read(piece)
+        if is_end and line.value() == digest:
+            return piece
+    return ""

@@ -1,0 +1,221 @@
+"""Corpora by path or by name: their splits, read in blocks and encoded into arrays of token ids."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lstmlm.config.data import DataOptions
+from lstmlm.corpus.encoded_text import EncodedText, encode_text
+from lstmlm.corpus.named import DATASETS
+from lstmlm.corpus.reading.splits import SPLITS, Text, halves_of, named_splits, splits_of, text_of, text_of_files
+from lstmlm.corpus.reading.text_files import NORMALIZATION, Version
+from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
+from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
+from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
+from lstmlm.errors import ConfigError, DataError, did_you_mean
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The splits of a corpus, encoded by one tokenizer."""
+
+    name: str
+    """As the configuration has it."""
+    tokenizer: Tokenizer
+    train: EncodedText
+    valid: EncodedText | None
+    test: EncodedText | None
+    provenance: dict[str, Any]
+    """What to compare when results differ: digests and counts of the splits, for environment.json."""
+
+
+def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Corpus:
+    """Read a corpus and encode its splits; without a tokenizer, train one on the training split.
+
+    Raises:
+        ConfigError: the corpus or the vocabulary is none that there can be.
+        DataError: a text is missing, empty or not UTF-8.
+    """
+    source = _source(options)
+    _require_training_split(source.splits, options)
+    tokenizer = tokenizer or source.make_tokenizer()
+    encoded = {split: encode(tokenizer) for split, encode in source.splits.items()}
+    provenance: dict[str, Any] = {
+        split: {"sha256": text.sha256, "n_tokens": text.n_tokens, "n_unk": text.n_unk, "n_bytes": text.n_bytes}
+        for split, text in encoded.items()
+    }
+    if options.corpus in DATASETS:
+        provenance |= DATASETS[options.corpus].provenance()
+    valid, test = encoded.get("valid"), encoded.get("test")
+    return Corpus(options.corpus, tokenizer, encoded["train"], valid, test, provenance)
+
+
+def training_text(options: DataOptions) -> Text:
+    """The training split of a corpus, not read yet; raises as `load_corpus` does."""
+    texts = _texts(options)
+    _require_training_split(texts, options)
+    return texts["train"]
+
+
+def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *, flag: str = "--split") -> EncodedText:
+    """Read and encode one split of a corpus; without a name the test split where there is one, else valid.
+
+    Raises:
+        ConfigError: there is no split of that name; `flag` is what the message calls it.
+        DataError: the corpus lacks that split, or its text is missing, empty or not UTF-8.
+    """
+    if split not in (None, *SPLITS):
+        raise ConfigError(f"{flag}: unknown split {split!r}. Choose one of: {', '.join(SPLITS)}.")
+    splits = _source(options).splits
+    wanted = (split,) if split else ("test", "valid")
+    for name in wanted:
+        if name in splits:
+            return splits[name](tokenizer)
+    raise DataError(f"{options.corpus}: has no {' or '.join(wanted)} split. Add one, or name a text file to evaluate.")
+
+
+def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple[EncodedText, EncodedText]:
+    """Read and encode the halves of a split, cut at a line end. Raises DataError if it is one line, or tokens only."""
+    halves = halves_of(_texts(options)[split], options)
+    first, second = (encode_text(half.name, half.blocks(), tokenizer, split) for half in halves)
+    return first, second
+
+
+def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer) -> EncodedText:
+    """Read and encode a file as a model has read its corpus. Raises DataError if it is missing, empty or not UTF-8."""
+    text = text_of(path, options)
+    return encode_text(text.name, text.blocks(), tokenizer, None)
+
+
+def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
+    """The texts to look at, not read yet: a file as a whole, and the splits of whatever else `data.corpus` can be.
+
+    Returns:
+        Texts by split where a single corpus is given, else by what messages call them.
+    """
+    if len(corpora) == 1 and not Path(corpora[0]).is_file():
+        return _texts(DataOptions(corpus=corpora[0]))
+    texts: list[Text] = []
+    for options in (DataOptions(corpus=corpus) for corpus in corpora):
+        path = Path(options.corpus)
+        texts += [text_of(path, options)] if path.is_file() else _texts(options).values()
+    return {text.name: text for text in texts}
+
+
+def encode_files(
+    files: Mapping[str, Sequence[Path]], tokenizer: str, output: Path, observe: Observer, *, field: str = "text"
+) -> TokenStore:
+    """Encode the files of each split, one after the other, into a token store.
+
+    Args:
+        files: By split: files, folders of them and patterns; a tokenizer that is learnt is learnt on `train`.
+        tokenizer: What to learn, such as "bpe" with its default options, or the path of a tokenizer.json or of a run.
+        output: The folder that becomes the store.
+        observe: Is told how far it is.
+        field: What holds the text of a record of JSON lines.
+
+    Raises:
+        ConfigError: there is no such tokenizer.
+        DataError: a text cannot be read, or the store not be written.
+    """
+    readers = {
+        split: text_of_files(paths, DataOptions(corpus=str(paths[0]), field=field)).blocks
+        for split, paths in files.items()
+    }
+    options, found = find_tokenizer(tokenizer, readers["train"], "--tokenizer")
+    return write_store(output, options, found, readers, observe)
+
+
+def with_tokenizer_of_store(options: DataOptions) -> DataOptions:
+    """Take over the tokenizer of the store that `data.corpus` names, if any. Raises DataError if that is damaged."""
+    store = _store(options)
+    if store is None or store.index.tokenizer == options.tokenizer:
+        return options
+    if "tokenizer" in options.model_fields_set:
+        own = ", ".join(f"{key}: {value}" for key, value in store.index.tokenizer.model_dump().items())
+        logger.warning("data.tokenizer: has no effect, as %s was encoded with {%s}.", options.corpus, own)
+    return options.model_copy(update={"tokenizer": store.index.tokenizer})
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The splits that a corpus has, not read yet."""
+
+    splits: Mapping[str, Callable[[Tokenizer], EncodedText]]
+    make_tokenizer: Callable[[], Tokenizer]
+
+
+def _source(options: DataOptions) -> _Source:
+    store = _store(options)
+    if store is not None:
+        for name in ("eos", "field"):  # they say something of a text, and a store has been made of it already
+            value = getattr(options, name)
+            if value != DataOptions.model_fields[name].default:
+                why = f"as {options.corpus} holds tokens"
+                raise ConfigError(f"data.{name}: {value!r} has no effect, {why}. Leave it out.")
+        return _Source({split: partial(_stored, store, split) for split in store.index.texts}, store.load_tokenizer)
+    texts = {split: _kept(text, options) for split, text in _texts(options).items()}
+    return _Source(
+        {split: partial(text.encode, options.tokenizer, split=split) for split, text in texts.items()},
+        lambda: texts["train"].train_tokenizer(options.tokenizer),
+    )
+
+
+def _store(options: DataOptions) -> TokenStore | None:
+    is_path = "/" in options.corpus
+    return TokenStore.open(Path(options.corpus)) if is_path and is_store(Path(options.corpus)) else None
+
+
+def _stored(store: TokenStore, split: str, tokenizer: Tokenizer) -> EncodedText:
+    there, here = store.index.tokenizer_sha256, tokenizer.digest
+    if there != here:
+        raise DataError(
+            f"{store.path}: was encoded with another tokenizer (SHA-256 {there[:12]} there, {here[:12]} here). "
+            "Encode the text with this one: lstmlm data encode --tokenizer FILE."
+        )
+    return store.text(split, split=split)
+
+
+def _kept(text: Text, options: DataOptions) -> KeptText:
+    """The text with what the cache has of it: nothing if it is small, or no files tell whether it is still the same."""
+    versions = {str(file.absolute()): Version.of(file) for file in text.files}
+    if sum(found.size for found in versions.values()) < SMALLEST_KEPT_BYTES or not cache_is_usable():
+        return KeptText(text.name, text.blocks, None)
+    made_by = options.model_dump(exclude={"tokenizer", "batch_size", "bptt", "variable_bptt", "partial_shuffle"})
+    rules = [NORMALIZATION, version("lstmlm")]
+    origin = hashlib.sha256(json.dumps([text.name, versions, made_by, rules]).encode()).hexdigest()
+    return KeptText(text.name, text.blocks, origin)
+
+
+def _texts(options: DataOptions) -> dict[str, Text]:
+    """The splits that a corpus has, not read yet."""
+    if "/" in options.corpus:
+        if is_store(Path(options.corpus)):
+            raise DataError(f"{options.corpus}: holds tokens and no text. Name the text that they are from.")
+        return splits_of(options)
+    if options.corpus not in DATASETS:
+        if Path(options.corpus).exists():
+            raise ConfigError(
+                f"data.corpus: {options.corpus!r} lies here, but a path has a slash. Write ./{options.corpus}"
+            )
+        raise ConfigError(
+            f"data.corpus: unknown corpus {options.corpus!r}. {did_you_mean(options.corpus, DATASETS)}"
+            f"Choose one of: {', '.join(DATASETS)}. A path has a slash: ./{options.corpus}"
+        )
+    return named_splits(DATASETS[options.corpus].texts(), options)
+
+
+def _require_training_split(splits: Mapping[str, object], options: DataOptions) -> None:
+    if "train" not in splits:
+        raise DataError(
+            f"{options.corpus}: has no train split. A corpus folder needs one, such as train.txt; "
+            "valid and test are optional."
+        )

@@ -1,0 +1,93 @@
+"""Compressed files, recognised by the ends of their names and read as what they hold."""
+
+import bz2
+import gzip
+import lzma
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from io import BufferedIOBase
+from pathlib import PurePath
+from typing import cast
+
+from lstmlm.errors import DataError, MissingExtraError
+
+Opener = Callable[[BufferedIOBase], BufferedIOBase]
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A way of compressing files."""
+
+    name: str
+    marks: tuple[bytes, ...]
+    """What a file can begin with."""
+    open: Opener
+
+
+def _open_zstd(file: BufferedIOBase) -> BufferedIOBase:
+    try:
+        zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+    except ImportError:
+        raise MissingExtraError("reading .zst files needs the zstd extra: pip install 'lstmlm[zstd]'.") from None
+    return cast(BufferedIOBase, zstd.open(file))
+
+
+COMPRESSIONS: Mapping[str, Compression] = {
+    ".bz2": Compression("bzip2", tuple(b"BZh%d" % level for level in range(1, 10)), bz2.BZ2File),
+    ".gz": Compression("gzip", (b"\x1f\x8b",), lambda file: gzip.GzipFile(fileobj=file)),
+    ".xz": Compression("xz", (b"\xfd7zXZ\0",), cast(Opener, lzma.LZMAFile)),
+    # pzstd writes a frame that is skipped before those with data.
+    ".zst": Compression("zstd", (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), _open_zstd),
+}
+"""By the end of a file's name."""
+
+_ZIP_MARK = b"PK\x03\x04"
+
+LONGEST_MARK = max(len(mark) for compression in COMPRESSIONS.values() for mark in compression.marks)
+
+
+def split_suffixes(path: PurePath) -> tuple[str, str]:
+    """Return what a file's name says that it holds and how it is compressed: `.jsonl` and `.gz`, or `.txt` and ``."""
+    compression = path.suffix.lower()
+    if compression in COMPRESSIONS:
+        return PurePath(path.stem).suffix.lower(), compression
+    return compression, ""
+
+
+def read_chunks(file: BufferedIOBase, name: str, beginning: bytes, suffix: str, chunk_bytes: int) -> Iterator[bytes]:
+    """Read a file, decompressed if its suffix says that it is compressed; see `COMPRESSIONS`. Messages call it `name`.
+
+    Its beginning, `LONGEST_MARK` bytes or more where it has as many, is known before any of it is read.
+
+    Raises:
+        DataError: the file is damaged, or is not what its name says.
+        MissingExtraError: what reads such files is not installed.
+    """
+    if beginning.startswith(_ZIP_MARK):
+        raise DataError(f"{name}: is an archive (zip). Unpack it.")
+    expected = COMPRESSIONS.get(suffix)
+    for other_suffix, other in COMPRESSIONS.items():
+        if other_suffix != suffix and beginning.startswith(other.marks):
+            raise DataError(
+                f"{name}: is compressed ({other.name}), which its name does not say. "
+                f"Let it end in {other_suffix}, or unpack it."
+            )
+    if expected is None or not beginning:
+        yield from iter(partial(file.read, chunk_bytes), b"")
+        return
+    if not beginning.startswith(expected.marks):
+        raise DataError(
+            f"{name}: is not compressed ({expected.name}), though its name ends in {suffix}. Rename or compress it."
+        )
+    try:
+        yield from iter(partial(expected.open(file).read, chunk_bytes), b"")
+    except (MemoryError, MissingExtraError):
+        raise
+    # The modules have no class of errors in common; those of the operating system have a number.
+    except Exception as error:
+        if getattr(error, "errno", None) is not None:
+            raise
+        raise DataError(f"{name}: is damaged (not a whole {expected.name} file). Compress it again.") from None

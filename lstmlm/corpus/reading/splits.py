@@ -1,0 +1,202 @@
+"""Texts that can be read again and again, and the splits of a corpus that is given by its path."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from glob import glob
+from itertools import chain
+from pathlib import Path
+
+from lstmlm.config.data import DataOptions
+from lstmlm.corpus.reading.compression import COMPRESSIONS
+from lstmlm.corpus.reading.documents import RECORD_SUFFIXES, holds_records, join_documents, read_documents
+from lstmlm.corpus.reading.text_files import Version, explained, files_below, name_of, read_blocks
+from lstmlm.errors import ConfigError, DataError
+
+SPLITS = ("train", "valid", "test")
+
+SUFFIXES = (".txt", *RECORD_SUFFIXES)
+"""Ends of the names of files that are read where a folder is named, before that of a compression."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text that can be read again and again: what messages call it, and its blocks; see `in_blocks`."""
+
+    name: str
+    blocks: Callable[[], Iterator[str]]
+    files: tuple[Path, ...] = ()
+    """What it is read from, if that is files."""
+
+
+def text_file(path: Path) -> Text:
+    """A file as a text, just as it is; not read yet."""
+    return Text(name_of(path), lambda: read_blocks(path), (path,))
+
+
+def text_of(path: Path, options: DataOptions) -> Text:
+    """A file as a text that a model reads as it has read its corpus, whose options are given; not read yet."""
+    return _joined(name_of(path), {path: None}, options)
+
+
+def text_of_files(paths: Sequence[Path], options: DataOptions) -> Text:
+    """Files, folders of them and patterns as one text of a corpus, which must stay the same; not read yet."""
+    files = [file for path in paths for file in _files_of(str(path))]
+    return _joined(", ".join(map(str, files)), _versions(files), options)
+
+
+def splits_of(options: DataOptions) -> dict[str, Text]:
+    """The splits of a corpus that is given by its path: those that it has, or else the parts of the whole.
+
+    Raises:
+        ConfigError: an option has no effect on this corpus.
+        DataError: there is no such corpus, a split is there twice, or the whole is too short for parts.
+    """
+    path = Path(options.corpus)
+    with explained(path):
+        splits = _split_files(path)
+        files = [] if splits else _files_of(options.corpus)
+    _refuse_options_without_effect(options, [[file] for file in splits.values()] or [files])
+    if splits:
+        return {split: _joined(str(file), _versions([file]), options) for split, file in splits.items()}
+    return _held_out(_joined(str(path), _versions(files), options), options)
+
+
+def named_splits(texts: Mapping[str, Text], options: DataOptions) -> dict[str, Text]:
+    """The splits of a named corpus, which has no documents. Raises ConfigError if an option has no effect on it."""
+    _refuse_options_without_effect(options, [])
+    return {split: _on_one_line(text) if options.eos == "never" else text for split, text in texts.items()}
+
+
+def halves_of(text: Text, options: DataOptions) -> tuple[Text, Text]:
+    """A text in two parts. Raises DataError if it is a single line, or nearly so."""
+    n_chars = _count_chars(text)
+    [middle] = _starts(text, [n_chars // 2], options)
+    if middle == n_chars:
+        raise DataError(f"{text.name}: no line begins in its second half. Tune on another split.")
+    return _part(text, "first half", 0, middle), _part(text, "second half", middle, n_chars)
+
+
+def _on_one_line(text: Text) -> Text:
+    return Text(text.name, lambda: (block.replace("\n", " ") for block in text.blocks()), text.files)
+
+
+def _joined(name: str, files: Mapping[Path, Version | None], options: DataOptions) -> Text:
+    if options.eos in ("line", "never") and not _are_documents(files):
+        [(path, version)] = files.items()
+        text = Text(name, lambda: read_blocks(path, version=version), (path,))
+    else:
+        text = Text(name, lambda: join_documents(read_documents(files, options.field), options.eos), (*files,))
+    return _on_one_line(text) if options.eos == "never" else text
+
+
+def _are_documents(files: Collection[Path]) -> bool:
+    """Whether a text of these files has ends of documents in it: a single text has none."""
+    return len(files) > 1 or any(map(holds_records, files))
+
+
+def _versions(files: Iterable[Path]) -> dict[Path, Version | None]:
+    """The files with what they are now: they are read more than once, and must stay the same meanwhile."""
+    return {file: Version.of(file) for file in files}
+
+
+def _split_files(folder: Path) -> dict[str, Path]:
+    found = {}
+    for split in SPLITS:
+        names = [f"{split}{suffix}{compression}" for suffix in SUFFIXES for compression in ("", *COMPRESSIONS)]
+        files = [folder / name for name in names if (folder / name).exists()]
+        if len(files) > 1:
+            listed = " and ".join(file.name for file in files)
+            raise DataError(f"{folder}: has {listed}, but a split is one file. Move the others elsewhere.")
+        if files:
+            [found[split]] = files
+    return found
+
+
+def _files_of(corpus: str) -> list[Path]:
+    """The files of a corpus that is one text, in their order."""
+    path = Path(corpus)
+    if path.is_dir():
+        if texts := files_below(path, SUFFIXES):
+            return texts
+        raise DataError(
+            f"{path}: holds neither train.txt nor other text ({', '.join(SUFFIXES)}, compressed or not). "
+            f"Name a file, another folder, or a pattern: '{path}/*'."
+        )
+    if path.exists():
+        return [path]
+    if not any(mark in corpus for mark in "*?["):
+        raise DataError(
+            f"{path}: no such file or folder. Paths start at the working directory; "
+            "lstmlm data list shows the corpora that have a name."
+        )
+    # Unlike that of a path, this one takes absolute patterns and leaves hidden files out.
+    matches = map(Path, glob(corpus, recursive=True))  # noqa: PTH207
+    files = sorted(path for path in matches if not path.is_dir())
+    if not files:
+        raise DataError(f"{corpus}: matches no file. Paths start at the working directory; ** stands for folders.")
+    return files
+
+
+def _refuse_options_without_effect(options: DataOptions, texts: Collection[Collection[Path]]) -> None:
+    """Refuse what says something of documents or records where the files of no text have any."""
+    if options.eos in ("line_and_document", "document") and not any(map(_are_documents, texts)):
+        raise ConfigError(
+            f"data.eos: {options.eos!r} has no effect, as {options.corpus} is no collection of documents. "
+            "Name a .jsonl file, a pattern or a folder of files, or set data.eos: line."
+        )
+    if options.field != DataOptions.model_fields["field"].default and not any(map(holds_records, chain(*texts))):
+        raise ConfigError(
+            f"data.field: {options.field!r} has no effect, as {options.corpus} has no .jsonl file. Leave it out."
+        )
+
+
+def _held_out(text: Text, options: DataOptions) -> dict[str, Text]:
+    """Cut a text into train, valid and test: the last `holdout` of its characters is test, as much before it valid.
+
+    A line belongs to the split in which it begins; where nothing ends in `<eos>`, a word.
+    """
+    n_chars, holdout = _count_chars(text), options.holdout
+    units = {"never": "words", "document": "documents"}.get(options.eos, "lines")
+    first_valid, first_test = _starts(text, [round(n_chars * (1 - k * holdout)) for k in (2, 1)], options)
+    bounds = {"train": (0, first_valid), "valid": (first_valid, first_test), "test": (first_test, n_chars)}
+    for split, (start, stop) in bounds.items():
+        if start == stop:
+            raise DataError(
+                f"{text.name}: too few {units} to hold out {holdout:g} of it as {split} split. "
+                f"Use a longer text with more {units}, or a folder with train.txt, valid.txt and test.txt."
+            )
+    return {split: _part(text, split, start, stop) for split, (start, stop) in bounds.items()}
+
+
+def _count_chars(text: Text) -> int:
+    return sum(map(len, text.blocks()))
+
+
+def _starts(text: Text, positions: Sequence[int], options: DataOptions) -> list[int]:
+    """For each of rising positions, where the first line or word begins there or later; else where the text ends."""
+    end = " " if options.eos == "never" else "\n"
+    starts: list[int] = []
+    offset = 0
+    for block in text.blocks():
+        for position in positions[len(starts) :]:
+            place = block.find(end, max(0, position - 1 - offset))
+            if place < 0:
+                break
+            starts.append(offset + place + 1)
+        offset += len(block)
+    return starts + [offset] * (len(positions) - len(starts))
+
+
+def _part(text: Text, name: str, start: int, stop: int) -> Text:
+    return Text(f"{text.name} ({name})", lambda: _between(text.blocks(), start, stop), text.files)
+
+
+def _between(blocks: Iterable[str], start: int, stop: int) -> Iterator[str]:
+    """The characters of a text from `start` to before `stop`."""
+    offset = 0
+    for block in blocks:
+        if part := block[max(0, start - offset) : max(0, stop - offset)]:
+            yield part
+        offset += len(block)
+        if offset >= stop:
+            return

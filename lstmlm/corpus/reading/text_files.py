@@ -1,0 +1,303 @@
+"""Text files as blocks of text, in bounded memory: one set of rules for encodings and line ends."""
+
+import codecs
+import logging
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO, IncrementalNewlineDecoder, TextIOWrapper
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from lstmlm.corpus.reading.compression import LONGEST_MARK, read_chunks, split_suffixes
+from lstmlm.errors import DataError
+
+BLOCK_BYTES = 1 << 20
+"""How much of a file is read at once; a block of text has no more characters."""
+
+_BETWEEN_WORDS = re.compile(r"(?<=\n)|(?<=\S)(?= \S)")
+
+NORMALIZATION = "utf8-lf-v1"
+"""Name and version of what `read_blocks` does to a text: figures are comparable only where it was the same."""
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_FOREIGN_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+_NUL_SHARE = 1 / 3
+"""UTF-16 of most languages has a NUL in every other byte."""
+
+STANDARD_INPUT = Path("-")
+"""Read in place of a file; it is kept in memory, so that it can be read again."""
+
+_log = logging.getLogger(__name__)
+
+
+class Version(NamedTuple):
+    """What tells whether a file that is read again is still the same."""
+
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The version that a file has now. Raises DataError if there is none, or it cannot be read more than once."""
+        with explained(path):
+            status = path.stat()
+        if stat.S_ISFIFO(status.st_mode):
+            raise DataError(f"{path}: is a pipe, but a corpus is read more than once. Save it as a file.")
+        _refuse_devices(path, status)
+        return cls(status.st_size, status.st_mtime_ns)
+
+
+def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | None = None) -> Iterator[str]:
+    r"""The text of a UTF-8 file in blocks; see `in_blocks`.
+
+    A file is decompressed if its name says so; see `COMPRESSIONS`.
+    A byte-order mark is dropped; `\r\n` and `\r` become `\n`. Only these end a line: a form feed or U+2028 does not.
+
+    Args:
+        path: The file, a pipe, or `STANDARD_INPUT`.
+        block_bytes: How much is read at once, and the most characters of a block.
+        version: What the file was when it was read before; by default, what it is when reading begins.
+
+    Raises:
+        DataError: no such file, a folder, unreadable, damaged, empty, not what its name says, not UTF-8 (with the byte,
+            its offset and its line), or changed since or meanwhile.
+        MissingExtraError: what decompresses it is not installed.
+    """
+    chunks = _chunks_of_input(block_bytes) if path == STANDARD_INPUT else raw_chunks(path, block_bytes, version)
+    return in_blocks(_decoded(name_of(path), chunks), block_bytes)
+
+
+def in_blocks(pieces: Iterable[str], block_chars: int = BLOCK_BYTES) -> Iterator[str]:
+    """A text that comes in pieces of any length, in blocks of at most `block_chars` characters.
+
+    A block ends with a line; within a line that is longer than a block, with a word; within such a word, anywhere.
+    """
+    pending: list[str] = []
+    n_pending = 0
+    for piece in pieces:
+        pending.append(piece)
+        n_pending += len(piece)
+        if n_pending < block_chars:
+            continue
+        text, start = "".join(pending), 0
+        while len(text) - start >= block_chars:
+            stop = _last_gap(text, start, start + block_chars)
+            yield text[start:stop]
+            start = stop
+        pending, n_pending = [text[start:]], len(text) - start
+    if n_pending:
+        yield "".join(pending)
+
+
+def _last_gap(text: str, start: int, stop: int) -> int:
+    """Where a block ends that begins at `start` and ends at `stop` or before."""
+    newline = text.rfind("\n", start, stop)
+    if newline >= 0:
+        return newline + 1
+    # White space goes with the word after it, as in the tokens of parts of words.
+    gap = max(text.rfind(" ", start, stop), text.rfind("\t", start, stop), start)
+    end_of_word = start + len(text[start:gap].rstrip(" \t"))
+    return end_of_word if end_of_word > start else stop
+
+
+def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Path]:
+    """The files among `paths`, and `files_below` in place of a folder. Raises DataError if that has none."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        files = files_below(path, suffixes)
+        if not files:
+            kind = f"{', '.join(suffixes)} " if suffixes else ""
+            raise DataError(f"{path}: holds no {kind}file. Name a file, or another folder.")
+        yield from files
+
+
+def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """The files of a folder and of those in it, sorted by path, but for hidden and empty ones.
+
+    Only those count that have one of the suffixes, before that of a compression; without any all count.
+
+    Raises:
+        DataError: a folder cannot be read, or a file is a pipe or a device.
+    """
+    files: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if not name.startswith(".")]
+    counted = (file for file in files if not suffixes or split_suffixes(file)[0] in suffixes)
+    return sorted(file for file in counted if Version.of(file).size)
+
+
+def _refuse_folder(error: OSError) -> None:
+    with explained(Path(error.filename)):
+        raise error
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a text file, without its end, and where it is."""
+
+    file: Path
+    number: int
+    text: str
+
+    def error(self, problem: str) -> DataError:
+        """An error that says where the problem is."""
+        return DataError(f"{name_of(self.file)}:{self.number}: {problem}")
+
+
+def line_pieces(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """The lines of a text without their ends, a long one in pieces; and of each piece whether the line ends with it."""
+    is_open = False
+    for block in blocks:
+        *ended, rest = block.split("\n")
+        for piece in ended:
+            yield piece, True
+        if rest:
+            yield rest, False
+        is_open = bool(rest) or (is_open and not ended)
+    if is_open:
+        yield "", True
+
+
+def read_lines(path: Path, version: Version | None = None) -> Iterator[Line]:
+    """The lines of a UTF-8 file, by the rules of `read_blocks`; each is in memory as a whole."""
+    number, begun = 1, list[str]()
+    for piece, is_end in line_pieces(read_blocks(path, version=version)):
+        begun.append(piece)
+        if is_end:
+            yield Line(path, number, "".join(begun))
+            number, begun = number + 1, []
+
+
+def cut_between_words(text: str, part_chars: int) -> Iterator[str]:
+    """A text in parts of about `part_chars`, cut after a newline or before a single space, so never within a word."""
+    start = 0
+    while start < len(text):
+        place = _BETWEEN_WORDS.search(text, start + part_chars)
+        stop = place.start() if place else len(text)
+        yield text[start:stop]
+        start = stop
+
+
+def read_prompt() -> str:
+    """What standard input holds, by the rules of `read_blocks` and without the newline that ends it."""
+    return "".join(read_blocks(STANDARD_INPUT)).removesuffix("\n")
+
+
+def name_of(path: Path) -> str:
+    """What messages call a file."""
+    return "standard input" if path == STANDARD_INPUT else str(path)
+
+
+def raw_chunks(path: Path, chunk_bytes: int = BLOCK_BYTES, version: Version | None = None) -> Iterator[bytes]:
+    """The bytes of a file, decompressed, cut anywhere; it must not change meanwhile."""
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
+    with explained(path), path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        _refuse_devices(path, status)
+        is_repeatable = stat.S_ISREG(status.st_mode)
+        version = version or Version(status.st_size, status.st_mtime_ns)
+        yield from read_chunks(file, str(path), file.peek(LONGEST_MARK), split_suffixes(path)[1], chunk_bytes)
+        status = os.fstat(file.fileno())
+        if is_repeatable and version != (status.st_size, status.st_mtime_ns):
+            raise DataError(f"{path}: changed while it was read. Run the command again when nothing writes to it.")
+
+
+def _chunks_of_input(chunk_bytes: int) -> Iterator[bytes]:
+    if not isinstance(sys.stdin, TextIOWrapper):
+        raise DataError(f"{name_of(STANDARD_INPUT)}: is closed. Pipe a text into the command.")
+    content = _content_of(sys.stdin)
+    yield from read_chunks(BytesIO(content), name_of(STANDARD_INPUT), content[:LONGEST_MARK], "", chunk_bytes)
+
+
+@lru_cache(maxsize=1)
+def _content_of(stream: TextIOWrapper) -> bytes:
+    """What a stream holds that can be read only once."""
+    if stream.isatty():
+        _log.info("reading a text from the terminal: end it with Ctrl-D (on Windows Ctrl-Z) on a line of its own")
+    return bytes(stream.buffer.read())
+
+
+def _decoded(name: str, chunks: Iterable[bytes]) -> Iterator[str]:
+    r"""The text of UTF-8 that may be cut anywhere, also within a character or between `\r` and `\n`."""
+    utf8 = codecs.getincrementaldecoder("utf-8-sig")()
+    line_ends = IncrementalNewlineDecoder(None, translate=True)
+    offset, line = 0, 1
+    is_empty, is_ascii = True, True
+    for chunk in chain(chunks, [b""]):
+        if offset == 0:
+            _refuse_wide_characters(name, chunk)
+        offset += len(chunk)
+        try:
+            text = utf8.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            content, place = error.object, error.start
+            before = line_ends.decode(content[:place].decode(), final=True)
+            line += before.count("\n")
+            raise DataError(
+                f"{name}: not UTF-8 (byte 0x{content[place]:02X} at offset {offset - len(content) + place}, "
+                f"line {line}). {_advice(content, is_ascii and before.isascii())}"
+            ) from None
+        text = line_ends.decode(text, final=not chunk)
+        if text:
+            line += text.count("\n")
+            is_empty = False
+            is_ascii = is_ascii and text.isascii()
+            yield text
+    if is_empty:
+        raise DataError(f"{name}: is empty. Put text into it, a sentence or paragraph a line.")
+
+
+def _advice(content: bytes, is_ascii: bool) -> str:
+    """What to do about bytes that are not UTF-8 where the text before them `is_ascii`, or is UTF-8 beyond it."""
+    if b"\0" in content:
+        return "It has NUL bytes as well, so that it may be no text at all: name a text file."
+    if not is_ascii:
+        return "What comes before is UTF-8: mend that line, or leave such bytes out: iconv -c -f utf8 -t utf8."
+    return "Convert it: iconv -f latin1 -t utf8."
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Let an error of the operating system be one that says what to do. Raises DataError if there was one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file. Check the path, relative to the working directory.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+
+
+def _refuse_devices(path: Path, status: os.stat_result) -> None:
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise DataError(f"{path}: is a device, which need not end. Name a text file.")
+
+
+def _refuse_wide_characters(name: str, content: bytes) -> None:
+    for mark, encoding in _FOREIGN_MARKS:
+        if content.startswith(mark):
+            raise DataError(
+                f"{name}: not UTF-8 (begins with the byte-order mark of {encoding}). "
+                f"Convert it: iconv -f {encoding.lower()} -t utf8."
+            )
+    if content.count(0) > len(content) * _NUL_SHARE:
+        order = "le" if content[1::2].count(0) > content[::2].count(0) else "be"
+        raise DataError(
+            f"{name}: not UTF-8 (over a third of its bytes are NUL, as in UTF-16). "
+            f"Convert it: iconv -f utf-16{order} -t utf8."
+        )

@@ -1,0 +1,154 @@
+"""What is kept of large texts between commands: their tokens, and the vocabularies learnt from them, by content."""
+
+import hashlib
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+
+from lstmlm.cache import CACHE_MODE, cache_directory
+from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions
+from lstmlm.corpus.encoded_text import EncodedText, encode_text
+from lstmlm.corpus.store.shards import StoreError
+from lstmlm.corpus.store.token_store import Blocks, TokenStore, is_finished, write_store
+from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
+from lstmlm.errors import CheckpointError, ConfigError, DataError
+from lstmlm.files import list_directory, make_directory, read_text, remove_directory, size_of, write_atomically
+
+SMALLEST_KEPT_BYTES = 1 << 24
+"""Of the files of a text. Less is encoded in the time that importing torch takes: not worth files that stay."""
+
+MOST_KEPT_BYTES = 30 * 10**9
+"""Of the tokens of all texts together: beyond it, those go that were not used for longest."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KeptText:
+    """A text with what the cache has of it; what goes wrong with the cache costs a line in the log, and no more."""
+
+    name: str
+    """What messages call it."""
+    blocks: Blocks
+    origin: str | None
+    """What tells, without reading it, that this is a text that was read before; None for one that is not kept."""
+
+    def train_tokenizer(self, options: AnyTokenizerOptions) -> Tokenizer:
+        """The tokenizer that `options` describe on this text. Raises ConfigError if its vocabulary can hold nothing."""
+        if self.origin is None or isinstance(options, FileTokenizerOptions):
+            return train_tokenizer(options, self.blocks())  # a file may have changed, and takes no learning
+        made_by = [self._sha256, options.model_dump_json(), version("lstmlm"), version("tokenizers")]
+        key = hashlib.sha256("\n".join(made_by).encode()).hexdigest()
+        with _Optional():
+            if kept := _kept(f"tokenizers/{key}.json"):
+                with suppress(DataError):
+                    return load_tokenizer(options, kept)
+        tokenizer = train_tokenizer(options, self.blocks())
+        with _Optional():
+            _keep(f"tokenizers/{key}.json", tokenizer.to_json())
+        return tokenizer
+
+    def encode(self, options: AnyTokenizerOptions, tokenizer: Tokenizer, split: str | None) -> EncodedText:
+        """Return the text, encoded by the tokenizer that `options` describe."""
+        if self.origin is not None:
+            with _Optional():
+                return self._stored(options, tokenizer, split)
+        return encode_text(self.name, self.blocks(), tokenizer, split)
+
+    @cached_property
+    def _sha256(self) -> str:
+        with _Optional():
+            if known := _kept(f"texts/{self.origin}"):
+                return known
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            digest.update(block.encode())
+        with _Optional():
+            _keep(f"texts/{self.origin}", digest.hexdigest())
+        return digest.hexdigest()
+
+    def _stored(self, options: AnyTokenizerOptions, tokenizer: Tokenizer, split: str | None) -> EncodedText:
+        path = cache_directory() / "tokens" / f"{self._sha256[:32]}-{tokenizer.digest[:32]}"
+        if is_finished(path):
+            try:
+                kept = TokenStore.open(path).text("text", self.name, split)
+                _note_use(path)
+                return kept
+            except StoreError as error:
+                logger.info("%s", error)
+                remove_directory(path)
+        logger.info("%s: is encoded, once; the tokens are kept in %s", self.name, path)
+        kept = write_store(path, options, tokenizer, {"text": self.blocks}).text("text", self.name, split)
+        _remove_unused(path)
+        return kept
+
+
+def cache_is_usable() -> bool:
+    """Whether the cache can be written; where it cannot, a line in the log says so, once."""
+    try:
+        return _is_usable(cache_directory())
+    except ConfigError as error:
+        logger.warning("Nothing is kept: %s", error)
+        return False
+
+
+@cache
+def _is_usable(directory: Path) -> bool:
+    with _Optional():
+        make_directory(directory, CACHE_MODE)
+        write_atomically(directory / "writable", b"")
+        return True
+    return False
+
+
+def _note_use(store: Path) -> None:
+    """Let the time at which the folder of a store has changed be that of its last use."""
+    with suppress(CheckpointError):  # a cache that cannot be written can be read
+        write_atomically(store / "used", b"")
+
+
+def _remove_unused(newest: Path) -> None:
+    """Remove the stores that were not used for longest, until all of them take `MOST_KEPT_BYTES`; the newest stays.
+
+    A process that uses one has it mapped, and goes on; another one may remove the same at the same time.
+    """
+    n_bytes = 0
+    try:
+        stores = filter(is_finished, list_directory(newest.parent))
+        for store in sorted(stores, key=lambda store: store.stat().st_mtime_ns, reverse=True):
+            n_bytes += sum(map(size_of, list_directory(store)))
+            if n_bytes > MOST_KEPT_BYTES and store != newest:
+                logger.info("%s: is removed, as over %d GB of tokens are kept", store, MOST_KEPT_BYTES // 10**9)
+                remove_directory(store)
+    except (CheckpointError, OSError) as error:
+        logger.info("%s", error)
+
+
+def _kept(name: str) -> str | None:
+    path = cache_directory() / name
+    return read_text(path, MOST_TOKENIZER_BYTES) if path.exists() else None
+
+
+def _keep(name: str, content: str) -> None:
+    path = cache_directory() / name
+    make_directory(path.parent)
+    write_atomically(path, content.encode())
+
+
+class _Optional:
+    """Logs what is wrong with the cache in place of raising it."""
+
+    def __enter__(self) -> None:
+        """Begin what the program can do without."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, StoreError | CheckpointError):
+            return False
+        logger.warning("Nothing is kept: %s", error)
+        return True

@@ -1,0 +1,207 @@
+"""Adaptation: what the text so far tells about the rest of it, method by method, beside the static figure.
+
+The methods follow each other: dynamic evaluation changes the weights, the temperature the distribution that they give,
+and the cache is mixed with it. Hyper-parameters are chosen in the same order, each method's given those before it, on
+another text than the one that is measured.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Integer
+from torch import Tensor
+
+from lstmlm.config.adaptation import AdaptationOptions, AnyDynamicOptions, CacheOptions
+from lstmlm.corpus.encoded_text import EncodedText
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.errors import DivergenceError
+from lstmlm.evaluation.adaptation.dynamic import score_dynamically
+from lstmlm.evaluation.adaptation.neural_cache import cache_nats
+from lstmlm.evaluation.adaptation.search import search
+from lstmlm.evaluation.adaptation.temperature import tempered_nats
+from lstmlm.evaluation.fingerprint import fingerprint
+from lstmlm.evaluation.interpolation import mixture_nats, mixture_weights
+from lstmlm.evaluation.report import Report, Value, perplexity_rows
+from lstmlm.metrics import perplexity
+from lstmlm.models.language_model import LanguageModel
+from lstmlm.models.ngram import NgramModel
+from lstmlm.models.output_layers.output_layer import OutputLayer
+from lstmlm.scoring import score
+
+TEMPERATURES = tuple(percent / 100 for percent in range(75, 130, 5))
+"""What the temperature is chosen from."""
+
+PREFIX_TOKENS = 10_000
+"""A trial of dynamic evaluation is a pass over the text, so it is tuned on this much of its beginning."""
+
+Nats = Float[np.ndarray, " tokens"]
+Tokens = Integer[np.ndarray, " tokens"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a model, static or learning, finds in a text."""
+
+    tokens: Tokens
+    nats: Nats
+    tempered: Float[np.ndarray, "temperatures tokens"]
+    """The nats at each temperature that was asked for."""
+    features: Float[Tensor, "tokens hidden"]
+    """From which each token was predicted."""
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """A trained model with the methods to use on it."""
+
+    model: LanguageModel
+    tokenizer: Tokenizer
+    methods: Sequence[str]
+    """Sections of `AdaptationOptions`, in their order."""
+    gradient_rms: Sequence[Tensor] = ()
+    """What `measure_gradient_rms` returned, for the RMS form of dynamic evaluation."""
+    ngrams: NgramModel | None = None
+    """What to mix with the rest, for `ngram`."""
+
+    def nats(self, tokens: Tokens, options: AdaptationOptions) -> dict[str, Nats]:
+        """Return the surprisal of every token of a text: static, then with each method added to those before it."""
+        reading = self._read(tokens, options.dynamic, [options.temperature])
+        nats = reading.nats
+        found = {"static": score(self.model, tokens, self.tokenizer.start_id) if "dynamic" in self.methods else nats}
+        for n_methods, method in enumerate(self.methods, start=1):
+            if method == "temperature":
+                nats = reading.tempered[0]
+            elif method == "cache":
+                nats = _mixed(nats, _cache_nats(nats, reading, options.cache), options.cache.weight)
+            elif self.ngrams is not None and method == "ngram":
+                nats = _mixed(nats, self.ngrams.nats(tokens), options.ngram.weight)
+            found[" + ".join(self.methods[:n_methods])] = nats
+        return found
+
+    def report(self, text: EncodedText, options: AdaptationOptions, run: str, tuned_on: str | None) -> Report:
+        """Measure a text: a row for each step from the static figure to all methods together.
+
+        Args:
+            text: What to measure.
+            options: The hyper-parameters.
+            run: What the report calls the model.
+            tuned_on: What it calls the text that they were chosen on; None: they were given.
+
+        Raises:
+            DivergenceError: the model that learns unlearns everything.
+        """
+        started = time.monotonic()
+        nats = self.nats(text.tokens, options)
+        if "dynamic" in nats and not np.isfinite(nats["dynamic"]).all():
+            rate = options.dynamic.learning_rate
+            raise DivergenceError(f"dynamic.learning_rate: {rate:g} makes the loss {nats['dynamic'].sum()}. Lower it.")
+        static = nats["static"].sum()
+        rows = [
+            {**row, "ratio_to_static": perplexity(of_tokens.sum() - static, text.n_tokens)}
+            for row, of_tokens in zip(perplexity_rows("method", nats), nats.values(), strict=True)
+        ]
+        values: dict[str, Value] = {
+            "run": run,
+            "text": text.name,
+            "split": text.split,
+            "n_tokens": text.n_tokens,
+            "tuned_on": tuned_on,
+            **_flat(options.model_dump(include=set(self.methods))),
+            "precision": str(self.model.embedding.weight.dtype).removeprefix("torch."),
+            "seconds": round(time.monotonic() - started, 3),
+            **fingerprint(text, self.tokenizer, "document"),
+        }
+        return Report(values, rows)
+
+    def tuned(self, tokens: Tokens, options: AdaptationOptions) -> AdaptationOptions:
+        """Return `options` with those hyper-parameters of the methods with which they predict a text best."""
+        dynamic, temperature, cache, ngram = options.dynamic, options.temperature, options.cache, options.ngram
+        if "dynamic" in self.methods:
+            dynamic = self._tuned_dynamic(tokens[:PREFIX_TOKENS], dynamic)
+        if set(self.methods) - {"dynamic"}:
+            reading = self._read(tokens, dynamic, TEMPERATURES)
+            nats = reading.nats
+            if "temperature" in self.methods:
+                best = int(reading.tempered.sum(axis=1).argmin())
+                temperature, nats = TEMPERATURES[best], reading.tempered[best]
+            if "cache" in self.methods:
+                cache = _tuned_cache(nats, reading, cache)
+                nats = _mixed(nats, _cache_nats(nats, reading, cache), cache.weight)
+            if self.ngrams is not None:
+                weights = mixture_weights(np.stack([nats, self.ngrams.nats(tokens)]))
+                ngram = ngram.model_copy(update={"weight": float(weights[1])})
+        return AdaptationOptions(dynamic=dynamic, temperature=temperature, cache=cache, ngram=ngram)
+
+    def _read(self, tokens: Tokens, dynamic: AnyDynamicOptions, temperatures: Sequence[float]) -> _Reading:
+        """Read a text once; the temperatures count where they are among the methods."""
+        asked = temperatures if "temperature" in self.methods else ()
+
+        def measure(
+            output_layer: OutputLayer,
+            features: Float[Tensor, "time batch hidden"],
+            targets: Int[Tensor, "time batch"],
+        ) -> Float[Tensor, "time batch measures"]:
+            nats = output_layer.nats(features, targets).unsqueeze(-1)
+            return torch.cat([nats, tempered_nats(output_layer, features, targets, asked), features], dim=-1)
+
+        start_id = self.tokenizer.start_id
+        if "dynamic" in self.methods:
+            found = score_dynamically(self.model, tokens, start_id, dynamic, self.gradient_rms, measure=measure)
+        else:
+            found = score(self.model, tokens, start_id, measure=measure)
+        nats, features = np.split(found, [1 + len(asked)], axis=1)
+        nats = nats.T.astype(np.float64)
+        return _Reading(tokens, nats[0], nats[1:], torch.from_numpy(features))
+
+    def _tuned_dynamic(self, tokens: Tokens, options: AnyDynamicOptions) -> AnyDynamicOptions:
+        def cost(values: Mapping[str, float]) -> float:
+            tried = options.model_copy(update=values)
+            nats = score_dynamically(self.model, tokens, self.tokenizer.start_id, tried, self.gradient_rms).sum()
+            words = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            logger.info("%s: perplexity %.2f on %d tokens", words, perplexity(nats, len(tokens)), len(tokens))
+            return float(nats)
+
+        start = {"learning_rate": options.learning_rate, "decay": options.decay}
+        return options.model_copy(update=search(cost, start, {"learning_rate": 2, "decay": 4}))
+
+
+def _flat(sections: Mapping[str, Any]) -> dict[str, Value]:
+    """Name every value as `--set` does: `cache.size`."""
+    flat: dict[str, Value] = {}
+    for name, section in sections.items():
+        values = section if isinstance(section, dict) else {"": section}
+        flat |= {f"{name}.{key}".removesuffix("."): value for key, value in values.items()}
+    return flat
+
+
+def _tuned_cache(nats: Nats, reading: _Reading, options: CacheOptions) -> CacheOptions:
+    """Return the cache that helps most beside a model's `nats`. Nothing is read again for it."""
+
+    def best_weight(values: Mapping[str, float]) -> tuple[CacheOptions, float]:
+        tried = CacheOptions(size=round(values["size"]), theta=values["theta"])
+        of_cache = _cache_nats(nats, reading, tried)
+        weight = float(mixture_weights(np.stack([nats, of_cache]))[1])
+        return tried.model_copy(update={"weight": weight}), float(_mixed(nats, of_cache, weight).sum())
+
+    start = {"size": options.size, "theta": options.theta}
+    found = search(lambda values: best_weight(values)[1], start, {"size": 2, "theta": 1.5})
+    return best_weight(found)[0]
+
+
+def _cache_nats(nats: Nats, reading: _Reading, options: CacheOptions) -> Nats:
+    of_cache = cache_nats(
+        reading.features, torch.from_numpy(reading.tokens.astype(np.int64)), options.size, options.theta
+    )
+    of_cache[0] = nats[0]  # nothing is in the cache yet: the model alone predicts
+    return of_cache
+
+
+def _mixed(nats: Nats, of_other: Nats, weight_of_other: float) -> Nats:
+    return mixture_nats(np.stack([nats, of_other]), np.array([1 - weight_of_other, weight_of_other]))

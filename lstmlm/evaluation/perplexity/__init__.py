@@ -1,0 +1,9 @@
+"""How well a text is predicted, in figures for the whole of it.
+
+- `perplexity`: one model. Every other figure here is made of the same nats.
+- `comparison`: two models, and whether other sentences might have said otherwise.
+- `ensemble`: several models, their probabilities averaged.
+- `ngram`: a model and n-grams, alone and together.
+
+Each returns a report. `interpolation`, in the folder above, averages the probabilities of the last two.
+"""

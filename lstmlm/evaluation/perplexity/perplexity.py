@@ -1,0 +1,77 @@
+"""Perplexity of a text: every token scored once, in order, the first from the zero state."""
+
+import time
+
+import numpy as np
+from jaxtyping import Float
+
+from lstmlm.corpus.encoded_text import EncodedText
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.distributed import ALONE, World
+from lstmlm.evaluation.fingerprint import Context, fingerprint
+from lstmlm.evaluation.report import Report
+from lstmlm.metrics import bits_per, perplexity
+from lstmlm.models.language_model import LanguageModel
+from lstmlm.scoring import score, score_each
+
+
+def evaluate_perplexity(
+    model: LanguageModel,
+    text: EncodedText,
+    tokenizer: Tokenizer,
+    run: str,
+    context: Context = "document",
+    world: World = ALONE,
+) -> Report:
+    """Score `text` and report its likelihood per token, word, character and byte.
+
+    Perplexities per token are comparable only where the fingerprints are the same; bits per character and byte of one
+    text are comparable always, as long as `n_oov` is 0.
+
+    Args:
+        model: The model to ask.
+        text: The text, with its counts of words, characters and bytes.
+        tokenizer: What cut the text into tokens.
+        run: What the report calls the model.
+        context: What each token is predicted from.
+        world: The processes that share the work; lines by themselves are read by each.
+    """
+    started = time.monotonic()
+    of_tokens = _score(model, text, tokenizer.start_id, context, world)
+    nats, nats_without_unk = float(of_tokens.sum()), float(of_tokens[text.tokens != tokenizer.unk_id].sum())
+    n_tokens, n_tokens_without_unk = text.n_tokens, text.n_tokens - text.n_unk
+    return Report(
+        {
+            "run": run,
+            "text": text.name,
+            "split": text.split,
+            "n_tokens": n_tokens,
+            "n_words": text.n_words,
+            "n_chars": text.n_chars,
+            "n_bytes": text.n_bytes,
+            "n_unk": text.n_unk,
+            "nats": nats,
+            "perplexity": perplexity(nats, n_tokens),
+            "perplexity_per_word": perplexity(nats, text.n_words),
+            "bits_per_token": bits_per(nats, n_tokens),
+            "bits_per_word": bits_per(nats, text.n_words),
+            "bits_per_char": bits_per(nats, text.n_chars),
+            "bits_per_byte": bits_per(nats, text.n_bytes),
+            "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
+            "seconds": round(time.monotonic() - started, 3),
+            "n_oov": text.n_oov,
+            "n_tokens_without_unk": n_tokens_without_unk,
+            "nats_without_unk": nats_without_unk,
+            "perplexity_without_unk": perplexity(nats_without_unk, n_tokens_without_unk),
+            **fingerprint(text, tokenizer, context),
+        },
+    )
+
+
+def _score(
+    model: LanguageModel, text: EncodedText, start_id: int, context: Context, world: World
+) -> Float[np.ndarray, " tokens"]:
+    if context == "document":
+        return score(model, text.tokens, start_id, world=world)
+    lines = text.split_lines(text.tokens, start_id)
+    return np.concatenate(score_each(model, [line.tolist() for line in lines], start_id))

@@ -1,0 +1,108 @@
+"""Combining scores: how the total of a hypothesis is made, which weights leave the fewest errors, and how many."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from lstmlm.evaluation.bootstrap import ratio_interval
+from lstmlm.evaluation.report import Row, Value
+from lstmlm.evaluation.rescoring.error_rate import Metric, edit_distances, units_of
+from lstmlm.evaluation.rescoring.formats import ScoredHypothesis
+
+TRIED_WEIGHTS = 2.0 ** np.arange(-8, 8.25, 0.25)
+
+TRIED_BONUSES = np.arange(-4, 12.25, 0.25)
+"""Nats for each word at a weight of 1. Words cost a small language model 5 to 8 nats, which a bonus can make up for."""
+
+Number = TypeVar("Number", float, np.ndarray)
+
+
+@dataclass(frozen=True)
+class Combination:
+    """How much the language model and the length count."""
+
+    weight: float = 1.0
+    length_bonus: float = 0.0
+    """Nats for each word, or character where errors are counted in these."""
+
+    def total(self, acoustic_score: Number, lm_nats: Number, length: Number) -> Number:
+        """Return acoustic score + weight · ln p(words) + length bonus · length (nats)."""
+        return acoustic_score - self.weight * lm_nats + self.length_bonus * length
+
+
+@dataclass(frozen=True)
+class ErrorTable:
+    """The errors of hypotheses and what chooses between them: an utterance a row, filled up to the longest list."""
+
+    acoustic_scores: Float[np.ndarray, "utterances hypotheses"]
+    """Minus infinity where there is no hypothesis, so that none is chosen."""
+    lm_nats: Float[np.ndarray, "utterances hypotheses"]
+    lengths: Int[np.ndarray, "utterances hypotheses"]
+    errors: Int[np.ndarray, "utterances hypotheses"]
+    reference_lengths: Int[np.ndarray, " utterances"]
+
+    def errors_of_chosen(self, combination: Combination) -> Int[np.ndarray, " utterances"]:
+        """Return the errors that are left in each utterance; of equal totals the first is chosen."""
+        totals = combination.total(self.acoustic_scores, self.lm_nats, self.lengths)
+        errors: np.ndarray = self.errors[np.arange(len(totals)), totals.argmax(axis=1)]
+        return errors
+
+    def part(self, utterances: slice) -> "ErrorTable":
+        """Return the table of some of the utterances."""
+        return ErrorTable(*(column[utterances] for column in vars(self).values()))
+
+
+def count_errors(
+    lists: Sequence[Sequence[ScoredHypothesis]], references: Mapping[str, str], metric: Metric
+) -> ErrorTable:
+    """Compare every hypothesis with what was said in its utterance; those without a reference are left out."""
+    lists = [scored_list for scored_list in lists if scored_list[0].hypothesis.utterance in references]
+    shape = len(lists), max(map(len, lists))
+    acoustic_scores, lm_nats, lengths = np.full(shape, -np.inf), np.zeros(shape), np.zeros(shape, dtype=np.int64)
+    errors = np.full(shape, np.iinfo(np.int64).max)
+    reference_lengths = np.zeros(len(lists), dtype=np.int64)
+    for row, scored_list in enumerate(lists):
+        reference = units_of(references[scored_list[0].hypothesis.utterance], metric)
+        hypotheses = [units_of(scored.hypothesis.text, metric) for scored in scored_list]
+        present = slice(len(scored_list))
+        acoustic_scores[row, present] = [scored.hypothesis.acoustic_score for scored in scored_list]
+        lm_nats[row, present] = [scored.lm_nats for scored in scored_list]
+        lengths[row, present] = [scored.length for scored in scored_list]
+        errors[row, present] = edit_distances(reference, hypotheses)
+        reference_lengths[row] = len(reference)
+    return ErrorTable(acoustic_scores, lm_nats, lengths, errors, reference_lengths)
+
+
+def find_combination(table: ErrorTable) -> Combination:
+    """Search the combination that leaves the fewest errors on a grid of weights and length bonuses."""
+    candidates = [Combination(weight, weight * bonus) for weight, bonus in product(TRIED_WEIGHTS, TRIED_BONUSES)]
+    errors = np.array([table.errors_of_chosen(candidate).sum() for candidate in candidates])
+    # Many do equally well. The one in the middle of them is the least likely to do worse elsewhere.
+    best = np.flatnonzero(errors == errors.min())
+    places = np.stack(np.divmod(best, len(TRIED_BONUSES)), axis=1)
+    from_middle = np.square(places - places.mean(axis=0)).sum(axis=1)
+    return candidates[int(best[from_middle.argmin()])]
+
+
+def error_rates(table: ErrorTable, combination: Combination) -> list[Row]:
+    """Compare the recogniser's first hypotheses with those chosen now and with the best that the lists hold.
+
+    Every rate has its 95 % interval over utterances, and so has what rescoring takes off.
+    """
+    first, rescored = table.errors[:, 0], table.errors_of_chosen(combination)
+    rows = {"1-best": first, "rescored": rescored, "oracle": table.errors.min(axis=1), "reduction": first - rescored}
+    return [_rate(name, errors, table.reference_lengths) for name, errors in rows.items()]
+
+
+def _rate(
+    name: str, errors: Int[np.ndarray, " utterances"], reference_lengths: Int[np.ndarray, " utterances"]
+) -> dict[str, Value]:
+    # A reference can be empty, and all that are drawn can be.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = ratio_interval(errors.astype(np.float64), reference_lengths)
+        rate = float(np.float64(errors.sum()) / reference_lengths.sum())
+    return {"choice": name, "n_errors": int(errors.sum()), "error_rate": rate, "low": low, "high": high}

@@ -1,0 +1,180 @@
+"""Rescoring: what a language model says of n-best lists, and which hypotheses that makes the best.
+
+Every hypothesis is read as a line of its own, with its end: from the zero state, or with carried state as what follows
+the hypotheses that were chosen for the utterances before.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.errors import DataError
+from lstmlm.evaluation.report import Report, Row, Value
+from lstmlm.evaluation.rescoring.combination import Combination, ErrorTable, count_errors, error_rates, find_combination
+from lstmlm.evaluation.rescoring.error_rate import Metric, units_of
+from lstmlm.evaluation.rescoring.formats import Hypothesis, ScoredHypothesis
+from lstmlm.models.language_model import LanguageModel
+from lstmlm.scoring import next_log_probabilities, score_tree
+
+
+@dataclass(frozen=True)
+class Rescorer:
+    """A language model that is asked about hypotheses."""
+
+    model: LanguageModel
+    tokenizer: Tokenizer
+    combination: Combination
+    metric: Metric
+    """Says what lengths are counted in."""
+
+    def rescore(self, lists: Sequence[Sequence[Hypothesis]]) -> list[list[ScoredHypothesis]]:
+        """Score every hypothesis as a text of its own."""
+        texts = [self._encode(hypothesis) for hypothesis in chain.from_iterable(lists)]
+        scores = zip(texts, score_tree(self.model, texts, self.tokenizer.start_id), strict=True)
+        return [[self._scored(hypothesis, *next(scores)) for hypothesis in hypotheses] for hypotheses in lists]
+
+    def rescore_in_context(self, lists: Sequence[Sequence[Hypothesis]]) -> list[list[ScoredHypothesis]]:
+        """Score the utterances of a talk in their order, each in the state after what was chosen before."""
+        start_id, state, scored_lists = self.tokenizer.start_id, self.model.initial_state(1), []
+        for hypotheses in lists:
+            texts = [self._encode(hypothesis) for hypothesis in hypotheses]
+            scored = list(map(self._scored, hypotheses, texts, score_tree(self.model, texts, start_id, state)))
+            scored_lists.append(scored)
+            chosen = texts[np.argmax([candidate.total for candidate in scored])]
+            # The end of the line is left: reading it begins the next one.
+            read = torch.tensor([start_id, *chosen[:-1]])[:, None]
+            _, state = next_log_probabilities(self.model, read, state)
+        return scored_lists
+
+    def _encode(self, hypothesis: Hypothesis) -> list[int]:
+        return list(map(int, self.tokenizer.encode(f"{hypothesis.text}\n")))
+
+    def _scored(
+        self, hypothesis: Hypothesis, tokens: list[int], nats: Float[np.ndarray, " tokens"]
+    ) -> ScoredHypothesis:
+        lm_nats, length = float(nats.sum()), len(units_of(hypothesis.text, self.metric))
+        return ScoredHypothesis(
+            hypothesis,
+            lm_nats=lm_nats,
+            n_tokens=len(tokens),
+            n_unk=sum(token == self.tokenizer.unk_id for token in tokens),
+            length=length,
+            total=self.combination.total(hypothesis.acoustic_score, lm_nats, length),
+        )
+
+
+@dataclass(frozen=True)
+class RescoringOptions:
+    """How lists are rescored."""
+
+    combination: Combination | None = field(default_factory=Combination)
+    """None: the one that leaves the fewest errors in the first half of the utterances that have a reference."""
+    metric: Metric = "wer"
+    """What errors and lengths are counted in."""
+    carry_state: bool = False
+    """Whether an utterance is read as what follows those before."""
+
+
+@dataclass(frozen=True)
+class Rescoring:
+    """Rescored lists and what there is to tell of them."""
+
+    lists: Sequence[Sequence[ScoredHypothesis]]
+    report: Report
+    """Its rows are the error rates, or without references the hypotheses."""
+
+
+def evaluate_rescoring(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    lists: Sequence[Sequence[Hypothesis]],
+    references: Mapping[str, str],
+    options: RescoringOptions,
+    run: str,
+) -> Rescoring:
+    """Rescore lists, and where it is known what was said, count the errors before and after.
+
+    A combination that is searched is measured on the utterances that it was not searched on.
+
+    Args:
+        model: The model to ask.
+        tokenizer: What cuts texts into its tokens.
+        lists: The hypotheses of each utterance.
+        references: What was said, by utterance.
+        options: How to rescore.
+        run: What the report calls the model.
+
+    Raises:
+        DataError: a combination is to be searched, and fewer than two utterances have a reference.
+    """
+    started = time.monotonic()
+    combination = options.combination or Combination()
+    rescorer = Rescorer(model, tokenizer, combination, options.metric)
+    rescored = (rescorer.rescore_in_context if options.carry_state else rescorer.rescore)(lists)
+    measured: dict[str, Value] = {}
+    rates: list[Row] = []
+    if references:
+        table = count_errors(rescored, references, options.metric)
+        n_tuned = 0
+        if options.combination is None:
+            n_tuned = _first_half(table)
+            combination = find_combination(table.part(slice(n_tuned)))
+            rescored = [[_recombined(scored, combination) for scored in hypotheses] for hypotheses in rescored]
+            table = table.part(slice(n_tuned, None))
+        rates = error_rates(table, combination)
+        measured = {"metric": options.metric, "n_tuned": n_tuned, "n_measured": len(table.errors)}
+    everything = list(chain.from_iterable(rescored))
+    values: dict[str, Value] = {
+        "run": run,
+        "context": "carried" if options.carry_state else "reset",
+        "n_utterances": len(rescored),
+        "n_hypotheses": len(everything),
+        "n_tokens": sum(scored.n_tokens for scored in everything),
+        "n_unk": sum(scored.n_unk for scored in everything),
+        "weight": combination.weight,
+        "length_bonus": combination.length_bonus,
+        **measured,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    return Rescoring(rescored, Report(values, rates or list(_rows(rescored))))
+
+
+def _first_half(table: ErrorTable) -> int:
+    n_utterances = len(table.errors)
+    if n_utterances < 2:
+        raise DataError(
+            f"--tune: needs 2 utterances with a reference, one to search on and one to measure, got {n_utterances}. "
+            "Give --references and a --weight."
+        )
+    return n_utterances // 2
+
+
+def _recombined(scored: ScoredHypothesis, combination: Combination) -> ScoredHypothesis:
+    total = combination.total(scored.hypothesis.acoustic_score, scored.lm_nats, scored.length)
+    return replace(scored, total=total)
+
+
+def _rows(lists: Sequence[Sequence[ScoredHypothesis]]) -> Iterator[Row]:
+    """Yield a row for each hypothesis, in each list with its rank by the totals."""
+    for scored_list in lists:
+        by_total = sorted(range(len(scored_list)), key=lambda index: -scored_list[index].total)
+        rank_of = {index: rank for rank, index in enumerate(by_total, 1)}
+        for index, scored in enumerate(scored_list):
+            yield {
+                "utterance": scored.hypothesis.utterance,
+                "hypothesis": index + 1,
+                "rank": rank_of[index],
+                "total": scored.total,
+                "acoustic_score": scored.hypothesis.acoustic_score,
+                "lm_nats": scored.lm_nats,
+                "n_tokens": scored.n_tokens,
+                "n_unk": scored.n_unk,
+                "length": scored.length,
+                "text": scored.hypothesis.text,
+            }

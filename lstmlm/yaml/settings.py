@@ -1,0 +1,168 @@
+"""The values of a YAML file and of `--set key=value`, each with the place it came from, for messages that name it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from lstmlm.errors import ConfigError
+from lstmlm.yaml.strict import Document, KeyPath, UnreadableError, Value, parse
+
+MAX_BYTES = 100_000
+
+
+@dataclass(frozen=True, order=True)
+class Origin:
+    """A place that a user wrote: a line of the file, or an override. Messages come in this order."""
+
+    is_override: bool
+    number: int
+    label: str
+
+
+class Settings:
+    """What the user wrote, and what is wrong with it: problems gather here, so that all are told at once."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Value] = {}
+        self._origins: dict[KeyPath, Origin] = {(): Origin(is_override=True, number=0, label="--set")}
+        self._hidden: list[KeyPath] = []
+        self._problems: list[tuple[Origin, KeyPath, str]] = []
+
+    def read(self, path: Path) -> None:
+        """Take in a YAML file.
+
+        Raises:
+            ConfigError: not readable, not UTF-8, empty, or no strict YAML.
+        """
+        try:
+            document = parse(_read_text(path))
+        except UnreadableError as error:
+            raise ConfigError(f"{path}:{error.line}: {error.text}") from None
+        if document.value is None and not document.problems:
+            raise ConfigError(f"{path}: empty. Write a mapping of keys.")
+        lines = {line: Origin(is_override=False, number=line, label=f"{path}:{line}") for line in _all_lines(document)}
+        self._origins = {key: lines[line] for key, line in document.lines.items()}
+        for problem in document.problems:
+            self._problems.append((lines[problem.line], problem.path, problem.text))
+            if problem.hides is not None:
+                self._hidden.append(problem.hides)
+        if isinstance(document.value, dict):
+            self.values = document.value
+        else:
+            self.report((), f"expected a mapping of keys, got {shown(document.value)}.")
+            self.raise_problems()
+
+    def override(self, text: str, number: int) -> None:
+        """Apply `dotted.key=value`, the value read as YAML; sections that are missing are created.
+
+        Args:
+            text: what the user gave after `--set`.
+            number: its place among the overrides; messages come in this order.
+        """
+        origin = Origin(is_override=True, number=number, label=f"--set {_printable(text)}")
+        key, equals, value_text = text.partition("=")
+        path = tuple(key.split("."))
+        if not equals or not all(path):
+            self._problems.append((origin, (), "expected key=value, such as section.key=5."))
+            return
+        try:
+            document = parse(value_text)
+        except UnreadableError as error:
+            self._problems.append((origin, path, error.text))
+            return
+        for problem in document.problems:
+            self._problems.append((origin, (*path, *problem.path), problem.text))
+            if problem.hides is not None:
+                self._hidden.append((*path, *problem.hides))
+        section = self.values
+        for depth, name in enumerate(path[:-1], start=1):
+            below = section.get(name)
+            if below is None:
+                below = section[name] = {}
+                self._origins[path[:depth]] = origin
+            elif not isinstance(below, dict):
+                text = f"{dotted(path[:depth])} is {shown(below)}, not a mapping of keys. Set {dotted(path[:depth])}."
+                self._problems.append((origin, (), text))
+                return
+            section = below
+        section[path[-1]] = document.value
+        self._origins = {key: place for key, place in self._origins.items() if key[: len(path)] != path}
+        self._origins[path] = origin
+
+    def origin(self, path: KeyPath) -> Origin:
+        """Where a key was written, or else the innermost section around it that was."""
+        while path not in self._origins:
+            path = path[:-1]
+        return self._origins[path]
+
+    def report(self, path: KeyPath, text: str) -> None:
+        """Note what is wrong at a key, unless its value could not be taken as it stands, which is known already."""
+        if not any(path[: len(hidden)] == hidden for hidden in self._hidden):
+            self._problems.append((self.origin(path), path, text))
+
+    def has_problems(self, path: KeyPath) -> bool:
+        """Whether something is wrong at this key or below it, or it is part of what could not be taken as it stands."""
+        is_hidden = any(path[: len(hidden)] == hidden for hidden in self._hidden)
+        return is_hidden or any(known[: len(path)] == path for _, known, _ in self._problems)
+
+    def raise_problems(self) -> None:
+        """Raise one ConfigError with a line for each problem, in the order of the file; nothing if there is none."""
+        if self._problems:
+            problems = sorted(self._problems, key=lambda problem: problem[0])
+            raise ConfigError("\n".join(": ".join(filter(None, (o.label, dotted(p), text))) for o, p, text in problems))
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a key path as messages do: `model.backbone.hidden_size[2]`."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{_printable(step) or repr(step)}" for step in path)
+    return "".join(steps).removeprefix(".")
+
+
+def shown(value: object) -> str:
+    """Write a value in a message, in one short line."""
+    match value:
+        case None:
+            return "null"
+        case dict():
+            return "a mapping"
+        case tuple() if any(isinstance(item, tuple | dict) for item in value) or len(value) > 8:
+            return "a list"
+        case tuple():
+            return f"[{', '.join(map(shown, value))}]"
+        case str():
+            return repr(value) if len(value) <= 60 else repr(value[:59] + "…")
+    return _printable(repr(value))
+
+
+def _printable(text: str) -> str:
+    text = text if len(text) <= 80 else text[:79] + "…"
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _all_lines(document: Document) -> set[int]:
+    return {*document.lines.values(), *(problem.line for problem in document.problems)}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        _refuse(path, error)
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{path}: more than {MAX_BYTES} bytes. Give a YAML file of options.")
+    try:
+        return content.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        where = f"byte 0x{content[error.start]:02X} at offset {error.start}, line {line}"
+        raise ConfigError(f"{path}: not UTF-8 ({where}). Convert it: iconv -f latin1 -t utf8.") from None
+
+
+def _refuse(path: Path, error: OSError) -> NoReturn:
+    match error:
+        case FileNotFoundError():
+            raise ConfigError(f"{path}: no such file. Check the path.") from None
+        case IsADirectoryError():
+            raise ConfigError(f"{path}: a directory. Name a YAML file in it.") from None
+    raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from None

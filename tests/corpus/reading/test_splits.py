@@ -1,0 +1,248 @@
+"""Corpora given by a path: files, folders and patterns, their splits, and what ends lines and documents."""
+
+import bz2
+import gzip
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmlm.config.data import DataOptions, EosPlace
+from lstmlm.corpus.reading.splits import Text, halves_of, named_splits, splits_of, text_of
+from lstmlm.errors import ConfigError, DataError
+
+STORIES = ["once\nupon a\n", "time or two\n", "was\na\ncat x\n", "and\na dog y\n"]
+"""All of one length, so that a quarter is one of them."""
+
+
+def content(text: Text) -> str:
+    return "".join(text.blocks())
+
+
+def contents(options: DataOptions) -> dict[str, str]:
+    return {split: content(text) for split, text in splits_of(options).items()}
+
+
+def whole(options: DataOptions) -> str:
+    return "".join(contents(options).values())
+
+
+def put(folder: Path, files: Mapping[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        compress: Any = {".gz": gzip.compress, ".bz2": bz2.compress}.get(Path(name).suffix, bytes)
+        (folder / name).write_bytes(compress(text.encode()))
+    return folder
+
+
+def json_lines(*texts: str, field: str = "text") -> str:
+    return "".join(json.dumps({field: text}) + "\n" for text in texts)
+
+
+def options_of(corpus: Path | str, **given: Any) -> DataOptions:
+    return DataOptions(corpus=str(corpus), holdout=0.25, **given)
+
+
+class TestSplits:
+    def test_of_any_kind(self, tmp_path: Path) -> None:
+        put(tmp_path, {"train.jsonl.gz": json_lines("a\nb", "c"), "valid.txt.bz2": "d\n", "test.json": json_lines("e")})
+        put(tmp_path, {"other.txt": "not read"})
+        assert contents(options_of(tmp_path)) == {"train": "a\nb\nc\n", "valid": "d\n", "test": "e\n"}
+        names = {split: text.name for split, text in splits_of(options_of(tmp_path)).items()}
+        assert names["train"] == f"{tmp_path}/train.jsonl.gz"
+
+    def test_two_files_for_one_split(self, tmp_path: Path) -> None:
+        put(tmp_path, {"train.txt": "a\n", "train.jsonl.gz": json_lines("a")})
+        with pytest.raises(DataError) as caught:
+            splits_of(options_of(tmp_path))
+        assert str(caught.value) == (
+            f"{tmp_path}: has train.txt and train.jsonl.gz, but a split is one file. Move the others elsewhere."
+        )
+
+    def test_a_file_that_changes_after_it_was_found(self, tmp_path: Path) -> None:
+        text = splits_of(options_of(put(tmp_path, {"train.txt": "a\n"})))["train"]
+        put(tmp_path, {"train.txt": "another\n"})
+        with pytest.raises(DataError, match=r"train.txt: changed while it was read\."):
+            content(text)
+        (tmp_path / "train.txt").unlink()
+        with pytest.raises(DataError, match=r"train.txt: no such file\."):
+            content(text)
+
+
+class TestCollections:
+    def test_the_texts_of_a_folder_by_name(self, tmp_path: Path) -> None:
+        put(
+            tmp_path, {"b/2.txt": STORIES[2], "b/1.txt.gz": STORIES[1], "a.txt": STORIES[0], "c.JSONL": json_lines("x")}
+        )
+        put(tmp_path, {"README.md": "no", ".git/x.txt": "no", ".hidden.txt": "no", "b/empty.txt": "", "b/x.log": "no"})
+        assert whole(options_of(tmp_path)) == "".join([*STORIES[:3], "x\n"])
+        assert splits_of(options_of(tmp_path))["train"].name == f"{tmp_path} (train)"
+
+    def test_a_pattern_takes_any_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        put(tmp_path, {"books/2.log": "c\nd\n", "books/1.log": "a\nb\n", "books/3/4.log": "e\nf\n", "books/.x": "no"})
+        monkeypatch.chdir(tmp_path)
+        assert whole(options_of("books/*")) == "a\nb\nc\nd\n"
+        assert whole(options_of("books/**/*.log")) == "a\nb\nc\nd\ne\nf\n"
+        assert whole(options_of(f"{tmp_path}/books/[12].log")) == "a\nb\nc\nd\n"
+
+    def test_a_file_whose_name_looks_like_a_pattern(self, tmp_path: Path) -> None:
+        put(tmp_path, {"[a].txt": "".join(STORIES), "a.txt": "no"})
+        assert whole(options_of(tmp_path / "[a].txt")) == "".join(STORIES)
+
+    def test_a_last_line_that_is_open_is_ended_where_another_document_follows(self, tmp_path: Path) -> None:
+        put(tmp_path, {"1.txt": "a\nb\nc\nd", "2.txt": "e\nf"})
+        assert whole(options_of(tmp_path)) == "a\nb\nc\nd\ne\nf\n"
+        assert whole(options_of(tmp_path / "1.txt")) == "a\nb\nc\nd"
+
+    @pytest.mark.parametrize("corpus", ["texts", "texts/*.txt"])
+    def test_without_texts(self, corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(put(tmp_path, {"texts/a.pdf": "no", "texts/empty.txt/x": ""}))
+        with pytest.raises(DataError) as caught:
+            splits_of(options_of(f"./{corpus}"))
+        assert (
+            str(caught.value)
+            == {
+                "texts": (
+                    "texts: holds neither train.txt nor other text (.txt, .json, .jsonl, compressed or not). "
+                    "Name a file, another folder, or a pattern: 'texts/*'."
+                ),
+                "texts/*.txt": (
+                    "./texts/*.txt: matches no file. Paths start at the working directory; ** stands for folders."
+                ),
+            }[corpus]
+        )
+
+    def test_a_link_to_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").symlink_to(tmp_path / "gone.txt")
+        with pytest.raises(DataError, match=r"/a.txt: no such file\."):
+            splits_of(options_of(tmp_path))
+
+    def test_a_pipe_among_files(self, tmp_path: Path) -> None:
+        put(tmp_path, {"1.txt": "a\n"})
+        os.mkfifo(tmp_path / "2.log")
+        with pytest.raises(DataError, match=r"2.log: is a pipe, but a corpus is read more than once\."):
+            splits_of(options_of(f"{tmp_path}/*"))
+
+    def test_a_folder_that_cannot_be_listed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        put(tmp_path, {"b/2.txt": "a\n"})
+        scandir = os.scandir
+
+        def refusing(path: str) -> Any:
+            if str(path).endswith("/b"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refusing)
+        with pytest.raises(DataError) as caught:
+            splits_of(options_of(tmp_path))
+        assert str(caught.value) == f"{tmp_path}/b: cannot be read (Permission denied). Check its permissions."
+
+
+class TestEos:
+    @pytest.mark.parametrize(
+        ("eos", "text"),
+        [
+            ("line", "once\nupon a\ntime or two\nwas\na\ncat x\nand\na dog y\n"),
+            ("line_and_document", "once\nupon a\n\ntime or two\n\nwas\na\ncat x\n\nand\na dog y\n\n"),
+            ("document", "once upon a\ntime or two\nwas a cat x\nand a dog y\n"),
+            ("never", "once upon a time or two was a cat x and a dog y "),
+        ],
+    )
+    def test_of_documents(self, eos: EosPlace, text: str, tmp_path: Path) -> None:
+        put(tmp_path, {f"files/{number}.txt": story for number, story in enumerate(STORIES)})
+        put(tmp_path, {"records.jsonl": json_lines(*STORIES)})
+        assert whole(options_of(tmp_path / "files", eos=eos)) == text
+        assert whole(options_of(tmp_path / "records.jsonl", eos=eos)) == text
+
+    def test_splits_are_cut_where_something_ends(self, tmp_path: Path) -> None:
+        path = put(tmp_path, {"a.jsonl": json_lines(*STORIES)}) / "a.jsonl"
+        assert contents(options_of(path, eos="document")) == {
+            "train": "once upon a\ntime or two\n",
+            "valid": "was a cat x\n",
+            "test": "and a dog y\n",
+        }
+        # 48 characters: valid begins at 19, which is a space, so with the word after it; test at 34, which is "x".
+        assert contents(DataOptions(corpus=str(path), eos="never", holdout=0.3)) == {
+            "train": "once upon a time or ",
+            "valid": "two was a cat ",
+            "test": "x and a dog y ",
+        }
+
+    def test_a_single_line_can_be_cut_between_words(self, tmp_path: Path) -> None:
+        path = put(tmp_path, {"text8": "one two three four five six"}) / "text8"
+        assert contents(options_of(path, eos="never")) == {
+            "train": "one two three ",
+            "valid": "four five ",
+            "test": "six",
+        }
+        with pytest.raises(DataError, match="too few lines to hold out"):
+            splits_of(options_of(path))
+        path = put(tmp_path, {"word": "indivisible"}) / "word"
+        with pytest.raises(DataError) as caught:
+            splits_of(options_of(path, eos="never"))
+        assert str(caught.value) == (
+            f"{path}: too few words to hold out 0.25 of it as valid split. "
+            "Use a longer text with more words, or a folder with train.txt, valid.txt and test.txt."
+        )
+
+    @pytest.mark.parametrize(
+        ("eos", "text"),
+        [
+            ("line", "a\nb"),
+            ("line_and_document", "a\nb\n\n"),
+            ("document", "a b\n"),
+            ("never", "a b"),
+        ],
+    )
+    def test_a_text_of_its_own_is_a_document(self, eos: EosPlace, text: str, tmp_path: Path) -> None:
+        path = put(tmp_path, {"text.txt": "a\nb"}) / "text.txt"
+        assert content(text_of(path, DataOptions(corpus="./any", eos=eos))) == text
+
+    def test_records_of_their_own(self, tmp_path: Path) -> None:
+        path = put(tmp_path, {"text.jsonl": json_lines("a\nb", "c", field="body")}) / "text.jsonl"
+        assert content(text_of(path, DataOptions(corpus="./any", field="body", eos="document"))) == "a b\nc\n"
+
+    def test_halves_part_at_a_line_end_or_between_words(self) -> None:
+        text = Text("text", lambda: iter(["one two\nth", "ree four five\nsix\n"]))
+        halves = halves_of(text, options_of("./any"))
+        assert [content(half) for half in halves] == ["one two\nthree four five\n", "six\n"]
+        words = Text("text", lambda: iter(["one two th", "ree four five six"]))
+        halves = halves_of(words, options_of("./any", eos="never"))
+        assert [content(half) for half in halves] == ["one two three ", "four five six"]
+
+
+class TestOptionsWithoutEffect:
+    @pytest.mark.parametrize("eos", ["line_and_document", "document"])
+    @pytest.mark.parametrize("corpus", ["texts/a.txt", "texts/?.txt", "texts"])
+    def test_ends_of_documents(
+        self, corpus: str, eos: EosPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(put(tmp_path, {"texts/a.txt": "a\nb\n"}))
+        with pytest.raises(ConfigError) as caught:
+            splits_of(options_of(f"./{corpus}", eos=eos))
+        assert str(caught.value) == (
+            f"data.eos: {eos!r} has no effect, as ./{corpus} is no collection of documents. "
+            "Name a .jsonl file, a pattern or a folder of files, or set data.eos: line."
+        )
+
+    def test_a_folder_with_splits_of_single_texts(self, tmp_path: Path) -> None:
+        put(tmp_path, {"train.txt": "a\n", "valid.txt": "b\n"})
+        with pytest.raises(ConfigError, match="is no collection of documents"):
+            splits_of(options_of(tmp_path, eos="document"))
+
+    def test_a_field_without_records(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError) as caught:
+            splits_of(options_of(put(tmp_path, {"train.txt": "a\n"}), field="body"))
+        assert str(caught.value) == (
+            f"data.field: 'body' has no effect, as {tmp_path} has no .jsonl file. Leave it out."
+        )
+
+    def test_a_corpus_with_a_name_has_no_documents(self) -> None:
+        texts = {"train": Text("named (train)", lambda: iter(["a\n", "b\n"]))}
+        assert content(named_splits(texts, options_of("named"))["train"]) == "a\nb\n"
+        assert content(named_splits(texts, options_of("named", eos="never"))["train"]) == "a b "
+        with pytest.raises(ConfigError, match="as named is no collection of documents"):
+            named_splits(texts, options_of("named", eos="document"))

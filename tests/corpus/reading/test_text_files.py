@@ -1,0 +1,309 @@
+"""Text files: encodings, line ends and blocks, and what is said of files that are not text."""
+
+import gzip
+import os
+import re
+import tracemalloc
+from io import BytesIO, TextIOWrapper
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lstmlm.corpus.reading.text_files import (
+    BLOCK_BYTES,
+    STANDARD_INPUT,
+    Line,
+    Version,
+    cut_between_words,
+    files_in,
+    in_blocks,
+    read_blocks,
+    read_lines,
+    read_prompt,
+)
+from lstmlm.errors import DataError
+
+
+def written(folder: Path, content: bytes) -> Path:
+    path = folder / "train.txt"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"a\nb\n", "a\nb\n"),
+        (b"a\nb", "a\nb"),
+        (b"a\r\nb\r\n", "a\nb\n"),
+        (b"a\rb\r", "a\nb\n"),
+        (b"a\r\r\nb", "a\n\nb"),
+        (b"\xef\xbb\xbfa\n", "a\n"),
+        ("a\ufeffb\n".encode(), "a\ufeffb\n"),
+        (b"\n", "\n"),
+        (b"\r\n", "\n"),
+        ("a\u2028b\x85c\x0cd\x0be\x1cf\n".encode(), "a\u2028b\x85c\x0cd\x0be\x1cf\n"),
+    ],
+)
+@pytest.mark.parametrize("block_bytes", [1, 2, 3, 1 << 20])
+def test_only_line_feeds_end_lines_and_a_first_byte_order_mark_is_dropped(
+    content: bytes, text: str, block_bytes: int, tmp_path: Path
+) -> None:
+    assert "".join(read_blocks(written(tmp_path, content), block_bytes)) == text
+
+
+@settings(deadline=None)  # the clock is not what is tested
+@given(text=st.text(alphabet="aé€\U0001f600 \r\n\u2028", min_size=1), block_bytes=st.integers(1, 12))
+def test_the_size_of_blocks_does_not_change_the_text(
+    text: str, block_bytes: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = written(tmp_path_factory.mktemp("blocks"), text.encode())
+    blocks = list(read_blocks(path, block_bytes))
+    assert "".join(blocks) == text.replace("\r\n", "\n").replace("\r", "\n")
+    assert all(0 < len(block) <= block_bytes for block in blocks)
+
+
+def test_blocks_end_with_lines_or_else_words_or_else_anywhere(tmp_path: Path) -> None:
+    path = written(tmp_path, b"one\ntwo\na line  is long\tfour\nindivisible\n")
+    blocks = ["one\ntwo\n", "a line", "  is", " long", "\tfour\n", "indivisi", "ble\n"]
+    assert list(read_blocks(path, 8)) == blocks
+
+
+@given(
+    pieces=st.lists(st.text(alphabet="ab \t\n", max_size=20), max_size=9),
+    block_chars=st.integers(1, 12),
+)
+def test_pieces_of_any_length_make_the_blocks_of_their_text(pieces: list[str], block_chars: int) -> None:
+    text = "".join(pieces)
+    blocks = list(in_blocks(pieces, block_chars))
+    assert blocks == list(in_blocks([text] if text else [], block_chars))
+    assert "".join(blocks) == text
+    assert all(0 < len(block) <= block_chars for block in blocks)
+    for block, following in pairwise(blocks):
+        if not block.endswith("\n"):
+            assert "\n" not in block
+            if not (following[0] in " \t" and block[-1] not in " \t"):
+                assert not re.search(r"[^ \t][ \t]", block)
+                assert len(block) == block_chars
+
+
+def test_one_long_line_takes_the_memory_of_many(tmp_path: Path) -> None:
+    peaks = {}
+    for name, end in (("line", b" "), ("lines", b"\n"), ("word", b"d")):
+        path = written(tmp_path, (b"words" + end) * 2_000_000)
+        tracemalloc.start()
+        assert sum(map(len, read_blocks(path))) == 12_000_000
+        peaks[name] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert max(peaks.values()) < 8 * BLOCK_BYTES
+
+
+LATIN1 = "Convert it: iconv -f latin1 -t utf8."
+MIXED = "What comes before is UTF-8: mend that line, or leave such bytes out: iconv -c -f utf8 -t utf8."
+BINARY = "It has NUL bytes as well, so that it may be no text at all: name a text file."
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7, 64, 1 << 20])
+@pytest.mark.parametrize(
+    ("before", "line", "advice"),
+    [
+        (b"\xef\xbb\xbf" + b"plain\r\nalso\rplain\n\n", 5, LATIN1),
+        ("naïve\r\ncafé\rplain\n\n".encode(), 5, MIXED),
+        ("é".encode(), 1, MIXED),
+        (b"plain\r", 2, LATIN1),
+        (b"", 1, LATIN1),
+    ],
+)
+def test_not_utf8_names_the_byte_its_offset_and_line(
+    before: bytes, line: int, advice: str, block_bytes: int, tmp_path: Path
+) -> None:
+    path = written(tmp_path, before + b"a caf\xe9 in latin1\nmore\n")
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path, block_bytes))
+    assert str(caught.value) == f"{path}: not UTF-8 (byte 0xE9 at offset {len(before) + 5}, line {line}). {advice}"
+
+
+def test_a_binary_file(tmp_path: Path) -> None:
+    path = written(tmp_path, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert str(caught.value) == f"{path}: not UTF-8 (byte 0x89 at offset 0, line 1). {BINARY}"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16le", "utf-16be"])
+def test_utf16_without_a_mark(encoding: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "a text of short words\n".encode(encoding))
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert str(caught.value) == (
+        f"{path}: not UTF-8 (over a third of its bytes are NUL, as in UTF-16). Convert it: iconv -f {encoding} -t utf8."
+    )
+
+
+def test_not_utf8_where_the_file_ends_within_a_character(tmp_path: Path) -> None:
+    path = written(tmp_path, b"ok\n" + "€".encode()[:2])
+    with pytest.raises(DataError, match=r"byte 0xE2 at offset 3, line 2\)"):
+        list(read_blocks(path))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("utf-16", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32"), ("utf-32-be", "UTF-32")]
+)
+def test_other_unicode_encodings_are_recognised(encoding: str, name: str, tmp_path: Path) -> None:
+    path = written(tmp_path, ("\ufeff" if encoding.endswith("be") else "").encode(encoding) + "text\n".encode(encoding))
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert str(caught.value) == (
+        f"{path}: not UTF-8 (begins with the byte-order mark of {name}). Convert it: iconv -f {name.lower()} -t utf8."
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
+def test_an_empty_file(content: bytes, tmp_path: Path) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert str(caught.value) == f"{path}: is empty. Put text into it, a sentence or paragraph a line."
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "none.txt"
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert str(caught.value) == f"{path}: no such file. Check the path, relative to the working directory."
+
+
+def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(tmp_path))
+    assert str(caught.value) == f"{tmp_path}: is a folder, not a text file. Name a file in it."
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "loop.txt"
+    path.symlink_to(path)
+    with pytest.raises(DataError, match=r"loop.txt: cannot be read \(.+\)\. Check its permissions\."):
+        list(read_blocks(path))
+
+
+def test_files_and_the_files_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "below" / ".hidden").mkdir(parents=True)
+    for name in ("b.tsv", "a.csv.gz", "below/c.csv", "README.md", ".d.csv", "below/.hidden/e.csv"):
+        (tmp_path / name).write_text("something")
+    (tmp_path / "empty.csv").touch()
+    named = tmp_path / "README.md"
+    tables = [tmp_path / name for name in ("a.csv.gz", "b.tsv", "below/c.csv")]
+    assert list(files_in([named, tmp_path], (".csv", ".tsv"))) == [named, *tables]
+    assert list(files_in([tmp_path])) == [named, *tables]
+    with pytest.raises(DataError) as caught:
+        list(files_in([tmp_path], (".json", ".jsonl")))
+    assert str(caught.value) == f"{tmp_path}: holds no .json, .jsonl file. Name a file, or another folder."
+
+
+def test_lines_are_numbered_from_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "a\u2028b\r\n\nc".encode())
+    lines = list(read_lines(path))
+    assert lines == [Line(path, 1, "a\u2028b"), Line(path, 2, ""), Line(path, 3, "c")]
+    assert str(lines[1].error("is blank.")) == f"{path}:2: is blank."
+
+
+def test_a_pipe_can_be_read_once_and_is_no_corpus(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(DataError) as caught:
+        Version.of(path)
+    assert str(caught.value) == f"{path}: is a pipe, but a corpus is read more than once. Save it as a file."
+    writer = os.open(path, os.O_RDWR)
+    os.write(writer, b"a line\n")
+    blocks = read_blocks(path, 7)
+    assert next(blocks) == "a line\n"
+    os.close(writer)
+    assert list(blocks) == []
+
+
+def input_of(content: bytes) -> TextIOWrapper:
+    return TextIOWrapper(BytesIO(content))
+
+
+def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", input_of(b"\xef\xbb\xbfone\r\ntwo\n"))
+    assert [list(read_blocks(STANDARD_INPUT, 4)) for _ in range(2)] == [["one\n", "two\n"]] * 2
+    assert read_prompt() == "one\ntwo"
+    monkeypatch.setattr("sys.stdin", input_of(b"three\n\n"))
+    assert read_prompt() == "three\n"
+    line = next(read_lines(STANDARD_INPUT))
+    assert str(line.error("is odd.")) == "standard input:1: is odd."
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty. Put text into it, a sentence or paragraph a line."),
+        (b"caf\xe9", f"not UTF-8 (byte 0xE9 at offset 3, line 1). {LATIN1}"),
+        (
+            gzip.compress(b"text", mtime=0),
+            "is compressed (gzip), which its name does not say. Let it end in .gz, or unpack it.",
+        ),
+    ],
+)
+def test_standard_input_that_is_no_text(content: bytes, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", input_of(content))
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(STANDARD_INPUT))
+    assert str(caught.value) == f"standard input: {problem}"
+
+
+def test_a_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(STANDARD_INPUT))
+    assert str(caught.value) == "standard input: is closed. Pipe a text into the command."
+
+
+def test_a_terminal_is_told_what_is_awaited(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    terminal = input_of(b"typed\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    with caplog.at_level("INFO", "lstmlm"):
+        assert read_prompt() == "typed"
+    assert caplog.messages == [
+        "reading a text from the terminal: end it with Ctrl-D (on Windows Ctrl-Z) on a line of its own"
+    ]
+
+
+def test_a_device_need_not_end() -> None:
+    for read in (lambda path: list(read_blocks(path)), Version.of):
+        with pytest.raises(DataError) as caught:
+            read(Path("/dev/zero"))
+        assert str(caught.value) == "/dev/zero: is a device, which need not end. Name a text file."
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, b"one\ntwo\n")
+    blocks = read_blocks(path, 4)
+    next(blocks)
+    with path.open("ab") as file:
+        file.write(b"three\n")
+    with pytest.raises(DataError) as caught:
+        list(blocks)
+    changed = f"{path}: changed while it was read. Run the command again when nothing writes to it."
+    assert str(caught.value) == changed
+    before = Version.of(path)
+    assert len(list(read_blocks(path, version=before))) == 1
+    path.write_bytes(b"another text\n")
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path, version=before))
+    assert str(caught.value) == changed
+
+
+@given(text=st.text(alphabet="ab \n\t\u2028", max_size=40), part_chars=st.integers(1, 8))
+def test_long_texts_are_cut_between_words(text: str, part_chars: int) -> None:
+    parts = list(cut_between_words(text, part_chars))
+    assert "".join(parts) == text
+    assert all(len(part) >= part_chars for part in parts[:-1])
+    for before, after in pairwise(parts):
+        assert before[-1] == "\n" or (not before[-1].isspace() and after[0] == " " and not after[1].isspace())
+    assert sum(len(part.split()) for part in parts) == len(text.split())

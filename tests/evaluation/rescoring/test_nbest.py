@@ -1,0 +1,255 @@
+"""N-best lists: every format read and written as the files in golden/nbest have it, and what is said of wrong lines."""
+
+import gzip
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from lstmlm.errors import ConfigError, DataError
+from lstmlm.evaluation.rescoring.formats import FORMATS, Hypothesis, ScoredHypothesis
+from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
+
+GOLDEN = Path(__file__).parent / "golden"
+BYTELOG = 1024 * math.log(1.0001)
+
+
+def read(*paths: Path, costs: Path | None = None) -> list[list[Hypothesis]]:
+    problems: list[str] = []
+    lists = read_nbest(paths, recognise_format(paths), costs, problems)
+    assert problems == []
+    return lists
+
+
+def problems_of(path: Path, list_format: str | None = None, costs: Path | None = None) -> tuple[list[str], list[str]]:
+    """Read lists; return the texts of their hypotheses and what is wrong with the others."""
+    problems: list[str] = []
+    lists = read_nbest([path], list_format or recognise_format([path]), costs, problems)
+    return [hypothesis.text for hypotheses in lists for hypothesis in hypotheses], problems
+
+
+def facts(lists: Sequence[Sequence[Hypothesis]]) -> list[list[tuple[str, str, float]]]:
+    return [
+        [(one.utterance, one.text, pytest.approx(one.acoustic_score)) for one in hypotheses] for hypotheses in lists
+    ]
+
+
+def scored(lists: Sequence[Sequence[Hypothesis]]) -> list[list[ScoredHypothesis]]:
+    """Stand in for a language model to which every word and the end of a line cost 5 nats, and the first is unknown."""
+
+    def score(hypothesis: Hypothesis) -> ScoredHypothesis:
+        n_words = len(hypothesis.text.split())
+        nats = 5.0 * (n_words + 1)
+        return ScoredHypothesis(
+            hypothesis, nats, n_words + 1, min(1, n_words), n_words, hypothesis.acoustic_score - nats
+        )
+
+    return [list(map(score, hypotheses)) for hypotheses in lists]
+
+
+def test_srilm_lists_are_read() -> None:
+    assert facts(read(GOLDEN / "srilm")) == [
+        [
+            ("harvest", "the wheat was cut early", -103.5 * math.log(10)),
+            ("harvest", "the wheat was cut too early", -103.625 * math.log(10)),
+            ("harvest", "", -101.25 * math.log(10)),
+        ],
+        [
+            ("orchard", "ripe pears", pytest.approx(-5000 * BYTELOG, rel=1e-7)),
+            ("orchard", "ripe café pairs", pytest.approx(-5020 * BYTELOG, rel=1e-7)),
+        ],
+    ]
+
+
+def test_srilm_lists_are_written_with_new_scores(tmp_path: Path) -> None:
+    FORMATS["srilm"].write(tmp_path / "new", scored(read(GOLDEN / "srilm")))
+    written = {path.name: path.read_text() for path in (tmp_path / "new").iterdir()}
+    assert written == {path.name: path.read_text() for path in (GOLDEN / "srilm-rescored").iterdir()}
+
+
+def test_what_was_written_for_srilm_is_read_again(tmp_path: Path) -> None:
+    lists = read(GOLDEN / "srilm")
+    FORMATS["srilm"].write(tmp_path, scored(lists))
+    assert facts(read(tmp_path)) == facts(lists)
+
+
+def test_compressed_lists(tmp_path: Path) -> None:
+    (tmp_path / "harvest.nbest.gz").write_bytes(gzip.compress((GOLDEN / "srilm" / "harvest.nbest").read_bytes()))
+    assert facts(read(tmp_path)) == facts(read(GOLDEN / "srilm" / "harvest.nbest"))
+
+
+def test_kaldi_lists_are_read() -> None:
+    without = read(GOLDEN / "kaldi.txt")
+    assert [[(one.utterance, one.text) for one in hypotheses] for hypotheses in without] == [
+        [("harvest", "the wheat was cut early"), ("harvest", "the wheat was cut too early"), ("harvest", "")],
+        [("orchard-2", "ripe café pairs"), ("orchard-2", "ripe pears")],
+    ]
+    assert {one.acoustic_score for hypotheses in without for one in hypotheses} == {0.0}
+    priced = read(GOLDEN / "kaldi.txt", costs=GOLDEN / "kaldi-costs.txt")
+    assert [one.acoustic_score for hypotheses in priced for one in hypotheses] == [-312.5, -311, -299.75, -88.125, -90]
+
+
+def test_nats_are_written_for_kaldi(tmp_path: Path) -> None:
+    FORMATS["kaldi"].write(tmp_path / "nats.txt", scored(read(GOLDEN / "kaldi.txt")))
+    assert (tmp_path / "nats.txt").read_text() == (GOLDEN / "kaldi-rescored.txt").read_text()
+
+
+def test_json_lines_are_read() -> None:
+    assert facts(read(GOLDEN / "lists.jsonl")) == [
+        [("harvest", "the wheat was cut early", -312.5), ("harvest", "", -299)],
+        [("7", "ripe café 🍐", -88.125)],
+    ]
+
+
+def test_json_lines_are_written_with_what_they_held(tmp_path: Path) -> None:
+    FORMATS["jsonl"].write(tmp_path / "new.jsonl", scored(read(GOLDEN / "lists.jsonl")))
+    assert (tmp_path / "new.jsonl").read_text() == (GOLDEN / "lists-rescored.jsonl").read_text()
+
+
+def test_lines_of_an_utterance_belong_together_wherever_they_are(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x-1 one\ny-1 two\n")
+    (tmp_path / "b.txt").write_text("x-2 three\n")
+    assert [[one.text for one in hypotheses] for hypotheses in read(tmp_path / "a.txt", tmp_path / "b.txt")] == [
+        ["one", "three"],
+        ["two"],
+    ]
+
+
+def test_wrong_lines_of_kaldi(tmp_path: Path) -> None:
+    path, costs = tmp_path / "lists", tmp_path / "costs"
+    path.write_text("x-1 good\nthe words alone\n\nx-2 priceless\nx-1 twice\nx-3 fine\n")
+    costs.write_text("x-1 4.5\nx-3 5\nx-3 6\nx-9\nx-8 nan\n")
+    assert problems_of(path, costs=costs) == (
+        ["good", "fine"],
+        [
+            f"{path}:2: no hypothesis id, got 'the words alone'. A line reads: UTTERANCE-N word word.",
+            f"{path}:3: no hypothesis id, got ''. A line reads: UTTERANCE-N word word.",
+            f"{path}:5: x-1 comes a second time. Remove one of them.",
+            f"{costs}:3: x-3 comes a second time. Remove one of them.",
+            f"{costs}:4: no cost, got 'x-9'. A line reads: UTTERANCE-N cost.",
+            f"{costs}:5: no cost, got 'x-8 nan'. A line reads: UTTERANCE-N cost.",
+            f"{path}:4: no score for x-2. Add one to {costs}.",
+        ],
+    )
+
+
+def test_wrong_lines_of_srilm(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("-1 -2 1 good\n-1 -2\n-inf -2 1 bad\n(x) bad\n(-5) fine\n" + "long " * 20 + "\n\n")
+    advice = "A line reads: ascore lscore nwords word word; after NBestList1.0: (score) word word."
+    assert problems_of(path) == (
+        ["good", "fine"],
+        [
+            f"{path}:2: no scores, got '-1 -2'. {advice}",
+            f"{path}:3: no scores, got '-inf -2 1 bad'. {advice}",
+            f"{path}:4: no scores, got '(x) bad'. {advice}",
+            f"{path}:6: no scores, got '{'long ' * 12}…'. {advice}",
+            f"{path}:7: no scores, got ''. {advice}",
+        ],
+    )
+
+
+def test_srilm_lists_with_times_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.nbest"
+    path.write_text("NBestList2.0\n(-5) good ( st: 0.1 et: 0.2 g: -3 a: -2 )\n")
+    with pytest.raises(DataError) as refusal:
+        problems_of(path)
+    assert str(refusal.value).splitlines() == [
+        f"{path}:1: format 2 has times between the words. Convert it: nbest2-to-nbest1 {path}.",
+        f"{path}:2: format 2 has times between the words. Convert it: nbest2-to-nbest1 {path}.",
+        f"{path}: no srilm list can be read.",
+    ]
+
+
+def test_wrong_lines_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "lists.jsonl"
+    path.write_text(
+        '{"id": "x", "text": "good", "score": 1}\n{"text": "a", "score": 1}\n{"id": "x", "score": 1}\n'
+        '{"id": "x", "text": "a"}\n{"id": "x", "text": 3, "score": 1}\n{"id": "x", "text": "a", "score": "high"}\n'
+        '{"id": "x", "text": "a", "score": 1e999}\n["x"]\n{"id": "x", \n{"id": "\\ud83c", "text": "a", "score": 1}\n'
+    )
+    assert problems_of(path) == (
+        ["good"],
+        [
+            f"{path}:2: no utterance. Give it as 'utterance' or 'id'.",
+            f"{path}:3: no text. Give it as 'text' or 'hypothesis'.",
+            f"{path}:4: no acoustic_score. Give it as 'acoustic_score' or 'score'.",
+            f"{path}:5: text: expected a string, got 3. Put it in quotes.",
+            f"{path}:6: score: expected a finite number, got 'high'. Give a logarithm.",
+            f"{path}:7: score: expected a finite number, got inf. Give a logarithm.",
+            f"{path}:8: not a JSON object, got '[\"x\"]'. Write one a line.",
+            f'{path}:9: not a JSON object, got \'{{"id": "x", \'. Write one a line.',
+            f'{path}:10: not a JSON object, got \'{{"id": "\\\\ud83c", "text": "a", "score": 1}}\'. Write one a line.',
+        ],
+    )
+
+
+def test_a_file_that_cannot_be_read_is_one_problem_of_many(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("-1 -2 1 good\n")
+    (tmp_path / "b").write_bytes(b"-1 -2 1 caf\xe9\n")
+    (tmp_path / "c.gz").write_bytes(gzip.compress(b"-1 -2 1 cut\n")[:-9])
+    (tmp_path / ".hidden").write_text("no list")
+    texts, problems = problems_of(tmp_path)
+    assert texts == ["good"]
+    assert [problem.split(":")[0] for problem in problems] == [str(tmp_path / "b"), str(tmp_path / "c.gz")]
+
+
+@pytest.mark.parametrize(
+    ("first_line", "list_format"),
+    [
+        ("utt-1 4 words", "kaldi"),
+        ("19980101-1 4 words", "kaldi"),
+        ("-12.5 -3 2 two words", "srilm"),
+        ("NBestList1.0", "srilm"),
+        ("(-12) two words", "srilm"),
+        ('{"id": 1}', "jsonl"),
+        ("", "kaldi"),
+    ],
+)
+def test_a_format_is_recognised_by_the_first_line(first_line: str, list_format: str, tmp_path: Path) -> None:
+    (tmp_path / "lists").write_text(f"{first_line}\n")
+    assert recognise_format([tmp_path / "lists"]) == list_format
+
+
+def test_where_nothing_can_be_read_a_few_reasons_are_given(tmp_path: Path) -> None:
+    path = tmp_path / "lists"
+    path.write_text("words alone\n" * 9)
+    with pytest.raises(DataError) as refusal:
+        problems_of(path)
+    *reasons, last = str(refusal.value).splitlines()
+    assert len(reasons) == 3
+    assert last == f"{path}: no kaldi list can be read."
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as refusal:
+        recognise_format([tmp_path])
+    assert str(refusal.value) == f"{tmp_path}: holds no file. Name a file, or another folder."
+
+
+def test_costs_are_for_lists_without_scores(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--scores: jsonl lists have scores of their own\. Leave it out\."):
+        read(GOLDEN / "lists.jsonl", costs=GOLDEN / "kaldi-costs.txt")
+
+
+def test_references(tmp_path: Path) -> None:
+    lists = read(GOLDEN / "kaldi.txt")
+    path = tmp_path / "ref"
+    path.write_text("harvest the  wheat was cut early\n\nbarn full\nharvest again\n")
+    problems: list[str] = []
+    assert read_references(path, lists, problems) == {"harvest": "the wheat was cut early"}
+    assert problems == [
+        f"{path}:2: is blank. A line reads: UTTERANCE word word.",
+        f"{path}:4: harvest comes a second time. Remove one of them.",
+        f"{GOLDEN / 'kaldi.txt'}:4: no reference for orchard-2. Add one to {path}.",
+        f"{path}:3: no hypotheses for barn. Add a list, or remove the line.",
+    ]
+
+
+def test_references_of_other_lists_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "ref").write_text("barn full\n")
+    with pytest.raises(DataError) as refusal:
+        read_references(tmp_path / "ref", read(GOLDEN / "kaldi.txt"), [])
+    wanted = f"{tmp_path / 'ref'}: no reference for any of the lists, such as harvest. Compare the names."
+    assert str(refusal.value) == wanted
