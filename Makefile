@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := sh scripts/install.sh "$(PYTHON)" "$(VENV)" --constraint constraints.txt
 
-.PHONY: check check-wheel torture demo bench clean
+.PHONY: check check-portability check-wheel torture demo bench clean
 
 # A file of tests stays in one process, whose fixtures it shares. Reordered, files of one long test would come last.
 check: $(VENV)/installed-dev
@@ -17,6 +17,10 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy --strict --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 lstmlm
 	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+# What a machine may lack, made on this one: instructions, cores, a compiler, rights, a locale. Some only root can make.
+check-portability: $(VENV)/installed-dev
+	$(BIN)/python tests/check_portability.py
 
 # A wheel in an environment and a folder where nothing else is: what `pip install` gives people works.
 check-wheel: $(VENV)/installed

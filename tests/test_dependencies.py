@@ -12,6 +12,7 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 MODULES = sorted((PROJECT / "lstmlm").rglob("*.py"))
+INSTALLED = packages_distributions()
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 BEHIND_AN_ERROR = {"matplotlib": "plot", "backports-zstd": "zstd"}
@@ -54,7 +55,7 @@ def distribution_of(module: str) -> str | None:
         return None
     if root == "backports":  # a namespace that several distributions share
         return distribution(module)
-    return distribution(packages_distributions().get(root, [root])[0])
+    return distribution(INSTALLED.get(root, [root])[0])
 
 
 def used() -> set[str]:

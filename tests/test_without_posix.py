@@ -24,7 +24,7 @@ CONFIG = {
 
 Lstmlm = Callable[..., str]
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd, which only Linux has")
+pytestmark = needs_open_files_in_proc
 
 
 @pytest.fixture(scope="module")
