@@ -5,17 +5,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
-INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
+INSTALL := sh scripts/install.sh "$(PYTHON)" "$(VENV)" --constraint constraints.txt
 
-.PHONY: check check-lowest torture demo bench clean
+.PHONY: check check-lowest check-wheel torture demo bench clean
 
 # A file of tests stays in one process, whose fixtures it shares. Reordered, files of one long test would come last.
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict lstmlm
+	$(BIN)/mypy --strict --platform darwin --cache-dir .mypy_cache/darwin lstmlm
+	$(BIN)/mypy --strict --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 lstmlm
 	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+# A wheel in an environment and a folder where nothing else is: what `pip install` gives people works.
+check-wheel: $(VENV)/installed
+	sh scripts/check_wheel.sh "$(PYTHON)" $(BIN)/pip
 
 # The lowest versions that pyproject.toml admits, on the tests of what each library is used for. torch stays as it is
 # pinned: its old releases bring gigabytes for GPUs along. docs/support.md says what all tests gave with its lowest, too.
@@ -28,7 +34,7 @@ check-lowest: $(LOWEST)/installed
 
 # Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived.
 torture: $(VENV)/installed-dev
-	cd tests && ../$(BIN)/python -m torture --jobs 2
+	cd tests && $(abspath $(BIN))/python -m torture --jobs 2
 
 demo: $(VENV)/installed
 	$(BIN)/lstmlm train --config configs/quickstart.yaml --resume
@@ -42,22 +48,19 @@ clean:
 	rm -rf $(VENV) $(LOWEST) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Stamps: what is installed is installed again only when the project's dependencies change.
-$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) --editable .
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(INSTALL) --editable .
 	touch $@
 
-$(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) --editable '.[dev]'
+$(VENV)/installed-dev: pyproject.toml constraints.txt
+	@$(INSTALL) --editable '.[dev]'
 	touch $@ $(VENV)/installed
 
 # The tools of the tests are the pinned ones.
 $(LOWEST)/installed: pyproject.toml constraints.txt tests/lowest.py
-	$(PYTHON) -m venv $(LOWEST)
-	$(PYTHON) tests/lowest.py torch > $(LOWEST)/constraints.txt
-	grep -E '^(hypothesis|pytest|pytest-xdist|torch)==' constraints.txt >> $(LOWEST)/constraints.txt
-	$(LOWEST)/bin/pip install --disable-pip-version-check --constraint $(LOWEST)/constraints.txt \
+	mkdir -p build
+	$(PYTHON) tests/lowest.py torch > build/lowest.txt
+	grep -E '^(hypothesis|pytest|pytest-xdist|torch)==' constraints.txt >> build/lowest.txt
+	@sh scripts/install.sh "$(PYTHON)" $(LOWEST) --constraint build/lowest.txt \
 		--editable '.[plot,zstd]' beartype hypothesis pytest pytest-xdist safetensors
 	touch $@
-
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __version__: str
 
 
-def load(run_dir: str | Path) -> "TrainedModel":
+def load(run_dir: "str | Path") -> "TrainedModel":
     """Load the best weights of a run with their tokenizer; see `lstmlm.workflows.load`."""
     from lstmlm.workflows import load
 

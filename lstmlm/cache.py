@@ -19,7 +19,8 @@ def cache_directory() -> Path:
 
 
 def _platform_cache() -> Path:
-    if base := os.environ.get("XDG_CACHE_HOME"):
+    # The second one is set by Windows alone.
+    if base := os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA"):
         return Path(base)
     try:
         home = Path.home()

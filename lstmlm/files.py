@@ -7,19 +7,21 @@ operating system becomes a `CheckpointError` that names the file and says what t
 """
 
 import errno
-import fcntl
 import os
 import re
 import secrets
+import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias, cast
+
+from filelock import lock_descriptor, unlock_descriptor
 
 from lstmlm.errors import RESTORE, CheckpointError, explained
 
@@ -28,6 +30,9 @@ _ASIDE_NAME = re.compile(r"\.(.+)\.replaced")
 _DAMAGED = ".damaged"
 OWNER_READINGS, OWNER_PAUSE_SECONDS = 10, 0.01
 """How often, and with which pauses, an empty lock file is read again: who takes a lock names itself at once."""
+
+OWNER_BYTES = 20
+"""The width of the owner's number in a lock file, which the next owner's replaces whole; fewer bytes say nothing."""
 
 BLOCK_BYTES = 1 << 20
 """How much of a large file is in memory while it is read or compared."""
@@ -126,7 +131,7 @@ def nameless_file(directory: Path) -> Iterator[BufferedIOBase]:
         CheckpointError: The disk is full, not writable or failing.
     """
     with explained(directory, "written"), tempfile.TemporaryFile(dir=directory) as file:
-        yield file
+        yield cast(BufferedIOBase, file)  # on Windows, what does all that one does
 
 
 def append(path: Path, content: bytes) -> None:
@@ -165,8 +170,7 @@ def free_bytes(path: Path) -> int:
     """
     existing = next(directory for directory in (path, *path.absolute().parents) if directory.exists())
     with explained(path, "written"):
-        status = os.statvfs(existing)
-    return status.f_bavail * status.f_frsize
+        return shutil.disk_usage(existing).free
 
 
 def publish_directory(path: Path, files: Mapping[str, Iterable[Block]]) -> None:
@@ -269,63 +273,42 @@ def is_leftover(path: Path) -> bool:
     return any(name.fullmatch(path.name) for name in (_TEMPORARY_NAME, _ASIDE_NAME))
 
 
-class FileLock:
-    """A context manager that lets one process at a time work on the directory of a lock file.
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time work on the directory of a lock file: this one, within a `with` block, or none.
 
     The operating system drops the lock with the process that holds it, however that process ends; the file itself stays
     and tells the owner's process number.
+
+    Raises:
+        CheckpointError: Another process holds the lock, or the file system has no locks.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor: int | None = None
-
-    def __enter__(self) -> Self:
-        """Take the lock, at once or not at all.
-
-        Raises:
-            CheckpointError: Another process holds the lock, or the file system has no locks.
-        """
-        with explained(self.path, "locked"):
-            is_new = not self.path.exists()
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                self._claim(descriptor)
-                if is_new:
-                    # What is written under the lock must not outlive it when power is lost: the lock says whose it is.
-                    _sync_directory(self.path.parent)
-            except BaseException:
-                os.close(descriptor)
-                raise
-        self._descriptor = descriptor
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Release the lock."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def _claim(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = _owner_of(descriptor)
-            raise CheckpointError(
-                f"{self.path.parent}: is in use by {f'process {owner}' if owner else 'another process'}. "
-                "Wait until that has ended, or choose another directory."
-            ) from None
-        os.ftruncate(descriptor, 0)
-        _write_all(descriptor, b"%d\n" % os.getpid())
+    with ExitStack() as held:
+        with explained(path, "locked"):
+            is_new = not path.exists()
+            descriptor = held.enter_context(_opened(path, os.O_RDWR | os.O_CREAT))
+            if not lock_descriptor(descriptor, blocking=False):
+                owner = _owner_of(descriptor)
+                raise CheckpointError(
+                    f"{path.parent}: is in use by {f'process {owner}' if owner else 'another process'}. "
+                    "Wait until that has ended, or choose another directory."
+                )
+            held.callback(unlock_descriptor, descriptor)
+            _write_all(descriptor, b"%*d\n" % (OWNER_BYTES, os.getpid()))
+            if is_new:
+                # What is written under the lock must not outlive it when power is lost: the lock says whose it is.
+                _sync_directory(path.parent)
+        yield
 
 
 def _owner_of(descriptor: int) -> str:
     """What a lock file says of its owner, who may just be about to say it."""
     for _ in range(OWNER_READINGS):
-        if owner := os.pread(descriptor, 32, 0).decode("ascii", "replace").strip():
-            return owner
+        # Windows lets nobody else read what is locked: the first byte, which is therefore always a space.
+        os.lseek(descriptor, 1, os.SEEK_SET)
+        said = os.read(descriptor, OWNER_BYTES)
+        if len(said) == OWNER_BYTES:
+            return said.decode("ascii", "replace").strip()
         time.sleep(OWNER_PAUSE_SECONDS)
     return ""
 
@@ -358,9 +341,10 @@ def _holds(path: Path, blocks: Iterable[Block]) -> bool:
 
 
 def _sync_directory(path: Path) -> None:
-    # A new name is durable only once the directory that holds it is.
-    with _opened(path, os.O_RDONLY) as descriptor:
-        os.fsync(descriptor)
+    # A new name is durable only once the directory that holds it is. Windows opens no directories.
+    if sys.platform != "win32":
+        with _opened(path, os.O_RDONLY) as descriptor:
+            os.fsync(descriptor)
 
 
 def _delete(path: Path) -> None:
@@ -374,8 +358,9 @@ def _delete(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    # Readable for whom the umask allows: unlike those of `tempfile`, these files are meant to stay.
-    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    # Readable for whom the umask allows: unlike those of `tempfile`, these files are meant to stay. Without O_BINARY,
+    # which only Windows has, it would change line ends.
+    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
     try:
         yield descriptor
     finally:

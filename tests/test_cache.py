@@ -10,7 +10,7 @@ from lstmlm.errors import ConfigError
 
 @pytest.fixture(autouse=True)
 def _nothing_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("LSTMLM_CACHE", "XDG_CACHE_HOME"):
+    for name in ("LSTMLM_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 
@@ -19,6 +19,11 @@ def _nothing_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_the_platforms_own(platform: str, inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", platform)
     assert cache_directory() == tmp_path / inside
+
+
+def test_the_platforms_own_on_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "AppData"))
+    assert cache_directory() == tmp_path / "AppData" / "lstmlm"
 
 
 def test_the_users_choice_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:

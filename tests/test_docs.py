@@ -93,7 +93,7 @@ def test_every_command_runs(page: Path, workplace: Path) -> None:
 def test_the_readme_shows_the_three_commands_without_options() -> None:
     shown = [" ".join(command) for command in commands(PROJECT / "README.md")]
     assert shown[:3] == [
-        "train --config configs/quickstart.yaml",
+        "train --config quickstart",
         "generate The function returns",
         "eval perplexity",
     ]

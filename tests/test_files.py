@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -226,9 +227,9 @@ def test_a_damaged_directory_is_set_aside_in_place_of_an_earlier_one() -> None:
     assert Path("checkpoint.damaged/a").read_bytes() == b"2"
 
 
-def test_the_free_space_is_that_of_the_file_system_of_a_directory_to_come(stand_in: StandIn) -> None:
-    free_kilobytes = {Path.cwd(): 1, Path.cwd() / "runs": 2}
-    stand_in(statvfs=lambda path: SimpleNamespace(f_bavail=free_kilobytes[path], f_frsize=1000))
+def test_the_free_space_is_that_of_the_file_system_of_a_directory_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_free = {Path.cwd(): 1000, Path.cwd() / "runs": 2000}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=n_free[path]))
     assert files.free_bytes(Path("runs/a")) == 1000
     Path("runs").mkdir()
     assert files.free_bytes(Path("runs/a")) == 2000
@@ -242,8 +243,8 @@ def test_text_keeps_its_line_ends() -> None:
 HOLD_THE_LOCK = """
 import sys
 from pathlib import Path
-from lstmlm.files import FileLock
-with FileLock(Path("runs/a/lock")):
+from lstmlm.files import locked
+with locked(Path("runs/a/lock")):
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -267,26 +268,54 @@ def holder() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_lock_names_its_owner_and_is_free_once_that_has_ended(holder: subprocess.Popen[bytes]) -> None:
-    with pytest.raises(CheckpointError) as error, files.FileLock(Path("runs/a/lock")):
+    with pytest.raises(CheckpointError) as error, files.locked(Path("runs/a/lock")):
         pass
     assert str(error.value) == (
         f"runs/a: is in use by process {holder.pid}. Wait until that has ended, or choose another directory."
     )
     holder.communicate()
-    with files.FileLock(Path("runs/a/lock")):
-        assert Path("runs/a/lock").read_text() == f"{os.getpid()}\n"
+    with files.locked(Path("runs/a/lock")):
+        assert Path("runs/a/lock").read_text().split() == [str(os.getpid())]
 
 
 def test_a_lock_dies_with_its_owner(holder: subprocess.Popen[bytes]) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    with files.FileLock(Path("runs/a/lock")):
-        assert Path("runs/a/lock").read_text() == f"{os.getpid()}\n"
+    with files.locked(Path("runs/a/lock")):
+        assert Path("runs/a/lock").read_text().split() == [str(os.getpid())]
 
 
 def test_a_lock_holds_within_a_process_too_and_is_released_by_an_error() -> None:
-    lock = files.FileLock(Path("lock"))
-    with pytest.raises(CheckpointError, match="is in use"), lock, files.FileLock(Path("lock")):
+    path = Path("lock")
+    with pytest.raises(CheckpointError, match="is in use"), files.locked(path), files.locked(path):
         pass
-    with lock:
+    with files.locked(path):
         pass
+
+
+def test_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, blocking: bool) -> bool:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files, "lock_descriptor", refuse)
+    with pytest.raises(CheckpointError) as error, files.locked(Path("lock")):
+        pass
+    assert str(error.value) == (
+        "lock: cannot be locked (No locks available). Choose a directory on a file system with locks."
+    )
+
+
+def test_the_first_byte_of_a_lock_file_which_windows_locks_says_nothing() -> None:
+    with files.locked(Path("lock")):
+        assert Path("lock").read_bytes()[:1] == b" "
+
+
+def test_an_owner_that_is_not_named_whole_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "OWNER_PAUSE_SECONDS", 0)
+    with files.locked(Path("runs.lock")):
+        Path("runs.lock").write_bytes(b"12345\n")
+        with (
+            pytest.raises(CheckpointError, match=r"^\.: is in use by another process\. "),
+            files.locked(Path("runs.lock")),
+        ):
+            pass

@@ -5,7 +5,6 @@ shape, which loads all code, then makes the operands and does it once in full; r
 rose above what it was with the operands in place, less the results, which any way of computing has to hold.
 """
 
-import resource
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -22,8 +21,10 @@ Shape = TypeVar("Shape")
 STATUS = Path("/proc/self/status")
 
 
-def peak_extra_bytes(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape) -> int:
+def peak_extra_bytes(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape) -> int | None:
     """Return the peak of resident memory during the work that `prepare(shape)` returns, beyond operands and results.
+
+    None on Windows, where Python's own library does not tell it.
 
     Args:
         prepare: Makes the operands; runs in the other process, so it must be importable there.
@@ -35,7 +36,7 @@ def peak_extra_bytes(prepare: Callable[[Shape], Work], shape: Shape, small_shape
         return pool.submit(_measure, prepare, shape, small_shape, torch.get_num_threads()).result()
 
 
-def _measure(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape, n_threads: int) -> int:
+def _measure(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape, n_threads: int) -> int | None:
     torch.set_num_threads(n_threads)
     prepare(small_shape)()
     work = prepare(shape)
@@ -43,14 +44,19 @@ def _measure(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape,
     returned = work()
     results = returned.values() if isinstance(returned, Mapping) else ()
     n_returned = sum(result.nbytes for result in results if isinstance(result, torch.Tensor))
-    return max(0, _resident_bytes("VmHWM") - before - n_returned)
+    peak = _resident_bytes("VmHWM")
+    return None if before is None or peak is None else max(0, peak - before - n_returned)
 
 
-def _resident_bytes(field: str) -> int:
+def _resident_bytes(field: str) -> int | None:
     """Return VmRSS (now) or VmHWM (the peak so far); where the system does not tell them apart, the peak."""
     if STATUS.exists():
         # On Linux ru_maxrss of a child starts with the peak of its parent; the status file does not.
         lines = dict(line.split(":", 1) for line in STATUS.read_text(encoding="utf-8").splitlines())
         return int(lines[field].split()[0]) * 1024
+    if sys.platform == "win32":
+        return None
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

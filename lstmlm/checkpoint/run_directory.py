@@ -117,7 +117,7 @@ class RunDirectory:
         """
         cls.require_free(path)
         files.make_directory(path)
-        with files.FileLock(path / LOCK):
+        with files.locked(path / LOCK):
             # Another process may have been faster.
             cls.require_free(path)
             files.remove_leftovers(path)
@@ -159,9 +159,7 @@ class RunDirectory:
         """
         published = [path.parent for path in root.glob(f"*/{LAST}") if cls.exists(path.parent)]
         if not published:
-            raise CheckpointError(
-                f"{root}: holds no trained run. Train one first: lstmlm train --config configs/quickstart.yaml."
-            )
+            raise CheckpointError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart.")
         return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path.name)))
 
     @property
@@ -191,7 +189,7 @@ class RunDirectory:
         Raises:
             CheckpointError: Another process is writing; the message names it. Or no checkpoint is intact.
         """
-        with files.FileLock(self.path / LOCK):
+        with files.locked(self.path / LOCK):
             files.remove_leftovers(self.path)
             self._checkpoints.tidy_up()
             with self._writable():

@@ -56,7 +56,7 @@ def _lstmlm(
 ) -> None:
     """Train recurrent next-word language models, generate text and measure perplexity.
 
-    lstmlm train --config configs/quickstart.yaml
+    lstmlm train --config quickstart
 
     lstmlm generate "The function returns"
 

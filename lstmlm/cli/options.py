@@ -7,6 +7,8 @@ import typer
 
 from lstmlm.errors import ConfigError
 
+CONFIG_HELP = "YAML file that describes the run, or the name of a shipped one, such as quickstart."
+
 RunOption = Annotated[Path | None, typer.Option("--run", help="Run directory.", show_default="the newest under runs/")]
 
 SplitOption = Annotated[

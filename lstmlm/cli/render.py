@@ -1,4 +1,4 @@
-"""What people see: errors, the log, progress and tables. The one place where an error becomes an exit status."""
+"""What people see: errors, the log, progress and tables. The one place where a user's error becomes an exit status."""
 
 import logging
 import os
@@ -52,7 +52,7 @@ class ErrorRenderingGroup(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except OSError as error:
-            if error.filename is not None:
+            if error.filename is not None or error.errno is None:  # the latter: a library that cannot be loaded
                 raise
             _fail(f"cannot write the output: {error.strerror}.", 1)
         except MemoryError:
@@ -70,6 +70,15 @@ _MEMORY_ADVICE = "out of memory. Lower data.batch_size, data.bptt, model.backbon
 def speaks() -> bool:
     """Whether this is the process that tells the user things, where torchrun has started several."""
     return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+
+
+def as_command(words: Sequence[str]) -> str:
+    """Write words as the shell of this system takes them."""
+    if sys.platform == "win32":
+        from subprocess import list2cmdline as join
+    else:
+        from shlex import join
+    return join(words)
 
 
 def _fail(message: str, status: int) -> None:

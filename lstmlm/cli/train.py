@@ -1,32 +1,29 @@
-"""`lstmlm train`: from a YAML file to a run directory."""
+"""`lstmlm train`: from a configuration to a run directory."""
 
 import os
-import shlex
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lstmlm.cli.render import progress_display, say, speaks, warn
+from lstmlm.cli.options import CONFIG_HELP
+from lstmlm.cli.render import as_command, progress_display, say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted
 
 
 def train(
-    config: Annotated[Path, typer.Option("--config", "-c", help="YAML file that describes the run.")],
+    config: Annotated[str, typer.Option("--config", "-c", metavar="CONFIG", help=CONFIG_HELP)],
     run_dir: Annotated[
-        Path | None, typer.Option(help="Where the run goes.", show_default="runs/<name of the YAML file>")
+        Path | None, typer.Option(help="Where the run goes.", show_default="runs/<name of the configuration>")
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the YAML file. Can be repeated."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the configuration. Can be repeated."),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(
-            metavar="TIME",
-            help="How long the command may take, such as 90s, 10m or 1h30m; replaces n_epochs or n_steps.",
-        ),
+        typer.Option(metavar="TIME", help="How long it may take, such as 90s or 1h30m; replaces n_epochs or n_steps."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run exactly where it stopped, or start it.")
@@ -36,25 +33,26 @@ def train(
 
     Examples:
 
-    lstmlm train --config configs/quickstart.yaml
+    lstmlm train --config quickstart
 
-    lstmlm train --config configs/quickstart.yaml --set model.backbone.name=rnn --run-dir runs/rnn
+    lstmlm train --config quickstart --set model.backbone.name=rnn --run-dir runs/rnn
 
-    lstmlm train --config configs/quickstart.yaml --budget 2m --run-dir runs/two-minutes
+    lstmlm train --config quickstart --budget 2m --run-dir runs/two-minutes
 
-    lstmlm train --config configs/quickstart.yaml --resume
+    lstmlm train --config quickstart --resume
 
-    torchrun --nproc-per-node 2 -m lstmlm train --config configs/quickstart.yaml
+    torchrun --nproc-per-node 2 -m lstmlm train --config quickstart
     """
     # Read before torch is loaded, which takes seconds: they count.
     started = time.monotonic()
     from lstmlm.config import RunConfig
+    from lstmlm.config.recipes import find_config
     from lstmlm.yaml.schema import load_yaml
 
-    checked = load_yaml(config, RunConfig, [*_length(budget), *(overrides or [])])
+    checked = load_yaml(find_config(config), RunConfig, [*_length(budget), *(overrides or [])])
     if speaks():
         warn(checked.warnings())
-    where = run_dir or Path("runs") / config.stem
+    where = run_dir or Path("runs") / Path(config).stem
 
     from lstmlm import workflows
     from lstmlm.distributed import World
@@ -71,18 +69,18 @@ def train(
         return
     if report:
         print(f"valid perplexity {report.values['perplexity']:,.2f}")
-    say(f'{where} is ready. Try it: lstmlm generate "" --run {shlex.quote(str(where))}')
+    say(f'{where} is ready. Try it: lstmlm generate "" --run {as_command([str(where)])}')
 
 
-def _say_how_to_continue(config: Path, where: Path, overrides: list[str], budget: str | None) -> None:
+def _say_how_to_continue(config: str, where: Path, overrides: list[str], budget: str | None) -> None:
     from lstmlm import workflows
 
     sets = [part for override in overrides for part in ("--set", override)]
     time_limit = ["--budget", budget] if budget else []
-    again = [*_program(), "train", "--config", str(config), "--run-dir", str(where), *sets, *time_limit, "--resume"]
+    again = [*_program(), "train", "--config", config, "--run-dir", str(where), *sets, *time_limit, "--resume"]
     saved = workflows.last_step(where)
     state = "Nothing is saved yet; start again" if saved is None else f"Step {saved:,} is saved; continue"
-    say(f"Interrupted. {state}: {shlex.join(again)}")
+    say(f"Interrupted. {state}: {as_command(again)}")
 
 
 def _program() -> list[str]:

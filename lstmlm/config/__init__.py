@@ -1,8 +1,9 @@
 """Every option of a run, as checked classes: this page lists the sections of a YAML file. No torch is imported.
 
 `data`, `model` (with `output`, its last layer), `optimizer`, `schedule`, `averaging` and `training` are these sections;
-`adaptation` has the options of `lstmlm eval adaptation`, `duration` reads budgets such as 20m, and `options` is what
-all classes of options have in common. Defaults are here and nowhere else. Anyone may import from here.
+`adaptation` has the options of `lstmlm eval adaptation`, `duration` reads budgets such as 20m, `recipes` finds the
+files that come with the package, and `options` is what all classes of options have in common. Defaults are here and
+nowhere else. Anyone may import from here.
 """
 
 from typing import Annotated, Self

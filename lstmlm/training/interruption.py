@@ -8,7 +8,9 @@ from types import FrameType
 
 from lstmlm.errors import Interrupted
 
-STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+STOPPING_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+"""A terminal that is closed sends SIGHUP; on Windows SIGBREAK, which is also Ctrl-Break."""
 
 
 class Interruption:

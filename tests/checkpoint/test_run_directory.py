@@ -125,7 +125,7 @@ def test_the_newest_run_is_the_one_that_published_last(create: Create, content: 
 
 
 def test_without_a_trained_run_there_is_no_newest(create: Create) -> None:
-    message = "runs: holds no trained run. Train one first: lstmlm train --config configs/quickstart.yaml."
+    message = "runs: holds no trained run. Train one first: lstmlm train --config quickstart."
     assert refusal(RunDirectory.newest, Path("runs")) == message
     create("runs/a")
     assert refusal(RunDirectory.newest, Path("runs")) == message
@@ -216,9 +216,9 @@ def test_a_disk_without_room_for_the_checkpoints_is_refused_before_anything_is_w
 
 
 def test_a_new_run_is_not_created_while_another_process_creates_it(create: Create) -> None:
-    from lstmlm.files import FileLock
+    from lstmlm.files import locked
 
     Path("runs/b").mkdir(parents=True)
-    with FileLock(Path("runs/b/lock")):
+    with locked(Path("runs/b/lock")):
         assert refusal(create, "runs/b").startswith(f"runs/b: is in use by process {os.getpid()}. ")
     create("runs/b")

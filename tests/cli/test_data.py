@@ -110,7 +110,7 @@ def test_get_what_is_never_fetched(lstmlm: Cli) -> None:
     assert result.stderr.splitlines()[-1] == (
         "ptb: train.txt, valid.txt, test.txt not in data/ptb as published. "
         "The Linguistic Data Consortium licenses it, so that it is never fetched. "
-        "Put your own copy there, see data/README.md."
+        "Put your own copy there."
     )
 
 

@@ -136,10 +136,9 @@ class RecordingOS:
         return descriptor
 
     def write(self, descriptor: int, content: memoryview) -> int:
-        size = os.fstat(descriptor).st_size
         n_written = os.write(descriptor, content)
-        # Every file is written from its beginning, or at its end.
-        self.record.append(Write(self._opened[descriptor], size, bytes(content[:n_written])))
+        offset = os.lseek(descriptor, 0, os.SEEK_CUR) - n_written
+        self.record.append(Write(self._opened[descriptor], offset, bytes(content[:n_written])))
         return n_written
 
     def ftruncate(self, descriptor: int, size: int) -> None:

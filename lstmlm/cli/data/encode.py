@@ -44,7 +44,7 @@ def encode(
 
     lstmlm data encode texts/books.txt --tokenizer bpe --output texts/books-bpe
 
-    lstmlm train --config configs/quickstart.yaml --set data.corpus=texts/books-words --run-dir runs/books
+    lstmlm train --config quickstart --set data.corpus=texts/books-words --run-dir runs/books
     """
     from lstmlm.corpus.loading import encode_files
     from lstmlm.corpus.store.token_store import is_store
@@ -62,7 +62,8 @@ def encode(
         print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
     else:
         print_table(rows)
-    say(f"{output} is ready. Train from it: --set data.corpus={output if '/' in str(output) else f'./{output}'}")
+    path = output.as_posix()
+    say(f"{output} is ready. Train from it: --set data.corpus={path if '/' in path else f'./{path}'}")
 
 
 def _row(text: "EncodedText") -> "Row":

@@ -22,7 +22,7 @@ def get(name: Annotated[str, typer.Argument(metavar="NAME", help="A corpus of `l
 
     lstmlm data get wikitext-2
 
-    lstmlm train --config configs/quickstart.yaml --set data.corpus=wikitext-2 --run-dir runs/wikitext-2
+    lstmlm train --config quickstart --set data.corpus=wikitext-2 --run-dir runs/wikitext-2
     """
     from lstmlm.corpus.named import find_dataset
     from lstmlm.corpus.named.preparation import get as get_corpus

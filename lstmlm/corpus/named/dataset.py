@@ -212,7 +212,7 @@ class OwnDataset(FileDataset):
     def absence(self) -> str:
         """What is missing, why, and where to put it."""
         files = ", ".join(self.file(split).name for split in self.missing())
-        return f"{files} not in {self.place} as published. {self.terms} Put your own copy there, see data/README.md."
+        return f"{files} not in {self.place} as published. {self.terms} Put your own copy there."
 
 
 def _is_there(path: Path, expected: SplitFile) -> bool:

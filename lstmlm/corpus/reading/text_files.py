@@ -242,7 +242,7 @@ def _chunks_of_input(chunk_bytes: int) -> Iterator[bytes]:
 def _content_of(stream: TextIOWrapper) -> bytes:
     """What a stream holds that can be read only once."""
     if stream.isatty():
-        _log.info("reading a text from the terminal: end it with Ctrl-D on a line of its own")
+        _log.info("reading a text from the terminal: end it with Ctrl-D (on Windows Ctrl-Z) on a line of its own")
     return bytes(stream.buffer.read())
 
 

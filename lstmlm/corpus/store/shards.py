@@ -8,6 +8,7 @@ import ctypes
 import hashlib
 import mmap
 import os
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -205,38 +206,42 @@ def verify_shard(path: Path) -> None:
 def map_shards(directory: Path, name: str, dtype: NumberType, digests: Sequence[str]) -> Integer[np.ndarray, " items"]:
     """An array of which nothing is read but the headers: read-only, and in memory where and while it is used.
 
+    On Windows, which does not map files side by side, all of it is read into memory.
+
     Raises:
         StoreError: a shard is missing, cut off, or not the one whose header has the digest given.
     """
     headers = []
-    for index, digest in enumerate(digests):
-        path = shard_path(directory, name, index)
+    paths = [shard_path(directory, name, index) for index in range(len(digests))]
+    for path, digest in zip(paths, digests, strict=True):
         header, found = ShardHeader.read(path)
         if found != digest or header.dtype != dtype:
             raise StoreError(f"{path}: is of another store or was changed. {_REMEDY}")
         headers.append(header)
+    return _side_by_side(paths, headers).view(dtype)
+
+
+def _side_by_side(paths: Sequence[Path], headers: Sequence[ShardHeader]) -> Integer[np.ndarray, " bytes"]:
+    """The numbers of all shards: room for all of them, in which each is then mapped over its part."""
+    if sys.platform == "win32":
+        content = np.concatenate([np.fromfile(path, np.uint8, offset=HEADER_BYTES) for path in paths])
+        content.flags.writeable = False
+        return content
     n_bytes = sum(header.n_bytes for header in headers)
-    # Room for all of them, in which each is then mapped over its part.
     room = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)
     content = np.frombuffer(room, dtype=np.uint8)
-    start = 0
-    for index, header in enumerate(headers):
-        _map_over(content[start : start + header.n_bytes], shard_path(directory, name, index))
-        start += header.n_bytes
-    return content.view(dtype)
-
-
-def _map_over(memory: Integer[np.ndarray, " bytes"], path: Path) -> None:
-    """Let a part of a mapping, which begins at a page, be the numbers of a shard."""
     library = ctypes.CDLL(None, use_errno=True)
     library.mmap.restype = ctypes.c_void_p
     library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
-    with explained(path), path.open("rb") as file:
-        flags = mmap.MAP_SHARED | _MAP_FIXED
-        address = memory.ctypes.data
-        mapped = library.mmap(address, len(memory), mmap.PROT_READ, flags, file.fileno(), HEADER_BYTES)
-        if mapped != address:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    address = content.ctypes.data
+    for path, header in zip(paths, headers, strict=True):
+        with explained(path), path.open("rb") as file:
+            flags = mmap.MAP_SHARED | _MAP_FIXED
+            mapped = library.mmap(address, header.n_bytes, mmap.PROT_READ, flags, file.fileno(), HEADER_BYTES)
+            if mapped != address:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        address += header.n_bytes
+    return content
 
 
 def refuse(path: Path, reason: str) -> NoReturn:

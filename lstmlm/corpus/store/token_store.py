@@ -31,7 +31,7 @@ from lstmlm.corpus.store.shards import (
     whole_shards,
 )
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
-from lstmlm.files import FileLock, make_directory, read_bytes, remove_leftovers, write_atomically
+from lstmlm.files import locked, make_directory, read_bytes, remove_leftovers, write_atomically
 
 INDEX = "index.json"
 TOKENIZER = "tokenizer.json"
@@ -225,7 +225,7 @@ def write_store(
         with explained(path):
             make_directory(path)
             _refuse_occupied(path)
-            owned.enter_context(FileLock(path / LOCK))
+            owned.enter_context(locked(path / LOCK))
             _refuse_occupied(path)  # what another process has finished meanwhile
             remove_leftovers(path)
             write_atomically(path / TOKENIZER, tokenizer.to_json().encode())

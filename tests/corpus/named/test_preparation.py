@@ -152,8 +152,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnDataset:
 
 def test_a_copy_of_the_users_own_is_verified(own: OwnDataset) -> None:
     assert refusal(own) == (
-        "treebank: train.txt not in data/treebank as published. It is licensed. "
-        "Put your own copy there, see data/README.md."
+        "treebank: train.txt not in data/treebank as published. It is licensed. Put your own copy there."
     )
     own.place.mkdir(parents=True)
     own.file("train").write_text(TRAIN)

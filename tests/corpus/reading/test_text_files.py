@@ -269,7 +269,9 @@ def test_a_terminal_is_told_what_is_awaited(monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setattr("sys.stdin", terminal)
     with caplog.at_level("INFO", "lstmlm"):
         assert read_prompt() == "typed"
-    assert caplog.messages == ["reading a text from the terminal: end it with Ctrl-D on a line of its own"]
+    assert caplog.messages == [
+        "reading a text from the terminal: end it with Ctrl-D (on Windows Ctrl-Z) on a line of its own"
+    ]
 
 
 def test_a_device_need_not_end() -> None:

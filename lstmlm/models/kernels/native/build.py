@@ -31,10 +31,12 @@ def _machine_flags() -> tuple[tuple[str, ...], ...]:
     """Tried in this order: not every compiler knows every flag, and without OpenMP there is one thread.
 
     `LSTMLM_MARCH` names another processor than this one, as the compiler's -march does: "x86-64-v3" shows on a newer
-    machine what one with AVX2 gets.
+    machine what one with AVX2 gets. On ARM it is -mcpu that finds out which processor this one is.
     """
-    march = f"-march={os.environ.get('LSTMLM_MARCH') or 'native'}"
-    return (march, "-mprefer-vector-width=512", "-fopenmp"), (march, "-fopenmp"), (march,), ()
+    chosen = os.environ.get("LSTMLM_MARCH")
+    native = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
+    processor = f"-march={chosen}" if chosen else native
+    return (processor, "-mprefer-vector-width=512", "-fopenmp"), (processor, "-fopenmp"), (processor,), ()
 
 
 logger = logging.getLogger(__name__)
@@ -73,7 +75,8 @@ def _load_or_build() -> ctypes.CDLL:
                 logger.info("%s is damaged and compiled again.", kept)
         _compile(compiler, kept)
         return ctypes.CDLL(str(kept))
-    with tempfile.TemporaryDirectory() as passing:  # a loaded library stays when its file is gone
+    # A loaded library stays when its file is gone; Windows does not let it go.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as passing:
         _compile(compiler, Path(passing) / name)
         return ctypes.CDLL(str(Path(passing) / name))
 
@@ -86,18 +89,18 @@ def _compile(compiler: str, to: Path) -> None:
         complaint = ""
         for machine_flags in _machine_flags():
             command = [compiler, *FLAGS, *machine_flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(made)]
-            result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_COMPILE, check=False)
+            result = subprocess.run(command, capture_output=True, timeout=SECONDS_TO_COMPILE, check=False)
             if result.returncode == 0:
                 made.replace(to)
                 return
-            complaint = complaint or result.stderr
+            complaint = complaint or result.stderr.decode(errors="replace")
         raise BuildError(complaint.strip().partition("\n")[0] or f"{compiler} failed")
 
 
 def _fingerprint(compiler: str) -> str:
     """Name what the result depends on: a home directory may be shared by machines of several kinds."""
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
-    parts = [version, *FLAGS, *map(str, _machine_flags()), *_processor()]
+    version = subprocess.run([compiler, "--version"], capture_output=True, timeout=60, check=True).stdout
+    parts = [version.decode(errors="replace"), *FLAGS, *map(str, _machine_flags()), *_processor()]
     parts += [path.read_text("utf-8") for path in sorted(SOURCES.glob("*.*")) if path.suffix in (".h", ".cpp")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 

@@ -83,6 +83,31 @@ def test_a_compiler_without_openmp_makes_kernels_for_one_thread(
     assert answer() == 42
 
 
+def test_a_complaint_may_be_in_any_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake_compiler(tmp_path, monkeypatch, r"printf 'm\344chtig schief\n' >&2; exit 1")
+    assert build.library() is None
+    assert caplog.messages == ["The kernels are not compiled (m\ufffdchtig schief): the slower way is taken."]
+
+
+@pytest.mark.parametrize(
+    ("machine", "chosen", "flag"),
+    [
+        ("x86_64", "", "-march=native"),
+        ("arm64", "", "-mcpu=native"),
+        ("aarch64", "", "-mcpu=native"),
+        ("arm64", "armv8.6-a", "-march=armv8.6-a"),
+    ],
+)
+def test_the_processor_is_the_one_that_is_there_or_chosen(
+    machine: str, chosen: str, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setenv("LSTMLM_MARCH", chosen)
+    assert [flags[:1] for flags in build._machine_flags()] == [(flag,), (flag,), (flag,), ()]
+
+
 @pytest.mark.parametrize("trouble", ["a file in its place", "writable by everyone"])
 def test_a_cache_that_cannot_be_used_is_done_without(trouble: str, small: Path) -> None:
     small.parent.mkdir()

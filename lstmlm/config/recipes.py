@@ -1,0 +1,35 @@
+"""The configurations that come with the package: where a YAML file is expected, a bare name stands for one of them."""
+
+from pathlib import Path
+
+from lstmlm.errors import ConfigError, did_you_mean
+
+_PACKAGE = Path(__file__).parent.parent
+
+
+def find_config(given: str) -> Path:
+    """Return the file that is meant: a name without a suffix and without a folder is that of a shipped configuration.
+
+    Raises:
+        ConfigError: no shipped configuration has that name.
+    """
+    if "." in given or Path(given).name != given:
+        return Path(given)
+    recipes = {path.stem: path for path in sorted(_folder().glob("*.yaml"))}
+    if given in recipes:
+        return recipes[given]
+    here = (
+        f"{given!r} lies here, but a file without a suffix is named ./{given}. "
+        if given and Path(given).exists()
+        else ""
+    )
+    raise ConfigError(
+        f"{given or repr(given)}: no configuration of that name comes with lstmlm. {here}{did_you_mean(given, recipes)}"
+        f"Choose one of: {', '.join(recipes)}; or name a YAML file."
+    )
+
+
+def _folder() -> Path:
+    """The folder of an installed package, or else that of the checkout, which is installed as it lies."""
+    installed = _PACKAGE / "recipes"
+    return installed if installed.is_dir() else _PACKAGE.parent / "configs"
