@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from machine import needs_open_files_in_proc
 from run_facts import facts_of
 
 from lstmlm.files import locked
