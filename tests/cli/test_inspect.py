@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,22 @@ def test_words_stay_text_in_a_figure(here: Path, lstmlm: Cli) -> None:
     assert svg.count(">$</text>") == 2
     assert ">猫</text>" in svg
     assert "warning: gates.svg: Glyph 29483 " in result.stderr
+
+
+def test_what_a_library_deprecates_is_not_shown(trained: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    savefig = Figure.savefig
+
+    def older(*arguments: Any, **options: Any) -> None:
+        warnings.warn("goes away with the next version", DeprecationWarning, stacklevel=2)
+        savefig(*arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", older)
+    result = lstmlm(*GATES, "--plot", "gates.png")
+    assert result.exit_code == 0
+    assert "goes away" not in result.stderr
+    assert Path("gates.png").read_bytes().startswith(PNG_SIGNATURE)
 
 
 def test_every_cell_has_a_name_for_each_panel_and_a_line_for_each_memory() -> None:

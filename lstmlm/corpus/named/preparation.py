@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from io import BufferedIOBase
 from typing import cast
 
+from lstmlm.cache import CACHE_MODE
 from lstmlm.corpus.encoded_text import TextCounter
 from lstmlm.corpus.named.dataset import Dataset, FileDataset, Piece
 from lstmlm.corpus.named.download import Download, fetch
@@ -39,7 +40,7 @@ def verify(dataset: FileDataset, split: str, blocks: Iterable[bytes]) -> None:
 
 def _fetch_and_prepare(dataset: FileDataset, download: Download, progress: Callable[[int], None]) -> None:
     try:
-        make_directory(dataset.place)
+        make_directory(dataset.place, CACHE_MODE)
         with nameless_file(dataset.place) as file:
             fetch(download, file, progress)
             for split, piece in dataset.pieces.items():

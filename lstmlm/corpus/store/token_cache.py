@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
-from lstmlm.cache import cache_directory
+from lstmlm.cache import CACHE_MODE, cache_directory
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText, encode_text
 from lstmlm.corpus.store.shards import StoreError
@@ -99,7 +99,7 @@ def cache_is_usable() -> bool:
 @cache
 def _is_usable(directory: Path) -> bool:
     with _Optional():
-        make_directory(directory)
+        make_directory(directory, CACHE_MODE)
         write_atomically(directory / "writable", b"")
         return True
     return False
