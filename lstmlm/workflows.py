@@ -26,7 +26,7 @@ from lstmlm.corpus.loading import Corpus, encode_file, load_split, with_tokenize
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
-from lstmlm.errors import CheckpointError
+from lstmlm.errors import CheckpointError, DataError
 from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.report import Report
@@ -200,11 +200,33 @@ class TrainedModel:
             text: A file in place of a split, or `STANDARD_INPUT`.
 
         Raises:
-            DataError: the text cannot be read, or the corpus has no such split.
+            DataError: the text cannot be read, or the corpus has no such split or another text than in training.
         """
         if text is not None:
             return encode_file(text, self.run.config.data, self.tokenizer)
-        return load_split(self.run.config.data, split, self.tokenizer)
+        try:
+            return self.encode_split(split)
+        except DataError as error:
+            raise DataError(f"{error} Or name a text to measure: --text FILE") from None
+
+    def encode_split(self, split: str | None, flag: str = "--split") -> EncodedText:
+        """Read and encode a split of the run's own corpus, as `load_split` does, and check that it is still that text.
+
+        Raises:
+            DataError: the corpus cannot be read, has no such split, or another text than in training.
+        """
+        encoded = load_split(self.run.config.data, split, self.tokenizer, flag=flag)
+        self.require_same_text(encoded)
+        return encoded
+
+    def require_same_text(self, encoded: EncodedText) -> None:
+        """Check that a split of the run's own corpus is the text that the run was started on.
+
+        Raises:
+            DataError: it is another one.
+        """
+        corpus = self.run.config.data.corpus
+        self.run.require_same_text(corpus, str(encoded.split), encoded.sha256, "Restore that text.")
 
 
 def load(run_dir: Path) -> TrainedModel:

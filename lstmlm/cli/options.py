@@ -1,15 +1,60 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lstmlm.errors import ConfigError
+from lstmlm.errors import ConfigError, as_command
+
+
+def name_or_path(text: str) -> str:
+    """Read a name or a path, in which `~` and `${NAME}` are expanded also where no shell has done so."""
+    from lstmlm.config.options import expanded
+
+    try:
+        return expanded(text)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def path(text: str) -> Path:
+    """Read a path; see `name_or_path`."""
+    return Path(name_or_path(text))
+
+
+def new_path(text: str) -> Path:
+    """Read the path of something to write, and refuse at once what could not be written at the end."""
+    found = path(text)
+    if not found.parent.is_dir():
+        command = as_command(["mkdir", "-p", str(found.parent)])
+        raise ConfigError(f"{found}: cannot be written, as there is no folder {found.parent}. Make it: {command}")
+    return found
+
+
+def new_file(text: str) -> Path:
+    """Read the path of a file to write; see `new_path`."""
+    found = new_path(text)
+    if found.is_dir():
+        raise ConfigError(f"{found}: is a folder. Name a file in it.")
+    return found
+
+
+def refuse_same_file(output: Path | None, inputs: Iterable[Path | None]) -> None:
+    """Refuse to write over a file that is read."""
+    if output is None or not output.exists():
+        return
+    for given in inputs:
+        if given is not None and given.exists() and output.samefile(given):
+            raise ConfigError(f"{output}: is what the command reads. Name another file to write.")
+
 
 CONFIG_HELP = "YAML file that describes the run, or the name of a shipped one, such as quickstart."
 
-RunOption = Annotated[Path | None, typer.Option("--run", help="Run directory.", show_default="the newest under runs/")]
+RunOption = Annotated[
+    Path | None, typer.Option("--run", parser=path, help="Run directory.", show_default="the newest under runs/")
+]
 
 SplitOption = Annotated[
     str | None,
@@ -17,12 +62,14 @@ SplitOption = Annotated[
 ]
 
 TextOption = Annotated[
-    Path | None, typer.Option("--text", help="A text file in place of a split; - is standard input.")
+    Path | None, typer.Option("--text", parser=path, help="A text file in place of a split; - is standard input.")
 ]
 
 CorpusArgument = Annotated[
     list[str],
-    typer.Argument(metavar="CORPUS…", help="A corpus as in data.corpus, or text files, each read as a whole."),
+    typer.Argument(
+        metavar="CORPUS…", parser=name_or_path, help="A corpus as in data.corpus, or text files, each read as a whole."
+    ),
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -72,15 +72,6 @@ def speaks() -> bool:
     return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
-def as_command(words: Sequence[str]) -> str:
-    """Write words as the shell of this system takes them."""
-    if sys.platform == "win32":
-        from subprocess import list2cmdline as join
-    else:
-        from shlex import join
-    return join(words)
-
-
 def _fail(message: str, status: int) -> None:
     say(message if speaks() else f"rank {os.environ['RANK']}: {message}")
     raise typer.Exit(status) from None

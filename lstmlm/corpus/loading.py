@@ -84,7 +84,7 @@ def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *,
     for name in wanted:
         if name in splits:
             return splits[name](tokenizer)
-    raise DataError(f"{options.corpus}: has no {' or '.join(wanted)} split. Add one, or name a text file to evaluate.")
+    raise DataError(f"{options.corpus}: has no {' or '.join(wanted)} split. Add one.")
 
 
 def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple[EncodedText, EncodedText]:

@@ -16,7 +16,7 @@ from lstmlm.config.output import AdaptiveOptions
 from lstmlm.corpus.loading import Corpus, load_corpus
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.distributed import World
-from lstmlm.errors import CheckpointError, ConfigError, DataError
+from lstmlm.errors import CheckpointError, ConfigError, DataError, as_command
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
 from lstmlm.training.execution import (
     ResolvedExecution,
@@ -198,14 +198,15 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
     differences = {
         key: f"{key} is {there!r} there, {here!r} here"
         for key, there, here in _differences(run.config.model_dump(), config.model_dump())
+        # A corpus is the same by its text, wherever it lies: `require_same_corpus` compares the digests.
+        if key != "data.corpus" or run.digest_of("train") is None
     }
     if not differences:
         return
     advice = "or another --run-dir."
     if differences.keys() <= LENGTHS:
-        advice = (
-            f"or train on from its best weights, in a new run: --set training.initialize_from={run.path} and another "
-            "--run-dir."
+        advice = "or train on from its best weights, in a new run: another --run-dir and --set " + as_command(
+            [f"training.initialize_from={run.path}"]
         )
     raise CheckpointError(
         f"{run.path}: was started with another configuration: {'; '.join(differences.values())}. "
@@ -229,19 +230,9 @@ def require_same_corpus(run: RunDirectory | None, corpus: Corpus) -> None:
     if run is None:
         return
     for split, facts in corpus.provenance.items():
-        recorded = _recorded_digest(run, split) if isinstance(facts, dict) else None
-        if recorded is not None and recorded != facts["sha256"]:
-            raise DataError(
-                f"{corpus.name}: the {split} split is not the text that {run.path} was started on (SHA-256 "
-                f"{recorded[:12]} there, {facts['sha256'][:12]} here). Restore that text, or choose another --run-dir."
-            )
-
-
-def _recorded_digest(run: RunDirectory, split: str) -> str | None:
-    """The digest of a split as environment.json has it; None for a split that there was not."""
-    data = run.environment.get("data")
-    facts = data.get(split) if isinstance(data, dict) else None
-    return str(facts.get("sha256")) if isinstance(facts, dict) else None
+        if isinstance(facts, dict):
+            advice = "Restore that text, or choose another --run-dir."
+            run.require_same_text(corpus.name, split, facts["sha256"], advice)
 
 
 def _differences(
@@ -285,5 +276,6 @@ def best_step(run: RunDirectory | SharedRun) -> int:
     """Return the step of the best checkpoint of a run that must have one."""
     best = run.best
     if best is None:
-        raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: lstmlm train --config FILE --resume.")
+        again = ["lstmlm", "train", "--resume", "--run-dir", str(run.path)]
+        raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: {as_command(again)}")
     return best

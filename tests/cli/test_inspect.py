@@ -133,7 +133,7 @@ def test_mistakes(trained: Path, lstmlm: Cli) -> None:
         (
             (*GRADIENTS, "--run", "runs/tiny", "--run", "runs/none"),
             4,
-            "runs/none: no such run. Train one: lstmlm train --config FILE --run-dir runs/none.",
+            "runs/none: no such run. Train one: lstmlm train --config quickstart --run-dir runs/none",
         ),
     ):
         result = lstmlm(*arguments)

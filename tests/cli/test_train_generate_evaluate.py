@@ -111,6 +111,61 @@ def test_resume_starts_and_then_continues(here: Path, lstmlm: Cli) -> None:
     assert "ended by the last step at step 6" in result.stderr
 
 
+def test_a_finished_run_says_that_it_is(here: Path, lstmlm: Cli) -> None:
+    arguments = ["train", "--config", "tiny.yaml", "--run-dir", "runs/my run", "--resume"]
+    assert "\nruns/my run is ready. Try it: lstmlm generate \"\" --run 'runs/my run'\n" in lstmlm(*arguments).stderr
+    result = lstmlm(*arguments)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        0,
+        "runs/my run was finished already. Try it: lstmlm generate \"\" --run 'runs/my run'",
+    )
+
+
+def test_a_run_is_continued_by_its_own_configuration(here: Path, lstmlm: Cli) -> None:
+    assert lstmlm("train", "--config", "tiny.yaml").exit_code == 0
+    result = lstmlm("train", "--resume", "--run-dir", "runs/tiny")
+    assert (result.exit_code, "runs/tiny was finished already." in result.stderr) == (0, True)
+    for arguments in ([], ["--resume"], ["--run-dir", "runs/tiny"]):
+        result = lstmlm("train", *arguments)
+        message = "--config: is missing. Name a YAML file, or continue a run: --resume --run-dir RUN\n"
+        assert (result.exit_code, result.stderr) == (2, message)
+
+
+def test_a_split_that_is_another_text_than_in_training_is_not_measured(here: Path, lstmlm: Cli) -> None:
+    lines = [f"the {noun} {verb}\n" for noun in "cat dog fox hen".split() for verb in "sat ran sang".split()] * 20
+    corpus = here / "corpus.txt"
+    corpus.write_text("".join(lines))
+    assert lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus.txt").exit_code == 0
+    (here / "pairs.tsv").write_text("the cat sat\tthe sat cat\n")
+    (here / "own.txt").write_text("the cat sat\n")
+    other_texts = ["--text FILE"]
+    commands = [
+        (["eval", "perplexity"], "test", other_texts),
+        (["eval", "perplexity", "--split", "valid"], "valid", other_texts),
+        (["eval", "adaptation", "temperature", "--tune", "valid", "--text", "own.txt"], "valid", []),
+        (["eval", "adaptation", "ngram", "--text", "own.txt"], "train", []),
+        (["eval", "compare", "runs/tiny", "runs/tiny"], "test", other_texts),
+        (["eval", "ngram"], "train", []),
+        (["eval", "pairs", "pairs.tsv", "--ngram", "2"], "train", []),
+        (["inspect", "gradients", "--max-lag", "2"], "test", other_texts),
+    ]
+    figure = lstmlm("eval", "perplexity", "--json").stdout
+    corpus.write_text("".join(reversed(lines)))
+    for command, split, advice in commands:
+        result = lstmlm(*command)
+        assert (result.exit_code, result.stdout) == (3, ""), command
+        message = result.stderr.splitlines()[-1]
+        assert message.startswith(f"./corpus.txt: the {split} split is not the text that runs/tiny was started on (SHA")
+        assert message.endswith("Restore that text." + "".join(f" Or name a text to measure: {a}" for a in advice))
+    assert lstmlm("eval", "perplexity", "--text", "own.txt").exit_code == 0
+    corpus.write_text("".join(lines).replace("\n", "\r\n"), newline="")
+    assert json.loads(lstmlm("eval", "perplexity", "--json").stdout)["nats"] == json.loads(figure)["nats"]
+    corpus.unlink()
+    message = lstmlm("eval", "perplexity").stderr
+    assert message.startswith("corpus.txt: no such file or folder. Paths start at the working directory; ")
+    assert message.endswith(" Or name a text to measure: --text FILE\n")
+
+
 def test_config_show_is_a_configuration(here: Path, lstmlm: Cli) -> None:
     shown = lstmlm("config", "show", "tiny.yaml", "--set", "seed=7")
     (here / "complete.yaml").write_text(shown.stdout)

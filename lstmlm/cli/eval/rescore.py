@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption
+from lstmlm.cli.options import JsonOption, RunOption, new_path, path, refuse_same_file
 from lstmlm.cli.render import print_report, result_text, say
 from lstmlm.errors import ConfigError, DataError
 
@@ -14,7 +14,9 @@ FormatOption = Annotated[
     typer.Option("--format", help="What the lists are.", show_default="what the first line looks like"),
 ]
 
-ScoresOption = Annotated[Path | None, typer.Option("--scores", help="Acoustic costs of Kaldi lists: UTTERANCE-N cost.")]
+ScoresOption = Annotated[
+    Path | None, typer.Option("--scores", parser=path, help="Acoustic costs of Kaldi lists: UTTERANCE-N cost.")
+]
 
 WeightOption = Annotated[
     float | None, typer.Option("--weight", help="How much the language model counts.", show_default="1")
@@ -33,12 +35,13 @@ TuneOption = Annotated[
     Path | None,
     typer.Option(
         "--tune",
+        parser=path,
         help="References (UTTERANCE word word): search weight and bonus on the first half, measure on the second.",
     ),
 ]
 
 ReferencesOption = Annotated[
-    Path | None, typer.Option("--references", help="References: measure with the weight and bonus given.")
+    Path | None, typer.Option("--references", parser=path, help="References: measure with the weight and bonus given.")
 ]
 
 MetricOption = Annotated[
@@ -47,12 +50,14 @@ MetricOption = Annotated[
 
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", help="Write the lists here, in their own format; a folder for SRILM's."),
+    typer.Option("--output", parser=new_path, help="Write the lists here, in their own format; a folder for SRILM's."),
 ]
 
 
 def rescore(
-    lists: Annotated[list[Path], typer.Argument(help="N-best lists: files, or folders of files; .gz too.")],
+    lists: Annotated[
+        list[Path], typer.Argument(parser=path, help="N-best lists: files, or folders of files; .gz too.")
+    ],
     run: RunOption = None,
     list_format: FormatOption = None,
     scores: ScoresOption = None,
@@ -78,6 +83,7 @@ def rescore(
 
     lstmlm eval rescore nbest.jsonl --references test.ref --weight 0.5 --length-bonus 2 --json
     """
+    refuse_same_file(output, [*lists, scores, tune, references])
     weights = {"weight": weight, "length_bonus": length_bonus}
     given = {name: value for name, value in weights.items() if value is not None}
     if tune is not None:
