@@ -83,6 +83,13 @@ def as_command(words: Sequence[str]) -> str:
     return join(words)
 
 
+def conversion(name: str, encoding: str) -> str:
+    """Write the command that makes UTF-8 of a file, beside it."""
+    path = Path(name)
+    converted = path.with_name(f"{path.stem}.utf8{path.suffix}")
+    return f"{as_command(['iconv', '-f', encoding, '-t', 'utf-8', name])} > {as_command([str(converted)])}"
+
+
 def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the choice that `word` resembles most, whatever its case; None where it resembles none."""
     by_lower_case = {choice.lower(): choice for choice in choices}

@@ -30,7 +30,7 @@ def expanded(path: str) -> str:
     for name in re.findall(r"\$\{(\w+)\}", path):
         if not os.environ.get(name):
             raise ValueError(
-                f"{path!r} needs the environment variable {name}, which is not set. Set it: export {name}=…"
+                f"{path!r} needs the environment variable {name}, which is not set. Set it: export {name}=FOLDER"
             )
     path = re.sub(r"\$\{(\w+)\}", lambda name: os.environ[name[1]], path)
     return os.path.expanduser(path)  # noqa: PTH111 - a path of the user's as it was typed, `./` and all

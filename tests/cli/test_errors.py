@@ -204,7 +204,7 @@ def test_paths_of_the_home_folder_and_of_variables(here: Path, lstmlm: Cli, monk
         assert lstmlm(*arguments).exit_code == 0, arguments
     assert {path.name for path in (here / "scratch").iterdir()} == {"own.txt", "own.tsv", "bpe.json"}
     message = (
-        "'${NOWHERE}/x/y.txt' needs the environment variable NOWHERE, which is not set. Set it: export NOWHERE=…\n"
+        "'${NOWHERE}/x/y.txt' needs the environment variable NOWHERE, which is not set. Set it: export NOWHERE=FOLDER\n"
     )
     result = lstmlm("eval", "perplexity", "--run", "runs/a", "--text", "${NOWHERE}/x/y.txt")
     assert (result.exit_code, result.stderr) == (2, message)
