@@ -83,11 +83,20 @@ def as_command(words: Sequence[str]) -> str:
     return join(words)
 
 
-def conversion(name: str, encoding: str) -> str:
-    """Write the command that makes UTF-8 of a file, beside it."""
-    path = Path(name)
-    converted = path.with_name(f"{path.stem}.utf8{path.suffix}")
-    return f"{as_command(['iconv', '-f', encoding, '-t', 'utf-8', name])} > {as_command([str(converted)])}"
+_UNPACKERS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+
+
+def conversion(name: str, encoding: str, *options: str) -> str:
+    """Write the command that makes UTF-8 of a file, which may be compressed, into another beside it."""
+    path, convert = Path(name), ["iconv", *options, "-f", encoding, "-t", "utf-8"]
+    if name == "standard input":
+        return as_command(convert)
+    if path.suffix in _UNPACKERS:
+        unpacked = path.with_suffix("")
+        command = f"{as_command([_UNPACKERS[path.suffix], '-dc', name])} | {as_command(convert)}"
+    else:
+        unpacked, command = path, as_command([*convert, name])
+    return f"{command} > {as_command([str(unpacked.with_name(f'{unpacked.stem}.utf8{unpacked.suffix}'))])}"
 
 
 def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -32,6 +32,7 @@ from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
+from lstmlm.generation.stop import StopBefore
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
 from lstmlm.optim.averaging import build_average
 from lstmlm.optim.optimizers import build_optimizer
@@ -251,12 +252,29 @@ def generate_texts(
     """Continue `prompt` once for each seed, side by side.
 
     Yields:
-        After each token, the piece of text that it adds to each sample: prompt and pieces read as one text.
+        After each token, the piece of text that it adds to each sample: prompt and pieces read as one text. Nothing for
+        one that is over, and "" for a piece that may be the beginning of a stop text.
     """
-    joiners = [trained.tokenizer.joiner(prompt) for _ in seeds]
-    for step in generate(trained.model, trained.tokenizer, prompt, options, seeds):
-        yield [joiner.feed(int(token)) for joiner, token in zip(joiners, step.ids, strict=True)]
-    yield [joiner.flush() for joiner in joiners]
+    opening = _without_open_blank(prompt, trained.tokenizer)
+    given_blank = prompt[len(opening) :]
+    joiners = [trained.tokenizer.joiner(opening) for _ in seeds]
+    ends = [StopBefore(options.stop) for _ in seeds]
+    for step in generate(trained.model, trained.tokenizer, opening, options, seeds):
+        pieces = [joiner.feed(int(token)) for joiner, token in zip(joiners, step.ids, strict=True)]
+        pieces, given_blank = [piece.removeprefix(given_blank) for piece in pieces], ""
+        yield [end.feed(piece) for end, piece in zip(ends, pieces, strict=True)]
+        if all(end.is_over for end in ends):
+            return
+    yield [end.feed(joiner.flush()) + end.flush() for end, joiner in zip(ends, joiners, strict=True)]
+
+
+def _without_open_blank(prompt: str, tokenizer: Tokenizer) -> str:
+    """Leave a blank at the end of a prompt to the next token, where the tokens of words begin with one."""
+    blank = tokenizer.encode_prompt(" ")
+    is_begun = prompt.endswith(" ") and any(
+        tokenizer.encode_prompt(f" {letter}")[: len(blank)] != blank for letter in set(prompt) if letter.isalpha()
+    )
+    return prompt[:-1] if is_begun else prompt
 
 
 def evaluate(

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, new_file, path, refuse_two_texts
+from lstmlm.cli.options import (
+    JsonOption,
+    RunOption,
+    SplitOption,
+    TextCommand,
+    TextOption,
+    new_file,
+    path,
+    refuse_two_texts,
+)
 from lstmlm.cli.render import print_table, say, warn_of_unknown
 from lstmlm.errors import ConfigError, MissingExtraError
 
@@ -81,7 +90,7 @@ def gradients(
         figures.draw_gradients(measured, plot)
 
 
-@inspect_app.command()
+@inspect_app.command(cls=TextCommand)
 def gates(
     sentence: Annotated[str, typer.Argument(help="What the model reads.")],
     run: RunOption = None,

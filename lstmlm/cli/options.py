@@ -1,10 +1,12 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from lstmlm.errors import ConfigError, as_command
 
@@ -73,6 +75,26 @@ CorpusArgument = Annotated[
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+class TextCommand(TyperCommand):
+    """A command that takes a text, which may begin with a dash: `lstmlm generate "- I don't know"`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put texts that begin with a dash last, after the `--` that tells them from options.
+
+        A text is what has a blank or a number after its dash, where no option stands before it that takes a value.
+        """
+        valued = {name for option in self.params for name in option.opts if not getattr(option, "is_flag", True)}
+        places = {
+            place
+            for place, word in enumerate(args)
+            if re.match(r"-([0-9]|[^=]*\s)", word) and not (place and args[place - 1] in valued) and "--" not in args
+        }
+        if places:
+            options = [word for place, word in enumerate(args) if place not in places]
+            args = [*options, "--", *(args[place] for place in sorted(places))]
+        return super().parse_args(ctx, args)
 
 
 def refuse_two_texts(split: str | None, text: Path | None) -> None:

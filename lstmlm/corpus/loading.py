@@ -202,7 +202,7 @@ def _stored(store: TokenStore, split: str, tokenizer: Tokenizer) -> EncodedText:
     if there != here:
         raise DataError(
             f"{store.path}: was encoded with another tokenizer (SHA-256 {there[:12]} there, {here[:12]} here). "
-            "Encode the text with this one: lstmlm data encode --tokenizer FILE."
+            "Encode the text with the --tokenizer of this one, its tokenizer.json or its run."
         )
     return store.text(split, split=split)
 

@@ -1,12 +1,16 @@
 """A user's mistake is one clear line on stderr and an exit status, and loses nothing."""
 
-from collections.abc import Callable
+import ast
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 Cli = Callable[..., Any]
+
+PACKAGE = Path(__file__).parent.parent.parent / "lstmlm"
 
 TRAIN = ("train", "--config", "tiny.yaml")
 
@@ -78,13 +82,18 @@ def test_a_text_that_is_not_utf8(here: Path, lstmlm: Cli) -> None:
     choice = corpus(here)
     (here / "corpus" / "train.txt").write_bytes(b"one line\n" * 30 + b"caf\xe9\n")
     message = fails(lstmlm(*TRAIN, "--set", choice), 3)
-    wanted = "corpus/train.txt: not UTF-8 (byte 0xE9 at offset 273, line 31). Convert it: iconv -f latin1 -t utf8."
+    wanted = (
+        "corpus/train.txt: not UTF-8 (byte 0xE9 at offset 273, line 31). "
+        "Convert it: iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt"
+    )
     assert message == wanted
 
 
 def test_a_text_too_short_for_the_batch(here: Path, lstmlm: Cli) -> None:
     message = fails(lstmlm(*TRAIN, "--set", corpus(here, train="a b c\n")), 3)
-    wanted = "corpus/train.txt: 4 tokens, but batch_size 4 × (bptt 7 + 1) needs 32. Lower data.batch_size."
+    wanted = (
+        "corpus/train.txt: 4 tokens, but batch_size 4 × (bptt 7 + 1) needs 32. Lower data.bptt and data.batch_size."
+    )
     assert message == wanted
     assert not (here / "runs").exists()
 
@@ -254,3 +263,23 @@ def test_what_is_read_is_not_written_over(arguments: list[str], here: Path, lstm
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "own.txt: is what the command reads. Name another file to write.\n"
     assert (here / "own.txt").read_text() == "the farmer walks\n"
+
+
+A_COMMAND = re.compile(r": (lstmlm|iconv|pip|mkdir|gzip|export|torchrun|--set|--text) [^.]*(\.\w[^.]*)*\.$")
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """The strings of a module, with x for what is put in."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def test_no_full_stop_is_glued_to_a_command() -> None:
+    assert A_COMMAND.search("is missing. Fetch it: lstmlm data get x.")
+    texts = [(path.name, text) for path in PACKAGE.rglob("*.py") for text in texts_of(path)]
+    assert [found for found in texts if A_COMMAND.search(found[1])] == []

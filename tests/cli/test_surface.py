@@ -10,7 +10,7 @@ COMMANDS = {
     "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
     "generate": {
         *("--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"),
-        "--precision",
+        *("--precision", "--stop"),
     },
     "eval perplexity": {"--run", "--split", "--text", "--context", "--json"},
     "eval compare": {"--split", "--text", "--json"},

@@ -1,6 +1,7 @@
 """From a YAML file to text and figures, by the command line alone."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,54 @@ def test_options_without_effect_are_warned_of(here: Path, lstmlm: Cli) -> None:
     adaptive_bytes = ["--set", "data.tokenizer={name: byte}", "--set", "model.output={name: adaptive}"]
     said = lstmlm("config", "check", "tiny.yaml", *adaptive_bytes).stderr
     assert "warning: model.output.name: adaptive saves work where ids go by frequency, and bytes do not." in said
+
+
+ONE = ("--temperature", "0", "--max-tokens", "6")
+
+
+@pytest.mark.parametrize("text", ["- I do not know", "-5 degrees", "-- no --"])
+def test_a_text_may_begin_with_a_dash(text: str, trained: Path, lstmlm: Cli) -> None:
+    for arguments in ([text, *ONE], [*ONE, text], ["-n", "1", text, "--stop", "- x", *ONE], [*ONE, "--", text]):
+        result = lstmlm("generate", *arguments)
+        assert (result.exit_code, result.stdout.startswith(text)) == (0, True), arguments
+    for command in (["next", text, "--top", "3"], ["inspect", "gates", text, "--layer", "1"]):
+        assert lstmlm(*command).exit_code == 0, command
+    assert lstmlm("data", "tokenizer", "show", "runs/tiny", text).exit_code == 0
+    assert lstmlm("generate", "--sed", "1").exit_code == 2
+
+
+def test_a_blank_at_the_end_of_a_prompt_is_not_doubled(here: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    for tokenizer in ("{name: bpe, vocab_size: 400}", "{name: unigram, vocab_size: 400}", "{name: word}"):
+        add_run(f"runs/{tokenizer}", f"data.tokenizer={tokenizer}")
+        without, blank = (lstmlm("generate", prompt, "--run", f"runs/{tokenizer}", *ONE).stdout for prompt in PROMPTS)
+        assert blank.removeprefix("The farmer ") == without.removeprefix("The farmer").removeprefix(" ")
+
+
+PROMPTS = ("The farmer", "The farmer ")
+
+
+def test_a_file_that_is_named_in_place_of_its_text(trained: Path, lstmlm: Cli) -> None:
+    (trained / "my prompt.txt").write_text("The farmer")
+    result = lstmlm("generate", "my prompt.txt", *ONE)
+    hint = "my prompt.txt is the prompt. To continue what that file holds: lstmlm generate - < 'my prompt.txt'\n"
+    assert (result.exit_code, result.stderr.startswith(hint)) == (0, True)
+    assert lstmlm("generate", "a" * 5000, *ONE).exit_code == 0
+    assert "does not know " + "a" * 59 + "…: read as <unk>." in lstmlm("generate", "a" * 5000, *ONE).stderr
+
+
+def test_a_sample_ends_before_a_stop_text(trained: Path, lstmlm: Cli) -> None:
+    whole = lstmlm("generate", "The farmer", *ONE).stdout.removesuffix("\n")
+    *_, last = whole.split()
+    assert lstmlm("generate", "The farmer", *ONE, "--stop", "zzz").stdout == whole + "\n"
+    stopped = lstmlm("generate", "The farmer", *ONE, "--stop", "zzz", "--stop", last).stdout
+    assert stopped == "The farmer" + whole[len("The farmer") :].partition(last)[0] + "\n"
+
+
+def test_the_prompt_is_shown_after_what_is_said_of_the_kernels(
+    trained: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(sys.modules["lstmlm.cli.generate"], "_write", written.append)
+    assert lstmlm("generate", "The farmer", *ONE).exit_code == 0
+    assert written[0].startswith("The farmer")
+    assert written[0] != "The farmer"

@@ -11,7 +11,7 @@ import typer
 
 from lstmlm.cli.options import JsonOption, name_or_path, path
 from lstmlm.cli.render import SECONDS_BETWEEN_LINES, is_live, print_table, say
-from lstmlm.errors import Interrupted
+from lstmlm.errors import Interrupted, as_command
 
 if TYPE_CHECKING:
     from lstmlm.corpus.encoded_text import EncodedText, TextEncoder
@@ -67,8 +67,8 @@ def encode(
         print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
     else:
         print_table(rows)
-    path = output.as_posix()
-    say(f"{output} is ready. Train from it: --set data.corpus={path if '/' in path else f'./{path}'}")
+    corpus = output.as_posix() if "/" in output.as_posix() else f"./{output}"
+    say(f"{output} is ready. Train from it: --set {as_command([f'data.corpus={corpus}'])}")
 
 
 def _row(text: "EncodedText") -> "Row":

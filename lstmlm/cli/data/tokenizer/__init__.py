@@ -8,6 +8,7 @@ import typer
 from lstmlm.cli.data.tokenizer.compare import compare
 from lstmlm.cli.data.tokenizer.show import show
 from lstmlm.cli.data.tokenizer.train import train
+from lstmlm.cli.options import TextCommand
 
 tokenizer_app = typer.Typer(no_args_is_help=True, help="Learn, show and compare tokenizers.")
 
@@ -18,5 +19,5 @@ def _tokenizer() -> None:
 
 
 tokenizer_app.command()(train)
-tokenizer_app.command()(show)
+tokenizer_app.command(cls=TextCommand)(show)
 tokenizer_app.command()(compare)

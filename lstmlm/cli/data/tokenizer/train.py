@@ -9,6 +9,7 @@ import typer
 from lstmlm.cli.data.tokenizer.show import print_summary
 from lstmlm.cli.options import JsonOption, name_or_path, new_file, refuse_same_file
 from lstmlm.cli.render import say
+from lstmlm.errors import as_command
 
 
 def train(
@@ -47,4 +48,5 @@ def train(
     learnt = train_tokenizer(options.tokenizer, training_text(options).blocks())
     write_atomically(output, learnt.to_json().encode())
     print_summary(learnt, str(output), as_json=as_json)
-    say(f"{output} is ready. Train with it: --set 'data.tokenizer={{name: file, path: {output}}}'")
+    options_of_it = f"data.tokenizer={{name: file, path: {json.dumps(str(output), ensure_ascii=False)}}}"
+    say(f"{output} is ready. Train with it: --set {as_command([options_of_it])}")
