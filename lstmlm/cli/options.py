@@ -83,18 +83,20 @@ class TextCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put texts that begin with a dash last, after the `--` that tells them from options.
 
-        A text is what has a blank or a number after its dash, where no option stands before it that takes a value.
+        Such a text has a blank or a number after its dash, and no option stands before it that takes a value; or it
+        stands after a `--`, where what follows it are options again.
         """
-        valued = {name for option in self.params for name in option.opts if not getattr(option, "is_flag", True)}
-        places = {
-            place
-            for place, word in enumerate(args)
-            if re.match(r"-([0-9]|[^=]*\s)", word) and not (place and args[place - 1] in valued) and "--" not in args
-        }
-        if places:
-            options = [word for place, word in enumerate(args) if place not in places]
-            args = [*options, "--", *(args[place] for place in sorted(places))]
-        return super().parse_args(ctx, args)
+        if "--" in args:
+            end = args.index("--")
+            n_texts = sum(parameter.param_type_name == "argument" for parameter in self.params)
+            options, texts = args[:end] + args[end + 1 + n_texts :], args[end + 1 : end + 1 + n_texts]
+        else:
+            valued = {name for option in self.params for name in option.opts if not getattr(option, "is_flag", True)}
+            words = list(zip(args, ["", *args], strict=False))
+            is_text = [re.match(r"-([0-9]|[^=]*\s)", word) and before not in valued for word, before in words]
+            options = [word for word, is_one in zip(args, is_text, strict=True) if not is_one]
+            texts = [word for word, is_one in zip(args, is_text, strict=True) if is_one]
+        return super().parse_args(ctx, [*options, "--", *texts] if texts else options)
 
 
 def refuse_two_texts(split: str | None, text: Path | None) -> None:

@@ -211,7 +211,13 @@ ONE = ("--temperature", "0", "--max-tokens", "6")
 
 @pytest.mark.parametrize("text", ["- I do not know", "-5 degrees", "-- no --"])
 def test_a_text_may_begin_with_a_dash(text: str, trained: Path, lstmlm: Cli) -> None:
-    for arguments in ([text, *ONE], [*ONE, text], ["-n", "1", text, "--stop", "- x", *ONE], [*ONE, "--", text]):
+    for arguments in (
+        [text, *ONE],
+        [*ONE, text],
+        ["-n", "1", text, "--stop", "- x", *ONE],
+        [*ONE, "--", text],
+        ["--", text, *ONE],
+    ):
         result = lstmlm("generate", *arguments)
         assert (result.exit_code, result.stdout.startswith(text)) == (0, True), arguments
     for command in (["next", text, "--top", "3"], ["inspect", "gates", text, "--layer", "1"]):
