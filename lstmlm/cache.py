@@ -6,6 +6,9 @@ from pathlib import Path
 
 from lstmlm.errors import ConfigError
 
+CACHE_MODE = 0o755
+"""With which the cache is made, so that no umask lets others write to it: what is compiled is run from there."""
+
 
 def cache_directory() -> Path:
     """The directory of this program in the platform's cache, or the one that `$LSTMLM_CACHE` names; it may not exist.

@@ -82,7 +82,6 @@ class World:
             self.broadcast(None)
 
     def _join(self, *, is_one_machine: bool, n_restarts: int) -> None:
-        """Meet the others."""
         timeout = timedelta(seconds=_number(TIMEOUT_VARIABLE, TIMEOUT_SECONDS))
         try:
             store, _, _ = next(rendezvous("env://", timeout=timeout))
@@ -146,12 +145,11 @@ class World:
             dist.broadcast(sent, source)
         return json.loads(sent.numpy().tobytes())
 
-    def broadcast_tensors(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    def broadcast_tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the tensors that the main process has, by name; the others give none."""
-        forms = self.broadcast({name: [str(t.dtype), t.shape] for name, t in (tensors or {}).items()})
         if self.size == 1:
-            return dict(tensors or {})
-        received = {}
+            return dict(tensors)
+        forms, received = self.broadcast({name: [str(t.dtype), t.shape] for name, t in tensors.items()}), {}
         for name, (dtype, shape) in forms.items():
             empty = torch.empty(shape, dtype=getattr(torch, dtype.removeprefix("torch.")))
             received[name] = tensors[name].contiguous() if tensors else empty
@@ -189,9 +187,7 @@ class World:
             return module
         with self._explained():
             replica = DistributedDataParallel(
-                module,
-                gradient_as_bucket_view=True,
-                find_unused_parameters=may_skip_weights,
+                module, gradient_as_bucket_view=True, find_unused_parameters=may_skip_weights
             )
         # By default it would be the mean: each loss is a share of the whole one already.
         replica.register_comm_hook(None, _sum_bucket)
@@ -230,7 +226,6 @@ def _sum_bucket(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tens
 
 
 def _number(name: str, default: int) -> int:
-    """Read a number from the environment."""
     text = os.environ.get(name, str(default))
     try:
         return int(text)

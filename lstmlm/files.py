@@ -211,8 +211,12 @@ def published(path: Path) -> Path:
     return aside if aside.exists() and not path.exists() else path
 
 
-def make_directory(path: Path) -> None:
+def make_directory(path: Path, mode: int = 0o777) -> None:
     """Create a directory and the parents it lacks, durably; one that exists is left as it is.
+
+    Args:
+        path: The directory.
+        mode: Permissions of what is created, less those that the umask takes away.
 
     Raises:
         CheckpointError: A part of the path is a file, or its parent is not writable.
@@ -221,7 +225,7 @@ def make_directory(path: Path) -> None:
         for directory in reversed([directory for directory in (path, *path.parents) if not directory.exists()]):
             # Another process may be creating the same parents.
             with suppress(FileExistsError):
-                os.mkdir(directory)
+                os.mkdir(directory, mode)
             _sync_directory(directory.parent)
 
 

@@ -44,10 +44,7 @@ def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text:
     Raises:
         DataError: the text cannot be read, is not the same for both, or leaves nothing to compare.
     """
-    contestants = [
-        Contestant(trained.name, trained.model, trained.tokenizer, trained.encode(split, text)) for trained in (a, b)
-    ]
-    return compare_models(*contestants)
+    return compare_models(*(Contestant(t.name, t.model, t.tokenizer, t.encode(split, text)) for t in (a, b)))
 
 
 def measure_surprisal(
@@ -79,17 +76,11 @@ def inspect_gradients(
     Raises:
         DataError: the text cannot be read, is too short for `max_lag`, or a corpus has no such split.
     """
-    return [
-        norms
-        for trained in models
-        for norms in measure_gradients(
-            trained.model,
-            trained.encode(split, text),
-            trained.tokenizer.start_id,
-            trained.name,
-            max_lag,
-        )
-    ]
+    found: list[GradientNorms] = []
+    for trained in models:
+        read, start_id = trained.encode(split, text), trained.tokenizer.start_id
+        found += measure_gradients(trained.model, read, start_id, trained.name, max_lag)
+    return found
 
 
 def inspect_gates(trained: TrainedModel, sentence: str, layer: int | None = None) -> LayerActivity:

@@ -78,8 +78,7 @@ def score(
     """
     if len(tokens) == 0:
         return np.zeros(0)
-    if n_columns is None:
-        n_columns = columns_for(len(tokens), world.size)
+    n_columns = n_columns or columns_for(len(tokens), world.size)
     if n_columns < world.size:
         # Too short to be shared: every process reads it all.
         world = ALONE
@@ -156,8 +155,7 @@ def _read_batch(
     padded = torch.full((max(2, len(read[0])), len(read)), NO_TARGET, device=device)
     for column, tokens in enumerate(read):
         padded[: len(tokens), column] = torch.tensor(tokens, dtype=torch.int64)
-    state = model.initial_state(1) if state is None else state
-    state = _select(state, torch.zeros(len(read), dtype=torch.int64))
+    state = _select(state or model.initial_state(1), torch.zeros(len(read), dtype=torch.int64))
     if start_id is None:
         # What the last layer has put out before it has read anything.
         yield torch.zeros_like(state[-1][0])[None], padded[:1]
@@ -189,35 +187,23 @@ def _measure_windows(
 
 @torch.inference_mode()
 def score_tree(
-    model: LanguageModel,
-    texts: Sequence[Sequence[int]],
-    start_id: int,
-    state: BackboneState | None = None,
+    model: LanguageModel, texts: Sequence[Sequence[int]], start_id: int, state: BackboneState | None = None
 ) -> list[Float[np.ndarray, " tokens"]]:
     """Return what `score_each` does for texts that begin alike, such as hypotheses: what several share is read once.
 
     Texts in which that is much should be neighbours. Every step reads one token of each, so that without anything
-    shared long texts take longer than by `score_each`.
-
-    Args:
-        model: The model to ask; it is left as it was.
-        texts: Token ids of each text.
-        start_id: The token that is read before the first one of each.
-        state: The state in which each begins, in one column; the zero state where not given.
+    shared long texts take longer than by `score_each`, whose arguments these are.
     """
-    if state is None:
-        state = model.initial_state(1)
-    nats = []
-    for first in range(0, len(texts), TEXTS_PER_TREE):
-        nats += _read_tree(model, texts[first : first + TEXTS_PER_TREE], start_id, state)
-    return nats
+    state = state or model.initial_state(1)
+    batches = (texts[first : first + TEXTS_PER_TREE] for first in range(0, len(texts), TEXTS_PER_TREE))
+    return [nats for batch in batches for nats in _read_tree(model, batch, start_id, state)]
 
 
 def _read_tree(
     model: LanguageModel, texts: Sequence[Sequence[int]], start_id: int, state: BackboneState
 ) -> list[Float[np.ndarray, " tokens"]]:
     """Read the tree of all beginnings of the texts level by level, one column a node."""
-    lengths = np.array([len(tokens) for tokens in texts])
+    lengths = np.array(list(map(len, texts)))
     begins = np.cumsum(lengths) - lengths
     tokens = np.fromiter(chain.from_iterable(texts), dtype=np.int64)
     nats = np.zeros(len(tokens))
@@ -346,8 +332,5 @@ def _assign(state: BackboneState, columns: Tensor, values: BackboneState) -> Non
 def _agree(state: BackboneState, other: BackboneState) -> Tensor:
     """Say for each column whether all units of both states agree, on the CPU, where columns are counted."""
     pairs = [pair for both in zip(state, other, strict=True) for pair in zip(*both, strict=True)]
-    return (
-        torch.stack([((a - b).abs() <= STATE_TOLERANCE[a.dtype] * b.abs().clamp(min=1)).all(dim=1) for a, b in pairs])
-        .all(dim=0)
-        .cpu()
-    )
+    agree = [((a - b).abs() <= STATE_TOLERANCE[a.dtype] * b.abs().clamp(min=1)).all(dim=1) for a, b in pairs]
+    return torch.stack(agree).all(dim=0).cpu()

@@ -7,55 +7,37 @@ A tour of the parts, in the order in which `train` uses them:
     corpus/stream.py          token ids → columns → windows
     models/language_model.py  embedding → backbone → softmax
     models/cells/lstm.py      one time step, the equations
+    training/preparation/     what is settled before the first step, as one value
     training/trainer.py       the loop
     generation/sampler.py     from a trained model back to text
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from lstmlm.checkpoint.environment import describe_environment
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
 from lstmlm.corpus.encoded_text import EncodedText
-from lstmlm.corpus.loading import Corpus, encode_file, load_split, with_tokenizer_of_store
-from lstmlm.corpus.stream import TrainingStream
+from lstmlm.corpus.loading import Corpus, encode_file, load_split
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
-from lstmlm.errors import CheckpointError, DataError
+from lstmlm.errors import DataError
 from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
 from lstmlm.generation.stop import StopBefore
-from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights
-from lstmlm.optim.averaging import build_average
-from lstmlm.optim.optimizers import build_optimizer
-from lstmlm.optim.schedules import build_schedule
-from lstmlm.training.budget import Budget
-from lstmlm.training.callbacks import Callback, EarlyStop, Record, Resume, Sample, Save, Tell, Validate
-from lstmlm.training.events import Event, SplitSummary, StartEvent
-from lstmlm.training.execution import ResolvedExecution, execution_of
-from lstmlm.training.preparation import (
-    agreed_device,
-    best_step,
-    check_against_corpus,
-    corpus_warnings,
-    environment_warnings,
-    initial_model,
-    require_same_corpus,
-    resolved,
-    run_to_resume,
-    run_to_start_from,
-    shared_corpus,
-    tokenizer_of,
-)
-from lstmlm.training.trainer import Trainer, n_training_steps
+from lstmlm.models.language_model import LanguageModel, build_language_model
+from lstmlm.training.budget import budget_of
+from lstmlm.training.callbacks import EarlyStop, Record, Sample, Save, Tell, Validate
+from lstmlm.training.events import Event
+from lstmlm.training.preparation.origin import load_best_weights, tokenizer_of
+from lstmlm.training.preparation.preparation import Preparation, prepared
+from lstmlm.training.trainer import Callback
 
 
 def train(
@@ -90,94 +72,28 @@ def train(
         WorldError: another process is lost.
     """
     started = clock() if started is None else started
-    config = config.model_copy(update={"data": with_tokenizer_of_store(config.data)})
-    device = agreed_device(config, world)
-    with ExitStack() as owned:
-        existing = None
-        if world.is_main:
-            existing = owned.enter_context(run_to_resume(run_dir, config, resume or world.is_restart))
-        source = run_to_start_from(config, existing) if world.is_main else None
-        corpus = shared_corpus(config, existing or source, world)
-        check_against_corpus(config, corpus)
-        require_same_corpus(existing, corpus)
-        stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)
-        n_steps = n_training_steps(config.training, stream)
-        execution = resolved(config, corpus, existing, n_steps, device=device, world=world)
-        config = execution.config
-        model = initial_model(config, corpus, source).to(device)
-        trainer = _build_trainer(config, model, stream, n_steps, world, clock)
-        budget = _budget(config, trainer, corpus, world.broadcast(bool(existing and existing.last)), started, clock)
-        run, observe = None, list[Callback]()
-        if world.is_main:
-            run = owned.enter_context(_open_run(run_dir, existing, corpus, trainer, execution, observers))
-            observe = [Record(run), *map(Tell, observers)]
-        shared = SharedRun(run_dir, run, world)
-        validate = [Validate(corpus.valid, corpus.tokenizer.start_id), EarlyStop()] if corpus.valid else []
-        trainer.fit([Resume(shared), *observe, *budget, *validate, Sample(corpus.tokenizer), Save(shared)])
+    with prepared(config, run_dir, resume=resume or world.is_restart, world=world, clock=clock) as settled:
+        budget = budget_of(settled.trainer, settled.corpus, started)
+        with settled.opened_run(observers) as run:
+            settled.trainer.fit(_callbacks(settled.corpus, run, budget, observers))
+    return _report_on_best(settled, run)
+
+
+def _callbacks(
+    corpus: Corpus, run: SharedRun, budget: Sequence[Callback], observers: Sequence[Callable[[Event], None]]
+) -> list[Callback]:
+    """What happens between two steps, in this order."""
+    watch = [Record(run.directory), *map(Tell, observers)] if run.directory else []
+    validate = [Validate(corpus.valid, corpus.tokenizer.start_id), EarlyStop()] if corpus.valid else []
+    return [*watch, *budget, *validate, Sample(corpus.tokenizer), Save(run)]
+
+
+def _report_on_best(settled: Preparation, run: SharedRun) -> Report | None:
+    model, corpus = settled.trainer.model, settled.corpus
     if corpus.valid is None:
         return None
-    load_weights(model, shared.load_weights(best_step(shared)))
-    return EVALUATIONS["perplexity"](model, corpus.valid, corpus.tokenizer, str(run_dir), world=world)
-
-
-@contextmanager
-def _open_run(
-    run_dir: Path,
-    existing: RunDirectory | None,
-    corpus: Corpus,
-    trainer: Trainer,
-    execution: ResolvedExecution,
-    observers: Sequence[Callable[[Event], None]],
-) -> Iterator[RunDirectory]:
-    """Create the run unless it exists, and announce what is about to be trained."""
-    RunDirectory.require_space(run_dir, trainer.checkpoint_bytes)
-    environment = describe_environment(corpus.provenance, execution.milliseconds)
-    new = RunDirectory.create(run_dir, execution.config, corpus.tokenizer.to_json(), environment)
-    with nullcontext(existing) if existing else new as run:
-        for observer in observers:
-            observer(_announce(corpus, trainer, execution, environment_warnings(run, environment)))
-        yield run
-
-
-def _build_trainer(
-    config: RunConfig,
-    model: LanguageModel,
-    stream: TrainingStream,
-    n_steps: int,
-    world: World,
-    clock: Callable[[], float],
-) -> Trainer:
-    return Trainer(
-        config.training,
-        model,
-        build_optimizer(config.optimizer, model),
-        build_schedule(config.schedule, config.optimizer.learning_rate, n_steps),
-        stream,
-        clip_norm=config.optimizer.clip_norm,
-        seed=config.seed,
-        average=build_average(config.averaging, model, n_steps),
-        execution=execution_of(config.training),
-        world=world,
-        clock=clock,
-    )
-
-
-def _budget(
-    config: RunConfig,
-    trainer: Trainer,
-    corpus: Corpus,
-    is_planned: bool,
-    started: float,
-    clock: Callable[[], float],
-) -> list[Callback]:
-    """Let a training with a budget end in time. A resumed one has its plan already."""
-    text, seconds = config.training.budget, config.training.budget_seconds
-    if text is None or seconds is None:
-        return []
-    budget = Budget(text, seconds, started, clock)
-    if not is_planned:
-        budget.plan(trainer, corpus.valid, corpus.tokenizer.start_id)
-    return [budget]
+    load_best_weights(model, run)
+    return EVALUATIONS["perplexity"](model, corpus.valid, corpus.tokenizer, str(run.path), world=run.world)
 
 
 @dataclass(frozen=True)
@@ -239,10 +155,7 @@ def load(run_dir: Path) -> TrainedModel:
     run = RunDirectory.open(run_dir)
     tokenizer = tokenizer_of(run)
     model = build_language_model(run.config.model, tokenizer.vocab_size, run.config.seed)
-    try:
-        load_weights(model, run.load_weights(best_step(run)))
-    except CheckpointError as error:
-        raise CheckpointError(f"{run.path}: {error}" if str(run.path) not in str(error) else str(error)) from None
+    load_best_weights(model, run)
     return TrainedModel(run, model, tokenizer)
 
 
@@ -291,8 +204,8 @@ def evaluate(
     Args:
         trained: The model to ask.
         question: A name in `EVALUATIONS`.
-        split: "train", "valid" or "test"; without it "test" where there is one, else "valid".
-        text: A file to evaluate in place of a split.
+        split: As in `TrainedModel.encode`.
+        text: As in `TrainedModel.encode`.
         context: What each token is predicted from.
         world: The processes that share the work; all call this, and get the same report.
 
@@ -311,18 +224,3 @@ def choose_run(run_dir: Path | None) -> Path:
 def last_step(run_dir: Path) -> int | None:
     """Return the step of the newest checkpoint in `run_dir`; None if there is none."""
     return RunDirectory.open(run_dir).last if RunDirectory.exists(run_dir) else None
-
-
-def _announce(corpus: Corpus, trainer: Trainer, execution: ResolvedExecution, warnings: Sequence[str]) -> StartEvent:
-    splits = [split for split in (corpus.train, corpus.valid, corpus.test) if split]
-    return StartEvent(
-        step=0,
-        corpus=corpus.name,
-        splits=tuple(SplitSummary(split=str(s.split), n_tokens=s.n_tokens, n_unk=s.n_unk) for s in splits),
-        vocab_size=corpus.tokenizer.vocab_size,
-        n_parameters=sum(weight.numel() for weight in trainer.model.parameters()),
-        n_steps=trainer.n_steps if execution.config.training.budget is None else None,
-        precision=execution.config.training.precision,
-        milliseconds=execution.milliseconds,
-        warnings=(*warnings, *execution.warnings(), *corpus_warnings(execution.config, corpus)),
-    )

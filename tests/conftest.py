@@ -4,6 +4,7 @@ Nothing here imports lstmlm at module level: pytest would load it before the hoo
 """
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,14 @@ def tiny_benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in plan.PLANS:
         monkeypatch.setitem(plan.PLANS, name, tiny)
     return tiny
+
+
+def pytest_configure() -> None:
+    """Listen to signals: `nohup`, and shells in the background, have what they start ignore some."""
+    for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,9 +9,11 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from lowest import floors
 
 PROJECT = Path(__file__).parent.parent
 MODULES = sorted((PROJECT / "lstmlm").rglob("*.py"))
+INSTALLED = packages_distributions()
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 BEHIND_AN_ERROR = {"matplotlib": "plot", "backports-zstd": "zstd"}
@@ -54,7 +56,7 @@ def distribution_of(module: str) -> str | None:
         return None
     if root == "backports":  # a namespace that several distributions share
         return distribution(module)
-    return distribution(packages_distributions().get(root, [root])[0])
+    return distribution(INSTALLED.get(root, [root])[0])
 
 
 def used() -> set[str]:
@@ -69,6 +71,11 @@ def used() -> set[str]:
 def test_what_is_used_is_declared() -> None:
     declared = set(map(distribution, DECLARED["dependencies"]))
     assert used() - BEHIND_AN_ERROR.keys() - COMES_WITH_TORCH == declared
+
+
+def test_what_is_used_states_its_lowest_version() -> None:
+    """So that `make check-lowest` tries it; pydantic chooses its own core."""
+    assert used() - set(map(distribution, floors())) - COMES_WITH_TORCH == {"pydantic-core"}
 
 
 @pytest.mark.parametrize(("name", "extra"), BEHIND_AN_ERROR.items())

@@ -2,20 +2,18 @@
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from machine import needs_make, needs_sh
 
 PROJECT = Path(__file__).parent.parent
 SCRIPT = PROJECT / "scripts" / "install.sh"
 NO_SPACE = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
 
-needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-needs_sh = pytest.mark.skipif(shutil.which("sh") is None, reason="needs a POSIX shell")
 pytestmark = needs_sh
 
 AS_OLD = "import sys; sys.version_info = (3, 10, 4, 'final', 0); exec(sys.argv[2])"

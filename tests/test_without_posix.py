@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from machine import needs_open_files_in_proc
 from run_facts import facts_of
 
 from lstmlm.files import locked
@@ -24,7 +25,7 @@ CONFIG = {
 
 Lstmlm = Callable[..., str]
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd, which only Linux has")
+pytestmark = needs_open_files_in_proc
 
 
 @pytest.fixture(scope="module")

@@ -57,14 +57,9 @@ class Checkpoints:
         return read_number(self._last) if self._last.exists() else None
 
     def publish(self, step: int, content: Checkpoint, run_files: Mapping[str, bytes], *, is_best: bool) -> None:
-        """Write a checkpoint, move `last` (and `best`) to it, and only then remove those that are not kept.
+        """Write a checkpoint, move `last` (and `best`) to it, and only then remove what is not kept.
 
-        The best, the last and the one before it are, so that a damaged one has a predecessor to go back to. A kill at
-        any instant leaves the previous checkpoint or the new one, whole, also when `step` is published again.
-
-        Raises:
-            CheckpointError: It cannot be written; the previous checkpoints are untouched.
-            ValueError: A number in the state is NaN or infinite, which JSON does not have.
+        See `RunDirectory.save`. The one before the last is kept so that a damaged one has a predecessor to go back to.
         """
         files.make_directory(self._directory)
         storage.publish_checkpoint(self._path(step), step, content, run_files)

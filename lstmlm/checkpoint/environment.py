@@ -33,11 +33,11 @@ def describe_environment(data: Mapping[str, object], milliseconds: Mapping[str, 
 
 def environment_differences(there: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
     """Say in which respects two environments may compute other numbers: "torch 2.12.0, here 2.13.0"."""
-    facts = [_flat(environment) for environment in (there, here)]
+    before, now = map(_flat, (there, here))
     return [
-        f"{name} {facts[0].get(name, 'unknown')}, here {facts[1].get(name, 'unknown')}"
-        for name in dict.fromkeys([*facts[0], *facts[1]])
-        if facts[0].get(name) != facts[1].get(name)
+        f"{name} {before.get(name, 'unknown')}, here {now.get(name, 'unknown')}"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
     ]
 
 

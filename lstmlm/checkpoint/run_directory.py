@@ -71,13 +71,10 @@ class RunDirectory:
             raise CheckpointError(f"{path}: is not a directory. Choose another --run-dir.")
         if cls.exists(path):
             last = _checkpoints_of(path).last
+            found, use = f"already holds {last} steps", "continue"
             if last is None:
-                raise CheckpointError(
-                    f"{path}: holds a run without a checkpoint. Use --resume to start it, or another --run-dir."
-                )
-            raise CheckpointError(
-                f"{path}: already holds {last} steps. Use --resume to continue it, or another --run-dir."
-            )
+                found, use = "holds a run without a checkpoint", "start"
+            raise CheckpointError(f"{path}: {found}. Use --resume to {use} it, or another --run-dir.")
         names = {entry.name for entry in files.list_directory(path) if not files.is_leftover(entry)}
         # The lock is the first file of a new run: with it, these are ours, left by a process that died in `create`.
         if names and not (LOCK in names and names <= {LOCK, CONFIG, TOKENIZER, ENVIRONMENT}):
@@ -263,11 +260,7 @@ class RunDirectory:
         return self._checkpoints.read(step, storage.load_weights)
 
     def load_training(self, step: int) -> Checkpoint:
-        """The weights, training tensors and state of a checkpoint, after every byte of it was verified.
-
-        Raises:
-            CheckpointError: There is no such checkpoint, or a file of it or of the run is missing or damaged.
-        """
+        """All of a checkpoint, verified and refused as by `load_weights`."""
         return self._checkpoints.read(step, storage.load_checkpoint)
 
 

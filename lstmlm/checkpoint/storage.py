@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from lstmlm.checkpoint.tensor_file import TensorFile
@@ -45,10 +45,8 @@ class Checkpoint(NamedTuple):
     """The other values, as JSON has them: counters, positions."""
 
 
-class FileRecord(BaseModel):
+class FileRecord(BaseModel, frozen=True, extra="forbid", strict=True):
     """What the manifest knows of a file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     size: int
     """In bytes."""
@@ -65,10 +63,8 @@ class FileRecord(BaseModel):
         return cls(size=size, sha256=digest.hexdigest())
 
 
-class Manifest(BaseModel):
+class Manifest(BaseModel, frozen=True, extra="forbid", strict=True):
     """The content of `manifest.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     step: int
     checkpoint: dict[str, FileRecord]
@@ -105,11 +101,7 @@ def publish_checkpoint(directory: Path, step: int, content: Checkpoint, run_file
 
 
 def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, Tensor]:
-    """The weights of a checkpoint, on the CPU, once every byte of the checkpoint has been verified.
-
-    Raises:
-        CheckpointError: A file of the checkpoint or of the run is missing, damaged or unknown to the manifest.
-    """
+    """The weights of a checkpoint, on the CPU, once all of it has been verified as by `verify_checkpoint`."""
     records = _records(directory, step, run_files)
     weights = _verified_tensors(directory / MODEL, records[MODEL])
     for name in (TRAINING, STATE):
@@ -118,21 +110,15 @@ def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> dict[
 
 
 def load_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> Checkpoint:
-    """All of a checkpoint, its tensors on the CPU, once every byte of it has been verified.
-
-    Raises:
-        CheckpointError: A file of the checkpoint or of the run is missing, damaged or unknown to the manifest.
-    """
+    """All of a checkpoint, its tensors on the CPU, once all of it has been verified as by `verify_checkpoint`."""
     records = _records(directory, step, run_files)
-    return Checkpoint(
-        weights=_verified_tensors(directory / MODEL, records[MODEL]),
-        training=_verified_tensors(directory / TRAINING, records[TRAINING]),
-        state=json_object(directory / STATE, _verified_bytes(directory / STATE, records[STATE])),
-    )
+    weights, training = (_verified_tensors(directory / name, records[name]) for name in (MODEL, TRAINING))
+    state = json_object(directory / STATE, _verified_bytes(directory / STATE, records[STATE]))
+    return Checkpoint(weights, training, state)
 
 
 def verify_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> None:
-    """Compare every file of a checkpoint with its manifest.
+    """Compare every byte of a checkpoint with its manifest.
 
     Raises:
         CheckpointError: A file of the checkpoint or of the run is missing, damaged or unknown to the manifest.

@@ -10,7 +10,7 @@ from io import BufferedReader
 from typing import Annotated, Self, TypeAlias
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from lstmlm.files import BLOCK_BYTES, Block
@@ -39,10 +39,8 @@ _DTYPES = {name: dtype for dtype, name in _FORMATS.items()}
 _Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class _Entry(BaseModel):
+class _Entry(BaseModel, frozen=True, extra="forbid", strict=True):
     """What the header says of a tensor."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dtype: str
     shape: Annotated[list[_Count], Field(max_length=8)]
@@ -69,16 +67,14 @@ class TensorFile:
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Self:
         """The file of tensors that may be on any device, views or shared: each is written on its own."""
-        formats = list(_FORMATS)
-        names = sorted(tensors, key=lambda name: (formats.index(tensors[name].dtype), name))
-        entries, end = {}, 0
-        for name in names:
-            start, end = end, end + tensors[name].nbytes
-            dtype, shape = _FORMATS[tensors[name].dtype], list(tensors[name].shape)
-            entries[name] = _Entry(dtype=dtype, shape=shape, data_offsets=(start, end))
+        formats, entries, end = list(_FORMATS), {}, 0
+        ordered = dict(sorted(tensors.items(), key=lambda item: (formats.index(item[1].dtype), item[0])))
+        for name, tensor in ordered.items():
+            start, end = end, end + tensor.nbytes
+            entries[name] = _Entry(dtype=_FORMATS[tensor.dtype], shape=[*tensor.shape], data_offsets=(start, end))
         header = _HEADER.dump_json(entries)
         header += b" " * (-len(header) % _ALIGNMENT)
-        return cls(len(header).to_bytes(_LENGTH_BYTES, "little") + header, {name: tensors[name] for name in names})
+        return cls(len(header).to_bytes(_LENGTH_BYTES, "little") + header, ordered)
 
     @classmethod
     def read(cls, file: BufferedReader, size: int) -> Self:

@@ -118,7 +118,8 @@ def _drawn(path: Path, width: float, height: float) -> Iterator[Figure]:
     """Give an empty figure of so many inches; write to `path` what was drawn on it, and tell what went wrong."""
     content, file_format = io.BytesIO(), path.suffix.lower().removeprefix(".")
     with mpl.rc_context(STYLE), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("ignore")  # what a library's next version deprecates is not the user's affair
+        warnings.simplefilter("always", UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         figure.savefig(content, format=file_format, metadata={"Date": None})

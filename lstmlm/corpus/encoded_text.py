@@ -100,15 +100,11 @@ class EncodedStretch(NamedTuple):
     line_bytes: Int[np.ndarray, " lines"]
 
 
-class TextEncoder:
-    """One pass over a text. Reading, encoding and counting go on at the same time: the library leaves Python to others.
+class TextCounter:
+    """What is counted of a text that comes in stretches; the counts are those of the text so far."""
 
-    The counts are those of the text so far.
-    """
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
-        self.n_tokens = self.n_chars = self.n_bytes = self.n_words = self.n_written_unk = 0
+    def __init__(self) -> None:
+        self.n_chars = self.n_bytes = self.n_words = 0
         self._digest = hashlib.sha256()
         self._is_within_word = False
         self._open_chars = self._open_bytes = 0
@@ -118,18 +114,6 @@ class TextEncoder:
     def sha256(self) -> str:
         """Digest of the text."""
         return self._digest.hexdigest()
-
-    def encode(self, blocks: Iterable[str]) -> Iterator[EncodedStretch]:
-        """Encode the text to its end, from where the pass is."""
-        encoded = self.tokenizer.encode_blocks(_ahead(blocks), is_line_begun=self._open_chars > 0)
-        for stretch, tokens in _ahead(encoded):
-            lengths = self.count(stretch)
-            self.n_tokens += len(tokens)
-            self.n_written_unk += self.tokenizer.count_written_unk(stretch)
-            yield EncodedStretch(tokens, *lengths)
-        if self._open_bytes:
-            nothing = np.zeros(0, dtype=np.int32)
-            yield EncodedStretch(nothing, np.array([self._open_chars]), np.array([self._open_bytes]))
 
     def count(self, stretch: str) -> tuple[Int[np.ndarray, " lines"], Int[np.ndarray, " lines"]]:
         """Count a part of the text, cut anywhere; return characters and bytes of the lines that end in it."""
@@ -151,6 +135,27 @@ class TextEncoder:
         self._open_bytes += len(content) - int(line_bytes.sum())
         self._open_chars += len(stretch) - int(line_chars.sum())
         return line_chars, line_bytes
+
+
+class TextEncoder(TextCounter):
+    """One pass over a text. Reading, encoding and counting go on at once: the library leaves Python to others."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.n_tokens = self.n_written_unk = 0
+
+    def encode(self, blocks: Iterable[str]) -> Iterator[EncodedStretch]:
+        """Encode the text to its end, from where the pass is."""
+        encoded = self.tokenizer.encode_blocks(_ahead(blocks), is_line_begun=self._open_chars > 0)
+        for stretch, tokens in _ahead(encoded):
+            lengths = self.count(stretch)
+            self.n_tokens += len(tokens)
+            self.n_written_unk += self.tokenizer.count_written_unk(stretch)
+            yield EncodedStretch(tokens, *lengths)
+        if self._open_bytes:
+            nothing = np.zeros(0, dtype=np.int32)
+            yield EncodedStretch(nothing, np.array([self._open_chars]), np.array([self._open_bytes]))
 
 
 def _ahead(items: Iterable[Item], n_ahead: int = 2) -> Iterator[Item]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from lstmlm.corpus.reading.splits import SPLITS, Text, halves_of, named_splits, 
 from lstmlm.corpus.reading.text_files import NORMALIZATION, Version
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
-from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer, train_tokenizer
+from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
 from lstmlm.errors import ConfigError, DataError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -59,12 +59,7 @@ def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Cor
 
 
 def training_text(options: DataOptions) -> Text:
-    """The training split of a corpus, not read yet.
-
-    Raises:
-        ConfigError: there is no corpus of that name.
-        DataError: the corpus is missing, or has no such split.
-    """
+    """The training split of a corpus, not read yet; raises as `load_corpus` does."""
     texts = _texts(options)
     _require_training_split(texts, options)
     return texts["train"]
@@ -88,22 +83,14 @@ def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *,
 
 
 def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple[EncodedText, EncodedText]:
-    """Read and encode the halves of a split that the corpus has, as two texts; they part at a line end.
-
-    Raises:
-        DataError: the split is a single line, or nearly so; or it is in a token store, which has no text.
-    """
+    """Read and encode the halves of a split, cut at a line end. Raises DataError if it is one line, or tokens only."""
     halves = halves_of(_texts(options)[split], options)
     first, second = (encode_text(half.name, half.blocks(), tokenizer, split) for half in halves)
     return first, second
 
 
 def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer) -> EncodedText:
-    """Read and encode a text file as a model has read its corpus, whose options are given.
-
-    Raises:
-        DataError: it is missing, empty or not UTF-8.
-    """
+    """Read and encode a file as a model has read its corpus. Raises DataError if it is missing, empty or not UTF-8."""
     text = text_of(path, options)
     return encode_text(text.name, text.blocks(), tokenizer, None)
 
@@ -116,13 +103,11 @@ def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
     """
     if len(corpora) == 1 and not Path(corpora[0]).is_file():
         return _texts(DataOptions(corpus=corpora[0]))
-    texts = [text for corpus in corpora for text in _whole(corpus)]
+    texts: list[Text] = []
+    for options in (DataOptions(corpus=corpus) for corpus in corpora):
+        path = Path(options.corpus)
+        texts += [text_of(path, options)] if path.is_file() else _texts(options).values()
     return {text.name: text for text in texts}
-
-
-def _whole(corpus: str) -> Iterable[Text]:
-    options = DataOptions(corpus=corpus)
-    return [text_of(Path(corpus), options)] if Path(corpus).is_file() else _texts(options).values()
 
 
 def encode_files(
@@ -150,11 +135,7 @@ def encode_files(
 
 
 def with_tokenizer_of_store(options: DataOptions) -> DataOptions:
-    """Take over the tokenizer of the token store that `data.corpus` names; without one, all stays as it is.
-
-    Raises:
-        DataError: the store is not finished, damaged or of another version.
-    """
+    """Take over the tokenizer of the store that `data.corpus` names, if any. Raises DataError if that is damaged."""
     store = _store(options)
     if store is None or store.index.tokenizer == options.tokenizer:
         return options
@@ -175,21 +156,17 @@ class _Source:
 def _source(options: DataOptions) -> _Source:
     store = _store(options)
     if store is not None:
-        _refuse_options_of_text(options)
+        for name in ("eos", "field"):  # they say something of a text, and a store has been made of it already
+            value = getattr(options, name)
+            if value != DataOptions.model_fields[name].default:
+                why = f"as {options.corpus} holds tokens"
+                raise ConfigError(f"data.{name}: {value!r} has no effect, {why}. Leave it out.")
         return _Source({split: partial(_stored, store, split) for split in store.index.texts}, store.load_tokenizer)
-    texts = _texts(options)
+    texts = {split: _kept(text, options) for split, text in _texts(options).items()}
     return _Source(
-        {split: partial(_encode, text, options, split) for split, text in texts.items()},
-        lambda: _train_tokenizer(texts["train"], options),
+        {split: partial(text.encode, options.tokenizer, split=split) for split, text in texts.items()},
+        lambda: texts["train"].train_tokenizer(options.tokenizer),
     )
-
-
-def _refuse_options_of_text(options: DataOptions) -> None:
-    """Refuse what says something of a text where a token store has been made of it already."""
-    for name in ("eos", "field"):
-        value = getattr(options, name)
-        if value != DataOptions.model_fields[name].default:
-            raise ConfigError(f"data.{name}: {value!r} has no effect, as {options.corpus} holds tokens. Leave it out.")
 
 
 def _store(options: DataOptions) -> TokenStore | None:
@@ -207,23 +184,11 @@ def _stored(store: TokenStore, split: str, tokenizer: Tokenizer) -> EncodedText:
     return store.text(split, split=split)
 
 
-def _train_tokenizer(text: Text, options: DataOptions) -> Tokenizer:
-    kept = _kept(text, options)
-    return kept.train_tokenizer(options.tokenizer) if kept else train_tokenizer(options.tokenizer, text.blocks())
-
-
-def _encode(text: Text, options: DataOptions, split: str, tokenizer: Tokenizer) -> EncodedText:
-    kept = _kept(text, options)
-    if kept:
-        return kept.encode(options.tokenizer, tokenizer, split)
-    return encode_text(text.name, text.blocks(), tokenizer, split)
-
-
-def _kept(text: Text, options: DataOptions) -> KeptText | None:
-    """The text with what the cache has of it; None where it is small, or no files tell whether it is still the same."""
+def _kept(text: Text, options: DataOptions) -> KeptText:
+    """The text with what the cache has of it: nothing if it is small, or no files tell whether it is still the same."""
     versions = {str(file.absolute()): Version.of(file) for file in text.files}
     if sum(found.size for found in versions.values()) < SMALLEST_KEPT_BYTES or not cache_is_usable():
-        return None
+        return KeptText(text.name, text.blocks, None)
     made_by = options.model_dump(exclude={"tokenizer", "batch_size", "bptt", "variable_bptt", "partial_shuffle"})
     rules = [NORMALIZATION, version("lstmlm")]
     origin = hashlib.sha256(json.dumps([text.name, versions, made_by, rules]).encode()).hexdigest()
@@ -243,8 +208,7 @@ def _texts(options: DataOptions) -> dict[str, Text]:
             )
         raise ConfigError(
             f"data.corpus: unknown corpus {options.corpus!r}. {did_you_mean(options.corpus, DATASETS)}"
-            f"Choose one of: {', '.join(DATASETS)}. "
-            f"A path has a slash: ./{options.corpus}"
+            f"Choose one of: {', '.join(DATASETS)}. A path has a slash: ./{options.corpus}"
         )
     return named_splits(DATASETS[options.corpus].texts(), options)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lstmlm.config.averaging import AveragingOptions, EMAOptions, NoAveragingOptions, NTASGDOptions, TailOptions
 
@@ -49,8 +49,7 @@ class Average(ABC, Generic[Model]):
         if self._averaged is None:
             self._averaged = copy.deepcopy(self._trained)
             return
-        weights: list[Tensor] = [*self._trained.parameters()]
-        means: list[Tensor] = [*self._averaged.parameters()]
+        means, weights = (tuple(model.parameters()) for model in (self._averaged, self._trained))
         with torch.no_grad():
             torch._foreach_lerp_(means, weights, self._weight(self.n_averaged))
 
@@ -89,8 +88,7 @@ class EMA(Average[Model]):
         return True
 
     def _weight(self, n: int) -> float:
-        decay = self.options.decay
-        return float((1 - decay) / (1 - decay**n))
+        return float((1 - self.options.decay) / (1 - self.options.decay**n))
 
 
 class Tail(Average[Model]):

@@ -1,19 +1,17 @@
 """The optimizers that a configuration can name, and how their state is written down."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lstmlm.config.optimizer import AdamOptions, AdamWOptions, AdaptiveOptions, OptimizerOptions, SGDOptions
+from lstmlm.config.optimizer import AdamOptions, AdamWOptions, AnyOptimizerOptions, OptimizerOptions, SGDOptions
 from lstmlm.errors import CheckpointError
 
 
 def _sgd(options: SGDOptions, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    optimizer = torch.optim.SGD(
-        parameters, lr=options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay, fused=True
-    )
+    optimizer = torch.optim.SGD(parameters, **_common(options), momentum=options.momentum)
     if options.momentum:
         # torch's fused form wants all buffers or none, and a cluster without targets has its first gradient later.
         for parameter in parameters:
@@ -22,18 +20,18 @@ def _sgd(options: SGDOptions, parameters: list[nn.Parameter]) -> torch.optim.Opt
 
 
 def _adam(options: AdamOptions, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, **_adaptive(options), weight_decay=options.weight_decay, fused=True)
+    return torch.optim.Adam(parameters, **_common(options), betas=options.betas, eps=options.epsilon)
 
 
 def _adamw(options: AdamWOptions, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, **_adaptive(options), weight_decay=options.weight_decay, fused=True)
+    return torch.optim.AdamW(parameters, **_common(options), betas=options.betas, eps=options.epsilon)
 
 
-def _adaptive(options: AdaptiveOptions) -> dict[str, Any]:
-    return {"lr": options.learning_rate, "betas": options.betas, "eps": options.epsilon}
+def _common(options: AnyOptimizerOptions) -> dict[str, Any]:
+    # Fused: one pass over weights, gradients and means, where torch's other forms make one for each operation.
+    return {"lr": options.learning_rate, "weight_decay": options.weight_decay, "fused": True}
 
 
-# All fused: one pass over weights, gradients and means, where torch's other forms make one for each operation.
 OPTIMIZERS: dict[type[OptimizerOptions], Callable[..., torch.optim.Optimizer]] = {
     SGDOptions: _sgd,
     AdamOptions: _adam,
@@ -66,11 +64,10 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
     """Return what `optimizer` remembers, named `parameter/key`, such as "embedding.weight/exp_avg"."""
-    state = optimizer.state
     return {
         f"{name}/{key}": value
         for name, parameter in model.named_parameters()
-        for key, value in state.get(parameter, {}).items()
+        for key, value in optimizer.state.get(parameter, {}).items()
         if isinstance(value, Tensor)
     }
 
@@ -81,8 +78,7 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module, t
     Raises:
         CheckpointError: it is of another optimizer or model.
     """
-    parameters = dict(model.named_parameters())
-    memories: dict[str, dict[str, Tensor]] = {}
+    parameters, memories = dict(model.named_parameters()), dict[str, dict[str, Tensor]]()
     for full_name, value in tensors.items():
         name, _, key = full_name.rpartition("/")
         memories.setdefault(name, {})[key] = value
@@ -99,24 +95,16 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module, t
 
 def n_moments(optimizer: torch.optim.Optimizer) -> int:
     """Return how many numbers `optimizer` remembers of each weight."""
-    return sum(form.is_of_each_weight for form in _forms_remembered(optimizer).values())
+    return sum(shape is None for shape, _ in _forms_remembered(optimizer).values())
 
 
-class _Form(NamedTuple):
-    is_of_each_weight: bool
-    other_shape: torch.Size | None
-    dtype: torch.dtype
+def _forms(memory: Mapping[str, Any], parameter: Tensor) -> dict[str, tuple[torch.Size | None, torch.dtype]]:
+    """Shapes, None for that of the parameter, and number formats of the tensors that are remembered of it."""
+    tensors = {key: value for key, value in memory.items() if isinstance(value, Tensor)}
+    return {k: (None if t.shape == parameter.shape else t.shape, t.dtype) for k, t in tensors.items()}
 
 
-def _forms(memory: Mapping[str, Any], parameter: Tensor) -> dict[str, _Form]:
-    return {
-        key: _Form(value.shape == parameter.shape, None if value.shape == parameter.shape else value.shape, value.dtype)
-        for key, value in memory.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def _forms_remembered(optimizer: torch.optim.Optimizer) -> dict[str, _Form]:
+def _forms_remembered(optimizer: torch.optim.Optimizer) -> dict[str, tuple[torch.Size | None, torch.dtype]]:
     """What `optimizer` remembers of a parameter: asked of a twin, since there is nothing to see before a step."""
     parameter = nn.Parameter(torch.zeros(2, 1))
     parameter.grad = torch.zeros_like(parameter)

@@ -96,12 +96,11 @@ class WarmupCosine(Schedule):
 
     def learning_rate(self, step: float, epoch: int) -> float:
         """Return the rate at `step`; the last step of the training uses the final fraction of the peak."""
-        if step < self.options.warmup_steps:
-            return float(self.peak * (step + 1) / (self.options.warmup_steps + 1))
-        n_falling = max(1, self.n_steps - 1 - self.options.warmup_steps)
-        progress = min(1.0, (step - self.options.warmup_steps) / n_falling)
-        cosine = (1 + math.cos(math.pi * progress)) / 2
-        return float(self.peak * (self.options.final_fraction + (1 - self.options.final_fraction) * cosine))
+        warmed_up, end = self.options.warmup_steps, self.options.final_fraction
+        if step < warmed_up:
+            return float(self.peak * (step + 1) / (warmed_up + 1))
+        progress = min(1.0, (step - warmed_up) / max(1, self.n_steps - 1 - warmed_up))
+        return float(self.peak * (end + (1 - end) * (1 + math.cos(math.pi * progress)) / 2))
 
 
 class Step(Schedule):

@@ -1,6 +1,6 @@
 """The training loop, what it remembers, and what watches it.
 
-Before the first step: `preparation` settles which run goes on and what it starts from, `execution` how it computes,
+Before the first step: the folder `preparation` settles which run goes on, what it starts from and how it computes, and
 `budget` how many steps it has. Then `trainer`, the loop: each step's `gradient` comes from windows (with
 `regularization`, and as a CUDA `graph` where there is a GPU); `callbacks` run between two steps; `events` tell who
 watches; `state` is what a resume needs; `interruption` holds signals back meanwhile. `workflows.py` puts them together;

@@ -7,20 +7,16 @@ away, and then in the training itself. Plans are recorded (`Plan` in state.py); 
 import copy
 import math
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
 
 from lstmlm.corpus.encoded_text import EncodedText
+from lstmlm.corpus.loading import Corpus
 from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
 from lstmlm.models.language_model import LanguageModel, weights_of
 from lstmlm.scoring import columns_for, score_each
-from lstmlm.training.callbacks import Callback
 from lstmlm.training.events import CheckpointEvent, Event, PlanEvent, ValidationEvent
-
-if TYPE_CHECKING:
-    from lstmlm.training.trainer import Trainer
+from lstmlm.training.trainer import Callback, Trainer
 
 RESERVE_SECONDS, RESERVE_SHARE = 1.0, 0.01
 """What of a budget is not planned: for the start and end of the interpreter, and for a machine that slows down late."""
@@ -126,46 +122,41 @@ class Budget(Callback):
     """Ends a training, and the command around it, within a time. Comes before the callbacks that do something.
 
     Args:
-        text: The budget as the user gave it.
-        seconds: The same as a number.
-        started: When the command started, by `clock`.
-        clock: Seconds since any fixed moment.
+        seconds: The budget.
+        started: When the command started, by the trainer's clock.
     """
 
-    def __init__(self, text: str, seconds: float, started: float, clock: Callable[[], float]) -> None:
-        self._text = text
+    def __init__(self, seconds: float, started: float) -> None:
         self._seconds = seconds
         self._started = started
-        self._clock = clock
         self._costs = Costs(0.0, 0.0, 0.0)
         self._seen: set[str] = set()
         self._last: tuple[float, int] | None = None
         self._last_check = 0.0
-        self._training_seconds = 0.0
-        self._trained_tokens = 0
+        self._training_seconds, self._trained_tokens = 0.0, 0
 
     @property
     def _target(self) -> float:
         return self._seconds * (1 - RESERVE_SHARE) - RESERVE_SECONDS
 
-    def plan(self, trainer: "Trainer", valid: EncodedText | None, start_id: int) -> None:
+    def plan(self, trainer: Trainer, corpus: Corpus) -> None:
         """Measure, and give a new training the number of steps that fit.
 
         Raises:
             ConfigError: too few do.
         """
-        costs = rehearse(trainer, valid, start_id, self._clock, self._seconds)
+        costs = rehearse(trainer, corpus, self._seconds)
         self._costs = Costs(**trainer.world.broadcast(asdict(costs)))
         forecast = self._forecast(trainer)
-        spent = trainer.world.broadcast(self._clock() - self._started)
+        spent = trainer.world.broadcast(trainer.clock() - self._started)
         needed = forecast.seconds(0, FEWEST_STEPS)
         if spent + needed > self._target:
             steps = FEWEST_STEPS * forecast.step_seconds
             enough = math.ceil((spent + needed + RESERVE_SECONDS) / (1 - RESERVE_SHARE))
             raise ConfigError(
-                f"training.budget: {self._text} is too short: {spent:.1f} s went into preparing, {FEWEST_STEPS} steps "
-                f"take {steps:.1f} s, validation, checkpoint and final evaluation {needed - steps:.1f} s. "
-                f"Give {enough}s or more."
+                f"training.budget: {trainer.options.budget} is too short: {spent:.1f} s went into preparing, "
+                f"{FEWEST_STEPS} steps take {steps:.1f} s, validation, checkpoint and final evaluation "
+                f"{needed - steps:.1f} s. Give {enough}s or more."
             )
         every = trainer.options.validate_every
         if forecast.validate_every is not None and every is None:
@@ -175,13 +166,13 @@ class Budget(Callback):
                 forecast = replace(forecast, validate_every=every)
         trainer.plan(forecast.n_steps_within(self._target - spent, 0), every)
 
-    def on_start(self, trainer: "Trainer") -> None:
+    def on_start(self, trainer: Trainer) -> None:
         """Announce the first plan; or take up what a resumed training knows, and how long it has taken."""
         recorded = dict(trainer.state.budget)
         before = recorded.pop("preparation_seconds", 0.0)
         if recorded:
             self._costs = Costs(**recorded)
-        trainer.state.budget = {"preparation_seconds": before + self._clock() - self._started}
+        trainer.state.budget = {"preparation_seconds": before + trainer.clock() - self._started}
         self._last_check = trainer.state.budget["preparation_seconds"] + trainer.state.elapsed_seconds
         self._remember(trainer)
         if trainer.state.step == 0:
@@ -191,7 +182,7 @@ class Budget(Callback):
         """Take note of what the time goes into."""
         self._seen.add(event.event)
 
-    def after_step(self, trainer: "Trainer") -> None:
+    def after_step(self, trainer: Trainer) -> None:
         """Measure what happened since the step before, and check the plan if it is time."""
         now, n_tokens = trainer.elapsed_seconds, trainer.state.n_tokens
         last, self._last = self._last, (now, n_tokens)
@@ -218,7 +209,7 @@ class Budget(Callback):
             self._training_seconds += seconds
             self._trained_tokens += n_tokens
 
-    def _check(self, trainer: "Trainer", spent: float) -> None:
+    def _check(self, trainer: Trainer, spent: float) -> None:
         """Plan anew if the training would end too late or too early."""
         self._last_check = spent
         if self._trained_tokens > 0:
@@ -235,16 +226,16 @@ class Budget(Callback):
                 trainer.plan(n_steps, trainer.validate_every)
                 self._announce(trainer, spent)
 
-    def _forecast(self, trainer: "Trainer") -> Forecast:
+    def _forecast(self, trainer: Trainer) -> Forecast:
         # With windows of drawn length other epochs have a few more or less; the check at the next validation sees it.
         n_windows = trainer.stream.epoch(0).n_windows
         every = (trainer.validate_every or n_windows) if self._costs.validation_seconds > 0 else None
         return Forecast(self._costs, trainer.stream.n_tokens / n_windows, every, trainer.options.save_every)
 
-    def _remember(self, trainer: "Trainer") -> None:
+    def _remember(self, trainer: Trainer) -> None:
         trainer.state.budget.update(asdict(self._costs))
 
-    def _announce(self, trainer: "Trainer", spent: float) -> None:
+    def _announce(self, trainer: Trainer, spent: float) -> None:
         trainer.emit(
             PlanEvent(
                 step=trainer.state.step,
@@ -259,30 +250,48 @@ class Budget(Callback):
         )
 
 
-def rehearse(
-    trainer: "Trainer", valid: EncodedText | None, start_id: int, clock: Callable[[], float], budget_seconds: float
-) -> Costs:
+def budget_of(trainer: Trainer, corpus: Corpus, started: float) -> list[Budget]:
+    """Return what lets a training with a budget end in time, planned unless it goes on; nothing for one without.
+
+    Args:
+        trainer: As its next step will find it.
+        corpus: Of which the validation split takes time too.
+        started: When the command started, by the trainer's clock.
+
+    Raises:
+        ConfigError: too few steps fit.
+    """
+    seconds = trainer.options.budget_seconds
+    if seconds is None:
+        return []
+    budget = Budget(seconds, started)
+    if trainer.state.step == 0:
+        budget.plan(trainer, corpus)
+    return [budget]
+
+
+def rehearse(trainer: Trainer, corpus: Corpus, budget_seconds: float) -> Costs:
     """Measure a few steps and a part of a validation on a copy of `trainer`; a checkpoint is guessed by its size."""
     # Everything but the stream, which no step changes.
     rehearsed = copy.deepcopy(trainer, {id(trainer.stream): trainer.stream})
     for _ in range(WARM_UP_STEPS):
         rehearsed.train_step()
-    before, started = rehearsed.state.n_tokens, clock()
+    before, started = rehearsed.state.n_tokens, trainer.clock()
     for n_measured in range(1, MOST_MEASURED_STEPS + 1):
         rehearsed.train_step()
-        is_long = clock() - started > min(MOST_MEASURED_SECONDS, MEASURED_BUDGET_SHARE * budget_seconds)
+        is_long = trainer.clock() - started > min(MOST_MEASURED_SECONDS, MEASURED_BUDGET_SHARE * budget_seconds)
         if trainer.world.broadcast(is_long) and n_measured >= FEWEST_MEASURED_STEPS:
             break
-    token_seconds = (clock() - started) / (rehearsed.state.n_tokens - before)
+    token_seconds = (trainer.clock() - started) / (rehearsed.state.n_tokens - before)
 
     weights, tensors = weights_of(rehearsed.average.model), rehearsed.training_tensors()
     n_bytes = sum(tensor.nbytes for tensor in (*weights.values(), *tensors.values()))
     checkpoint_seconds = n_bytes / SAVED_BYTES_PER_SECOND
-    if valid is None:
+    if corpus.valid is None:
         return Costs(token_seconds, 0.0, checkpoint_seconds)
-    started = clock()
-    part = _read_a_part(rehearsed.average.model, valid, start_id, trainer.world)
-    return Costs(token_seconds, (clock() - started) / part + checkpoint_seconds, checkpoint_seconds)
+    started = trainer.clock()
+    part = _read_a_part(rehearsed.average.model, corpus.valid, corpus.tokenizer.start_id, trainer.world)
+    return Costs(token_seconds, (trainer.clock() - started) / part + checkpoint_seconds, checkpoint_seconds)
 
 
 def _read_a_part(model: LanguageModel, valid: EncodedText, start_id: int, world: World) -> float:

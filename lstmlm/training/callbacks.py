@@ -1,16 +1,16 @@
-"""What happens beside the updates: resuming, validating, saving, sampling, stopping early, writing metrics."""
+"""What happens beside the updates: validating, saving, sampling, stopping early, writing metrics."""
 
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.shared_run import SharedRun
+from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DivergenceError
@@ -21,46 +21,9 @@ from lstmlm.models.language_model import weights_of
 from lstmlm.randomness import Randomness
 from lstmlm.scoring import score
 from lstmlm.training.events import CheckpointEvent, Event, SampleEvent, ValidationEvent
-from lstmlm.training.state import TrainState
-
-if TYPE_CHECKING:
-    from lstmlm.training.trainer import Trainer
+from lstmlm.training.trainer import Callback, Trainer
 
 logger = logging.getLogger(__name__)
-
-
-class Callback:
-    """Watches a training. Callbacks are called in the order in which they were given."""
-
-    def on_start(self, trainer: "Trainer") -> None:
-        """Act once before the first step."""
-
-    def after_step(self, trainer: "Trainer") -> None:
-        """Act after each step, and once at the start, when a resumed run may still owe work for its last step."""
-
-    def on_event(self, event: Event) -> None:
-        """Take note of what happened."""
-
-    def on_interrupt(self, trainer: "Trainer") -> None:
-        """Act before a signal ends the training; the last step is complete."""
-
-
-class Resume(Callback):
-    """Continues from the last checkpoint of a run, if it has one."""
-
-    def __init__(self, run: SharedRun) -> None:
-        self._run = run
-
-    def on_start(self, trainer: "Trainer") -> None:
-        """Restore weights and everything else that the next step depends on."""
-        last = self._run.last
-        if last is None:
-            return
-        weights, tensors, state = self._run.load_training(last)
-        try:
-            trainer.restore(weights, tensors, TrainState.from_json(state))
-        except CheckpointError as error:
-            raise CheckpointError(f"{self._run.path}: {error}") from None
 
 
 class Record(Callback):
@@ -73,15 +36,12 @@ class Record(Callback):
         self._log = run.metrics
         self._is_failing = False
 
-    def on_start(self, trainer: "Trainer") -> None:
+    def on_start(self, trainer: Trainer) -> None:
         """Forget the lines of what will be done again: later steps, and what the last step still owes."""
         state = trainer.state
         # Without a checkpoint the run begins anew, and with it the lines from before the first step.
         self._log.keep_until(
-            state.step or -1,
-            validation=state.validated_step,
-            sample=state.sampled_step,
-            plan=state.plans[-1].step,
+            state.step or -1, validation=state.validated_step, sample=state.sampled_step, plan=state.plans[-1].step
         )
 
     def on_event(self, event: Event) -> None:
@@ -114,7 +74,7 @@ class Validate(Callback):
         self._text = text
         self._start_id = start_id
 
-    def after_step(self, trainer: "Trainer") -> None:
+    def after_step(self, trainer: Trainer) -> None:
         """Validate if it is due and not yet done: every token once, in order, with carried state."""
         state = trainer.state
         if state.step == state.validated_step or not self._is_due(trainer):
@@ -141,10 +101,9 @@ class Validate(Callback):
             )
 
     @staticmethod
-    def _is_due(trainer: "Trainer") -> bool:
-        every = trainer.validate_every
-        at_interval = trainer.state.window == 0 if every is None else trainer.state.step % every == 0
-        return at_interval or trainer.state.step >= trainer.n_steps
+    def _is_due(trainer: Trainer) -> bool:
+        state, every = trainer.state, trainer.validate_every
+        return state.step >= trainer.n_steps or (state.window == 0 if every is None else state.step % every == 0)
 
 
 class Save(Callback):
@@ -154,12 +113,12 @@ class Save(Callback):
         self._run = run
         self._saved = (0, 0, 0)
 
-    def on_start(self, trainer: "Trainer") -> None:
+    def on_start(self, trainer: Trainer) -> None:
         """Remember what is on disk already."""
         if self._run.last is not None:
             self._saved = self._progress(trainer)
 
-    def after_step(self, trainer: "Trainer") -> None:
+    def after_step(self, trainer: Trainer) -> None:
         """Save if it is due."""
         state, every = trainer.state, trainer.options.save_every
         is_last = state.step == trainer.n_steps or trainer.stop_reason is not None
@@ -174,12 +133,12 @@ class Save(Callback):
             if trainer.world.is_main:
                 logger.warning("%s Step %d is not saved; training goes on.", error, state.step)
 
-    def on_interrupt(self, trainer: "Trainer") -> None:
+    def on_interrupt(self, trainer: Trainer) -> None:
         """Save the last completed step."""
         if trainer.state.step > 0:
             self._save(trainer)
 
-    def _save(self, trainer: "Trainer") -> None:
+    def _save(self, trainer: Trainer) -> None:
         progress, state = self._progress(trainer), trainer.copy_of_state()
         if progress == self._saved:
             return
@@ -189,17 +148,17 @@ class Save(Callback):
         # Where the best weights are not on the disk, the newest stand in: none were validated yet, or they were lost.
         is_best = state.best_step == state.step or state.best_step != self._run.best
         with trainer.uninterrupted():
-            self._run.save(state.step, weights, tensors, state.to_json(), is_best=is_best)
+            self._run.save(state.step, Checkpoint(weights, tensors, state.to_json()), is_best=is_best)
         self._saved = progress
         trainer.emit(CheckpointEvent(step=state.step, is_best=is_best, seconds=time.monotonic() - started))
 
     @staticmethod
-    def _progress(trainer: "Trainer") -> tuple[int, int, int]:
+    def _progress(trainer: Trainer) -> tuple[int, int, int]:
         """Tell one state worth saving from another: a step is saved again once it has been validated and sampled."""
         return trainer.state.step, trainer.state.validated_step, trainer.state.sampled_step
 
 
-def _require_finite(trainer: "Trainer", tensors: Mapping[str, Tensor]) -> None:
+def _require_finite(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
     """Refuse to save numbers that are not finite: an update can overflow though its loss and gradient did not."""
     for name, tensor in tensors.items():
         # NaN spreads to the least and the greatest number; asking each one whether it is finite takes as much memory.
@@ -217,7 +176,7 @@ class Sample(Callback):
         self._tokenizer = tokenizer
         self._temperature = temperature
 
-    def after_step(self, trainer: "Trainer") -> None:
+    def after_step(self, trainer: Trainer) -> None:
         """Sample if there was a validation at this step."""
         state, n_tokens = trainer.state, trainer.options.sample_tokens
         if n_tokens == 0 or state.sampled_step == state.validated_step:
@@ -227,7 +186,7 @@ class Sample(Callback):
             state.sampled_step = state.validated_step
             trainer.emit(SampleEvent(step=state.step, text=text))
 
-    def _sample(self, trainer: "Trainer", n_tokens: int) -> str:
+    def _sample(self, trainer: Trainer, n_tokens: int) -> str:
         options = SamplingOptions(max_tokens=n_tokens, temperature=self._temperature)
         seed = Randomness(trainer.seed, trainer.state.step).seed_of("sample")
         joiner = self._tokenizer.joiner("")
@@ -238,7 +197,7 @@ class Sample(Callback):
 class EarlyStop(Callback):
     """Ends the training after `patience` validations in a row without improvement."""
 
-    def after_step(self, trainer: "Trainer") -> None:
+    def after_step(self, trainer: Trainer) -> None:
         """Stop if it is time."""
         patience = trainer.options.patience or math.inf
         if trainer.state.n_stale >= patience:

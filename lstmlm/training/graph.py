@@ -122,7 +122,6 @@ class _StaticDraws(Randomness):
 
 
 def _copied(state: BackboneState) -> BackboneState:
-    """Return a copy of a state."""
     return tuple(map_state(Tensor.clone, cell_state) for cell_state in state)
 
 

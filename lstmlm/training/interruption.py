@@ -38,10 +38,8 @@ class Interruption:
 
         A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield self
-            return
-        numbers = [number for number in STOPPING_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        is_main = threading.current_thread() is threading.main_thread()
+        numbers = [number for number in STOPPING_SIGNALS if is_main and signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, self._handle) for number in numbers}
         try:
             yield self
@@ -57,11 +55,9 @@ class Interruption:
             yield
         finally:
             self._is_held = False
-        number, self._pending = self._pending, None
         if self._is_over:
             return
-        if self._agree is not None:
-            number = self._agree(number)
+        number = self._pending if self._agree is None else self._agree(self._pending)
         if number is not None:
             self._is_over = True
             raise Interrupted(number)

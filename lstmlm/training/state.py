@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lstmlm.errors import CheckpointError
 from lstmlm.models.backbone import BackboneState
+from lstmlm.models.cells.cell import named
 from lstmlm.models.language_model import require_alike
 
 Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
@@ -139,11 +140,8 @@ _REMEDY = "Use the version of lstmlm that wrote the run."
 
 def state_tensors(state: BackboneState) -> dict[str, Tensor]:
     """Name the tensors of a backbone's state by layer: "0/hidden", "0/cell", "1/hidden" and so on."""
-    return {
-        f"{level}/{name}": tensor
-        for level, cell_state in enumerate(state)
-        for name, tensor in zip(_fields(cell_state), cell_state, strict=True)
-    }
+    tensors = {level: named(cell_state) for level, cell_state in enumerate(state)}
+    return {f"{level}/{name}": tensor for level, parts in tensors.items() for name, tensor in parts.items()}
 
 
 def restore_state(like: BackboneState, tensors: Mapping[str, Tensor]) -> BackboneState:
@@ -154,10 +152,6 @@ def restore_state(like: BackboneState, tensors: Mapping[str, Tensor]) -> Backbon
     """
     require_alike(tensors, state_tensors(like))
     return tuple(
-        type(cell_state)(*(tensors[f"{level}/{name}"].to(cell_state[0].device) for name in _fields(cell_state)))
+        type(cell_state)(*(tensors[f"{level}/{name}"].to(part.device) for name, part in named(cell_state).items()))
         for level, cell_state in enumerate(like)
     )
-
-
-def _fields(cell_state: Any) -> tuple[str, ...]:
-    return tuple(cell_state._fields)

@@ -19,20 +19,30 @@ from lstmlm.models.backbone import BackboneState, part_of_state
 from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.language_model import LanguageModel, load_weights, weights_of
 from lstmlm.optim.averaging import Average, NoAverage
-from lstmlm.optim.optimizers import (
-    load_optimizer_tensors,
-    n_moments,
-    optimizer_tensors,
-    set_learning_rate,
-)
+from lstmlm.optim.optimizers import load_optimizer_tensors, n_moments, optimizer_tensors, set_learning_rate
 from lstmlm.optim.schedules import Schedule
 from lstmlm.randomness import Randomness
-from lstmlm.training.callbacks import Callback
 from lstmlm.training.events import EndEvent, Event, StepEvent
 from lstmlm.training.gradient import WindowGradient
 from lstmlm.training.interruption import Interruption
 from lstmlm.training.regularization import reset_columns
 from lstmlm.training.state import Plan, TrainState, position, restore_state, state_tensors
+
+
+class Callback:
+    """Watches a training. Callbacks are called in the order in which they were given."""
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Act once before the first step."""
+
+    def after_step(self, trainer: "Trainer") -> None:
+        """Act after each step, and once at the start, when a resumed run may still owe work for its last step."""
+
+    def on_event(self, event: Event) -> None:
+        """Take note of what happened."""
+
+    def on_interrupt(self, trainer: "Trainer") -> None:
+        """Act before a signal ends the training; the last step is complete."""
 
 
 class Trainer:
@@ -75,7 +85,7 @@ class Trainer:
         self._carried = self._initial_state()
         self._callbacks: Sequence[Callback] = ()
         self._interruption = Interruption(world.first_of if world.size > 1 else None)
-        self._clock = clock
+        self.clock = clock
         self._started = clock()
         self._seconds_since_report = 0.0
         self._gradient_norm = 0.0
@@ -103,7 +113,7 @@ class Trainer:
     @property
     def elapsed_seconds(self) -> float:
         """Time spent training so far, over all resumed parts."""
-        return self._clock() - self._started
+        return self.clock() - self._started
 
     def plan(self, n_steps: int, validate_every: int | None) -> None:
         """From now on, end after `n_steps` updates of the whole training, more than are done, and validate so often."""
@@ -133,7 +143,7 @@ class Trainer:
                 raise
 
     def _loop(self) -> None:
-        self._started = self._clock() - self.state.elapsed_seconds
+        self._started = self.clock() - self.state.elapsed_seconds
         while True:
             # A resumed run may still owe what was due after its last step, so this comes before the next one.
             for callback in self._callbacks:
@@ -146,24 +156,21 @@ class Trainer:
                 self.train_step()
                 if self.state.step % self.options.log_every == 0 or self.state.step == self.n_steps:
                     self._report()
-        self.emit(
-            EndEvent(
-                step=self.state.step,
-                reason=self.stop_reason,
-                n_tokens=self.state.n_tokens,
-                elapsed_seconds=self.elapsed_seconds,
-            )
-        )
+        step, n_tokens, seconds = self.state.step, self.state.n_tokens, self.elapsed_seconds
+        self.emit(EndEvent(step=step, reason=self.stop_reason, n_tokens=n_tokens, elapsed_seconds=seconds))
 
     def train_step(self) -> None:
         """Learn from the next window."""
-        started = self._clock()
+        started = self.clock()
         window = self._epoch.window(self.state.window, self.world.rank, self.world.size)
         place = position(self.state.plans, self.state.step)
         self.state.learning_rate = self.schedule.learning_rate(place, self.state.epoch)
-        set_learning_rate(self._optimizer, self.state.learning_rate * self._length_factor(window))
+        # With drawn lengths, each token moves the weights the same.
+        length = len(window.inputs) / self.stream.options.bptt if self.stream.options.variable_bptt else 1.0
+        set_learning_rate(self._optimizer, self.state.learning_rate * length)
 
-        self._carried = self._reset_some_columns()
+        randomness = Randomness(self.seed, self.state.step, self.world.rank, self.world.size)
+        self._carried = reset_columns(self._carried, self._initial_state(), self.options.state_reset, randomness)
         loss = self._backward(window)
         self._optimizer.step()
 
@@ -175,43 +182,31 @@ class Trainer:
         self.state.window += 1
         if self.state.window == self._epoch.n_windows:
             self.state.epoch, self.state.window = self.state.epoch + 1, 0
-            self._epoch = self.stream.epoch(self.state.epoch)
-            self._carried = self._initial_state()
-        self._seconds_since_report += self._clock() - started
+            self._epoch, self._carried = self.stream.epoch(self.state.epoch), self._initial_state()
+        self._seconds_since_report += self.clock() - started
 
     def _initial_state(self) -> BackboneState:
         """Return the state in which this process's columns begin."""
         return self.model.initial_state(self.stream.batch_size // self.world.size)
 
-    def _reset_some_columns(self) -> BackboneState:
-        randomness = Randomness(self.seed, self.state.step, self.world.rank, self.world.size)
-        return reset_columns(self._carried, self._initial_state(), self.options.state_reset, randomness)
-
-    def _length_factor(self, window: Window) -> float:
-        """Return by how much a window moves the weights: with drawn lengths each token counts the same."""
-        data = self.stream.options
-        return len(window.inputs) / data.bptt if data.variable_bptt else 1.0
-
     def _backward(self, window: Window) -> float:
         """Compute the window's clipped gradient and return its mean loss (nats per token)."""
         loss, norm, state = self._gradient.compute(window, self._carried, self.state.step)
+        step = self.state.step
         # The one place in a step that waits for the device.
         mean_nats, gradient_norm = torch.stack([loss, norm]).tolist()
-        step = self.state.step
-        self._require_finite("loss", mean_nats, step=step + 1, last_good_step=step)
-        self._require_finite("gradient norm", gradient_norm, step=step + 1, last_good_step=step)
-        self._gradient_norm = gradient_norm
-        self._carried = state
+        self._require_finite("loss", mean_nats, step + 1, last_good_step=step)
+        self._require_finite("gradient norm", gradient_norm, step + 1, last_good_step=step)
+        self._gradient_norm, self._carried = gradient_norm, state
         return float(mean_nats)
 
-    def _require_finite(self, what: str, value: float, *, step: int, last_good_step: int) -> None:
-        if math.isfinite(value):
-            return
-        raise DivergenceError(
-            f"step {step}: {what} is {value} (learning rate {self.learning_rate:.4g}, last gradient norm "
-            f"{self._gradient_norm:.2g}). Last good step: {last_good_step}. "
-            "Lower optimizer.learning_rate or set clip_norm."
-        )
+    def _require_finite(self, what: str, value: float, step: int, *, last_good_step: int) -> None:
+        if not math.isfinite(value):
+            raise DivergenceError(
+                f"step {step}: {what} is {value} (learning rate {self.learning_rate:.4g}, last gradient norm "
+                f"{self._gradient_norm:.2g}). Last good step: {last_good_step}. "
+                "Lower optimizer.learning_rate or set clip_norm."
+            )
 
     def _report(self) -> None:
         since = NatsTotal(self.state.unreported_nats, self.state.unreported_tokens)
@@ -239,15 +234,14 @@ class Trainer:
             DivergenceError: the validation loss is not finite, or so large that the perplexity is not.
         """
         state, nats_per_token = self.state, total.per_token
-        self._require_finite(
-            "validation perplexity", total.perplexity, step=state.step, last_good_step=state.validated_step
-        )
-        is_best = self.state.best_nats is None or nats_per_token < self.state.best_nats
+        perplexity, last_good_step = total.perplexity, state.validated_step
+        self._require_finite("validation perplexity", perplexity, state.step, last_good_step=last_good_step)
+        is_best = state.best_nats is None or nats_per_token < state.best_nats
         if is_best:
-            self.state.best_nats, self.state.best_step, self.state.n_stale = nats_per_token, self.state.step, 0
+            state.best_nats, state.best_step, state.n_stale = nats_per_token, state.step, 0
         else:
-            self.state.n_stale += 1
-        self.state.validated_step = self.state.step
+            state.n_stale += 1
+        state.validated_step = state.step
         self.schedule.after_validation(nats_per_token)
         self.average.after_validation(nats_per_token)
         return is_best
@@ -258,12 +252,8 @@ class Trainer:
 
     def copy_of_state(self) -> TrainState:
         """Return where the training stands, as state.json will hold it."""
-        return replace(
-            self.state,
-            schedule=self.schedule.state(),
-            averaging=self.average.state(),
-            elapsed_seconds=self.elapsed_seconds,
-        )
+        schedule, averaging = self.schedule.state(), self.average.state()
+        return replace(self.state, schedule=schedule, averaging=averaging, elapsed_seconds=self.elapsed_seconds)
 
     def emit(self, event: Event) -> None:
         """Tell every callback of `event`."""
@@ -275,15 +265,13 @@ class Trainer:
 
         The state is that of all columns, so that any number of processes can go on from it.
         """
+        carried, n_columns = state_tensors(self._carried), self.stream.batch_size
         parts = {
-            "state": {name: self._of_all_columns(part) for name, part in state_tensors(self._carried).items()},
+            "state": {name: self.world.joined(part, n_columns) for name, part in carried.items()},
             "optimizer": optimizer_tensors(self._optimizer, self.model),
             "trained": {} if self.average.model is self.model else weights_of(self.model),
         }
         return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
-
-    def _of_all_columns(self, part: Tensor) -> Tensor:
-        return self.world.joined(part, self.stream.batch_size)
 
     @property
     def checkpoint_bytes(self) -> int:

@@ -1,10 +1,10 @@
 """Peak memory is what a process really takes: that of a known allocation."""
 
-import sys
 from collections.abc import Callable
 
 import pytest
 import torch
+from machine import needs_resident_memory
 
 from lstmlm.benchmark.memory import peak_extra_bytes
 
@@ -17,7 +17,7 @@ def prepare(n_megabytes: int) -> Callable[[], object]:
     return lambda: float((operands + 1)[0])
 
 
-@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="resident memory is asked of Linux or macOS")
+@needs_resident_memory
 def test_the_peak_is_that_of_the_work_without_its_operands() -> None:
     # Counted in pages, beside what the interpreter itself takes: a few megabytes.
     assert peak_extra_bytes(prepare, 96, 1) / MEGABYTE == pytest.approx(96, abs=8)

@@ -59,19 +59,21 @@ def test_list_as_json(lstmlm: Cli) -> None:
 
 def test_get_shows_the_licence_first(lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from lstmlm.corpus.named import DATASETS, preparation
-    from lstmlm.corpus.named.dataset import FetchedDataset
+    from lstmlm.corpus.named.dataset import FileDataset
+    from lstmlm.corpus.named.download import Download
 
     shakespeare = DATASETS["tinyshakespeare"]
-    assert isinstance(shakespeare, FetchedDataset)
+    assert isinstance(shakespeare, FileDataset)
+    assert shakespeare.download is not None
 
     def fetch(*_: object) -> None:
         raise AssertionError("fetched again")
 
-    def prepare(dataset: FetchedDataset, progress: Callable[[int], None]) -> None:
+    def prepare(dataset: FileDataset, download: Download, progress: Callable[[int], None]) -> None:
         dataset.place.mkdir(parents=True)
         for split, expected in dataset.splits.items():
             dataset.file(split).write_bytes(bytes(expected.n_bytes or 0))
-        progress(dataset.download.n_bytes)
+        progress(download.n_bytes)
 
     monkeypatch.setattr(preparation, "_fetch_and_prepare", prepare)
     first = lstmlm("data", "get", "tinyshakespeare")

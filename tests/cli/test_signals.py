@@ -23,9 +23,9 @@ PROJECT = Path(__file__).parent.parent.parent
 TRAIN = ("train", "--config", "tiny.yaml", "--set", "training.validate_every=3", "--resume")
 
 PHASES = {
-    "reading the corpus": ("lstmlm.training.preparation.load_corpus", None),
+    "reading the corpus": ("lstmlm.training.preparation.preparation.load_corpus", None),
     "tokenizing": ("lstmlm.corpus.loading.train_tokenizer", None),
-    "building the model": ("lstmlm.workflows.initial_model", None),
+    "building the model": ("lstmlm.training.preparation.preparation.initial_model", None),
     "creating the run": ("lstmlm.files.write_atomically", None),
     "a step": ("lstmlm.training.trainer.Trainer.train_step", 1),
     "validating": ("lstmlm.training.callbacks.score", 3),

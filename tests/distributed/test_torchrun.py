@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from machine import needs_children_in_proc
 from processes import PROJECT, TIMEOUT_SECONDS, environment
 from run_facts import facts_of
 
@@ -65,7 +66,7 @@ def is_alive(process: int) -> bool:
     return True
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
+@needs_children_in_proc
 @pytest.mark.parametrize(
     ("rank", "step"),
     [

@@ -5,10 +5,10 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from machine import COMPILES
 
 from lstmlm.config.model import DropoutOptions, LSTMOptions, ModelOptions
 from lstmlm.errors import CheckpointError
-from lstmlm.models.kernels import library
 from lstmlm.models.language_model import build_language_model, load_weights, weights_of, with_rounded_matrices
 from lstmlm.randomness import Randomness
 from lstmlm.scoring import next_log_probabilities
@@ -131,7 +131,7 @@ def test_rounded_matrices_predict_what_a_model_with_these_very_weights_does(back
         for parameter in wide.parameters():
             parameter.copy_(parameter.bfloat16() if parameter.dim() > 1 else parameter)
     # Cells that run step by step round what they multiply the matrices with, too.
-    tolerance = 2e-2 if backbone in ("layer_norm_lstm", "mogrifier") or library() is None else 1e-5
+    tolerance = 2e-2 if backbone in ("layer_norm_lstm", "mogrifier") or not COMPILES else 1e-5
     states = [each.initial_state(3) for each in (rounded, wide)]
     for row in tokens():
         (got, states[0]), (wanted, states[1]) = (

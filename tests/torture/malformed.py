@@ -27,7 +27,8 @@ from lstmlm.distributed import ALONE
 from lstmlm.errors import LstmlmError
 from lstmlm.files import read_text
 from lstmlm.models.language_model import build_language_model
-from lstmlm.training.preparation import environment_warnings, require_same_corpus
+from lstmlm.training.preparation.origin import environment_warnings, require_same_corpus
+from lstmlm.training.preparation.preparation import build_trainer
 from lstmlm.training.state import TrainState
 from lstmlm.yaml.schema import load_yaml
 
@@ -106,7 +107,7 @@ def _resumption(run: RunDirectory) -> tuple[Callable[[], object], Callable[[], o
         assert run.last is not None
         weights, tensors, state = run.load_training(run.last)
         model = build_language_model(run.config.model, corpus.tokenizer.vocab_size, run.config.seed)
-        trainer = workflows._build_trainer(run.config, model, stream, 100, ALONE, time.monotonic)
+        trainer = build_trainer(run.config, model, stream, 100, ALONE, time.monotonic)
         trainer.restore(weights, tensors, TrainState.from_json(state))
         trainer.train_step()
 

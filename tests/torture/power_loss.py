@@ -148,8 +148,8 @@ class RecordingOS:
     def fsync(self, descriptor: int) -> None:
         self.record.append(Sync(self._opened[descriptor]))
 
-    def mkdir(self, path: Path) -> None:
-        os.mkdir(path)
+    def mkdir(self, path: Path, mode: int = 0o777) -> None:
+        os.mkdir(path, mode)
         self._appear(path)
         self.directories.add(self._nodes[path])
 

@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from machine import TRACES
 from torture.tally import Part, Tally
 from torture.tiny_run import CHECKPOINT_ERROR, DONE, KILLED, Tiny, wait
 
@@ -51,8 +51,10 @@ def refused(part: Part) -> list[Tally]:
 
 
 def _inject(tally: Tally, part: Part, what: str, allowed: Sequence[int]) -> None:
-    if shutil.which("strace") is None:
-        tally.notes.append("strace is missing; tests/checkpoint/test_crashes.py does the same to the calls of files.py")
+    if not TRACES:
+        tally.notes.append(
+            "strace is missing, or not allowed; tests/checkpoint/test_crashes.py does the same to the calls of files.py"
+        )
         return
     with TemporaryDirectory() as folder:
         tiny = Tiny(Path(folder))

@@ -7,8 +7,8 @@ import pytest
 from lstmlm.config import RunConfig
 from lstmlm.errors import ConfigError
 from lstmlm.models.kernels import GemmPath
-from lstmlm.training import execution
-from lstmlm.training.execution import execution_of, resolve_execution, resolve_like
+from lstmlm.training.preparation import execution
+from lstmlm.training.preparation.execution import execution_of, resolve_execution, resolve_like
 
 VOCAB = 11
 

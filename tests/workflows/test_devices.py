@@ -12,7 +12,7 @@ from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.config.training import TrainingOptions
 from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
-from lstmlm.training.execution import find_device
+from lstmlm.training.preparation.execution import find_device
 from lstmlm.workflows import train
 
 

@@ -9,8 +9,8 @@ import pytest
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import CheckpointError, ConfigError
 from lstmlm.models.output_layers import cutoffs
-from lstmlm.training import execution
 from lstmlm.training.events import StartEvent
+from lstmlm.training.preparation import execution
 from lstmlm.workflows import load, train
 
 NO_CUTOFFS = "model.output.cutoffs: there are none, so that adaptive is the full softmax. Use name: softmax."

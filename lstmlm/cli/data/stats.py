@@ -23,7 +23,7 @@ def stats(corpora: CorpusArgument, as_json: JsonOption = False) -> None:
     from lstmlm.corpus.loading import open_texts
 
     measured = {name: measure(text) for name, text in open_texts(corpora).items()}
-    pruned = {name: text.words.n_pruned_types for name, text in measured.items() if text.words.n_pruned_types}
+    pruned = {name: text.words.n_dropped for name, text in measured.items() if text.words.n_dropped}
     warn(
         f"{name}: {count:,} rare types were forgotten on the way, to save memory: types are counted too often."
         for name, count in pruned.items()

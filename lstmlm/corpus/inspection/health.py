@@ -9,7 +9,7 @@ from lstmlm.config.data import DataOptions
 from lstmlm.corpus.inspection.characters_and_lines import (
     WORDS_OF_A_LONG_LINE,
     Observation,
-    dropped_from,
+    count_dropped,
     line_of_digest,
     observe,
 )
@@ -24,6 +24,14 @@ NOTABLE_SHARE = 0.05
 NEW_TYPES_PER_THOUSAND_WORDS = 10
 SHOWN_CHARS = 60
 FEWEST_MARKS = 10
+
+_TROUBLES = {
+    "replacement": "times U+FFFD, where something was not decoded: convert the original again",
+    "mojibake": 'times UTF-8 read as Latin-1 or Latin-2, such as "Ã©" or "Ă©": convert the original again',
+    "nul": "NUL characters: remove them, tr -d '\\000'",
+    "control": "control characters: remove them",
+    "not_composed": "lines not in composed form: normalise them to NFC",
+}
 
 Level = Literal["ok", "warning", "error"]
 
@@ -88,104 +96,80 @@ def _of_text(seen: Observation, text: Text) -> Iterator[Finding]:
     yield _encoding(seen)
     yield _lines(seen)
     yield _repeated_lines(seen, text)
-    if len(seen.lines.paragraphs) > 1:
+    if len(seen.paragraphs) > 1:
         yield _repeated_paragraphs(seen)
 
 
+def _finding(name: str, check: str, found: str, advice: str = "") -> Finding:
+    """A warning where there is advice."""
+    return Finding(name, check, "warning" if advice else "ok", f"{found} {advice}".rstrip())
+
+
 def _encoding(seen: Observation) -> Finding:
-    characters = seen.characters
-    troubles = [
-        f"{count:,} {what}"
-        for count, what in (
-            (characters.n_replacement, "times U+FFFD, where something was not decoded: convert the original again"),
-            (
-                characters.n_mojibake,
-                'times UTF-8 read as Latin-1 or Latin-2, such as "Ã©" or "Ă©": convert the original again',
-            ),
-            (characters.n_nul, "NUL characters: remove them, tr -d '\\000'"),
-            (characters.n_control - characters.n_nul, "control characters: remove them"),
-            (characters.n_lines_not_composed, "lines not in composed form: normalise them to NFC"),
-        )
-        if count
-    ]
+    troubles = [f"{seen.characters[kind]:,} {what}" for kind, what in _TROUBLES.items() if seen.characters[kind]]
     if troubles:
         return Finding(seen.name, "encoding", "warning", "; ".join(troubles) + ".")
     return Finding(seen.name, "encoding", "ok", "UTF-8.")
 
 
 def _dropped(files: Sequence[Path]) -> Iterator[Finding]:
-    n_marks, n_returns = dropped_from(files)
-    found = [
-        f"{count:,} {what}"
-        for count, what in ((n_marks, "byte-order marks, dropped"), (n_returns, "carriage returns, read as line ends"))
-        if count
-    ]
+    kinds = ("byte-order marks, dropped", "carriage returns, read as line ends")
+    found = [f"{count:,} {what}" for count, what in zip(count_dropped(files), kinds, strict=True) if count]
     if found:
         name = str(files[0]) if len(files) == 1 else f"{len(files):,} files"
         yield Finding(name, "line ends", "ok", "; ".join(found) + ".")
 
 
 def _lines(seen: Observation) -> Finding:
-    lines = seen.lines
-    longest = f"longest {lines.longest_chars:,} characters (line {lines.longest_line:,})"
-    found = f"{lines.n_lines:,} lines, {lines.n_blank / lines.n_lines:.0%} blank, {longest}."
-    if lines.n_lines == 1:
+    longest = f"longest {seen.longest_chars:,} characters (line {seen.longest_line:,})"
+    found = f"{seen.n_lines:,} lines, {seen.n_blank / seen.n_lines:.0%} blank, {longest}."
+    advice = ""
+    if seen.n_lines == 1:
         advice = "A single line has no end to learn: put a sentence or paragraph a line, or model characters or bytes."
-    elif lines.longest_chars > LONGEST_LINE_CHARS:
+    elif seen.longest_chars > LONGEST_LINE_CHARS:
         advice = "Check that line ends were not lost there."
-    elif lines.n_blank > BLANK_SHARE * lines.n_lines:
+    elif seen.n_blank > BLANK_SHARE * seen.n_lines:
         advice = "Each blank line is an <eos> that is easy to predict: remove those that mean nothing."
-    else:
-        return Finding(seen.name, "lines", "ok", found)
-    return Finding(seen.name, "lines", "warning", f"{found} {advice}")
+    return _finding(seen.name, "lines", found, advice)
 
 
 def _repeated_lines(seen: Observation, text: Text) -> Finding:
-    lines = seen.lines.long_lines
-    share = lines.share_repeated()
+    share, advice = seen.long_lines.share_repeated(), ""
+    if share > NOTABLE_SHARE:
+        digest, count = seen.long_lines.most_frequent()
+        line = line_of_digest(text, digest)
+        shown = line[:SHOWN_CHARS] + ("…" if len(line) > SHOWN_CHARS else "")
+        advice = f"Most often, {count:,} times: {shown!r}. Remove them unless they belong to the text."
     found = (
-        f"{seen.lines.lines.share_repeated():.1%} of the lines that are not blank have occurred before, {share:.1%} of "
-        f"those of {WORDS_OF_A_LONG_LINE} words or more{_sampled(lines.share_sampled)}."
+        f"{seen.lines.share_repeated():.1%} of the lines that are not blank have occurred before, {share:.1%} of "
+        f"those of {WORDS_OF_A_LONG_LINE} words or more{_sampled(seen.long_lines.share_sampled)}."
     )
-    if share <= NOTABLE_SHARE:
-        return Finding(seen.name, "repeated lines", "ok", found)
-    digest, count = lines.most_frequent()
-    line = line_of_digest(text, digest)
-    shown = line[:SHOWN_CHARS] + ("…" if len(line) > SHOWN_CHARS else "")
-    advice = f"Most often, {count:,} times: {shown!r}. Remove them unless they belong to the text."
-    return Finding(seen.name, "repeated lines", "warning", f"{found} {advice}")
+    return _finding(seen.name, "repeated lines", found, advice)
 
 
 def _repeated_paragraphs(seen: Observation) -> Finding:
-    paragraphs = seen.lines.paragraphs
+    paragraphs = seen.paragraphs
     share = paragraphs.share_repeated()
     found = f"{share:.1%} of {len(paragraphs):,} paragraphs have occurred before{_sampled(paragraphs.share_sampled)}."
-    if share <= NOTABLE_SHARE:
-        return Finding(seen.name, "repeated paragraphs", "ok", found)
-    return Finding(seen.name, "repeated paragraphs", "warning", f"{found} Remove copies of the same document.")
+    advice = "Remove copies of the same document." if share > NOTABLE_SHARE else ""
+    return _finding(seen.name, "repeated paragraphs", found, advice)
 
 
-def _tokenisation(seen: Observation) -> Finding:
-    share = seen.marks.n_detached / (seen.marks.n_detached + seen.marks.n_attached)
+def _tokenisation(name: str, share: float) -> Finding:
     found = f"{share:.0%} of the punctuation marks stand alone"
     if share >= 0.5:
-        return Finding(
-            seen.name, "tokenisation", "ok", f"{found}: the text is tokenised, which split: whitespace suits."
-        )
-    return Finding(
-        seen.name,
-        "tokenisation",
-        "warning",
-        f"{found}: running text. For words set data.tokenizer.split: punctuation, else a word with a comma is another.",
-    )
+        return _finding(name, "tokenisation", f"{found}: the text is tokenised, which split: whitespace suits.")
+    advice = "For words set data.tokenizer.split: punctuation, else a word with a comma is another."
+    return _finding(name, "tokenisation", f"{found}: running text.", advice)
 
 
 def _of_training_text(train: Observation) -> Iterator[Finding]:
-    if train.marks.n_attached + train.marks.n_detached >= FEWEST_MARKS:
-        yield _tokenisation(train)
+    n_detached, n_marks = train.characters["detached"], train.characters["detached"] + train.characters["attached"]
+    if n_marks >= FEWEST_MARKS:
+        yield _tokenisation(train.name, n_detached / n_marks)
     fields = DataOptions.model_fields
     batch_size, bptt = fields["batch_size"].default, fields["bptt"].default
-    n_tokens = train.words.n_words + train.lines.n_lines
+    n_tokens = train.words.n_words + train.n_lines
     needed = batch_size * (bptt + 1)
     if n_tokens < needed:
         yield Finding(
@@ -199,8 +183,8 @@ def _of_training_text(train: Observation) -> Iterator[Finding]:
     if growth is not None:
         found = f"{train.words.n_types:,} types; {growth:.1f} new ones per 1,000 words at the end."
         is_open = growth > NEW_TYPES_PER_THOUSAND_WORDS
-        advice = " Set data.tokenizer.max_vocab, or take parts of words: name: bpe." if is_open else ""
-        yield Finding(train.name, "vocabulary", "warning" if is_open else "ok", found + advice)
+        advice = "Set data.tokenizer.max_vocab, or take parts of words: name: bpe." if is_open else ""
+        yield _finding(train.name, "vocabulary", found, advice)
 
 
 def _copies(seen: Iterable[Observation], level: Level) -> Iterator[Finding]:
@@ -214,16 +198,14 @@ def _copies(seen: Iterable[Observation], level: Level) -> Iterator[Finding]:
 def _between(train: Observation, held_out: Observation) -> Iterator[Finding]:
     if held_out.whole.value() == train.whole.value():
         return
-    share = held_out.lines.long_lines.share_in(train.lines.long_lines)
+    share = held_out.long_lines.share_in(train.long_lines)
     found = f"{share:.1%} of its lines of {WORDS_OF_A_LONG_LINE} words or more occur in {train.name}."
-    if share > NOTABLE_SHARE:
-        found += " Remove them: they are remembered, not predicted."
-    yield Finding(held_out.name, "overlap", "warning" if share > NOTABLE_SHARE else "ok", found)
+    advice = "Remove them: they are remembered, not predicted." if share > NOTABLE_SHARE else ""
+    yield _finding(held_out.name, "overlap", found, advice)
     unknown = held_out.words.share_unknown_to(train.words)
     found = f"{unknown:.1%} of its words do not occur in {train.name} and would be <unk>."
-    if unknown > NOTABLE_SHARE:
-        found += " Take parts of words: data.tokenizer.name: bpe."
-    yield Finding(held_out.name, "unknown words", "warning" if unknown > NOTABLE_SHARE else "ok", found)
+    advice = "Take parts of words: data.tokenizer.name: bpe." if unknown > NOTABLE_SHARE else ""
+    yield _finding(held_out.name, "unknown words", found, advice)
 
 
 def _sampled(share: float) -> str:

@@ -45,11 +45,7 @@ class DigestSample:
         return (len(self) - len(np.unique(self._below(self._limit)))) / max(1, len(self))
 
     def most_frequent(self) -> tuple[int, int]:
-        """The digest that occurs most often, and how often.
-
-        Raises:
-            ValueError: there are none.
-        """
+        """The digest that occurs most often, and how often. Raises ValueError if there are none."""
         digests, counts = np.unique(self._below(self._limit), return_counts=True)
         place = int(np.argmax(counts))
         return int(digests[place]), int(counts[place])

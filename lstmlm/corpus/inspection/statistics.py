@@ -31,9 +31,8 @@ class TextStatistics:
         """Counts; `n_tokens` are the words with an `<eos>` a line."""
         lengths = np.array(sorted(self.line_words))
         n_lines_up_to = np.cumsum([self.line_words[length] for length in lengths.tolist()])
-        median, percentile = (
-            int(lengths[np.searchsorted(n_lines_up_to, share * self.n_lines)]) for share in (0.5, 0.99)
-        )
+        places = np.searchsorted(n_lines_up_to, [0.5 * self.n_lines, 0.99 * self.n_lines])
+        median, percentile = lengths[places].tolist()
         return {
             "n_lines": self.n_lines,
             "n_words": self.words.n_words,
@@ -52,7 +51,7 @@ class TextStatistics:
         return {
             "type_token_ratio": words.n_types / max(1, words.n_words),
             "n_singletons": words.n_singletons,
-            "n_pruned_types": words.n_pruned_types,
+            "n_pruned_types": words.n_dropped,
             "heaps_exponent": words.heaps_exponent(),
             "zipf_exponent": words.zipf_exponent(),
             **{f"share_of_{n_types}_types": words.share_covered_by(n_types) for n_types in COVERING_TYPES},
@@ -65,11 +64,7 @@ class TextStatistics:
 
 
 def measure(text: Text) -> TextStatistics:
-    """Read a text once.
-
-    Raises:
-        DataError: it cannot be read.
-    """
+    """Read a text once. Raises DataError if it cannot be read."""
     words, line_words = WordCounts(), Counter[int]()
     n_chars = n_bytes = n_words_of_line = 0
 

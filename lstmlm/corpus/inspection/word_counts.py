@@ -1,6 +1,5 @@
 """Counts of words in bounded memory, and what they say about the vocabulary of a text."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +8,7 @@ from jaxtyping import Int
 from lstmlm.corpus.tokenizers.type_counter import TypeCounter
 
 MOST_TYPES = 2_000_000
-"""About 250 MB of counts; above it rare types are forgotten."""
+"""About 250 MB of counts; above it rare types are dropped."""
 
 GROWTH_FACTOR = 1.1
 FEWEST_WORDS = 1_000
@@ -19,12 +18,12 @@ FEWEST_COUNTS = 10
 """Types seen less often say nothing about Zipf's law: their counts are small whole numbers."""
 
 
-class WordCounts:
-    """Counts words as they come. Types that are forgotten are counted again as new ones if they return."""
+class WordCounts(TypeCounter):
+    """Counts words as they come. Types that are dropped are counted again as new ones if they return."""
 
     def __init__(self, most_types: int = MOST_TYPES) -> None:
+        super().__init__(most_types)
         self.n_words = 0
-        self._types = TypeCounter(most_types)
         self._growth: list[tuple[int, int]] = []
         self._next_measurement = FEWEST_WORDS
 
@@ -33,7 +32,7 @@ class WordCounts:
         start = 0
         while start < len(words):
             stop = min(len(words), start + self._next_measurement - self.n_words)
-            self._types.add(words[start:stop])
+            self.add(words[start:stop])
             self.n_words += stop - start
             start = stop
             if self.n_words == self._next_measurement:
@@ -41,19 +40,9 @@ class WordCounts:
                 self._next_measurement = int(self.n_words * GROWTH_FACTOR)
 
     @property
-    def counts(self) -> Counter[str]:
-        """The words that are not forgotten, with their counts."""
-        return self._types.counts
-
-    @property
-    def n_pruned_types(self) -> int:
-        """Types that were forgotten, and are part of `n_types`."""
-        return self._types.n_dropped
-
-    @property
     def n_types(self) -> int:
-        """Number of different words; an upper bound where types were forgotten."""
-        return len(self.counts) + self.n_pruned_types
+        """Number of different words; an upper bound where types were dropped."""
+        return len(self.counts) + self.n_dropped
 
     @property
     def n_singletons(self) -> int:

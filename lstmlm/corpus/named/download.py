@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPException
 from importlib.metadata import version
@@ -29,25 +30,19 @@ class Download:
 
 
 def fetch(download: Download, into: BufferedIOBase, progress: Callable[[int], None]) -> None:
-    """Fetch a file, follow redirections, and check its size and digest.
-
-    Args:
-        download: What to fetch.
-        into: An empty file, which holds the download afterwards.
-        progress: Is told how many bytes have come.
+    """Fetch a file `into` an empty one, check its size and digest, and tell `progress` how many bytes have come.
 
     Raises:
         DataError: no address has the file; says why the last one does not.
     """
-    *others, last = download.addresses
-    for address in others:
+    for address in download.addresses:
         try:
             _fetch_from(address, download, into, progress)
-        except DataError as error:
-            logger.warning("%s Trying the next address.", error)
-        else:
             return
-    _fetch_from(last, download, into, progress)
+        except DataError as error:
+            if address == download.addresses[-1]:
+                raise
+            logger.warning("%s Trying the next address.", error)
 
 
 def _fetch_from(address: str, download: Download, into: BufferedIOBase, progress: Callable[[int], None]) -> None:
@@ -55,13 +50,14 @@ def _fetch_from(address: str, download: Download, into: BufferedIOBase, progress
     into.truncate()
     digest = hashlib.sha256()
     n_bytes = 0
-    with _opened(address) as response:
-        # One block more than is wanted is enough to see that the file is longer.
-        while n_bytes <= download.n_bytes and (block := _read(address, response)):
+    with closing(_blocks_of(address)) as blocks:
+        for block in blocks:
             into.write(block)
             digest.update(block)
             n_bytes += len(block)
             progress(n_bytes)
+            if n_bytes > download.n_bytes:
+                break
     if n_bytes < download.n_bytes:
         raise DataError(f"{address}: ended after {n_bytes:,} of {download.n_bytes:,} bytes. Try again.")
     if digest.hexdigest() != download.sha256:
@@ -71,27 +67,17 @@ def _fetch_from(address: str, download: Download, into: BufferedIOBase, progress
         )
 
 
-def _opened(address: str) -> BufferedIOBase:
+def _blocks_of(address: str) -> Generator[bytes, None, None]:
     # wikitext.smerity.com refuses the name that urllib gives itself.
     request = Request(address, headers={"User-Agent": f"lstmlm/{version('lstmlm')}"})
     try:
-        response: BufferedIOBase = urlopen(request, timeout=SECONDS_WITHOUT_AN_ANSWER)
+        with urlopen(request, timeout=SECONDS_WITHOUT_AN_ANSWER) as response:
+            while block := response.read(BLOCK_BYTES):
+                yield block
     except HTTPError as error:
         with error:
             raise DataError(f"{address}: the server answers {error.code} {error.reason}. Try again later.") from None
     except (OSError, HTTPException) as error:
-        raise _unreachable(address, error) from None
-    return response
-
-
-def _read(address: str, response: BufferedIOBase) -> bytes:
-    try:
-        return response.read(BLOCK_BYTES)
-    except (OSError, HTTPException) as error:
-        raise _unreachable(address, error) from None
-
-
-def _unreachable(address: str, error: OSError | HTTPException) -> DataError:
-    cause = error.reason if isinstance(error, URLError) else error
-    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else cause
-    return DataError(f"{address}: cannot be reached ({reason}). Check the connection and try again.")
+        cause = error.reason if isinstance(error, URLError) else error
+        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else cause
+        raise DataError(f"{address}: cannot be reached ({reason}). Check the connection and try again.") from None

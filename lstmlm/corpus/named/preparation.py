@@ -4,64 +4,52 @@ import codecs
 import hashlib
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from io import BufferedIOBase
-from pathlib import Path
 from typing import cast
 
-from lstmlm.corpus.named.dataset import Dataset, FetchedDataset, FileDataset, Piece, Unit
-from lstmlm.corpus.named.download import fetch
+from lstmlm.cache import CACHE_MODE
+from lstmlm.corpus.encoded_text import TextCounter
+from lstmlm.corpus.named.dataset import Dataset, FileDataset, Piece
+from lstmlm.corpus.named.download import Download, fetch
 from lstmlm.corpus.reading.text_files import BLOCK_BYTES, raw_chunks
 from lstmlm.errors import CheckpointError, DataError
 from lstmlm.files import make_directory, nameless_file, write_blocks_atomically
 
 
 def get(dataset: Dataset, progress: Callable[[int], None]) -> None:
-    """Make a corpus ready to be read: fetch it if that is how one gets it, and verify every split.
-
-    Args:
-        dataset: The corpus.
-        progress: Is told how many bytes of the download have come.
+    """Fetch a corpus if that is how one gets it, telling `progress` how many bytes have come, and verify every split.
 
     Raises:
         DataError: it cannot be fetched or written, is not what it has to be, or is the user's to put there.
     """
-    if isinstance(dataset, FetchedDataset):
-        if dataset.missing():
-            _fetch_and_prepare(dataset, progress)
-    elif isinstance(dataset, FileDataset):
+    if not isinstance(dataset, FileDataset):
+        return
+    if dataset.download is None:
         for split in dataset.texts():
             verify(dataset, split, raw_chunks(dataset.file(split)))
+    elif dataset.missing():
+        _fetch_and_prepare(dataset, dataset.download, progress)
 
 
 def verify(dataset: FileDataset, split: str, blocks: Iterable[bytes]) -> None:
-    """Compare a text with what a split of a corpus has to be.
-
-    Raises:
-        DataError: it has other bytes, tokens or another digest.
-    """
+    """Compare a text with what a split has to be. Raises DataError if it has other bytes, tokens or another digest."""
     for _ in _verified(blocks, dataset, split):
         pass
 
 
-def _fetch_and_prepare(dataset: FetchedDataset, progress: Callable[[int], None]) -> None:
-    with _written_to(dataset.place):
-        make_directory(dataset.place)
+def _fetch_and_prepare(dataset: FileDataset, download: Download, progress: Callable[[int], None]) -> None:
+    try:
+        make_directory(dataset.place, CACHE_MODE)
         with nameless_file(dataset.place) as file:
-            fetch(dataset.download, file, progress)
+            fetch(download, file, progress)
             for split, piece in dataset.pieces.items():
                 with _opened(file, piece, dataset.name) as content:
                     blocks = _bytes_of(content, piece)
                     write_blocks_atomically(dataset.file(split), _verified(blocks, dataset, split))
-
-
-@contextmanager
-def _written_to(place: Path) -> Iterator[None]:
-    """A cache that cannot be written is trouble with data, not with a run."""
-    try:
-        yield
     except CheckpointError as error:
-        raise DataError(f"{error} LSTMLM_CACHE names another directory than {place.parent.parent}.") from error
+        cache = dataset.place.parent.parent
+        raise DataError(f"{error} LSTMLM_CACHE names another directory than {cache}.") from error
 
 
 @contextmanager
@@ -70,12 +58,12 @@ def _opened(file: BufferedIOBase, piece: Piece, name: str) -> Iterator[BufferedI
     if piece.member is None:
         yield file
         return
-    with ExitStack() as opened:
-        try:
-            archive = opened.enter_context(zipfile.ZipFile(file))
-            member = opened.enter_context(archive.open(piece.member))
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise DataError(f"{name}: the download is no zip file with {piece.member} ({error}).") from None
+    try:
+        archive = zipfile.ZipFile(file)
+        member = archive.open(piece.member)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise DataError(f"{name}: the download is no zip file with {piece.member} ({error}).") from None
+    with archive, member:
         yield cast(BufferedIOBase, member)
 
 
@@ -93,17 +81,19 @@ def _verified(blocks: Iterable[bytes], dataset: FileDataset, split: str) -> Iter
     A file that is written from them therefore gets its name only if it is what it has to be.
     """
     expected = dataset.splits[split]
-    digest = hashlib.sha256()
-    counter = _TokenCounter(dataset.unit)
-    n_bytes = 0
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    digest, counter = hashlib.sha256(), TextCounter()
+    n_bytes = n_lines = 0
     for block in blocks:
         digest.update(block)
-        counter.read(block)
         n_bytes += len(block)
+        n_lines += block.count(b"\n")
+        counter.count(decoder.decode(block))
         yield block
+    n_tokens = {"word": counter.n_words + n_lines, "char": counter.n_chars, "byte": n_bytes}[dataset.unit]
     for what, found, wanted in (
         ("bytes", n_bytes, expected.n_bytes),
-        ("tokens", counter.n_tokens, expected.n_tokens),
+        ("tokens", n_tokens, expected.n_tokens),
         ("as SHA-256", digest.hexdigest(), expected.sha256),
     ):
         if wanted is not None and found != wanted:
@@ -111,25 +101,3 @@ def _verified(blocks: Iterable[bytes], dataset: FileDataset, split: str) -> Iter
                 f"{dataset.file(split)}: has {found} {what}, but the {split} split of {dataset.name} has {wanted}. "
                 "Get the original file, which ends its lines as it was published."
             )
-
-
-class _TokenCounter:
-    """Counts the tokens of a text of which only blocks are in memory."""
-
-    def __init__(self, unit: Unit) -> None:
-        self.n_tokens = 0
-        self._unit = unit
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._is_within_word = False
-
-    def read(self, block: bytes) -> None:
-        if self._unit == "byte":
-            self.n_tokens += len(block)
-            return
-        text = self._decoder.decode(block)
-        if self._unit == "char":
-            self.n_tokens += len(text)
-        elif text:
-            goes_on = self._is_within_word and not text[0].isspace()
-            self.n_tokens += len(text.split()) - goes_on + text.count("\n")
-            self._is_within_word = not text[-1].isspace()

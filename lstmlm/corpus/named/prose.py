@@ -57,7 +57,7 @@ def paragraphs(text: str) -> Iterator[list[str]]:
     for i, block in enumerate(_blocks(text)):
         if any(_NOT_PROSE.search(line) or _UNDERLINE.match(line) for line in block.lines):
             continue
-        paragraph = _plain(_join(block.lines))
+        paragraph = _plain(block.lines)
         # The first line of a docstring is a sentence that is often left without its full stop.
         if i == 0 and paragraph[-1:].isalnum():
             paragraph += "."
@@ -92,13 +92,10 @@ def _blocks(text: str) -> Iterator[_Block]:
             block.lines.append(stripped[item.end() :] if item else stripped)
 
 
-def _join(lines: list[str]) -> str:
-    """One line of several, without a space where a compound was broken at its hyphen."""
-    return re.sub(r"(?<=[a-z]-)\n(?=[a-z])", "", "\n".join(lines)).replace("\n", " ")
-
-
-def _plain(paragraph: str) -> str:
-    """Take the markup off a paragraph; the words that it marks stay."""
+def _plain(lines: list[str]) -> str:
+    """One line of several, without the markup; the words that it marks stay."""
+    # No space where a compound was broken at its hyphen.
+    paragraph = re.sub(r"(?<=[a-z]-)\n(?=[a-z])", "", "\n".join(lines)).replace("\n", " ")
     for pattern, replacement in _MARKUP:
         paragraph = pattern.sub(replacement, paragraph)
     return paragraph.strip()

@@ -44,11 +44,6 @@ def read_python_docs(library: Path | None = None) -> dict[str, str]:
     return _deal(documents)
 
 
-def python_docs_provenance() -> dict[str, str]:
-    """What the text depends on besides this package: the version of Python."""
-    return {"python": ".".join(map(str, sys.version_info[:3]))}
-
-
 def _documents(library: Path) -> Iterator[tuple[str, Iterator[str]]]:
     """The name of every document with its raw texts, in a fixed order."""
     topics = library / "pydoc_data" / "topics.py"

@@ -6,12 +6,15 @@ import lzma
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from io import BufferedIOBase
 from pathlib import PurePath
-from typing import BinaryIO, cast
+from typing import cast
 
 from lstmlm.errors import DataError, MissingExtraError
+
+Opener = Callable[[BufferedIOBase], BufferedIOBase]
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,7 @@ class Compression:
     name: str
     marks: tuple[bytes, ...]
     """What a file can begin with."""
-    open: Callable[[BufferedIOBase], BufferedIOBase]
-
-
-def _open_xz(file: BufferedIOBase) -> BufferedIOBase:
-    return lzma.LZMAFile(cast(BinaryIO, file))
+    open: Opener
 
 
 def _open_zstd(file: BufferedIOBase) -> BufferedIOBase:
@@ -39,7 +38,7 @@ def _open_zstd(file: BufferedIOBase) -> BufferedIOBase:
 COMPRESSIONS: Mapping[str, Compression] = {
     ".bz2": Compression("bzip2", tuple(b"BZh%d" % level for level in range(1, 10)), bz2.BZ2File),
     ".gz": Compression("gzip", (b"\x1f\x8b",), lambda file: gzip.GzipFile(fileobj=file)),
-    ".xz": Compression("xz", (b"\xfd7zXZ\0",), _open_xz),
+    ".xz": Compression("xz", (b"\xfd7zXZ\0",), cast(Opener, lzma.LZMAFile)),
     # pzstd writes a frame that is skipped before those with data.
     ".zst": Compression("zstd", (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), _open_zstd),
 }
@@ -59,14 +58,9 @@ def split_suffixes(path: PurePath) -> tuple[str, str]:
 
 
 def read_chunks(file: BufferedIOBase, name: str, beginning: bytes, suffix: str, chunk_bytes: int) -> Iterator[bytes]:
-    """Read a file, decompressed if its name says that it is compressed.
+    """Read a file, decompressed if its suffix says that it is compressed; see `COMPRESSIONS`. Messages call it `name`.
 
-    Args:
-        file: The file, at its beginning.
-        name: What messages call it.
-        beginning: Its first bytes, `LONGEST_MARK` or more where it has as many.
-        suffix: The end of its name; see `COMPRESSIONS`.
-        chunk_bytes: How much to read at once.
+    Its beginning, `LONGEST_MARK` bytes or more where it has as many, is known before any of it is read.
 
     Raises:
         DataError: the file is damaged, or is not what its name says.
@@ -82,25 +76,18 @@ def read_chunks(file: BufferedIOBase, name: str, beginning: bytes, suffix: str, 
                 f"Let it end in {other_suffix}, or unpack it."
             )
     if expected is None or not beginning:
-        while chunk := file.read(chunk_bytes):
-            yield chunk
+        yield from iter(partial(file.read, chunk_bytes), b"")
         return
     if not beginning.startswith(expected.marks):
         raise DataError(
             f"{name}: is not compressed ({expected.name}), though its name ends in {suffix}. Rename or compress it."
         )
-    content = expected.open(file)
-    while chunk := _decompressed(content, name, expected, chunk_bytes):
-        yield chunk
-
-
-def _decompressed(content: BufferedIOBase, name: str, compression: Compression, n_bytes: int) -> bytes:
     try:
-        return content.read(n_bytes)
-    except MemoryError:
+        yield from iter(partial(expected.open(file).read, chunk_bytes), b"")
+    except (MemoryError, MissingExtraError):
         raise
     # The modules have no class of errors in common; those of the operating system have a number.
     except Exception as error:
         if getattr(error, "errno", None) is not None:
             raise
-        raise DataError(f"{name}: is damaged (not a whole {compression.name} file). Compress it again.") from None
+        raise DataError(f"{name}: is damaged (not a whole {expected.name} file). Compress it again.") from None

@@ -8,11 +8,7 @@ SHOWN_CHARS = 40
 
 
 def parse_object(line: str) -> dict[str, Any]:
-    """Return the object of a line.
-
-    Raises:
-        ValueError: it holds none, or one with text that cannot be written; the message says what to do.
-    """
+    """The object of a line. Raises ValueError, which says what to do, if it holds none or text that is none."""
     try:
         record = json.loads(line)
         if "\\u" in line:

@@ -62,21 +62,13 @@ def splits_of(options: DataOptions) -> dict[str, Text]:
 
 
 def named_splits(texts: Mapping[str, Text], options: DataOptions) -> dict[str, Text]:
-    """The splits of a corpus that has a name, which is no file and has no documents.
-
-    Raises:
-        ConfigError: an option has no effect on this corpus.
-    """
+    """The splits of a named corpus, which has no documents. Raises ConfigError if an option has no effect on it."""
     _refuse_options_without_effect(options, [])
     return {split: _on_one_line(text) if options.eos == "never" else text for split, text in texts.items()}
 
 
 def halves_of(text: Text, options: DataOptions) -> tuple[Text, Text]:
-    """A text in two parts.
-
-    Raises:
-        DataError: it is a single line, or nearly so.
-    """
+    """A text in two parts. Raises DataError if it is a single line, or nearly so."""
     n_chars = _count_chars(text)
     [middle] = _starts(text, [n_chars // 2], options)
     if middle == n_chars:

@@ -50,11 +50,7 @@ class Version(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """The version that a file has now.
-
-        Raises:
-            DataError: there is no such file, or it cannot be read more than once.
-        """
+        """The version that a file has now. Raises DataError if there is none, or it cannot be read more than once."""
         with explained(path):
             status = path.stat()
         if stat.S_ISFIFO(status.st_mode):
@@ -117,28 +113,22 @@ def _last_gap(text: str, start: int, stop: int) -> int:
 
 
 def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Path]:
-    """The files among `paths`, and in place of a folder those of `files_below`.
-
-    Raises:
-        DataError: a folder has no such file.
-    """
+    """The files among `paths`, and `files_below` in place of a folder. Raises DataError if that has none."""
     for path in paths:
         if not path.is_dir():
             yield path
             continue
         files = files_below(path, suffixes)
         if not files:
-            kind = f"{', '.join(suffixes)} file" if suffixes else "file"
-            raise DataError(f"{path}: holds no {kind}. Name a file, or another folder.")
+            kind = f"{', '.join(suffixes)} " if suffixes else ""
+            raise DataError(f"{path}: holds no {kind}file. Name a file, or another folder.")
         yield from files
 
 
 def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """The files of a folder and of those in it, sorted by path, but for hidden and empty ones.
 
-    Args:
-        folder: The folder.
-        suffixes: Ends of the names that count, before that of a compression; without any all count.
+    Only those count that have one of the suffixes, before that of a compression; without any all count.
 
     Raises:
         DataError: a folder cannot be read, or a file is a pipe or a device.
@@ -185,15 +175,12 @@ def line_pieces(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
 
 def read_lines(path: Path, version: Version | None = None) -> Iterator[Line]:
     """The lines of a UTF-8 file, by the rules of `read_blocks`; each is in memory as a whole."""
-    number, begun = 1, []
-    for block in read_blocks(path, version=version):
-        first, *others = block.split("\n")
-        begun.append(first)
-        for text in others:
+    number, begun = 1, list[str]()
+    for piece, is_end in line_pieces(read_blocks(path, version=version)):
+        begun.append(piece)
+        if is_end:
             yield Line(path, number, "".join(begun))
-            number, begun = number + 1, [text]
-    if any(begun):
-        yield Line(path, number, "".join(begun))
+            number, begun = number + 1, []
 
 
 def cut_between_words(text: str, part_chars: int) -> Iterator[str]:
@@ -289,11 +276,7 @@ def _advice(name: str, content: bytes, is_ascii: bool) -> str:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Let an error of the operating system be one that says what to do.
-
-    Raises:
-        DataError: there was one.
-    """
+    """Let an error of the operating system be one that says what to do. Raises DataError if there was one."""
     try:
         yield
     except FileNotFoundError:

@@ -48,10 +48,14 @@ class StoreError(DataError):
     """A store that is missing, unfinished, damaged, cannot be written, or is of another version or tokenizer."""
 
 
-class TextPosition(BaseModel):
-    """A place between two words of a text, and what lies before it."""
+class Record(BaseModel):
+    """What a file of a store says of itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TextPosition(Record):
+    """A place between two words of a text, and what lies before it."""
 
     n_chars: int
     n_tokens: int
@@ -59,10 +63,8 @@ class TextPosition(BaseModel):
     sha256: str
 
 
-class ShardHeader(BaseModel):
+class ShardHeader(Record):
     """What a shard says of itself."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dtype: NumberType
     n_items: NonNegativeInt
@@ -85,11 +87,7 @@ class ShardHeader(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> tuple[Self, str]:
-        """The header of a shard that has the length it should have, and its SHA-256.
-
-        Raises:
-            StoreError: it is missing, cut off, damaged or of another version.
-        """
+        """The header of a shard and its SHA-256. Raises StoreError if it is missing, damaged or of another version."""
         with explained(path), path.open("rb") as file:
             content = file.read(HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
@@ -125,11 +123,7 @@ class ShardWriter:
         self._n_pending = 0
 
     def append(self, values: Integer[np.ndarray, " items"], position: TextPosition | None = None) -> None:
-        """Add numbers, of the text from `position` on.
-
-        Raises:
-            StoreError: the disk is full, not writable or failing; or a number is too large.
-        """
+        """Add numbers, of the text from `position` on. Raises StoreError if the disk fails or a number is too large."""
         if len(values) and values.max() > np.iinfo(self.dtype).max:
             raise StoreError(f"{self._path}: {values.max()} is too large. Put line ends into the text.")
         self.n_items += len(values)
@@ -141,10 +135,11 @@ class ShardWriter:
             if self._n_pending == SHARD_ITEMS:
                 self._write(position)
 
-    def finish(self) -> None:
-        """Write what is left."""
+    def finish(self) -> list[str]:
+        """Write what is left; return the digests of all headers."""
         if self._n_pending:
             self._write(None)
+        return self.digests
 
     @property
     def _path(self) -> Path:
@@ -177,30 +172,25 @@ def whole_shards(directory: Path, name: str, dtype: NumberType, tokenizer: str) 
     for index in count():
         path = shard_path(directory, name, index)
         try:
-            header, digest = ShardHeader.read(path)
-            verify_shard(path)
+            header, digest = verify_shard(path)
         except StoreError:
             break
-        if (header.dtype, header.n_items, header.tokenizer) != (dtype, SHARD_ITEMS, tokenizer):
-            break
-        if header.resume_from is None:
+        is_alike = (header.dtype, header.n_items, header.tokenizer) == (dtype, SHARD_ITEMS, tokenizer)
+        if not is_alike or header.resume_from is None:
             break
         found.append((digest, header.resume_from))
     return found
 
 
-def verify_shard(path: Path) -> None:
-    """Compare every block of a shard with its checksum.
-
-    Raises:
-        StoreError: it is damaged.
-    """
-    header, _ = ShardHeader.read(path)
+def verify_shard(path: Path) -> tuple[ShardHeader, str]:
+    """Compare every block of a shard with its checksum; return what `read` does. Raises StoreError if it is damaged."""
+    header, digest = ShardHeader.read(path)
     with explained(path), path.open("rb") as file:
         file.seek(HEADER_BYTES)
         for index, checksum in enumerate(header.block_crc32):
             if zlib.crc32(file.read(BLOCK_BYTES)) != checksum:
                 refuse(path, f"block {index} differs from its checksum")
+    return header, digest
 
 
 def map_shards(directory: Path, name: str, dtype: NumberType, digests: Sequence[str]) -> Integer[np.ndarray, " items"]:

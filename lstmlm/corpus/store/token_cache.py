@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
-from lstmlm.cache import cache_directory
+from lstmlm.cache import CACHE_MODE, cache_directory
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText, encode_text
 from lstmlm.corpus.store.shards import StoreError
@@ -34,17 +34,13 @@ class KeptText:
     name: str
     """What messages call it."""
     blocks: Blocks
-    origin: str
-    """What tells, without reading it, that this is a text that was read before."""
+    origin: str | None
+    """What tells, without reading it, that this is a text that was read before; None for one that is not kept."""
 
     def train_tokenizer(self, options: AnyTokenizerOptions) -> Tokenizer:
-        """Return the tokenizer that `options` describe on this text.
-
-        Raises:
-            ConfigError: the vocabulary is too small to hold anything.
-        """
-        if isinstance(options, FileTokenizerOptions):
-            return train_tokenizer(options, [])  # the file may have changed, and takes no learning
+        """The tokenizer that `options` describe on this text. Raises ConfigError if its vocabulary can hold nothing."""
+        if self.origin is None or isinstance(options, FileTokenizerOptions):
+            return train_tokenizer(options, self.blocks())  # a file may have changed, and takes no learning
         made_by = [self._sha256, options.model_dump_json(), version("lstmlm"), version("tokenizers")]
         key = hashlib.sha256("\n".join(made_by).encode()).hexdigest()
         with _Optional():
@@ -58,8 +54,9 @@ class KeptText:
 
     def encode(self, options: AnyTokenizerOptions, tokenizer: Tokenizer, split: str | None) -> EncodedText:
         """Return the text, encoded by the tokenizer that `options` describe."""
-        with _Optional():
-            return self._stored(options, tokenizer, split)
+        if self.origin is not None:
+            with _Optional():
+                return self._stored(options, tokenizer, split)
         return encode_text(self.name, self.blocks(), tokenizer, split)
 
     @cached_property
@@ -102,7 +99,7 @@ def cache_is_usable() -> bool:
 @cache
 def _is_usable(directory: Path) -> bool:
     with _Optional():
-        make_directory(directory)
+        make_directory(directory, CACHE_MODE)
         write_atomically(directory / "writable", b"")
         return True
     return False

@@ -10,26 +10,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from jaxtyping import Int, Integer
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText, TextEncoder
-from lstmlm.corpus.store.shards import (
-    NumberType,
-    ShardWriter,
-    StoreError,
-    TextPosition,
-    explained,
-    map_shards,
-    refuse,
-    shard_path,
-    verify_shard,
-    whole_shards,
-)
+from lstmlm.corpus.store import shards
+from lstmlm.corpus.store.shards import NumberType, Record, ShardWriter, StoreError, TextPosition, explained, refuse
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
 from lstmlm.files import locked, make_directory, read_bytes, remove_leftovers, write_atomically
 
@@ -58,20 +48,16 @@ Observer = Callable[[str, TextEncoder], None]
 """Is told, after every stretch, which text is encoded and how far it is."""
 
 
-class StoredArray(BaseModel):
+class StoredArray(Record):
     """An array in shards."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dtype: NumberType
     headers: list[str]
     """SHA-256 of the header of each shard."""
 
 
-class StoredText(BaseModel):
+class StoredText(Record):
     """What the index says of a text; see `EncodedText`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     n_words: int
     n_unk: int
@@ -85,18 +71,11 @@ class StoredText(BaseModel):
     @property
     def arrays(self) -> dict[str, StoredArray]:
         """The arrays by name."""
-        return {
-            "tokens": self.tokens,
-            "line_chars": self.line_chars,
-            "line_bytes": self.line_bytes,
-            "token_counts": self.token_counts,
-        }
+        return {name: value for name, value in self if isinstance(value, StoredArray)}
 
 
-class Index(BaseModel):
+class Index(Record):
     """The content of index.json."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: Literal[1] = 1
     tokenizer: AnyTokenizerOptions
@@ -113,11 +92,7 @@ class TokenStore:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a store.
-
-        Raises:
-            StoreError: there is none, it is not finished, damaged, or of another version.
-        """
+        """Open a store. Raises StoreError if there is none, it is not finished, damaged, or of another version."""
         if (path / LOCK).exists() and not (path / INDEX).exists():
             raise StoreError(
                 f"{path}: is not finished. Run the lstmlm data encode that began it once more: it goes on."
@@ -131,11 +106,7 @@ class TokenStore:
             refuse(path / INDEX, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
 
     def load_tokenizer(self) -> Tokenizer:
-        """Load the tokenizer that the texts are encoded by.
-
-        Raises:
-            StoreError: it is missing or damaged.
-        """
+        """Load the tokenizer that the texts are encoded by. Raises StoreError if it is missing or damaged."""
         path = self.path / TOKENIZER
         with explained(path):
             content = read_bytes(path, MOST_TOKENIZER_BYTES)
@@ -158,22 +129,11 @@ class TokenStore:
         stored, arrays = self.index.texts[name], self._map(name)
         if sum(array.nbytes for array in arrays.values()) <= MOST_VERIFIED_BYTES:
             self._verify_text(name)
-        return EncodedText(
-            name=label or f"{self.path} ({name})",
-            split=split,
-            n_words=stored.n_words,
-            n_unk=stored.n_unk,
-            n_oov=stored.n_oov,
-            sha256=stored.sha256,
-            **arrays,
-        )
+        fields: dict[str, Any] = stored.model_dump(exclude=set(arrays)) | arrays
+        return EncodedText(name=label or f"{self.path} ({name})", split=split, **fields)
 
     def verify(self) -> None:
-        """Read everything and compare it with its checksums.
-
-        Raises:
-            StoreError: something is damaged.
-        """
+        """Read everything and compare it with its checksums. Raises StoreError if something is damaged."""
         self.load_tokenizer()
         for name in self.index.texts:
             self._map(name)
@@ -181,14 +141,14 @@ class TokenStore:
 
     def _map(self, name: str) -> dict[str, Integer[np.ndarray, " items"]]:
         return {
-            part: map_shards(self.path, f"{name}-{part}", array.dtype, array.headers)
+            part: shards.map_shards(self.path, f"{name}-{part}", array.dtype, array.headers)
             for part, array in self.index.texts[name].arrays.items()
         }
 
     def _verify_text(self, name: str) -> None:
         for part, array in self.index.texts[name].arrays.items():
             for index in range(len(array.headers)):
-                verify_shard(shard_path(self.path, f"{name}-{part}", index))
+                shards.verify_shard(shards.shard_path(self.path, f"{name}-{part}", index))
 
 
 def is_finished(path: Path) -> bool:
@@ -208,14 +168,9 @@ def write_store(
     texts: Mapping[str, Blocks],
     observe: Observer = lambda _name, _encoder: None,
 ) -> TokenStore:
-    """Encode texts into a folder, going on where an encoding of the same was interrupted.
+    """Encode texts, given by name, into a folder that is empty or does not exist; `observe` is told how far it is.
 
-    Args:
-        path: Where the store will be: a folder that is empty, unfinished or does not exist.
-        options: What describes the tokenizer.
-        tokenizer: It encodes.
-        texts: Readers by name: `train`, `valid`, `test`.
-        observe: Is told how far it is.
+    An encoding of the same that was interrupted goes on. The tokenizer is the one that `options` describe.
 
     Raises:
         StoreError: the folder is in use, holds something else, or cannot be written.
@@ -261,14 +216,17 @@ class _TextWriter:
         self._tokenizer = tokenizer
         self._path, self._name = path, name
         dtype = next(dtype for dtype in TOKEN_TYPES if np.iinfo(dtype).max >= tokenizer.vocab_size - 1)
-        kept = whole_shards(path, f"{name}-tokens", dtype, tokenizer.digest) if is_resumed else []
+        kept = shards.whole_shards(path, f"{name}-tokens", dtype, tokenizer.digest) if is_resumed else []
         self._resume_from = kept[-1][1] if kept else None
-        self._tokens = self._writer("tokens", dtype, [digest for digest, _ in kept])
-        self._line_chars = self._writer("line_chars", LENGTH_TYPE)
-        self._line_bytes = self._writer("line_bytes", LENGTH_TYPE)
+        self._writers = {
+            "tokens": self._writer("tokens", dtype, [digest for digest, _ in kept]),
+            "line_chars": self._writer("line_chars", LENGTH_TYPE),
+            "line_bytes": self._writer("line_bytes", LENGTH_TYPE),
+            "token_counts": self._writer("token_counts", COUNT_TYPE),
+        }
         self._token_counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
         if kept:
-            self._count(map_shards(path, f"{name}-tokens", dtype, self._tokens.digests))
+            self._count(shards.map_shards(path, f"{name}-tokens", dtype, self._writers["tokens"].digests))
 
     def skip_encoded(self, blocks: Iterator[str]) -> Iterator[str] | None:
         """Read over what needs no encoding any more; return the rest, or None if this is another text."""
@@ -289,11 +247,11 @@ class _TextWriter:
         encoder = self._encoder
         position = self._position()
         # A stretch may begin in a shard that is there already.
-        n_kept = self._tokens.n_items - encoder.n_tokens
+        n_kept = self._writers["tokens"].n_items - encoder.n_tokens
         for stretch in encoder.encode(blocks):
             tokens = stretch.tokens[n_kept:]
             n_kept -= len(stretch.tokens) - len(tokens)
-            self._tokens.append(tokens, position)
+            self._writers["tokens"].append(tokens, position)
             self._count(tokens)
             self._append_lines(stretch.line_chars, stretch.line_bytes)
             position = self._position()
@@ -302,43 +260,24 @@ class _TextWriter:
     def finish(self) -> StoredText:
         """Write what is not written yet; return what the index says of the text."""
         encoder, unk_id = self._encoder, self._tokenizer.unk_id
-        counts = self._writer("token_counts", COUNT_TYPE)
-        counts.append(self._token_counts)
+        self._writers["token_counts"].append(self._token_counts)
         n_unk = 0 if unk_id is None else int(self._token_counts[unk_id])
-        return StoredText(
-            n_words=encoder.n_words,
-            n_unk=n_unk,
-            n_oov=n_unk - encoder.n_written_unk,
-            sha256=encoder.sha256,
-            tokens=_finished(self._tokens),
-            line_chars=_finished(self._line_chars),
-            line_bytes=_finished(self._line_bytes),
-            token_counts=_finished(counts),
-        )
+        n_oov = n_unk - encoder.n_written_unk
+        arrays = {part: StoredArray(dtype=array.dtype, headers=array.finish()) for part, array in self._writers.items()}
+        return StoredText(n_words=encoder.n_words, n_unk=n_unk, n_oov=n_oov, sha256=encoder.sha256, **arrays)
 
     def _writer(self, part: str, dtype: NumberType, kept: Sequence[str] = ()) -> ShardWriter:
         return ShardWriter(self._path, f"{self._name}-{part}", dtype, self._tokenizer.digest, kept)
 
     def _position(self) -> TextPosition:
-        encoder = self._encoder
-        return TextPosition(
-            n_chars=encoder.n_chars,
-            n_tokens=encoder.n_tokens,
-            n_written_unk=encoder.n_written_unk,
-            sha256=encoder.sha256,
-        )
+        return TextPosition.model_validate({name: getattr(self._encoder, name) for name in TextPosition.model_fields})
 
     def _append_lines(self, line_chars: Int[np.ndarray, " lines"], line_bytes: Int[np.ndarray, " lines"]) -> None:
-        self._line_chars.append(line_chars)
-        self._line_bytes.append(line_bytes)
+        self._writers["line_chars"].append(line_chars)
+        self._writers["line_bytes"].append(line_bytes)
 
     def _count(self, tokens: Integer[np.ndarray, " tokens"]) -> None:
         # In parts, because bincount makes a copy of 8 bytes a token.
         for start in range(0, len(tokens), COUNTED_TOKENS):
             part = tokens[start : start + COUNTED_TOKENS]
             self._token_counts += np.bincount(part, minlength=len(self._token_counts))
-
-
-def _finished(writer: ShardWriter) -> StoredArray:
-    writer.finish()
-    return StoredArray(dtype=writer.dtype, headers=writer.digests)

@@ -15,18 +15,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from lstmlm.config.data import (
-    MOST_TOKENIZER_BYTES,
-    AnyTokenizerOptions,
-    BPETokenizerOptions,
-    ByteTokenizerOptions,
-    CharTokenizerOptions,
-    FileTokenizerOptions,
-    SubwordTokenizerOptions,
-    TokenizerOptions,
-    UnigramTokenizerOptions,
-    WordTokenizerOptions,
-)
+from lstmlm.config import data
+from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions, TokenizerOptions
 from lstmlm.corpus.tokenizers.characters import ByteTokenizer, CharTokenizer
 from lstmlm.corpus.tokenizers.foreign.file import FileTokenizer
 from lstmlm.corpus.tokenizers.subwords import BPETokenizer, UnigramTokenizer
@@ -50,11 +40,11 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 TOKENIZERS: Mapping[type[TokenizerOptions], type[Tokenizer]] = {
-    WordTokenizerOptions: WordTokenizer,
-    CharTokenizerOptions: CharTokenizer,
-    ByteTokenizerOptions: ByteTokenizer,
-    BPETokenizerOptions: BPETokenizer,
-    UnigramTokenizerOptions: UnigramTokenizer,
+    data.WordTokenizerOptions: WordTokenizer,
+    data.CharTokenizerOptions: CharTokenizer,
+    data.ByteTokenizerOptions: ByteTokenizer,
+    data.BPETokenizerOptions: BPETokenizer,
+    data.UnigramTokenizerOptions: UnigramTokenizer,
     FileTokenizerOptions: FileTokenizer,
 }
 
@@ -68,28 +58,19 @@ def default_options() -> dict[str, AnyTokenizerOptions]:
 
 
 def train_tokenizer(options: TokenizerOptions, blocks: Iterable[str]) -> Tokenizer:
-    """Build the tokenizer that `options` describe on a training text that comes in blocks; see `in_blocks`.
-
-    Raises:
-        ConfigError: the vocabulary is too small to hold anything.
-    """
+    """Build the tokenizer that `options` describe on a text in blocks. Raises ConfigError if it can hold nothing."""
     return TOKENIZERS[type(options)].train(options, blocks)
 
 
 def load_tokenizer(options: TokenizerOptions, json_text: str) -> Tokenizer:
-    """Restore the tokenizer that `options` describe from the content of tokenizer.json.
-
-    Raises:
-        DataError: the content is not that of such a tokenizer.
-    """
+    """Restore the tokenizer that `options` describe from its tokenizer.json. Raises DataError if that is of another."""
     return TOKENIZERS[type(options)](options, json_text)
 
 
 def read_tokenizer(path: Path) -> tuple[AnyTokenizerOptions, Tokenizer]:
-    """Read a tokenizer, and find options that describe it: of a kind that is learnt here, or the file.
+    """Read a tokenizer from its file, or from the folder, such as a run's, that holds its tokenizer.json.
 
-    Args:
-        path: Its file, or the run directory or other folder that holds its tokenizer.json.
+    The options that describe it are those of a kind that is learnt here, or name the file.
 
     Raises:
         DataError: there is none, or it cannot be used.
@@ -103,10 +84,10 @@ def read_tokenizer(path: Path) -> tuple[AnyTokenizerOptions, Tokenizer]:
 
 
 def _read_learnt(json_text: str) -> tuple[AnyTokenizerOptions, Tokenizer]:
-    for options in [*default_options().values(), WordTokenizerOptions(split="punctuation")]:
+    for options in [*default_options().values(), data.WordTokenizerOptions(split="punctuation")]:
         with suppress(DataError):
             tokenizer = load_tokenizer(options, json_text)
-            if isinstance(options, SubwordTokenizerOptions):
+            if isinstance(options, data.SubwordTokenizerOptions):
                 options = options.model_copy(update={"vocab_size": tokenizer.vocab_size})
             return options, tokenizer
     raise DataError("tokenizer.json: of no kind that is learnt here")

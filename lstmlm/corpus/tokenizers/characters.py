@@ -1,8 +1,8 @@
 """Characters and bytes. The newline is one of them; nothing else ends a line."""
 
-import string
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -11,16 +11,7 @@ from jaxtyping import Int32
 from tokenizers import decoders, models, pre_tokenizers
 
 from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions
-from lstmlm.corpus.tokenizers.joining import ByteJoiner, CharJoiner, Joiner
-from lstmlm.corpus.tokenizers.tokenizer import (
-    UNK,
-    Ids,
-    LearntTokenizer,
-    byte_alphabet,
-    encode_spaced,
-    make_vocabulary,
-    require_utf8,
-)
+from lstmlm.corpus.tokenizers.tokenizer import UNK, ByteLevelTokenizer, LearntTokenizer, make_vocabulary, require_utf8
 
 
 class CharTokenizer(LearntTokenizer):
@@ -48,33 +39,22 @@ class CharTokenizer(LearntTokenizer):
     @classmethod
     def train(cls, options: CharTokenizerOptions, blocks: Iterable[str]) -> Self:
         """Count the characters of a text; see `Tokenizer.train`."""
-        counts: Counter[str] = Counter()
-        for block in blocks:
-            counts.update(block)
+        counts = Counter(chain.from_iterable(blocks))
         vocabulary = make_vocabulary(counts, cls.special_tokens, options.max_vocab, options.min_count)
         engine = cls._untrained(options)
         engine.model = models.BPE(vocabulary, [], unk_token=UNK)
         return cls(options, engine.to_str(pretty=True))
 
-    @property
-    def start_id(self) -> int:
-        """Id of the newline."""
+    def _find_start(self) -> int:
         return self._ids["\n"]
-
-    def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32), one a character."""
-        code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-        return np.take(self._id_of_code_point, code_points)
 
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
     ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
         """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
-        return ((block, self.encode(block)) for block in blocks)
-
-    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
-        """Ids of each word of a line; see `Tokenizer.encode_words`."""
-        return encode_spaced(self, words)
+        for block in blocks:
+            code_points = np.frombuffer(block.encode("utf-32-le"), dtype="<u4")
+            yield block, np.take(self._id_of_code_point, code_points)
 
     @property
     def delimiter_ids(self) -> list[int]:
@@ -85,19 +65,9 @@ class CharTokenizer(LearntTokenizer):
         """The distinct characters of a text that become `<unk>`, in the order of the text."""
         return [character for character in dict.fromkeys(require_utf8(text)) if character not in self._ids]
 
-    def decode(self, ids: Ids) -> str:
-        """The characters of ids."""
-        return "".join(self._tokens[i] for i in ids)
 
-    def joiner(self, prompt: str = "") -> Joiner:
-        """A joiner that puts characters side by side."""
-        return CharJoiner(self._tokens)
-
-
-class ByteTokenizer(LearntTokenizer):
+class ByteTokenizer(ByteLevelTokenizer):
     """The bytes of UTF-8: an id is the value of its byte. `decode` restores the text exactly."""
-
-    special_tokens = tuple(byte_alphabet())
 
     @classmethod
     def _untrained(cls, options: ByteTokenizerOptions) -> library.Tokenizer:
@@ -113,47 +83,13 @@ class ByteTokenizer(LearntTokenizer):
         engine.model = models.BPE({character: byte for byte, character in enumerate(cls.special_tokens)}, [])
         return cls(options, engine.to_str(pretty=True))
 
-    @property
-    def start_id(self) -> int:
-        """Id of the newline."""
-        return ord("\n")
-
-    def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32), one a byte; the engine encodes to the same, more slowly."""
-        return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
-
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
     ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
         """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
-        return ((block, self.encode(block)) for block in blocks)
-
-    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
-        """Ids of each word of a line; see `Tokenizer.encode_words`."""
-        return encode_spaced(self, words)
-
-    @property
-    def delimiter_ids(self) -> list[int]:
-        """The white space of ASCII."""
-        return list(string.whitespace.encode())
-
-    def unknown_pieces(self, text: str) -> list[str]:
-        """Nothing is unknown."""
-        require_utf8(text)
-        return []
-
-    def decode(self, ids: Ids) -> str:
-        """The text of the bytes, with U+FFFD in place of what is not UTF-8."""
-        return bytes(int(i) for i in ids).decode("utf-8", errors="replace")
-
-    def content(self, token_id: int) -> bytes:
-        """The byte."""
-        return bytes([token_id])
+        # The engine encodes to the same, more slowly.
+        return ((block, np.frombuffer(block.encode(), dtype=np.uint8).astype(np.int32)) for block in blocks)
 
     def token(self, token_id: int) -> str:
         """The character of an ASCII byte that can be printed, else its value."""
         return chr(token_id) if 0x20 < token_id < 0x7F else f"0x{token_id:02X}"
-
-    def joiner(self, prompt: str = "") -> Joiner:
-        """A joiner that holds bytes back until they make a character."""
-        return ByteJoiner([bytes([byte]) for byte in range(256)])

@@ -65,11 +65,7 @@ MOST_WORD_CHARS = 1000
 
 
 def require_known_components(content: Mapping[str, Any]) -> None:
-    """Check a tokenizer as the library has understood it, and would write it.
-
-    Raises:
-        DataError: it asks for something that need not end, or that is left to chance.
-    """
+    """Check what the library has understood. Raises DataError if it need not end, or is left to chance."""
     for section, allowed in COMPONENTS.items():
         components = list(_components(content[section]))
         for component in components:

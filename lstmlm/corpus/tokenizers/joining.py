@@ -31,18 +31,6 @@ class Joiner(ABC):
         return ""
 
 
-class CharJoiner(Joiner):
-    """Tokens side by side."""
-
-    def __init__(self, tokens: Sequence[str]) -> None:
-        """Take the text of every id."""
-        self._tokens = tokens
-
-    def feed(self, token_id: int) -> str:
-        """The character."""
-        return self._tokens[token_id]
-
-
 class ByteJoiner(Joiner):
     """Bytes of UTF-8; what is not becomes U+FFFD."""
 

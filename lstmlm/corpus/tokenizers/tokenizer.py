@@ -14,7 +14,7 @@ from jaxtyping import Int32
 from tokenizers import pre_tokenizers
 
 from lstmlm.corpus.reading.text_files import cut_between_words
-from lstmlm.corpus.tokenizers.joining import Joiner
+from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner
 from lstmlm.errors import ConfigError, DataError
 
 Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
@@ -32,15 +32,18 @@ _LAST_BETWEEN_WORDS = re.compile(r"(?s:.+)(?:(?<=\n)|(?<=\S)(?= \S))")
 """A text up to the last place where `cut_between_words` may cut it."""
 
 
+def byte_alphabet() -> Sequence[str]:
+    """Return the printable character by which the library writes each byte: itself where it is one, else another."""
+    alphabet = set(pre_tokenizers.ByteLevel.alphabet())
+    others = iter(sorted(alphabet - set(map(chr, range(256)))))
+    return [chr(byte) if chr(byte) in alphabet else next(others) for byte in range(256)]
+
+
 class Tokenizer(ABC):
     """A fixed vocabulary with the way from text to ids and back."""
 
     def __init__(self, options: Any, json_text: str) -> None:
-        """Take a tokenizer as `to_json` wrote it.
-
-        Raises:
-            DataError: it is not the JSON of a tokenizer that `options` describe.
-        """
+        """Take a tokenizer as `to_json` wrote it. Raises DataError if it is not one that `options` describe."""
         try:
             self._engine = library.Tokenizer.from_str(json_text)
         except Exception as error:  # the library raises nothing more specific
@@ -50,14 +53,19 @@ class Tokenizer(ABC):
         self._require_harmless(options)
         self._ids = dict(sorted(self._engine.get_vocab().items(), key=itemgetter(1)))
         self._tokens = list(self._ids)
+        self._contents = [token.encode() for token in self._tokens]
+        self.unk_id = self._ids.get(UNK)
+        """Id of `<unk>`, or of what a file has in its place; None where nothing is unknown."""
+        self.start_id = self._find_start()
+        """Id of what is read before the first token of a text: the end of a line."""
 
     @abstractmethod
     def _require_harmless(self, options: Any) -> None:
-        """Check that the file asks the library for nothing that need not end.
+        """Check that the file asks the library for nothing that need not end. Raises DataError if it does."""
 
-        Raises:
-            DataError: it does.
-        """
+    @abstractmethod
+    def _find_start(self) -> int:
+        """The id of what ends a line."""
 
     @classmethod
     @abstractmethod
@@ -70,16 +78,6 @@ class Tokenizer(ABC):
         return len(self._tokens)
 
     @property
-    @abstractmethod
-    def start_id(self) -> int:
-        """Id of what is read before the first token of a text: the end of a line."""
-
-    @property
-    def unk_id(self) -> int | None:
-        """Id of `<unk>`; None where nothing is unknown."""
-        return self._ids.get(UNK)
-
-    @property
     def digest(self) -> str:
         """SHA-256 of `to_json`."""
         return hashlib.sha256(self._json_text.encode()).hexdigest()
@@ -88,9 +86,9 @@ class Tokenizer(ABC):
         """The content of tokenizer.json; `tokenizers.Tokenizer.from_str` of the library reads it as well."""
         return self._json_text
 
-    @abstractmethod
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32) of whole lines of text."""
+        """Ids (int32) of whole lines of text; `encode_blocks` says whether an open last one is ended too."""
+        return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
 
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
@@ -108,11 +106,7 @@ class Tokenizer(ABC):
             yield stretch, encode_parts(self._engine, stretch)
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Ids of the beginning of a text: its last line is not ended.
-
-        Raises:
-            DataError: the prompt holds bytes that are not UTF-8.
-        """
+        """Ids of the beginning of a text: its last line is not ended. Raises DataError if it is not UTF-8."""
         return list(map(int, self.encode(require_utf8(text))))
 
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
@@ -128,7 +122,6 @@ class Tokenizer(ABC):
         start -= text[:start].endswith(" ")
         return self.encode_prompt(text[:start]), text[start:]
 
-    @abstractmethod
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; all together are those of the words with one space between them.
 
@@ -136,40 +129,45 @@ class Tokenizer(ABC):
         belongs to it.
 
         Raises:
-            DataError: a word holds bytes that are not UTF-8.
+            DataError: a word holds bytes that are not UTF-8, or the tokens do not tell where words end.
         """
+        return [self.encode_prompt(f" {word}" if index else word) for index, word in enumerate(words)]
 
     @property
-    @abstractmethod
     def delimiter_ids(self) -> list[int]:
         """Tokens that say, by coming next, that the word before them is complete: they begin with white space.
 
         None where every token completes a word.
-        """
 
-    @abstractmethod
+        Raises:
+            DataError: the tokens do not tell where words end.
+        """
+        return [token_id for token_id, content in enumerate(self._contents) if content[:1].isspace()]
+
     def unknown_pieces(self, text: str) -> list[str]:
-        """The distinct pieces of a text that become `<unk>`, in the order of the text."""
+        """The distinct pieces of a text that become `<unk>`, in the order of the text; none where bytes are tokens."""
+        require_utf8(text)
+        return []
 
     def count_written_unk(self, text: str) -> int:
         """How many tokens of a text are `<unk>` because it says so: none where that is no token to write."""
         return 0
 
-    @abstractmethod
     def decode(self, ids: Ids) -> str:
-        """The text of ids, in its canonical form."""
+        """The text of ids, in its canonical form, with U+FFFD in place of what is not UTF-8."""
+        return b"".join(self._contents[int(i)] for i in ids).decode("utf-8", errors="replace")
 
     def content(self, token_id: int) -> bytes:
         """What a token is in a text, as UTF-8, of which it may be a part of a character."""
-        return self._tokens[token_id].encode()
+        return self._contents[token_id]
 
     def token(self, token_id: int) -> str:
         """What tables call a token."""
         return self._tokens[token_id]
 
-    @abstractmethod
     def joiner(self, prompt: str = "") -> Joiner:
         """A joiner of generated tokens to a text that goes on from `prompt`."""
+        return ByteJoiner(self._contents)
 
 
 class LearntTokenizer(Tokenizer):
@@ -191,6 +189,24 @@ class LearntTokenizer(Tokenizer):
         """The library's tokenizer that `options` describe, without vocabulary."""
 
 
+class ByteLevelTokenizer(LearntTokenizer):
+    """Bytes of UTF-8, alone or several as one token. `decode` restores the text exactly."""
+
+    special_tokens = tuple(byte_alphabet())
+
+    def __init__(self, options: Any, json_text: str) -> None:
+        """Take a tokenizer as `to_json` wrote it."""
+        super().__init__(options, json_text)
+        byte_of = {character: byte for byte, character in enumerate(self.special_tokens)}
+        try:
+            self._contents = [bytes(byte_of[character] for character in token) for token in self._tokens]
+        except KeyError as error:
+            raise DataError(f"tokenizer.json: {error} is no byte. Restore the file from its run.") from None
+
+    def _find_start(self) -> int:
+        return self._ids[self.special_tokens[ord("\n")]]
+
+
 def _settings_of(engine: library.Tokenizer) -> dict[str, Any]:
     """All that makes a tokenizer of the library, but for what it has learnt."""
     settings: dict[str, Any] = json.loads(engine.to_str())
@@ -200,11 +216,7 @@ def _settings_of(engine: library.Tokenizer) -> dict[str, Any]:
 
 
 def encode_parts(engine: library.Tokenizer, text: str) -> Int32[np.ndarray, " tokens"]:
-    """Ids (int32) of a text, part by part on all cores.
-
-    Raises:
-        DataError: a word is too long for the library.
-    """
+    """Ids (int32) of a text, part by part on all cores. Raises DataError if a word is too long for the library."""
     parts = list(cut_between_words(text, CORE_CHARS))
     _refuse_long_words(max(parts, key=len, default=""))
     # The threads of a batch take longer to start than a sentence to encode.
@@ -233,18 +245,6 @@ def _refuse_long_words(part: str) -> None:
         raise DataError(
             f"data.tokenizer: the text has a word of over {LONGEST_WORD_CHARS:,} characters. Choose name: char or byte."
         )
-
-
-def encode_spaced(tokenizer: Tokenizer, words: Sequence[str]) -> list[list[int]]:
-    """Ids of each word with the space before it."""
-    return [tokenizer.encode_prompt(f" {word}" if index else word) for index, word in enumerate(words)]
-
-
-def byte_alphabet() -> Sequence[str]:
-    """Return the printable character by which the library writes each byte: itself where it is one, else another."""
-    alphabet = set(pre_tokenizers.ByteLevel.alphabet())
-    others = iter(sorted(alphabet - set(map(chr, range(256)))))
-    return [chr(byte) if chr(byte) in alphabet else next(others) for byte in range(256)]
 
 
 def make_vocabulary(

@@ -48,16 +48,15 @@ def sample(blocks: Iterable[str], n_bytes: int) -> list[str]:
     One pass suffices for a text of unknown length: whenever the pieces grow too many, every other one is dropped, and
     from there on only every other is taken. So k is a power of 2, and at least about half of what is allowed is left.
     """
-    kept, size, every = [], _Size(), 1
+    kept, size, every = [], _Size([]), 1
     for number, piece in enumerate(pieces_of(blocks)):
         if number % every:
             continue
         kept.append(piece)
         size.add(piece)
         while len(kept) > 1 and (size.n_bytes > n_bytes or size.n_distinct_bytes > MAX_DISTINCT_BYTES):
-            kept, size, every = kept[::2], _Size(), 2 * every
-            for piece in kept:
-                size.add(piece)
+            kept, every = kept[::2], 2 * every
+            size = _Size(kept)
     if every > 1:
         logger.info("the tokenizer is learnt from %.1f MB, one part in %d of the text", size.n_bytes / 1e6, every)
     return kept
@@ -66,10 +65,11 @@ def sample(blocks: Iterable[str], n_bytes: int) -> list[str]:
 class _Size:
     """How long a text is, and how long the words of it are that differ."""
 
-    def __init__(self) -> None:
-        self.n_bytes = 0
-        self.n_distinct_bytes = 0
+    def __init__(self, pieces: Iterable[str]) -> None:
+        self.n_bytes = self.n_distinct_bytes = 0
         self._words: set[str] = set()
+        for piece in pieces:
+            self.add(piece)
 
     def add(self, piece: str) -> None:
         self.n_bytes += len(piece.encode())
@@ -85,10 +85,8 @@ def count_types(batches: Iterable[Iterable[str]]) -> Counter[str]:
         counter.add(types)
     if counter.n_dropped:
         logger.warning(
-            "data.tokenizer: the text has more than %s types; rare ones were dropped %s times while counting, so that "
-            "types seen %s times or less may be missing and counts be that much too low.",
-            f"{MAX_TYPES:,}",
-            f"{counter.n_dropped:,}",
-            f"{counter.shortfall:,}",
+            f"data.tokenizer: the text has more than {MAX_TYPES:,} types; rare ones were dropped {counter.n_dropped:,} "
+            f"times while counting, so that types seen {counter.shortfall:,} times or less may be missing and counts "
+            "be that much too low."
         )
     return counter.counts

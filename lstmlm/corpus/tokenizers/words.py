@@ -14,15 +14,7 @@ from tokenizers import models, normalizers, pre_tokenizers
 from lstmlm.config.data import WordTokenizerOptions
 from lstmlm.corpus.tokenizers.components import WORD_OR_MARK
 from lstmlm.corpus.tokenizers.joining import Joiner, WordJoiner
-from lstmlm.corpus.tokenizers.tokenizer import (
-    EOS,
-    UNK,
-    Ids,
-    LearntTokenizer,
-    encode_parts,
-    make_vocabulary,
-    require_utf8,
-)
+from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Ids, LearntTokenizer, make_vocabulary, require_utf8
 from lstmlm.corpus.tokenizers.training_text import count_types, pieces_of
 
 SPLITTERS: Mapping[str, pre_tokenizers.PreTokenizer] = {
@@ -56,16 +48,8 @@ class WordTokenizer(LearntTokenizer):
         engine.model = models.WordLevel(vocabulary, unk_token=UNK)
         return cls(options, engine.to_str(pretty=True))
 
-    @property
-    def start_id(self) -> int:
-        """Id of `<eos>`."""
+    def _find_start(self) -> int:
         return self._ids[EOS]
-
-    def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32) of whole lines of text, an `<eos>` after each, also after a last one without a newline."""
-        if text and not text.endswith("\n"):
-            text += "\n"
-        return encode_parts(self._engine, text)
 
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False

@@ -1,11 +1,11 @@
 """What `data check` finds: one trouble at a time, in texts that have nothing else."""
 
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from machine import needs_ordinary_user
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.inspection import health
@@ -299,7 +299,7 @@ def test_known_corpora_have_no_trouble(corpus_path: Callable[[str], Path]) -> No
     assert {finding.level for finding in findings} == {"ok"}
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
+@needs_ordinary_user
 def test_a_file_without_permission(corpus: Callable[..., str], tmp_path: Path) -> None:
     folder = corpus(train=HEALTHY, valid=sentences(2, 40))
     (tmp_path / "valid.txt").chmod(0)

@@ -21,7 +21,7 @@ def counted(words: list[str], most_types: int = 1000, n_at_once: int = 7) -> Wor
 def test_counts_are_those_of_the_whole(words: list[str], n_at_once: int) -> None:
     counts = counted(words, n_at_once=n_at_once)
     assert counts.counts == Counter(words)
-    assert (counts.n_words, counts.n_types, counts.n_pruned_types) == (len(words), len(set(words)), 0)
+    assert (counts.n_words, counts.n_types, counts.n_dropped) == (len(words), len(set(words)), 0)
     assert counts.n_singletons == sum(words.count(word) == 1 for word in set(words))
 
 
@@ -39,7 +39,7 @@ def test_rare_types_are_forgotten_above_a_number_whatever_their_order() -> None:
         counts = WordCounts(most_types=21)
         counts.read(words)
         kept.append(dict(counts.counts))
-        assert (counts.n_types, counts.n_pruned_types) == (22, 20)
+        assert (counts.n_types, counts.n_dropped) == (22, 20)
     assert kept == [{"often": 50, "twice": 2}] * 3
 
 

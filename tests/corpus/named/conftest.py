@@ -72,10 +72,10 @@ def zipped(members: dict[str, str]) -> bytes:
 @pytest.fixture
 def plays(server: Server, cache: Path) -> Callable[..., Any]:
     """Return a function that makes a corpus called plays, whose archive is served at /plays.zip."""
-    from lstmlm.corpus.named.dataset import FetchedDataset, Piece, SplitFile
+    from lstmlm.corpus.named.dataset import FileDataset, Piece, SplitFile
     from lstmlm.corpus.named.download import Download
 
-    def make(**changes: Any) -> FetchedDataset:
+    def make(**changes: Any) -> FileDataset:
         archive = zipped({f"plays/{split}": text for split, text in SPLITS.items()})
         fields: dict[str, Any] = {
             "name": "plays",
@@ -87,6 +87,6 @@ def plays(server: Server, cache: Path) -> Callable[..., Any]:
             ),
             "pieces": {split: Piece(f"plays/{split}") for split in SPLITS},
         }
-        return FetchedDataset(**fields | changes)
+        return FileDataset(**fields | changes)
 
     return make

@@ -10,13 +10,13 @@ import pytest
 from lstmlm.config.data import ByteTokenizerOptions, DataOptions
 from lstmlm.corpus.loading import load_corpus
 from lstmlm.corpus.named import DATASETS
-from lstmlm.corpus.named.dataset import Dataset, FetchedDataset, FileDataset
+from lstmlm.corpus.named.dataset import Dataset, FileDataset
 from lstmlm.corpus.named.preparation import verify
 from lstmlm.corpus.reading.splits import Text
 from lstmlm.corpus.reading.text_files import raw_chunks
 from lstmlm.errors import DataError
 
-FETCHED = [dataset for dataset in DATASETS.values() if isinstance(dataset, FetchedDataset)]
+FETCHED = [dataset for dataset in DATASETS.values() if isinstance(dataset, FileDataset) and dataset.download]
 each_fetched = pytest.mark.parametrize("dataset", FETCHED, ids=lambda dataset: dataset.name)
 
 
@@ -28,7 +28,8 @@ def test_their_names() -> None:
 
 
 @each_fetched
-def test_what_is_fetched_is_known_to_the_byte(dataset: FetchedDataset) -> None:
+def test_what_is_fetched_is_known_to_the_byte(dataset: FileDataset) -> None:
+    assert dataset.download is not None
     assert all(address.startswith("https://") for address in dataset.download.addresses)
     digests = [dataset.download.sha256, *(split.sha256 for split in dataset.splits.values() if split.sha256)]
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
@@ -37,7 +38,7 @@ def test_what_is_fetched_is_known_to_the_byte(dataset: FetchedDataset) -> None:
 
 
 @each_fetched
-def test_a_text_that_is_cut_is_cut_without_gaps(dataset: FetchedDataset) -> None:
+def test_a_text_that_is_cut_is_cut_without_gaps(dataset: FileDataset) -> None:
     pieces = list(dataset.pieces.values())
     if len({piece.member for piece in pieces}) == 1:
         assert [piece.start for piece in pieces[1:]] == [piece.stop for piece in pieces[:-1]]
@@ -54,7 +55,8 @@ def test_splits_are_those_that_people_have(name: str, split: str, corpus_path: C
 def test_tinyshakespeare_is_the_file_that_people_have(corpus_path: Callable[[str], Path]) -> None:
     path = corpus_path("tinyshakespeare/input.txt")
     dataset = DATASETS["tinyshakespeare"]
-    assert isinstance(dataset, FetchedDataset)
+    assert isinstance(dataset, FileDataset)
+    assert dataset.download is not None
     content = path.read_bytes()
     assert len(content) == dataset.download.n_bytes
     assert hashlib.sha256(content).hexdigest() == dataset.download.sha256
@@ -66,7 +68,7 @@ def test_tinyshakespeare_is_cut_where_holdout_cuts(corpus_path: Callable[[str], 
     path = corpus_path("tinyshakespeare/input.txt")
     corpus = load_corpus(DataOptions(corpus=str(path), tokenizer=ByteTokenizerOptions()))
     dataset = DATASETS["tinyshakespeare"]
-    assert isinstance(dataset, FetchedDataset)
+    assert isinstance(dataset, FileDataset)
     for text in (corpus.train, corpus.valid, corpus.test):
         assert text is not None
         assert text.sha256 == dataset.splits[str(text.split)].sha256

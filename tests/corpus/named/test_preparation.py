@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from lstmlm import files
-from lstmlm.corpus.named.dataset import FetchedDataset, OwnDataset, Piece, PythonDocs, SplitFile
+from lstmlm.corpus.named.dataset import FileDataset, Piece, PythonDocs, SplitFile
 from lstmlm.corpus.named.download import Download
-from lstmlm.corpus.named.preparation import _TokenCounter, get
+from lstmlm.corpus.named.preparation import get, verify
 from lstmlm.errors import DataError
 
 pytestmark = pytest.mark.loopback
@@ -145,12 +145,12 @@ def test_a_cache_that_cannot_be_written(plays: Callable[..., Any], cache: Path) 
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnDataset:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileDataset:
     monkeypatch.chdir(tmp_path)
-    return OwnDataset("treebank", "LDC", "word", {"train": SplitFile(9, 22, DIGEST)}, "It is licensed.")
+    return FileDataset("treebank", "LDC", "word", {"train": SplitFile(9, 22, DIGEST)}, terms="It is licensed.")
 
 
-def test_a_copy_of_the_users_own_is_verified(own: OwnDataset) -> None:
+def test_a_copy_of_the_users_own_is_verified(own: FileDataset) -> None:
     assert refusal(own) == (
         "treebank: train.txt not in data/treebank as published. It is licensed. Put your own copy there."
     )
@@ -171,12 +171,12 @@ def test_what_is_always_there() -> None:
 @pytest.mark.parametrize("block_bytes", [1, 2, 3, 100])
 def test_tokens_are_counted_whatever_the_blocks(unit: Any, expected: int, block_bytes: int) -> None:
     content = "the  süß cat\n\n on mat \nx".encode()
-    counter = _TokenCounter(unit)
-    for start in range(0, len(content), block_bytes):
-        counter.read(content[start : start + block_bytes])
-    assert counter.n_tokens == expected
+    blocks = [content[start : start + block_bytes] for start in range(0, len(content), block_bytes)]
+    verify(FileDataset("cats", "CC0", unit, {"train": SplitFile(expected)}), "train", blocks)
+    with pytest.raises(DataError, match=f"has {expected} tokens, but the train split of cats has 1\\."):
+        verify(FileDataset("cats", "CC0", unit, {"train": SplitFile(1)}), "train", blocks)
 
 
 def test_a_fetched_corpus_is_kept_in_the_cache(cache: Path, plays: Callable[..., Any]) -> None:
-    dataset: FetchedDataset = plays()
+    dataset: FileDataset = plays()
     assert dataset.file("test") == cache / "corpora" / "plays" / "test.txt"

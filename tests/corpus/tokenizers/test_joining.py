@@ -2,7 +2,7 @@
 
 import pytest
 
-from lstmlm.corpus.tokenizers.joining import ByteJoiner, CharJoiner, WordJoiner
+from lstmlm.corpus.tokenizers.joining import ByteJoiner, WordJoiner
 
 
 def joined(text: str, prompt: str = "") -> str:
@@ -88,7 +88,7 @@ def test_prompt_and_pieces_read_as_one_text(prompt: str, pieces: str, text: str)
 
 
 def test_characters_side_by_side() -> None:
-    joiner = CharJoiner(["a", " ", "\n"])
+    joiner = ByteJoiner([b"a", b" ", b"\n"])
     assert [joiner.feed(i) for i in (0, 1, 0, 2)] == ["a", " ", "a", "\n"]
     assert joiner.flush() == ""
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from machine import needs_compiler
 
 from lstmlm.models.kernels import gemm
 from lstmlm.models.kernels.gemm import Gemm, GemmPath, available_paths, linear
-from lstmlm.models.kernels.native import library
 
 each_path = pytest.mark.parametrize("path", GemmPath)
 # bfloat16 rounds both operands and the result to 8 bits; the sums are over at most 40 terms.
@@ -87,13 +87,12 @@ def test_the_product_of_few_rows(n_rows: int, dtype: torch.dtype) -> None:
         assert distance(got, rows @ weight.t() + (0 if b is None else b)) < tolerance
 
 
+@needs_compiler  # without one torch multiplies, and rounds both sides
 @pytest.mark.parametrize("depth", [1, 5, 16, 17, 63, 64, 80, 650])
 @pytest.mark.parametrize("n_rows", [1, 4, 11])
 @pytest.mark.parametrize("has_bias", [True, False])
 @torch.no_grad()
 def test_a_rounded_matrix_rounds_nothing_else(depth: int, n_rows: int, has_bias: bool) -> None:
-    if library() is None:
-        pytest.skip("without a compiler torch multiplies, and rounds both sides")
     torch.manual_seed(0)
     rows, weight = torch.randn(n_rows, depth), torch.randn(43, depth).bfloat16()
     bias = torch.randn(43) if has_bias else None
@@ -113,11 +112,10 @@ def test_torch_takes_the_place_of_a_compiler_for_a_rounded_matrix(monkeypatch: p
     assert distance(got, rows.double() @ weight.double().t() + bias) < TOLERANCES[GemmPath.BFLOAT16]
 
 
+@needs_compiler  # torch's products do not promise that
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @torch.no_grad()
 def test_a_row_does_not_depend_on_the_others(dtype: torch.dtype) -> None:
-    if library() is None:
-        pytest.skip("torch's products, without a compiler, do not promise that")
     torch.manual_seed(0)
     rows, weight = torch.randn(8, 100), torch.randn(70, 100).to(dtype)
     together = linear(rows, weight)

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from machine import needs_torch_compiler
 from torch import Tensor
 
 from lstmlm.models.kernels import pointwise
@@ -14,6 +15,7 @@ def double_and_add(x: Tensor, y: Tensor | None, out: Tensor) -> None:
     out.copy_(x * 2 if y is None else x * 2 + y)
 
 
+@needs_torch_compiler
 @pytest.mark.parametrize("y", [None, torch.ones(3, 4)])
 def test_compiled_or_not_the_result_is_the_same(y: Tensor | None) -> None:
     x, results = torch.arange(12.0).view(3, 4), []

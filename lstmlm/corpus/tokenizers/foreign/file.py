@@ -33,15 +33,12 @@ class FileTokenizer(Tokenizer):
     def __init__(self, options: FileTokenizerOptions, json_text: str) -> None:
         """Take a tokenizer as `to_json` wrote it."""
         super().__init__(options, json_text)
-        self._engine.no_truncation()
-        self._engine.no_padding()
         names = {token_id: token for token, token_id in self._ids.items()}
         self._tokens = [names.get(token_id, f"<unused {token_id}>") for token_id in range(max(names) + 1)]
-        self._start_id = self._find_line_end()
-        self._has_newline = self._decode_line([self._start_id]) == "\n"
+        self._has_newline = self._decode_line([self.start_id]) == "\n"
         content = json.loads(self._engine.to_str())
         model = content["model"]
-        self._unk_id = model["unk_id"] if "unk_id" in model else self._ids.get(model.get("unk_token"))
+        self.unk_id = model["unk_id"] if "unk_id" in model else self._ids.get(model.get("unk_token"))
         self._prepends_space = "Prepend" in component_types(content, "normalizer")
         self._has_whole_words = model["type"] == "WordLevel"
         is_byte_level = "ByteLevel" in component_types(content, "decoder")
@@ -53,14 +50,12 @@ class FileTokenizer(Tokenizer):
         ids = self._engine.get_vocab().values()
         if not ids or max(ids) >= 2 * len(ids):
             raise DataError("tokenizer.json: most of its ids have no token. Use another tokenizer.")
+        self._engine.no_truncation()
+        self._engine.no_padding()
 
     @classmethod
     def train(cls, options: FileTokenizerOptions, blocks: Iterable[str]) -> Self:
-        """Read the file; nothing is counted.
-
-        Raises:
-            DataError: it cannot be read or used.
-        """
+        """Read the file; nothing is counted. Raises DataError if it cannot be read or used."""
         path = Path(options.path)
         try:
             with path.open("rb") as file:
@@ -77,7 +72,7 @@ class FileTokenizer(Tokenizer):
         except Exception as error:  # the library raises nothing more specific
             raise DataError(f"{path}: not a tokenizer ({error}). Give another data.tokenizer.path.") from error
 
-    def _find_line_end(self) -> int:
+    def _find_start(self) -> int:
         newline = self._engine.encode("\n", add_special_tokens=False).ids
         if len(newline) == 1 and self._decode_line(newline) == "\n":
             return newline[0]
@@ -89,20 +84,6 @@ class FileTokenizer(Tokenizer):
             "Add one to it."
         )
 
-    @property
-    def start_id(self) -> int:
-        """Id of what ends a line."""
-        return self._start_id
-
-    @property
-    def unk_id(self) -> int | None:
-        """Id of what stands for unknown pieces; None where the file names none."""
-        return self._unk_id
-
-    def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32) of whole lines of text; an open last one is ended too, where that takes another token."""
-        return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
-
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
     ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
@@ -113,12 +94,12 @@ class FileTokenizer(Tokenizer):
             yield piece, np.array(self.encode_prompt(text), dtype=np.int32)
             is_line_begun = not piece.endswith("\n")
         if is_line_begun and not self._has_newline:
-            yield "", np.array([self._start_id], dtype=np.int32)
+            yield "", np.array([self.start_id], dtype=np.int32)
 
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of the beginning of a text; see `Tokenizer.encode_prompt`."""
         *lines, last = self._engine.encode_batch_fast(require_utf8(text).split("\n"), add_special_tokens=False)
-        return [*chain.from_iterable((*line.ids, self._start_id) for line in lines), *last.ids]
+        return [*chain.from_iterable((*line.ids, self.start_id) for line in lines), *last.ids]
 
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
         """Ids of a text but its last word, and that word; see `Tokenizer.encode_unfinished`."""
@@ -128,11 +109,7 @@ class FileTokenizer(Tokenizer):
         return ids, unread if has_space else f" {unread}"
 
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
-        """Ids of each word of a line; see `Tokenizer.encode_words`.
-
-        Raises:
-            DataError: the tokens of the line do not tell where its words end.
-        """
+        """Ids of each word of a line; see `Tokenizer.encode_words`."""
         if self._has_whole_words:
             return [self.encode_prompt(word) for word in words]
         delimiter_ids, found = set(self.delimiter_ids), list[list[int]]()
@@ -149,11 +126,7 @@ class FileTokenizer(Tokenizer):
 
     @property
     def delimiter_ids(self) -> list[int]:
-        """The tokens that begin with white space, and what ends a line; none where every token is a word.
-
-        Raises:
-            DataError: white space is no part of the tokens, and they are not words either.
-        """
+        """The tokens that begin with white space, and what ends a line; see `Tokenizer.delimiter_ids`."""
         if self._has_whole_words:
             return []
         if not self._space_ids:
@@ -161,7 +134,7 @@ class FileTokenizer(Tokenizer):
                 "data.tokenizer: its tokens do not tell where words end, so there are no probabilities of words. "
                 "Ask a model whose tokens have the spaces."
             )
-        return sorted({*self._space_ids, self._start_id})
+        return sorted({*self._space_ids, self.start_id})
 
     def unknown_pieces(self, text: str) -> list[str]:
         """The distinct pieces of a text that become the unknown token, in the order of the text."""
@@ -169,32 +142,28 @@ class FileTokenizer(Tokenizer):
         for line in require_utf8(text).split("\n"):
             encoding = self._engine.encode(line, add_special_tokens=False)
             spans = zip(encoding.ids, encoding.offsets, strict=True)
-            found += [line[slice(*span)] for token_id, span in spans if token_id == self._unk_id]
+            found += [line[slice(*span)] for token_id, span in spans if token_id == self.unk_id]
         return [piece for piece in dict.fromkeys(found) if piece not in self._ids]
 
     def count_written_unk(self, text: str) -> int:
         """How many tokens of a text are unknown because it says so; none where the file does not name that token."""
-        is_read = self._unk_id in self._engine.get_added_tokens_decoder() or self._has_whole_words
-        return text.count(self._tokens[self._unk_id]) if self._unk_id is not None and is_read else 0
+        is_read = self.unk_id in self._engine.get_added_tokens_decoder() or self._has_whole_words
+        return text.count(self._tokens[self.unk_id]) if self.unk_id is not None and is_read else 0
 
     def decode(self, ids: Ids) -> str:
         """The text of ids, as the file joins them."""
         lines: list[list[int]] = [[]]
         for token_id in map(int, ids):
-            if token_id == self._start_id:
+            if token_id == self.start_id:
                 lines.append([])
             else:
                 lines[-1].append(token_id)
         return "\n".join(map(self._decode_line, lines))
 
-    def content(self, token_id: int) -> bytes:
-        """What a token is in a text, however the file writes it."""
-        return self._contents[token_id]
-
     def joiner(self, prompt: str = "") -> Joiner:
         """A joiner that decodes as much of a line as it takes."""
         ids = self.encode_prompt(prompt.rpartition("\n")[2])
-        return DecodingJoiner(self._decode_line, self._start_id, ids)
+        return DecodingJoiner(self._decode_line, self.start_id, ids)
 
     def _decode_line(self, ids: Sequence[int]) -> str:
         return self._engine.decode(list(ids), skip_special_tokens=False)

@@ -6,12 +6,13 @@ merges by rank, where a rank is the score of the merged piece. What it has no wa
 differs: a text that spells a control piece such as `</s>` is read as it by a unigram model.
 """
 
-import base64
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import tokenizers as library
+from tokenizers import decoders, models, normalizers
 
 from lstmlm.corpus.tokenizers.components import EXTRA_SPACES, OUTER_SPACES
 from lstmlm.errors import DataError
@@ -33,11 +34,7 @@ class _Piece:
 
 
 def to_tokenizer_json(content: bytes) -> str:
-    """Convert the content of a `.model`.
-
-    Raises:
-        DataError: it is none, or does what a tokenizer.json cannot say.
-    """
+    """Convert the content of a `.model`. Raises DataError if it is none, or does what a tokenizer.json cannot say."""
     try:
         model = _repeated(content)
         pieces = [_piece(_single(piece)) for piece in model.get(1, [])]
@@ -47,22 +44,13 @@ def to_tokenizer_json(content: bytes) -> str:
             "is neither a tokenizer.json nor a SentencePiece model. Give another data.tokenizer.path."
         ) from None
     _require_expressible(pieces, trainer, normalizer)
+    unknown_id = next(piece_id for piece_id, piece in enumerate(pieces) if piece.kind == _UNKNOWN)
+    engine = library.Tokenizer((_unigram if trainer.get(3, _UNIGRAM) == _UNIGRAM else _bpe)(pieces, unknown_id))
     add_prefix = bool(normalizer.get(3, True))
-    return json.dumps(
-        {
-            "version": "1.0",
-            "truncation": None,
-            "padding": None,
-            "added_tokens": [],
-            "normalizer": _normalizer(normalizer, add_prefix=add_prefix),
-            "pre_tokenizer": None,
-            "post_processor": None,
-            "decoder": _decoder(strip_prefix=add_prefix),
-            "model": _unigram(pieces) if trainer.get(3, _UNIGRAM) == _UNIGRAM else _bpe(pieces),
-        },
-        ensure_ascii=False,
-        indent=2,
-    )
+    engine.normalizer = _normalizer(normalizer, add_prefix=add_prefix)
+    steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    engine.decoder = decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if add_prefix else steps)
+    return engine.to_str(pretty=True)
 
 
 def _require_expressible(pieces: Sequence[_Piece], trainer: Mapping[int, Any], normalizer: Mapping[int, Any]) -> None:
@@ -83,40 +71,22 @@ def _require_expressible(pieces: Sequence[_Piece], trainer: Mapping[int, Any], n
             )
 
 
-def _normalizer(spec: Mapping[int, Any], *, add_prefix: bool) -> dict[str, Any]:
-    steps: list[dict[str, Any]] = []
+def _normalizer(spec: Mapping[int, Any], *, add_prefix: bool) -> normalizers.Normalizer:
+    steps: list[normalizers.Normalizer] = []
     if charsmap := spec.get(2, b""):
-        steps.append({"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()})
+        steps.append(normalizers.Precompiled(charsmap))
     if spec.get(4, True):
-        steps += [
-            {"type": "Replace", "pattern": {"Regex": EXTRA_SPACES}, "content": " "},
-            {"type": "Replace", "pattern": {"Regex": OUTER_SPACES}, "content": ""},
-        ]
+        steps.append(normalizers.Replace(library.Regex(EXTRA_SPACES), " "))
+        steps.append(normalizers.Replace(library.Regex(OUTER_SPACES), ""))
     if add_prefix:
-        steps.append({"type": "Prepend", "prepend": SPACE})
-    steps.append({"type": "Replace", "pattern": {"String": " "}, "content": SPACE})
-    return {"type": "Sequence", "normalizers": steps}
+        steps.append(normalizers.Prepend(SPACE))
+    return normalizers.Sequence([*steps, normalizers.Replace(" ", SPACE)])
 
 
-def _decoder(*, strip_prefix: bool) -> dict[str, Any]:
-    steps: list[dict[str, Any]] = [
-        {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
-        {"type": "ByteFallback"},
-        {"type": "Fuse"},
-    ]
-    if strip_prefix:
-        steps.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
-    return {"type": "Sequence", "decoders": steps}
-
-
-def _unigram(pieces: Sequence[_Piece]) -> dict[str, Any]:
+def _unigram(pieces: Sequence[_Piece], unknown_id: int) -> models.Model:
     best = max((piece.score for piece in pieces if piece.kind == _NORMAL), default=0.0)
-    return {
-        "type": "Unigram",
-        "unk_id": _unknown_id(pieces),
-        "vocab": [[piece.text, _unigram_score(piece, best)] for piece in pieces],
-        "byte_fallback": _has_bytes(pieces),
-    }
+    vocabulary = [(piece.text, _unigram_score(piece, best)) for piece in pieces]
+    return models.Unigram(vocabulary, unknown_id, byte_fallback=_has_bytes(pieces))
 
 
 def _unigram_score(piece: _Piece, best: float) -> float:
@@ -124,31 +94,18 @@ def _unigram_score(piece: _Piece, best: float) -> float:
     return len(piece.text.encode()) * best - 0.1 if piece.kind == _USER_DEFINED else piece.score
 
 
-def _bpe(pieces: Sequence[_Piece]) -> dict[str, Any]:
+def _bpe(pieces: Sequence[_Piece], unknown_id: int) -> models.Model:
     ids = {piece.text: piece_id for piece_id, piece in enumerate(pieces)}
     mergeable = {piece.text for piece in pieces if piece.kind == _NORMAL}
     by_rank = sorted((piece for piece in pieces if piece.kind == _NORMAL), key=lambda piece: -piece.score)
-    return {
-        "type": "BPE",
-        "dropout": None,
-        "unk_token": pieces[_unknown_id(pieces)].text,
-        "continuing_subword_prefix": None,
-        "end_of_word_suffix": None,
-        "fuse_unk": True,
-        "byte_fallback": _has_bytes(pieces),
-        "ignore_merges": False,
-        "vocab": ids,
-        "merges": [
-            [piece.text[:place], piece.text[place:]]
-            for piece in by_rank
-            for place in range(1, len(piece.text))
-            if piece.text[:place] in mergeable and piece.text[place:] in mergeable
-        ],
-    }
-
-
-def _unknown_id(pieces: Sequence[_Piece]) -> int:
-    return next(piece_id for piece_id, piece in enumerate(pieces) if piece.kind == _UNKNOWN)
+    merges = [
+        (piece.text[:place], piece.text[place:])
+        for piece in by_rank
+        for place in range(1, len(piece.text))
+        if piece.text[:place] in mergeable and piece.text[place:] in mergeable
+    ]
+    unknown = pieces[unknown_id].text
+    return models.BPE(ids, merges, unk_token=unknown, fuse_unk=True, byte_fallback=_has_bytes(pieces))
 
 
 def _has_bytes(pieces: Sequence[_Piece]) -> bool:

@@ -40,9 +40,10 @@ template <> inline bfloat16 narrow<bfloat16>(float x) {  // to the nearest, ties
 }
 
 template <class Real> constexpr int LANES = VECTOR_BYTES / sizeof(Real);
-template <class Real> struct VectorOf {
-    typedef Real type __attribute__((vector_size(VECTOR_BYTES)));
-};
+template <class Number> struct VectorOf {};  // none of bfloat16: not every compiler passes over a vector of a struct
+template <> struct VectorOf<float> { typedef float type __attribute__((vector_size(VECTOR_BYTES))); };
+template <> struct VectorOf<double> { typedef double type __attribute__((vector_size(VECTOR_BYTES))); };
+template <> struct VectorOf<uint32_t> { typedef uint32_t type __attribute__((vector_size(VECTOR_BYTES))); };
 template <class Real> using Vector = typename VectorOf<Real>::type;
 
 // As many numbers as a vector of `Real` has lanes.

@@ -1,7 +1,11 @@
 """Compile the C++ beside this file for the machine it runs on: once, then kept in the user's cache directory.
 
-What is compiled depends on nothing but the sources, the compiler and the processor, so one file serves every model,
-window and batch. It has a plain C interface that takes pointers: no part of torch is compiled or linked.
+What is compiled depends on nothing but the sources and the processor, so one file serves every model, window and batch,
+and is used also where there is no compiler any more. It has a plain C interface that takes pointers: no part of torch
+is compiled or linked.
+
+What is kept is run when it is loaded. So where others can write to the cache, or it is on a file system that runs no
+programs, or cannot be written, a directory among the temporary files takes its place.
 """
 
 import ctypes
@@ -9,14 +13,17 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from lstmlm.cache import cache_directory
+from lstmlm.cache import CACHE_MODE, cache_directory
 from lstmlm.errors import ConfigError, first_line
 
 SOURCES = Path(__file__).parent
@@ -36,7 +43,8 @@ def _machine_flags() -> tuple[tuple[str, ...], ...]:
     chosen = os.environ.get("LSTMLM_MARCH")
     native = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
     processor = f"-march={chosen}" if chosen else native
-    return (processor, "-mprefer-vector-width=512", "-fopenmp"), (processor, "-fopenmp"), (processor,), ()
+    width = "-mprefer-vector-width=512"
+    return (processor, width, "-fopenmp"), (processor, "-fopenmp"), (processor, width), (processor,), ()
 
 
 logger = logging.getLogger(__name__)
@@ -56,51 +64,68 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
-def _compiler() -> str | None:
-    return next(filter(None, map(shutil.which, COMPILERS)), None)
+def _compiler() -> list[str]:
+    """Return the command that `CXX` names, as for everything that is compiled, or the first compiler there is."""
+    if chosen := shlex.split(os.environ.get("CXX", "")):
+        if shutil.which(chosen[0]) is None:
+            raise BuildError(f"CXX names {chosen[0]}, which is not there")
+        return chosen
+    found = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if found is None:
+        raise BuildError("no C++ compiler")
+    return [found]
 
 
 def _load_or_build() -> ctypes.CDLL:
-    compiler = _compiler()
-    if compiler is None:
-        raise BuildError("no C++ compiler")
-    name = f"kernels-{_fingerprint(compiler)}.so"
-    directory = _kernel_directory()
-    if directory is not None:
-        kept = directory / name
-        if kept.exists():
-            try:
-                return ctypes.CDLL(str(kept))
-            except OSError:
-                logger.info("%s is damaged and compiled again.", kept)
-        _compile(compiler, kept)
-        return ctypes.CDLL(str(kept))
+    name = f"kernels-{_fingerprint()}.so"
+    unfit: list[str] = []
+    for directory in _directories():
+        trouble = _trouble_with(directory)
+        if trouble is None:
+            if (kept := _kept(directory / name)) is not None:
+                return kept
+            if os.access(directory, os.W_OK):
+                return _compile(directory / name, f"once, into {directory}" if unfit else "once", unfit)
+            trouble = "cannot be written"
+        unfit.append(f"{directory} {trouble}")
     # A loaded library stays when its file is gone; Windows does not let it go.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as passing:
-        _compile(compiler, Path(passing) / name)
-        return ctypes.CDLL(str(Path(passing) / name))
+        return _compile(Path(passing) / name, "for this process alone", unfit)
 
 
-def _compile(compiler: str, to: Path) -> None:
-    """Compile into a file beside `to` and rename it, so that no other process ever loads half of one."""
-    logger.info("Compiling the kernels for this machine, once.")
+def _kept(path: Path) -> ctypes.CDLL | None:
+    if path.exists():
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError:
+            logger.info("%s is damaged and compiled again.", path)
+    return None
+
+
+def _compile(to: Path, where: str, unfit: Sequence[str]) -> ctypes.CDLL:
+    """Compile into a file beside `to`, rename it, so that no other process ever loads half of one, and load it."""
+    compiler = _compiler()
+    reasons = f": {'; '.join(unfit)}. LSTMLM_CACHE names another directory" if unfit else ""
+    logger.info("Compiling the kernels for this machine, %s%s.", where, reasons)
     with tempfile.TemporaryDirectory(dir=to.parent) as directory:
         made = Path(directory) / to.name
         complaint = ""
         for machine_flags in _machine_flags():
-            command = [compiler, *FLAGS, *machine_flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(made)]
+            command = [*compiler, *FLAGS, *machine_flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(made)]
             result = subprocess.run(command, capture_output=True, timeout=SECONDS_TO_COMPILE, check=False)
             if result.returncode == 0:
                 made.replace(to)
-                return
-            complaint = complaint or result.stderr.decode(errors="replace")
-        raise BuildError(complaint.strip().partition("\n")[0] or f"{compiler} failed")
+                if refused := " ".join(flag for flag in _machine_flags()[1] if flag not in machine_flags):
+                    logger.info("The kernels are slower for want of %s (%s).", refused, complaint)
+                return ctypes.CDLL(str(to))
+            lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"{compiler[0]} failed"]
+            complaint = next((line for line in lines if "error" in line), lines[0])
+        raise BuildError(complaint)
 
 
-def _fingerprint(compiler: str) -> str:
+def _fingerprint() -> str:
     """Name what the result depends on: a home directory may be shared by machines of several kinds."""
-    version = subprocess.run([compiler, "--version"], capture_output=True, timeout=60, check=True).stdout
-    parts = [version.decode(errors="replace"), *FLAGS, *map(str, _machine_flags()), *_processor()]
+    parts = [os.environ.get("CXX", ""), *FLAGS, *map(str, _machine_flags()), *_processor()]
     parts += [path.read_text("utf-8") for path in sorted(SOURCES.glob("*.*")) if path.suffix in (".h", ".cpp")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -116,13 +141,25 @@ def _processor() -> Iterator[str]:
         yield from [line for line in lines if line.startswith(field)][:1]
 
 
-def _kernel_directory() -> Path | None:
-    """Return where compiled kernels are kept; None where that is not writable, or writable by others."""
+def _directories() -> Iterator[Path]:
+    """Where compiled kernels may be kept, the best place first."""
+    with suppress(ConfigError):  # there is no home directory
+        yield cache_directory()
+    if sys.platform == "win32":  # which has temporary files for each user
+        yield Path(tempfile.gettempdir()) / "lstmlm"
+    else:
+        yield Path(tempfile.gettempdir()) / f"lstmlm-{os.getuid()}"
+
+
+def _trouble_with(directory: Path) -> str | None:
+    """Say why nothing may be loaded from there; make the directory where it is missing."""
     try:
-        directory = cache_directory()
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.mkdir(parents=True, exist_ok=True, mode=CACHE_MODE)
         status = directory.stat()
-    except (OSError, ConfigError):
-        return None
-    is_own = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
-    return directory if is_own and os.access(directory, os.W_OK) else None
+    except OSError as error:
+        return f"cannot be made ({error.strerror})"
+    if sys.platform != "win32" and (status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022):
+        return "can be written by others"
+    if sys.platform == "linux" and os.statvfs(directory).f_flag & os.ST_NOEXEC:
+        return "is on a file system that runs no programs"
+    return None

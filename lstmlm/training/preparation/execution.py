@@ -1,6 +1,6 @@
 """How a training computes: what `auto` means on this machine and corpus, found once, when a run is created."""
 
-import time
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from lstmlm.benchmark.plan import Effort
+from lstmlm.benchmark.timing import measure
 from lstmlm.config import RunConfig
 from lstmlm.config.output import AdaptiveOptions
 from lstmlm.config.training import TrainingOptions
@@ -29,9 +31,8 @@ SECONDS_WORTH_TUNING = 60
 
 CPU = torch.device("cpu")
 
-MEASURED_ROUNDS = 5
-SECONDS_TO_MEASURE = 3.0
-"""No new round begins after this time, but each route is measured once at least."""
+EFFORT = Effort(seconds=3.0, min_rounds=1, max_rounds=5)
+"""How many times each route is measured."""
 
 CLEARLY_FASTER = 0.95
 """A route is preferred to a plainer one only below this share of its time, so that chance decides less often."""
@@ -47,15 +48,11 @@ class ResolvedExecution:
 
     def warnings(self) -> list[str]:
         """Say whether the user's choice is the slower one here."""
-        chosen, others = (
-            self.milliseconds.get("bfloat16"),
-            [value for name, value in self.milliseconds.items() if name != "bfloat16"],
-        )
-        if self.config.training.precision != "bfloat16" or chosen is None or not others or chosen <= min(others):
+        chosen = self.milliseconds.get("bfloat16", 0)
+        float32 = min((value for name, value in self.milliseconds.items() if name != "bfloat16"), default=math.inf)
+        if self.config.training.precision != "bfloat16" or chosen <= float32:
             return []
-        return [
-            f"training.precision: bfloat16 is slower here: {chosen:.0f} ms a step, {min(others):.0f} ms in float32."
-        ]
+        return [f"training.precision: bfloat16 is slower here: {chosen:.0f} ms a step, {float32:.0f} ms in float32."]
 
 
 def find_device(options: TrainingOptions, world: World) -> torch.device:
@@ -87,8 +84,8 @@ def execution_of(options: TrainingOptions) -> Execution:
 
 def resolve_like(config: RunConfig, run: RunConfig) -> RunConfig:
     """Replace every `auto` of `config` by what an existing run resolved it to."""
-    resolved = {key: value for key, value in run.training.model_dump().items() if _is_auto(config, key)}
-    config, output = _with_training(config, resolved), run.model.output
+    found = {key: value for key, value in run.training.model_dump().items() if getattr(config.training, key) == "auto"}
+    config, output = _with_training(config, found), run.model.output
     return _with_cutoffs(config, output.cutoffs) if isinstance(output, AdaptiveOptions) else config
 
 
@@ -103,8 +100,7 @@ def resolve_cutoffs(config: RunConfig, counts: Int[np.ndarray, " vocab"]) -> Run
     if not isinstance(model.output, AdaptiveOptions):
         return config
     width = model.embedding_size if model.output.projection else model.backbone.hidden_sizes[-1]
-    n_rows = data.batch_size * data.bptt
-    return _with_cutoffs(config, choose_cutoffs(counts, n_rows, width))
+    return _with_cutoffs(config, choose_cutoffs(counts, data.batch_size * data.bptt, width))
 
 
 def resolve_execution(
@@ -124,14 +120,18 @@ def resolve_execution(
     Raises:
         ConfigError: this build of torch lacks the library that the user chose.
     """
-    training, changes = config.training, dict[str, Any]()
+    training, changes, budget = config.training, dict[str, Any](), config.training.budget_seconds
     if training.compile == "auto":
-        changes["compile"] = "always" if _has_compiler(device) else "never"
+        has_compiler = library() is not None if device == CPU else find_spec("triton") is not None
+        changes["compile"] = "always" if has_compiler else "never"
     allowed, measured = _allowed_paths(training, device), dict[GemmPath, float]()
-    path = allowed[0]
-    if _is_worth_tuning(training, n_steps) and (len(allowed) > 1 or training.precision == "bfloat16"):
+    # Whoever asks for bfloat16 is told if it does not pay.
+    compared = [GemmPath.NATIVE] if training.precision == "bfloat16" else []
+    is_worth_it = n_steps >= STEPS_WORTH_TUNING if budget is None else budget >= SECONDS_WORTH_TUNING
+    path, paths = allowed[0], [*allowed, *compared]
+    if is_worth_it and len(paths) > 1:
         compiled = changes.get("compile", training.compile) == "always"
-        paths, n_columns = [*allowed, *_compared_paths(training)], config.data.batch_size // n_processes
+        n_columns = config.data.batch_size // n_processes
         measured = seconds_of_paths(config, vocab_size, paths, compiled=compiled, device=device, n_columns=n_columns)
         for other in allowed[1:]:
             path = other if measured[other] < CLEARLY_FASTER * measured[path] else path
@@ -143,15 +143,6 @@ def resolve_execution(
     return ResolvedExecution(_with_training(config, changes), milliseconds)
 
 
-def _has_compiler(device: torch.device) -> bool:
-    return library() is not None if device == CPU else find_spec("triton") is not None
-
-
-def _is_worth_tuning(training: TrainingOptions, n_steps: int) -> bool:
-    budget = training.budget_seconds
-    return n_steps >= STEPS_WORTH_TUNING if budget is None else budget >= SECONDS_WORTH_TUNING
-
-
 def seconds_of_paths(
     config: RunConfig,
     vocab_size: int,
@@ -161,26 +152,12 @@ def seconds_of_paths(
     device: torch.device = CPU,
     n_columns: int | None = None,
 ) -> dict[GemmPath, float]:
-    """Measure the passes of a training step, forward and backward, by each route (seconds, medians).
-
-    Rounds alternate between the routes, so that what else the machine does slows all of them alike.
-    """
+    """Measure the passes of a training step, forward and backward, by each route in turn (seconds, medians)."""
     model = build_language_model(config.model, vocab_size, config.seed).to(device)
     shape = (2, config.data.bptt, (n_columns or config.data.batch_size) // config.training.accumulate)
     window = torch.randint(vocab_size, shape, generator=Randomness(config.seed).generator("execution")).to(device)
     steps = {path: _step(model, window, Execution(path, compiled)) for path in paths}
-    for step in steps.values():
-        step()  # warms up
-    measured: dict[GemmPath, list[float]] = {path: [] for path in paths}
-    started = time.perf_counter()
-    for _ in range(MEASURED_ROUNDS):
-        for path, step in steps.items():
-            before = time.perf_counter()
-            step()
-            measured[path].append(time.perf_counter() - before)
-        if time.perf_counter() - started > SECONDS_TO_MEASURE:
-            break
-    return {path: median(seconds) for path, seconds in measured.items()}
+    return {path: median(seconds) for path, seconds in measure(steps, EFFORT).items()}
 
 
 def _step(model: LanguageModel, window: torch.Tensor, execution: Execution) -> Callable[[], None]:
@@ -206,18 +183,7 @@ def _allowed_paths(training: TrainingOptions, device: torch.device) -> list[Gemm
         raise ConfigError(f"training.matmul: {training.matmul} is not in this build of torch. Choose native or auto.")
     float32 = [path for path in available if path != GemmPath.BFLOAT16]
     paths: list[GemmPath] = [path for path in float32 if training.matmul in ("auto", path.value)]
-    if training.precision == "auto" and GemmPath.BFLOAT16 in available:
-        paths.append(GemmPath.BFLOAT16)
-    return paths
-
-
-def _compared_paths(training: TrainingOptions) -> list[GemmPath]:
-    """Return what else to measure: whoever asks for bfloat16 is told if it does not pay."""
-    return [GemmPath.NATIVE] if training.precision == "bfloat16" else []
-
-
-def _is_auto(config: RunConfig, key: str) -> bool:
-    return bool(getattr(config.training, key) == "auto")
+    return [*paths, GemmPath.BFLOAT16] if training.precision == "auto" and GemmPath.BFLOAT16 in available else paths
 
 
 def _with_cutoffs(config: RunConfig, cutoffs: Literal["auto"] | tuple[int, ...]) -> RunConfig:
@@ -225,8 +191,8 @@ def _with_cutoffs(config: RunConfig, cutoffs: Literal["auto"] | tuple[int, ...])
     output = config.model.output
     if not isinstance(output, AdaptiveOptions) or output.cutoffs != "auto":
         return config
-    output = output.model_copy(update={"cutoffs": cutoffs})
-    return config.model_copy(update={"model": config.model.model_copy(update={"output": output})})
+    model = config.model.model_copy(update={"output": output.model_copy(update={"cutoffs": cutoffs})})
+    return config.model_copy(update={"model": model})
 
 
 def _with_training(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
