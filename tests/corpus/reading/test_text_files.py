@@ -252,7 +252,7 @@ def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> No
     ("content", "problem"),
     [
         (b"", "is empty. Put text into it, a sentence or paragraph a line."),
-        (b"caf\xe9", f"not UTF-8 (byte 0xE9 at offset 3, line 1). Convert it: iconv -f windows-1252 -t utf-8"),
+        (b"caf\xe9", "not UTF-8 (byte 0xE9 at offset 3, line 1). Convert it: iconv -f windows-1252 -t utf-8"),
         (
             gzip.compress(b"text", mtime=0),
             "is compressed (gzip), which its name does not say. Let it end in .gz, or unpack it.",
