@@ -111,11 +111,14 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
         # A corpus is the same by its text, wherever it lies: `require_same_corpus` compares the digests.
         if key != "data.corpus" or run.digest_of("train") is None
     }
-    tuned = f"train on from its best weights, in a new run: --set training.initialize_from={run.path} and "
+    advice = "another --run-dir."
+    if found.keys() <= LENGTHS:
+        option = as_command([f"training.initialize_from={run.path}"])
+        advice = f"train on from its best weights, in a new run: another --run-dir and --set {option}"
     if found:
         raise CheckpointError(
             f"{run.path}: was started with another configuration: {'; '.join(found.values())}. "
-            f"Give the same one to continue it, or {tuned if found.keys() <= LENGTHS else ''}another --run-dir."
+            f"Give the same one to continue it, or {advice}"
         )
 
 
