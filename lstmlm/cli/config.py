@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import CONFIG_HELP, SetOption
+from lstmlm.cli.options import CONFIG_HELP, SetOption, name_or_path
 from lstmlm.cli.render import warn
 
 config_app = typer.Typer(no_args_is_help=True, help="Check, complete or describe configuration files.")
 
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help=CONFIG_HELP)]
+ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", parser=name_or_path, help=CONFIG_HELP)]
 
 
 @config_app.command()

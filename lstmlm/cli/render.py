@@ -72,15 +72,6 @@ def speaks() -> bool:
     return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
-def as_command(words: Sequence[str]) -> str:
-    """Write words as the shell of this system takes them."""
-    if sys.platform == "win32":
-        from subprocess import list2cmdline as join
-    else:
-        from shlex import join
-    return join(words)
-
-
 def _fail(message: str, status: int) -> None:
     say(message if speaks() else f"rank {os.environ['RANK']}: {message}")
     raise typer.Exit(status) from None
@@ -102,7 +93,7 @@ def warn(warnings: Iterable[str]) -> None:
 def warn_of_unknown(pieces: Sequence[str]) -> None:
     """Tell which pieces of a text the model reads as `<unk>`, if there are any."""
     if pieces:
-        shown = ", ".join(pieces[:SHOWN_UNKNOWN])
+        shown = ", ".join(piece if len(piece) <= 60 else piece[:59] + "…" for piece in pieces[:SHOWN_UNKNOWN])
         more = f" and {len(pieces) - SHOWN_UNKNOWN:,} more" if len(pieces) > SHOWN_UNKNOWN else ""
         warn([f"the model does not know {shown}{more}: read as <unk>."])
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstmlm.cli.options import JsonOption
+from lstmlm.cli.options import JsonOption, name_or_path, path
 from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, working
-from lstmlm.errors import Interrupted
+from lstmlm.errors import Interrupted, as_command
 
 if TYPE_CHECKING:
     from lstmlm.corpus.encoded_text import EncodedText, TextEncoder
@@ -17,15 +17,20 @@ if TYPE_CHECKING:
 def encode(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Texts to train on, one after the other; folders and patterns too."),
+        typer.Argument(
+            metavar="FILE...", parser=path, help="Texts to train on, one after the other; folders and patterns too."
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder that becomes the store.")],
+    output: Annotated[Path, typer.Option("--output", "-o", parser=path, help="The folder that becomes the store.")],
     tokenizer: Annotated[
         str,
-        typer.Option(help="What to learn on the texts (word, char, byte, bpe, unigram), or a tokenizer.json or run."),
+        typer.Option(
+            parser=name_or_path,
+            help="What to learn on the texts (word, char, byte, bpe, unigram), or a tokenizer.json or run.",
+        ),
     ] = "word",
-    valid: Annotated[Path | None, typer.Option(help="A text to validate on.")] = None,
-    test: Annotated[Path | None, typer.Option(help="A text to test on.")] = None,
+    valid: Annotated[Path | None, typer.Option(parser=path, help="A text to validate on.")] = None,
+    test: Annotated[Path | None, typer.Option(parser=path, help="A text to test on.")] = None,
     field: Annotated[str, typer.Option(help="What holds the text of a record of JSON lines.")] = "text",
     as_json: JsonOption = False,
 ) -> None:
@@ -62,8 +67,8 @@ def encode(
         print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
     else:
         print_table(rows)
-    path = output.as_posix()
-    say(f"{output} is ready. Train from it: --set data.corpus={path if '/' in path else f'./{path}'}")
+    corpus = output.as_posix() if "/" in output.as_posix() else f"./{output}"
+    say(f"{output} is ready. Train from it: --set {as_command([f'data.corpus={corpus}'])}")
 
 
 def _row(text: "EncodedText") -> dict[str, Any]:

@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.options import JsonOption, SplitOption, TextOption, path, refuse_two_texts
 from lstmlm.cli.render import print_report, say
 
 
 def compare(
-    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Run directory.", show_default=False)],
-    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another run directory.", show_default=False)],
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", parser=path, help="Run directory.", show_default=False)],
+    run_b: Annotated[
+        Path, typer.Argument(metavar="RUN_B", parser=path, help="Another run directory.", show_default=False)
+    ],
     split: SplitOption = None,
     text: TextOption = None,
     as_json: JsonOption = False,

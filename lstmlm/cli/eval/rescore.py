@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption
+from lstmlm.cli.options import JsonOption, RunOption, new_path, path, refuse_same_file
 from lstmlm.cli.render import print_report, result_text, say
 from lstmlm.errors import ConfigError, DataError
 
@@ -17,31 +17,37 @@ ContextOption = Annotated[
 TuneOption = Annotated[
     Path | None,
     typer.Option(
-        help="References (UTTERANCE word word): search weight and bonus on the first half, measure on the second."
+        parser=path,
+        help="References (UTTERANCE word word): search weight and bonus on the first half, measure on the second.",
     ),
 ]
 
 
 def rescore(
-    lists: Annotated[list[Path], typer.Argument(help="N-best lists: files, or folders of files; .gz too.")],
+    lists: Annotated[
+        list[Path], typer.Argument(parser=path, help="N-best lists: files, or folders of files; .gz too.")
+    ],
     run: RunOption = None,
     list_format: Annotated[
         Literal["srilm", "kaldi", "jsonl"] | None,
         typer.Option("--format", help="What the lists are.", show_default="what the first line looks like"),
     ] = None,
-    scores: Annotated[Path | None, typer.Option(help="Acoustic costs of Kaldi lists: UTTERANCE-N cost.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(parser=path, help="Acoustic costs of Kaldi lists: UTTERANCE-N cost.")
+    ] = None,
     weight: Annotated[float | None, typer.Option(help="How much the language model counts.", show_default="1")] = None,
     length_bonus: Annotated[float | None, typer.Option(help="Added for each word (nats).", show_default="0")] = None,
     context: ContextOption = "reset",
     tune: TuneOption = None,
     references: Annotated[
-        Path | None, typer.Option(help="References: measure with the weight and bonus given.")
+        Path | None, typer.Option(parser=path, help="References: measure with the weight and bonus given.")
     ] = None,
     metric: Annotated[
         Literal["wer", "cer"], typer.Option(help="Count errors and lengths in words or in characters.")
     ] = "wer",
     output: Annotated[
-        Path | None, typer.Option(help="Write the lists here, in their own format; a folder for SRILM's.")
+        Path | None,
+        typer.Option(parser=new_path, help="Write the lists here, in their own format; a folder for SRILM's."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,6 +64,7 @@ def rescore(
 
     lstmlm eval rescore nbest.jsonl --references test.ref --weight 0.5 --length-bonus 2 --json
     """
+    refuse_same_file(output, [*lists, scores, tune, references])
     weights = {"weight": weight, "length_bonus": length_bonus}
     given = {name: value for name, value in weights.items() if value is not None}
     if tune is not None:

@@ -55,7 +55,7 @@ def read_gates(model: LanguageModel, tokenizer: Tokenizer, text: str, run: str, 
         raise ConfigError(f"--layer: {run} has no layer {level}. Choose one from 1 to {len(cells)}.")
     ids = tokenizer.encode_prompt(text)
     if not ids:
-        raise DataError('sentence: is empty. Give a few words, as in: lstmlm inspect gates "the cat sat on the mat".')
+        raise DataError('sentence: is empty. Give a few words, as in: lstmlm inspect gates "the cat sat on the mat"')
     state, steps = model.initial_state(1), []
     for token_id in (tokenizer.start_id, *ids):
         token, before = torch.tensor([[token_id]]), state[level - 1]

@@ -104,9 +104,8 @@ def _columns(
     n_needed = max_lag + 2
     n_positions = min(MAX_POSITIONS, text.n_tokens // n_needed)
     if n_positions == 0:
-        raise DataError(
-            f"{text.name}: {text.n_tokens} tokens, but a lag of {max_lag} needs {n_needed}. Lower --max-lag."
-        )
+        advice = f"Give --max-lag {text.n_tokens - 2} or less." if text.n_tokens > 2 else "Name a longer text."
+        raise DataError(f"{text.name}: {text.n_tokens} tokens, but a lag of {max_lag} needs {n_needed}. {advice}")
     n_rows = text.n_tokens // n_positions
     stream = torch.from_numpy(np.concatenate([[start_id], text.tokens]))
     inputs, targets = (

@@ -23,6 +23,7 @@ from typing import Any
 
 from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.text_files import Line
+from lstmlm.errors import as_command
 from lstmlm.files import make_directory, write_atomically
 
 LN_10 = math.log(10)
@@ -79,7 +80,9 @@ def _parse_srilm(line: Line) -> tuple[str, Hypothesis] | None:
     if line.text.startswith("NBestList1.0"):
         return None
     if line.text.startswith("NBestList2.0") or " ( st: " in line.text:
-        raise line.error(f"format 2 has times between the words. Convert it: nbest2-to-nbest1 {line.file}.")
+        # The script reads no compressed file, but standard input.
+        reading = as_command(["gzip", "-dcf", str(line.file)])
+        raise line.error(f"format 2 has times between the words. Convert it: {reading} | nbest2-to-nbest1 > nbest1.txt")
     fields = line.text.split()
     try:
         if line.text.startswith("("):
