@@ -4,9 +4,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
 INSTALL := sh scripts/install.sh "$(PYTHON)" "$(VENV)" --constraint constraints.txt
 
-.PHONY: check check-portability check-wheel torture demo bench clean
+.PHONY: check check-lowest check-portability check-wheel torture demo bench clean
 
 # A file of tests stays in one process, whose fixtures it shares. Reordered, files of one long test would come last.
 check: $(VENV)/installed-dev
@@ -26,6 +27,15 @@ check-portability: $(VENV)/installed-dev
 check-wheel: $(VENV)/installed
 	sh scripts/check_wheel.sh "$(PYTHON)" $(BIN)/pip
 
+# The lowest versions that pyproject.toml admits, on the tests of what each library is used for. torch stays as it is
+# pinned: its old releases bring gigabytes for GPUs along. docs/support.md says what all tests gave with its lowest, too.
+check-lowest: $(LOWEST)/installed
+	$(LOWEST)/bin/python -m pytest --numprocesses auto --dist loadfile \
+		tests/config tests/yaml tests/contracts/test_config.py tests/test_dependencies.py \
+		tests/cli/test_errors.py tests/cli/test_render.py tests/cli/test_surface.py tests/cli/test_inspect.py \
+		tests/cli/test_train_generate_evaluate.py tests/checkpoint/test_tensor_file.py \
+		tests/corpus/reading tests/corpus/store tests/corpus/tokenizers
+
 # Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived.
 torture: $(VENV)/installed-dev
 	cd tests && $(abspath $(BIN))/python -m torture --jobs 2
@@ -39,7 +49,7 @@ bench: $(VENV)/installed
 	$(BIN)/lstmlm bench
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Stamps: what is installed is installed again only when the project's dependencies change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -49,3 +59,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 $(VENV)/installed-dev: pyproject.toml constraints.txt
 	@$(INSTALL) --editable '.[dev]'
 	touch $@ $(VENV)/installed
+
+# The tools of the tests are the pinned ones.
+$(LOWEST)/installed: pyproject.toml constraints.txt tests/lowest.py
+	mkdir -p build
+	$(PYTHON) tests/lowest.py torch > build/lowest.txt
+	grep -E '^(hypothesis|pytest|pytest-xdist|torch)==' constraints.txt >> build/lowest.txt
+	@sh scripts/install.sh "$(PYTHON)" $(LOWEST) --constraint build/lowest.txt \
+		--editable '.[plot,zstd]' beartype hypothesis pytest pytest-xdist safetensors
+	touch $@

@@ -6,7 +6,8 @@ exception is a bug and shows one.
 
 import difflib
 import errno
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -66,11 +67,36 @@ class WorldError(LstmlmError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT, SIGTERM or SIGHUP, raised where nothing is left half done. Exit status: 128 + its number."""
+    """A signal that asks the program to stop, raised where nothing is left half done. Exit status: 128 + its number."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__()
         self.signal_number = signal_number
+
+
+def as_command(words: Sequence[str]) -> str:
+    """Write words as the shell of this system takes them, so that a message that ends in them can be pasted."""
+    if sys.platform == "win32":
+        from subprocess import list2cmdline as join
+    else:
+        from shlex import join
+    return join(words)
+
+
+_UNPACKERS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+
+
+def conversion(name: str, encoding: str, *options: str) -> str:
+    """Write the command that makes UTF-8 of a file, which may be compressed, into another beside it."""
+    path, convert = Path(name), ["iconv", *options, "-f", encoding, "-t", "utf-8"]
+    if name == "standard input":
+        return as_command(convert)
+    if path.suffix in _UNPACKERS:
+        unpacked = path.with_suffix("")
+        command = f"{as_command([_UNPACKERS[path.suffix], '-dc', name])} | {as_command(convert)}"
+    else:
+        unpacked, command = path, as_command([*convert, name])
+    return f"{command} > {as_command([str(unpacked.with_name(f'{unpacked.stem}.utf8{unpacked.suffix}'))])}"
 
 
 def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:

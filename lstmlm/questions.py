@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
 from lstmlm.corpus.encoded_text import EncodedText
-from lstmlm.corpus.loading import load_corpus, load_halves, load_split
+from lstmlm.corpus.loading import load_corpus, load_halves
 from lstmlm.corpus.reading.splits import text_file
 from lstmlm.corpus.reading.text_files import files_in
 from lstmlm.corpus.tokenizers import Tokenizer
@@ -118,6 +118,8 @@ def evaluate_ngrams(
         raise DataError(
             f"{corpus.name}: has no validation split, in which the mixture's weights are found. Add a valid.txt."
         )
+    for own in (corpus.train, corpus.valid):
+        trained.require_same_text(own)
     measured, validation = trained.encode(split, text), corpus.valid
     if measured.sha256 == validation.sha256:
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
@@ -159,7 +161,7 @@ def evaluate_pairs(
     tokenizer, name = trained.tokenizer, trained.name
     score: Scorer = partial(score_each, trained.model, start_id=tokenizer.start_id)
     if ngram_order is not None:
-        training = load_split(trained.run.config.data, "train", tokenizer)
+        training = trained.encode_split("train")
         score, name = _estimate_ngrams(training, tokenizer, ngram_order).nats_each, f"{ngram_order}-gram of {name}"
     return measure_accuracy(items, tokenizer, score, name, normalization)
 
@@ -191,14 +193,14 @@ def evaluate_adaptation(
     measured = trained.encode(split, text)
     gradient_rms: Sequence[Tensor] = ()
     if "dynamic" in methods and isinstance(options.dynamic, RMSOptions):
-        training = load_split(data, "train", tokenizer)
+        training = trained.encode_split("train")
         gradient_rms = measure_gradient_rms(trained.model, training.tokens, tokenizer.start_id, options.dynamic.window)
     ngrams = None
     if "ngram" in methods:
-        ngrams = _estimate_ngrams(load_split(data, "train", tokenizer), tokenizer, options.ngram.order)
+        ngrams = _estimate_ngrams(trained.encode_split("train"), tokenizer, options.ngram.order)
     adaptation = Adaptation(trained.model, tokenizer, methods, gradient_rms, ngrams)
     if tune is not None:
-        tuning = load_split(data, tune, tokenizer, flag="--tune")
+        tuning = trained.encode_split(tune, "--tune")
         if tuning.sha256 == measured.sha256:
             tuning, measured = load_halves(data, tune, tokenizer)
         options, tuned_on = adaptation.tuned(tuning.tokens, options), tuning.name

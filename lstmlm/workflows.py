@@ -24,11 +24,13 @@ from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import Corpus, encode_file, load_split
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
+from lstmlm.errors import DataError
 from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import generate
+from lstmlm.generation.stop import StopBefore
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.training.budget import budget_of
 from lstmlm.training.callbacks import EarlyStop, Record, Sample, Save, Tell, Validate
@@ -115,11 +117,33 @@ class TrainedModel:
             text: A file in place of a split, or `STANDARD_INPUT`.
 
         Raises:
-            DataError: the text cannot be read, or the corpus has no such split.
+            DataError: the text cannot be read, or the corpus has no such split or another text than in training.
         """
         if text is not None:
             return encode_file(text, self.run.config.data, self.tokenizer)
-        return load_split(self.run.config.data, split, self.tokenizer)
+        try:
+            return self.encode_split(split)
+        except DataError as error:
+            raise DataError(f"{error} Or name a text to measure: --text FILE") from None
+
+    def encode_split(self, split: str | None, flag: str = "--split") -> EncodedText:
+        """Read and encode a split of the run's own corpus, as `load_split` does, and check that it is still that text.
+
+        Raises:
+            DataError: the corpus cannot be read, has no such split, or another text than in training.
+        """
+        encoded = load_split(self.run.config.data, split, self.tokenizer, flag=flag)
+        self.require_same_text(encoded)
+        return encoded
+
+    def require_same_text(self, encoded: EncodedText) -> None:
+        """Check that a split of the run's own corpus is the text that the run was started on.
+
+        Raises:
+            DataError: it is another one.
+        """
+        corpus = self.run.config.data.corpus
+        self.run.require_same_text(corpus, str(encoded.split), encoded.sha256, "Restore that text.")
 
 
 def load(run_dir: Path) -> TrainedModel:
@@ -141,12 +165,29 @@ def generate_texts(
     """Continue `prompt` once for each seed, side by side.
 
     Yields:
-        After each token, the piece of text that it adds to each sample: prompt and pieces read as one text.
+        After each token, the piece of text that it adds to each sample: prompt and pieces read as one text. Nothing for
+        one that is over, and "" for a piece that may be the beginning of a stop text.
     """
-    joiners = [trained.tokenizer.joiner(prompt) for _ in seeds]
-    for step in generate(trained.model, trained.tokenizer, prompt, options, seeds):
-        yield [joiner.feed(int(token)) for joiner, token in zip(joiners, step.ids, strict=True)]
-    yield [joiner.flush() for joiner in joiners]
+    opening = _without_open_blank(prompt, trained.tokenizer)
+    given_blank = prompt[len(opening) :]
+    joiners = [trained.tokenizer.joiner(opening) for _ in seeds]
+    ends = [StopBefore(options.stop) for _ in seeds]
+    for step in generate(trained.model, trained.tokenizer, opening, options, seeds):
+        pieces = [joiner.feed(int(token)) for joiner, token in zip(joiners, step.ids, strict=True)]
+        pieces, given_blank = [piece.removeprefix(given_blank) for piece in pieces], ""
+        yield [end.feed(piece) for end, piece in zip(ends, pieces, strict=True)]
+        if all(end.is_over for end in ends):
+            return
+    yield [end.feed(joiner.flush()) + end.flush() for end, joiner in zip(ends, joiners, strict=True)]
+
+
+def _without_open_blank(prompt: str, tokenizer: Tokenizer) -> str:
+    """Leave a blank at the end of a prompt to the next token, where the tokens of words begin with one."""
+    blank = tokenizer.encode_prompt(" ")
+    is_begun = prompt.endswith(" ") and any(
+        tokenizer.encode_prompt(f" {letter}")[: len(blank)] != blank for letter in set(prompt) if letter.isalpha()
+    )
+    return prompt[:-1] if is_begun else prompt
 
 
 def evaluate(

@@ -9,6 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from lowest import floors
 
 PROJECT = Path(__file__).parent.parent
 MODULES = sorted((PROJECT / "lstmlm").rglob("*.py"))
@@ -70,6 +71,11 @@ def used() -> set[str]:
 def test_what_is_used_is_declared() -> None:
     declared = set(map(distribution, DECLARED["dependencies"]))
     assert used() - BEHIND_AN_ERROR.keys() - COMES_WITH_TORCH == declared
+
+
+def test_what_is_used_states_its_lowest_version() -> None:
+    """So that `make check-lowest` tries it; pydantic chooses its own core."""
+    assert used() - set(map(distribution, floors())) - COMES_WITH_TORCH == {"pydantic-core"}
 
 
 @pytest.mark.parametrize(("name", "extra"), BEHIND_AN_ERROR.items())

@@ -2,20 +2,27 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
+
+Results = Mapping[str, Tensor]
+"""Outputs, losses and gradients by name."""
 
 TOLERANCES = {"float32": 2e-5, "bfloat16": 2e-2}
 """Largest distance from the reference, as a part of its norm. float32 orders its sums differently: a few hundred
 roundings of 6e-8 on the way through a window; bfloat16 operands are rounded to 8 bits, each by up to 4e-3."""
 
 
-def difference(results: Mapping[str, Tensor], wanted: Mapping[str, Tensor], precision: str) -> str | None:
+def with_gradients(name: str, value: Tensor, leaves: Mapping[str, Tensor], grad: Tensor | None = None) -> Results:
+    """Return a value under its name, and its gradients by all leaves, given its own where it is no single number."""
+    gradients = torch.autograd.grad(value, list(leaves.values()), grad)
+    return {name: value, **{f"gradient of {leaf}": found for leaf, found in zip(leaves, gradients, strict=True)}}
+
+
+def difference(results: Results, wanted: Results, precision: str) -> str | None:
     """Return in what `results` differ from `wanted` beyond the tolerance of `precision`, or None.
 
-    Args:
-        results: Outputs, losses and gradients by name.
-        wanted: The same of the reference, in float32 or better.
-        precision: Number format of the matrix products that gave `results`.
+    `wanted` are those of the reference, in float32 or better; `precision` is that of the products that gave `results`.
     """
     tolerance = TOLERANCES[precision]
     distances = {name: _distance(results[name], wanted[name]) for name in wanted}

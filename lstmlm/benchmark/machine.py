@@ -1,7 +1,6 @@
 """What the machine can do at best, measured in the same run: large matrix products and reading memory."""
 
 import platform
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,8 +9,8 @@ from pathlib import Path
 import torch
 from torch.nn.functional import linear
 
-from lstmlm.benchmark.plan import Plan
-from lstmlm.benchmark.timing import Work
+from lstmlm.benchmark.plan import Effort, Plan
+from lstmlm.benchmark.timing import Work, fastest, measure
 from lstmlm.models.kernels import GemmPath, available_paths
 
 N_TRIALS = 5
@@ -44,19 +43,21 @@ class Machine:
         }
 
     @property
-    def float32_paths(self) -> tuple[GemmPath, ...]:
-        """The routes of float32 products: which one is faster depends on the shape."""
-        return tuple(path for path in self.gemm_paths if path != GemmPath.BFLOAT16)
-
-    @property
     def has_bfloat16(self) -> bool:
         """Whether the processor has instructions for bfloat16."""
         return GemmPath.BFLOAT16 in self.gemm_paths
+
+    def routes(self, work: Mapping[GemmPath, Work]) -> dict[str, GemmPath]:
+        """Return the route of each number format: which one of float32 is faster depends on the shape."""
+        float32 = {path: work[path] for path in self.gemm_paths if path != GemmPath.BFLOAT16}
+        return {"float32": fastest(float32), **({"bfloat16": GemmPath.BFLOAT16} if self.has_bfloat16 else {})}
 
 
 def measure_machine(plan: Plan) -> Machine:
     """Measure the limits of this machine with the present number of threads."""
     paths = available_paths(torch.device("cpu"))
+    # Written to, since untouched pages are one and the same page of zeros, in the cache.
+    buffer = torch.ones(plan.bandwidth_bytes // 4)
     return Machine(
         versions={package: version(package) for package in ("lstmlm", "torch")},
         cpu=_cpu_model(),
@@ -64,7 +65,7 @@ def measure_machine(plan: Plan) -> Machine:
         n_threads=torch.get_num_threads(),
         gemm_paths=paths,
         gemm_gflops=_gemm_gflops(plan.gemm_size, paths),
-        read_gigabytes_per_second=_read_bandwidth(plan.bandwidth_bytes) / 1e9,
+        read_gigabytes_per_second=4 * len(buffer) / _best_seconds(buffer.sum) / 1e9,
     )
 
 
@@ -82,20 +83,8 @@ def _gemm_gflops(size: int, paths: tuple[GemmPath, ...]) -> dict[str, float]:
     return {name: 2 * size**3 / min(map(_best_seconds, work)) / 1e9 for name, work in products.items()}
 
 
-def _read_bandwidth(n_bytes: int) -> float:
-    # Written to, since untouched pages are one and the same page of zeros, in the cache.
-    buffer = torch.ones(n_bytes // 4)
-    return 4 * len(buffer) / _best_seconds(buffer.sum)
-
-
 def _best_seconds(work: Work) -> float:
-    work()
-    best = float("inf")
-    for _ in range(N_TRIALS):
-        started = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - started)
-    return best
+    return min(measure({"": work}, Effort(0, N_TRIALS, N_TRIALS))[""])
 
 
 def _cpu_model() -> str:

@@ -24,12 +24,8 @@ STATUS = Path("/proc/self/status")
 def peak_extra_bytes(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape) -> int | None:
     """Return the peak of resident memory during the work that `prepare(shape)` returns, beyond operands and results.
 
-    None on Windows, where Python's own library does not tell it.
-
-    Args:
-        prepare: Makes the operands; runs in the other process, so it must be importable there.
-        shape: Of the work.
-        small_shape: Of the work that warms up.
+    None on Windows, where Python's own library does not tell it. `prepare` makes the operands; it runs in the other
+    process, so it must be importable there. The work of `small_shape` warms up.
     """
     # Spawned, not forked: a fork would start with the memory, and without the threads, of this process.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

@@ -1,9 +1,8 @@
-"""Rounds in which contestants take turns, and the figures that are made of them."""
+"""Rounds in which contestants take turns."""
 
-import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import median, quantiles
+from collections.abc import Callable, Mapping
+from statistics import median
 from typing import TypeVar
 
 from lstmlm.benchmark.plan import Effort
@@ -41,21 +40,3 @@ def fastest(work: Mapping[Key, Work]) -> Key:
         return next(iter(work))
     seconds = measure(work, TRIAL)
     return min(seconds, key=lambda name: median(seconds[name]))
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return lower quartile, median and upper quartile."""
-    if len(values) == 1:
-        return values[0], values[0], values[0]
-    lower, middle, upper = quantiles(values, n=4, method="inclusive")
-    return lower, middle, upper
-
-
-def ratios(numerators: Iterable[float], denominators: Iterable[float]) -> list[float]:
-    """Return the ratio of each round, whose two measurements are neighbours in time."""
-    return [a / b for a, b in zip(numerators, denominators, strict=True)]
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    """Return the mean of ratios: that of 2 and 1/2 is 1."""
-    return math.exp(sum(map(math.log, values)) / len(values))

@@ -26,7 +26,7 @@ from lstmlm.checkpoint.metrics_file import MetricsLog
 from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
-from lstmlm.errors import CheckpointError
+from lstmlm.errors import CheckpointError, DataError, as_command
 from lstmlm.yaml.schema import dump_yaml, load_yaml
 from lstmlm.yaml.settings import MAX_BYTES
 
@@ -133,7 +133,8 @@ class RunDirectory:
             CheckpointError: There is no run, it is of a newer format, or one of these files is damaged.
         """
         if not cls.exists(path):
-            raise CheckpointError(f"{path}: no such run. Train one: lstmlm train --config FILE --run-dir {path}.")
+            command = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(path)])
+            raise CheckpointError(f"{path}: no such run. Train one: {command}")
         version = read_number(path / FORMAT)
         if version != FORMAT_VERSION:
             raise CheckpointError(
@@ -156,7 +157,7 @@ class RunDirectory:
         """
         published = [path.parent for path in root.glob(f"*/{LAST}") if cls.exists(path.parent)]
         if not published:
-            raise CheckpointError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart.")
+            raise CheckpointError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart")
         return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path.name)))
 
     @property
@@ -168,6 +169,25 @@ class RunDirectory:
         """
         path = self.path / ENVIRONMENT
         return storage.json_object(path, files.read_bytes(path, storage.MOST_JSON_BYTES))
+
+    def digest_of(self, split: str) -> str | None:
+        """The SHA-256 of a split of the text that the run was started on; None for a split that there was not."""
+        data = self.environment.get("data")
+        facts = data.get(split) if isinstance(data, dict) else None
+        return str(facts.get("sha256")) if isinstance(facts, dict) else None
+
+    def require_same_text(self, corpus: str, split: str, sha256: str, advice: str) -> None:
+        """Check that a split is still the text that the run was started on, wherever it lies now.
+
+        Raises:
+            DataError: It is another text; the message ends with `advice`.
+        """
+        recorded = self.digest_of(split)
+        if recorded is not None and recorded != sha256:
+            raise DataError(
+                f"{corpus}: the {split} split is not the text that {self.path} was started on (SHA-256 "
+                f"{recorded[:12]} there, {sha256[:12]} here). {advice}"
+            )
 
     @property
     def best(self) -> int | None:

@@ -20,6 +20,7 @@ from lstmlm.cli.eval import eval_app
 from lstmlm.cli.generate import generate
 from lstmlm.cli.inspect import inspect_app
 from lstmlm.cli.next import next_word
+from lstmlm.cli.options import TextCommand
 from lstmlm.cli.render import ErrorRenderingGroup, log_on_stderr
 from lstmlm.cli.train import train
 
@@ -31,8 +32,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(train)
-app.command()(generate)
-app.command("next")(next_word)
+app.command(cls=TextCommand)(generate)
+app.command("next", cls=TextCommand)(next_word)
 app.add_typer(eval_app, name="eval")
 app.add_typer(inspect_app, name="inspect")
 app.add_typer(config_app, name="config")

@@ -4,19 +4,16 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import CONFIG_HELP
+from lstmlm.cli.options import CONFIG_HELP, SetOption, name_or_path
 from lstmlm.cli.render import warn
 
 config_app = typer.Typer(no_args_is_help=True, help="Check, complete or describe configuration files.")
 
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help=CONFIG_HELP)]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key. Can be repeated.")
-]
+ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", parser=name_or_path, help=CONFIG_HELP)]
 
 
 @config_app.command()
-def check(config: ConfigArgument, overrides: Overrides = None) -> None:
+def check(config: ConfigArgument, overrides: SetOption = None) -> None:
     """Say whether a configuration is valid; name every mistake with its line.
 
     Example: lstmlm config check quickstart
@@ -30,7 +27,7 @@ def check(config: ConfigArgument, overrides: Overrides = None) -> None:
 
 
 @config_app.command()
-def show(config: ConfigArgument, overrides: Overrides = None) -> None:
+def show(config: ConfigArgument, overrides: SetOption = None) -> None:
     """Print the complete configuration, with everything that it leaves open.
 
     Example: lstmlm config show quickstart --set model.backbone.hidden_size=512

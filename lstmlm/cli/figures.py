@@ -1,6 +1,7 @@
 """Figures of what `lstmlm inspect` finds, as PNG or SVG: the one module that imports matplotlib."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,9 @@ SMALLEST_SHOWN = 1e-8
 
 SHOWN_UNITS = 40
 """Rows of a heat map, each wide enough to be followed from gate to gate."""
+
+MOST_LABELS = 500
+"""Tokens of a text that are named in a figure, evenly spread; a longer text makes it no wider."""
 
 LINE_STYLES = {"hidden": "-", "cell": "--"}
 
@@ -84,11 +88,15 @@ def draw_gates(activity: LayerActivity, path: Path) -> None:
     largest = np.abs(memory).mean(axis=0).argsort()[-SHOWN_UNITS:]
     shown = largest[memory[:, largest].mean(axis=0).argsort()]
     n_tokens, n_panels = len(activity.tokens), len(activity.units)
-    with _drawn(path, max(8, 1.5 + 0.15 * n_tokens), 1 + 1.3 * n_panels) as figure:
+    every = -(-n_tokens // MOST_LABELS)
+    named = range(0, n_tokens, every)
+    with _drawn(path, max(8, 1.5 + 0.15 * len(named)), 1 + 1.3 * n_panels) as figure:
         panels = figure.subplots(n_panels, sharex=True, squeeze=False)[:, 0]
         for axes, (name, values) in zip(panels, activity.units.items(), strict=True):
             _draw_panel(axes, PANEL_TITLES[name], values[:, shown])
-        panels[-1].set_xticks(range(n_tokens), [printable(token, kept="") for token in activity.tokens], rotation=90)
+        panels[-1].set_xticks(named, [printable(activity.tokens[i], kept="") for i in named], rotation=90)
+        if every > 1:
+            panels[-1].set_xlabel(f"one token in {every} is named")
         units = f"{len(shown)} of {memory.shape[1]} units, those that hold most"
         figure.suptitle(f"{activity.run}, layer {activity.layer}: {units}")
 
@@ -108,11 +116,17 @@ def _draw_panel(axes: Axes, title: str, values: Float[np.ndarray, "tokens hidden
 @contextmanager
 def _drawn(path: Path, width: float, height: float) -> Iterator[Figure]:
     """Give an empty figure of so many inches; write to `path` what was drawn on it, and tell what went wrong."""
-    content = io.BytesIO()
+    content, file_format = io.BytesIO(), path.suffix.lower().removeprefix(".")
     with mpl.rc_context(STYLE), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("ignore")  # what a library's next version deprecates is not the user's affair
+        warnings.simplefilter("always", UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        figure.savefig(content, format=path.suffix.lower().removeprefix("."), metadata={"Date": None})
-    warn(f"{path}: {warning.message}" for warning in caught)
+        figure.savefig(content, format=file_format, metadata={"Date": None})
+    found = dict.fromkeys(str(warning.message) for warning in caught)
+    missing = [message for message in found if re.match("Glyph .* missing from", message)]
+    if missing and file_format != "svg":  # an .svg holds the text itself
+        advice = "Draw an .svg: it keeps them as text."
+        warn([f"{path}: the font has no glyph for {len(missing)} of the characters. {advice}"])
+    warn(f"{path}: {message}" for message in found if message not in missing)
     write_atomically(path, content.getvalue())

@@ -2,12 +2,15 @@
 
 import secrets
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from lstmlm.cli.options import RunOption
 from lstmlm.cli.render import result_text, say, warn_of_unknown
+from lstmlm.errors import as_command
 from lstmlm.generation.options import SamplingOptions
 
 
@@ -22,6 +25,9 @@ def generate(
     top_p: Annotated[
         float | None, typer.Option(help="Choose among the likeliest tokens that have this probability together.")
     ] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="End a sample before this text. Can be repeated.")
+    ] = None,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of samples.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Same seed, same text; sample k has seed + k - 1.")] = None,
     allow_unk: Annotated[bool, typer.Option("--allow-unk", help="Let <unk> be sampled.")] = False,
@@ -32,6 +38,9 @@ def generate(
 ) -> None:
     """Continue a prompt.
 
+    A prompt is read as it is typed; of standard input the newline at its end is left out, so that its last line
+    goes on.
+
     Examples:
 
     lstmlm generate "The function returns"
@@ -40,19 +49,16 @@ def generate(
 
     lstmlm generate "" --run runs/shakespeare-char --max-tokens 500
 
+    lstmlm generate "Q: who sings?" --stop "Q:" --stop "."
+
     lstmlm generate - < texts/chapter.txt
     """
-    options = SamplingOptions(
-        max_tokens=max_tokens,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        allow_unk=allow_unk,
-        precision=precision,
-    )
+    options = SamplingOptions(max_tokens, temperature, top_k, top_p, allow_unk, precision, tuple(stop or []))
     from lstmlm import workflows
     from lstmlm.corpus.reading.text_files import read_prompt
 
+    if prompt != "-" and _is_file(prompt):
+        say(f"{prompt} is the prompt. To continue what that file holds: lstmlm generate - < {as_command([prompt])}")
     prompt = read_prompt() if prompt == "-" else prompt
     trained = workflows.load(workflows.choose_run(run))
     first_seed = secrets.randbelow(1_000_000) if seed is None else seed
@@ -60,13 +66,21 @@ def generate(
     warn_of_unknown(trained.tokenizer.unknown_pieces(prompt))
 
     texts = [prompt] * n
-    _write(prompt)
+    shown = prompt
     for pieces in workflows.generate_texts(trained, prompt, options, range(first_seed, first_seed + n)):
-        _write(pieces[0])
+        # The prompt comes with the first piece: before that, there may be something to say of the kernels.
+        _write(shown + pieces[0])
+        shown = ""
         texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
     for text in texts[1:]:
         _write("\n\n" + text)
     _write("\n")
+
+
+def _is_file(prompt: str) -> bool:
+    with suppress(OSError, ValueError):  # too long for a name, or of characters that no name has
+        return Path(prompt).is_file()
+    return False
 
 
 def _write(text: str) -> None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.options import (
+    JsonOption,
+    RunOption,
+    SplitOption,
+    TextCommand,
+    TextOption,
+    new_file,
+    path,
+    refuse_two_texts,
+)
 from lstmlm.cli.render import print_table, say, warn_of_unknown
 from lstmlm.errors import ConfigError, MissingExtraError
 
@@ -22,19 +31,18 @@ FIGURE_FORMATS = (".png", ".svg")
 inspect_app = typer.Typer(no_args_is_help=True, help="Look inside a trained model.")
 
 
-def _drawable(plot: Path | None) -> Path | None:
-    """Refuse at once what could not be drawn at the end."""
-    if plot is None:
-        return None
+def _drawable(text: str) -> Path:
+    """Read the path of a figure, and refuse at once what could not be drawn at the end."""
+    plot = new_file(text)
     if plot.suffix.lower() not in FIGURE_FORMATS:
         raise ConfigError(f"--plot: {plot} is no figure that can be drawn. End its name in .png or .svg.")
     if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("lstmlm inspect needs the plot extra: pip install 'lstmlm[plot]'.")
+        raise MissingExtraError("lstmlm inspect needs the plot extra: pip install 'lstmlm[plot]'")
     return plot
 
 
 PlotOption = Annotated[
-    Path | None, typer.Option("--plot", callback=_drawable, metavar="FILE", help="Draw a figure: .png or .svg.")
+    Path | None, typer.Option("--plot", parser=_drawable, metavar="FILE", help="Draw a figure: .png or .svg.")
 ]
 
 
@@ -42,7 +50,9 @@ PlotOption = Annotated[
 def gradients(
     run: Annotated[
         list[Path] | None,
-        typer.Option("--run", help="Run directory; repeat it to compare.", show_default="the newest under runs/"),
+        typer.Option(
+            "--run", parser=path, help="Run directory; repeat it to compare.", show_default="the newest under runs/"
+        ),
     ] = None,
     split: SplitOption = None,
     text: TextOption = None,
@@ -80,7 +90,7 @@ def gradients(
         figures.draw_gradients(measured, plot)
 
 
-@inspect_app.command()
+@inspect_app.command(cls=TextCommand)
 def gates(
     sentence: Annotated[str, typer.Argument(help="What the model reads.")],
     run: RunOption = None,

@@ -18,7 +18,7 @@ BAR_WIDTH = 24
 def next_word(
     prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text.')] = "",
     run: RunOption = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Number of words.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="Number of words.")] = 10,
     complete: Annotated[bool, typer.Option("--complete", help="Take the last word as the beginning of one.")] = False,
     as_json: JsonOption = False,
 ) -> None:

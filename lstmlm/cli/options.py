@@ -1,15 +1,67 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from lstmlm.errors import ConfigError
+from lstmlm.errors import ConfigError, as_command
+
+
+def name_or_path(text: str) -> str:
+    """Read a name or a path, in which `~` and `${NAME}` are expanded also where no shell has done so."""
+    from lstmlm.config.options import expanded
+
+    try:
+        return expanded(text)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def path(text: str) -> Path:
+    """Read a path; see `name_or_path`."""
+    return Path(name_or_path(text))
+
+
+def new_path(text: str) -> Path:
+    """Read the path of something to write, and refuse at once what could not be written at the end."""
+    found = path(text)
+    if not found.parent.is_dir():
+        command = as_command(["mkdir", "-p", str(found.parent)])
+        raise ConfigError(f"{found}: cannot be written, as there is no folder {found.parent}. Make it: {command}")
+    return found
+
+
+def new_file(text: str) -> Path:
+    """Read the path of a file to write; see `new_path`."""
+    found = new_path(text)
+    if found.is_dir():
+        raise ConfigError(f"{found}: is a folder. Name a file in it.")
+    return found
+
+
+def refuse_same_file(output: Path | None, inputs: Iterable[Path | None]) -> None:
+    """Refuse to write over a file that is read."""
+    if output is None or not output.exists():
+        return
+    for given in inputs:
+        if given is not None and given.exists() and output.samefile(given):
+            raise ConfigError(f"{output}: is what the command reads. Name another file to write.")
+
 
 CONFIG_HELP = "YAML file that describes the run, or the name of a shipped one, such as quickstart."
 
-RunOption = Annotated[Path | None, typer.Option("--run", help="Run directory.", show_default="the newest under runs/")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the configuration. Can be repeated."),
+]
+
+RunOption = Annotated[
+    Path | None, typer.Option("--run", parser=path, help="Run directory.", show_default="the newest under runs/")
+]
 
 SplitOption = Annotated[
     str | None,
@@ -17,15 +69,39 @@ SplitOption = Annotated[
 ]
 
 TextOption = Annotated[
-    Path | None, typer.Option("--text", help="A text file in place of a split; - is standard input.")
+    Path | None, typer.Option("--text", parser=path, help="A text file in place of a split; - is standard input.")
 ]
 
 CorpusArgument = Annotated[
     list[str],
-    typer.Argument(metavar="CORPUS…", help="A corpus as in data.corpus, or text files, each read as a whole."),
+    typer.Argument(
+        metavar="CORPUS…", parser=name_or_path, help="A corpus as in data.corpus, or text files, each read as a whole."
+    ),
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+class TextCommand(TyperCommand):
+    """A command that takes a text, which may begin with a dash: `lstmlm generate "- I don't know"`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put texts that begin with a dash last, after the `--` that tells them from options.
+
+        Such a text has a blank or a number after its dash, and no option stands before it that takes a value; or it
+        stands after a `--`, where what follows it are options again.
+        """
+        if "--" in args:
+            end = args.index("--")
+            n_texts = sum(parameter.param_type_name == "argument" for parameter in self.params)
+            options, texts = args[:end] + args[end + 1 + n_texts :], args[end + 1 : end + 1 + n_texts]
+        else:
+            valued = {name for option in self.params for name in option.opts if not getattr(option, "is_flag", True)}
+            words = list(zip(args, ["", *args], strict=False))
+            is_text = [re.match(r"-([0-9]|[^=]*\s)", word) and before not in valued for word, before in words]
+            options = [word for word, is_one in zip(args, is_text, strict=True) if not is_one]
+            texts = [word for word, is_one in zip(args, is_text, strict=True) if is_one]
+        return super().parse_args(ctx, [*options, "--", *texts] if texts else options)
 
 
 def refuse_two_texts(split: str | None, text: Path | None) -> None:

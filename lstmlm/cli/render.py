@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from lstmlm.errors import Interrupted, LstmlmError
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.report import Report, Row, Value
-    from lstmlm.training.events import Event, PlanEvent, SampleEvent, StartEvent, StepEvent, ValidationEvent
+    from lstmlm.training.events import Event, PlanEvent, StartEvent, StepEvent, ValidationEvent
 
 OUT_OF_MEMORY = 5
 SECONDS_BETWEEN_LINES = 10.0
@@ -72,15 +72,6 @@ def speaks() -> bool:
     return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
-def as_command(words: Sequence[str]) -> str:
-    """Write words as the shell of this system takes them."""
-    if sys.platform == "win32":
-        from subprocess import list2cmdline as join
-    else:
-        from shlex import join
-    return join(words)
-
-
 def _fail(message: str, status: int) -> None:
     say(message if speaks() else f"rank {os.environ['RANK']}: {message}")
     raise typer.Exit(status) from None
@@ -102,7 +93,7 @@ def warn(warnings: Iterable[str]) -> None:
 def warn_of_unknown(pieces: Sequence[str]) -> None:
     """Tell which pieces of a text the model reads as `<unk>`, if there are any."""
     if pieces:
-        shown = ", ".join(pieces[:SHOWN_UNKNOWN])
+        shown = ", ".join(piece if len(piece) <= 60 else piece[:59] + "…" for piece in pieces[:SHOWN_UNKNOWN])
         more = f" and {len(pieces) - SHOWN_UNKNOWN:,} more" if len(pieces) > SHOWN_UNKNOWN else ""
         warn([f"the model does not know {shown}{more}: read as <unk>."])
 
@@ -145,16 +136,18 @@ def result_text(text: str) -> str:
     return printable(text) if sys.stdout.isatty() else text
 
 
-def print_report(report: "Report", *, as_json: bool) -> None:
-    """Print the result of an evaluation on stdout."""
+def print_report(report: "Report", *, as_json: bool, shown: "Mapping[str, Value] | None" = None) -> None:
+    """Print the result of an evaluation on stdout; for people its rows and what is `shown`, by default all values."""
     if as_json:
         print(report.to_json())
         return
+    values = report.values if shown is None else shown
     if report.rows:
         print_table(report.rows)
+    if report.rows and values:
         print()
-    width = max(map(len, report.values))
-    for name, value in report.values.items():
+    width = max(map(len, values), default=0)
+    for name, value in values.items():
         if value is not None and value == value:  # not a number: the text has no such units
             print(f"{name:<{width}}  {result_text(_format(value))}")
 
@@ -188,10 +181,44 @@ def is_live() -> bool:
 
 
 @contextmanager
+def working(verb: str, seconds_between: float = 0) -> Iterator[Callable[[str], None]]:
+    """Let a command say what it is at on stderr: on a line that moves on a terminal, now and then a line elsewhere."""
+    if not is_live():
+        last = time.monotonic()
+
+        def show(text: str) -> None:
+            nonlocal last
+            if time.monotonic() - last >= seconds_between:
+                last = time.monotonic()
+                say(f"{verb}{text}")
+
+        yield show
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(verb, total=None)
+        yield lambda text: progress.update(task, description=f"{verb}{text}")
+
+
+@contextmanager
 def progress_display() -> Iterator[Callable[["Event"], None]]:
     """Show a training on stderr: live on a terminal, as plain lines elsewhere."""
     if not is_live():
-        yield _PlainLines().show
+        last = -SECONDS_BETWEEN_LINES
+
+        def show_plainly(event: "Event") -> None:
+            nonlocal last
+            if event.event == "step":
+                if time.monotonic() - last < SECONDS_BETWEEN_LINES:
+                    return
+                last = time.monotonic()
+            if line := describe(event):
+                say(line)
+
+        yield show_plainly
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
@@ -201,45 +228,23 @@ def progress_display() -> Iterator[Callable[["Event"], None]]:
     if console.width >= COLUMNS_FOR_A_BAR:
         columns.insert(0, BarColumn(bar_width=16))
     with Progress(*columns, console=console, transient=True) as progress:
-        yield _LiveBar(progress).show
+        task = progress.add_task("starting", total=None)
 
+        def show(event: "Event") -> None:
+            """One line moves, the others scroll above it."""
+            line = printable(describe(event))
+            if event.event == "step":
+                total = getattr(event, "n_steps", None)
+                progress.update(task, completed=event.step, total=total, description=line)
+            elif line:
+                console.print(line)
 
-class _PlainLines:
-    """Progress for log files."""
-
-    def __init__(self) -> None:
-        self._last = -SECONDS_BETWEEN_LINES
-
-    def show(self, event: "Event") -> None:
-        if event.event == "step" and time.monotonic() - self._last < SECONDS_BETWEEN_LINES:
-            return
-        if event.event == "step":
-            self._last = time.monotonic()
-        line = describe(event)
-        if line:
-            say(line)
-
-
-class _LiveBar:
-    """Progress for people: one line that moves, the others scroll above it."""
-
-    def __init__(self, progress: Any) -> None:
-        self._progress = progress
-        self._task = progress.add_task("starting", total=None)
-
-    def show(self, event: "Event") -> None:
-        line = printable(describe(event))
-        if event.event == "step":
-            total = getattr(event, "n_steps", None)
-            self._progress.update(self._task, completed=event.step, total=total, description=line)
-        elif line:
-            self._progress.console.print(line)
+        yield show
 
 
 def describe(event: "Event") -> str:
     """Put an event into words; "" for one that people need not see."""
-    teller = _TELLERS.get(event.event)
-    return teller(event) if teller else ""
+    return _TELLERS[event.event](event) if event.event in _TELLERS else ""
 
 
 def _tell_start(event: "StartEvent") -> str:
@@ -284,10 +289,6 @@ def _tell_validation(event: "ValidationEvent") -> str:
     )
 
 
-def _tell_sample(event: "SampleEvent") -> str:
-    return "  " + event.text.strip().replace("\n", "\n  ")
-
-
 def _tell_end(event: Any) -> str:
     return f"ended by {event.reason} at step {event.step:,}, {event.n_tokens:,} tokens, {_clock(event.elapsed_seconds)}"
 
@@ -297,7 +298,7 @@ _TELLERS: dict[str, Callable[[Any], str]] = {
     "plan": _tell_plan,
     "step": _tell_step,
     "validation": _tell_validation,
-    "sample": _tell_sample,
+    "sample": lambda event: "  " + event.text.strip().replace("\n", "\n  "),
     "end": _tell_end,
 }
 

@@ -7,20 +7,28 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import CONFIG_HELP
-from lstmlm.cli.render import as_command, progress_display, say, speaks, warn
-from lstmlm.errors import ConfigError, Interrupted
+from lstmlm.cli.options import CONFIG_HELP, SetOption, name_or_path, path
+from lstmlm.cli.render import progress_display, say, speaks, warn
+from lstmlm.errors import ConfigError, Interrupted, as_command
 
 
 def train(
-    config: Annotated[str, typer.Option("--config", "-c", metavar="CONFIG", help=CONFIG_HELP)],
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="CONFIG",
+            parser=name_or_path,
+            help=CONFIG_HELP,
+            show_default="with --resume, the run's own",
+        ),
+    ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Where the run goes.", show_default="runs/<name of the configuration>")
+        Path | None,
+        typer.Option(parser=path, help="Where the run goes.", show_default="runs/<name of the configuration>"),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the configuration. Can be repeated."),
-    ] = None,
+    overrides: SetOption = None,
     budget: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="How long it may take, such as 90s or 1h30m; replaces n_epochs or n_steps."),
@@ -41,6 +49,8 @@ def train(
 
     lstmlm train --config quickstart --resume
 
+    lstmlm train --resume --run-dir runs/quickstart
+
     torchrun --nproc-per-node 2 -m lstmlm train --config quickstart
     """
     # Read before torch is loaded, which takes seconds: they count.
@@ -49,6 +59,7 @@ def train(
     from lstmlm.config.recipes import find_config
     from lstmlm.yaml.schema import load_yaml
 
+    config = config or _own_config(run_dir, resume=resume)
     checked = load_yaml(find_config(config), RunConfig, [*_length(budget), *(overrides or [])])
     if speaks():
         warn(checked.warnings())
@@ -57,6 +68,7 @@ def train(
     from lstmlm import workflows
     from lstmlm.distributed import World
 
+    step_before = workflows.last_step(where) if resume else None
     try:
         with World.from_environment() as world, progress_display() as observer:
             observers = [observer] if world.is_main else []
@@ -69,7 +81,15 @@ def train(
         return
     if report:
         print(f"valid perplexity {report.values['perplexity']:,.2f}")
-    say(f'{where} is ready. Try it: lstmlm generate "" --run {as_command([str(where)])}')
+    state = "is ready" if workflows.last_step(where) != step_before else "was finished already"
+    say(f'{where} {state}. Try it: lstmlm generate "" --run {as_command([str(where)])}')
+
+
+def _own_config(run_dir: Path | None, *, resume: bool) -> str:
+    """Return the configuration that a run was started with, where it alone is named."""
+    if run_dir is None or not resume:
+        raise ConfigError("--config: is missing. Name a YAML file, or continue a run: --resume --run-dir RUN")
+    return str(run_dir / "config.yaml")
 
 
 def _say_how_to_continue(config: str, where: Path, overrides: list[str], budget: str | None) -> None:

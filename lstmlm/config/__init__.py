@@ -58,9 +58,19 @@ class RunConfig(Options):
             found.append("model.dropout.locked: has no effect without dropout of input, hidden or output.")
         if self.training.regularization.beta > 0 and self.data.bptt == 1:
             found.append("training.regularization.beta: has no effect on windows of one token. Raise data.bptt.")
-        found += self._optimizer_warnings()
+        optimizer = self.optimizer
+        lowest, highest = optimizer.usual_learning_rates
+        if not lowest <= optimizer.learning_rate <= highest:
+            found.append(
+                f"optimizer.learning_rate: {optimizer.learning_rate:g} is unusual for {optimizer.name}, which learns "
+                f"with {lowest:g} to {highest:g}. Check it, and optimizer.name."
+            )
         found += self._schedule_warnings()
-        found += self._averaging_warnings()
+        averaging, patience = self.averaging, self.training.patience
+        if patience is not None and (
+            averaging.name == "tail" or (averaging.name == "nt_asgd" and patience <= averaging.nonmonotone_interval)
+        ):
+            found.append(f"training.patience: may stop before {averaging.name} has begun to average.")
         if self.training.initialize_from is not None and self.model.initial_bias != "zero":
             found.append("model.initial_bias: has no effect with training.initialize_from. Remove it.")
         if self.model.backbone.n_layers == 1 and self.model.backbone.skip != "none":
@@ -70,24 +80,6 @@ class RunConfig(Options):
         if self.model.output.name == "adaptive" and self.data.tokenizer.name == "byte":
             found.append("model.output.name: adaptive saves work where ids go by frequency, and bytes do not.")
         return found
-
-    def _optimizer_warnings(self) -> list[str]:
-        optimizer = self.optimizer
-        lowest, highest = optimizer.usual_learning_rates
-        if lowest <= optimizer.learning_rate <= highest:
-            return []
-        return [
-            f"optimizer.learning_rate: {optimizer.learning_rate:g} is unusual for {optimizer.name}, which learns with "
-            f"{lowest:g} to {highest:g}. Check it, and optimizer.name."
-        ]
-
-    def _averaging_warnings(self) -> list[str]:
-        averaging, patience = self.averaging, self.training.patience
-        if patience is None or averaging.name not in ("tail", "nt_asgd"):
-            return []
-        if averaging.name == "nt_asgd" and patience > averaging.nonmonotone_interval:
-            return []
-        return [f"training.patience: may stop before {averaging.name} has begun to average."]
 
     def _schedule_warnings(self) -> list[str]:
         schedule, training = self.schedule, self.training

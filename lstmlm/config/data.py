@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from lstmlm.config.options import Options
+from lstmlm.config.options import Options, PathText
 
 SMALLEST_VARIABLE_BPTT = 10
 
@@ -85,7 +85,7 @@ class FileTokenizerOptions(TokenizerOptions):
 
     name: Literal["file"] = "file"
 
-    path: Annotated[str, Field(min_length=1)]
+    path: PathText
     """A `tokenizer.json` of the `tokenizers` library or a `.model` of SentencePiece, by a path relative to the working
     directory. The run keeps what it needs of it."""
 
@@ -104,9 +104,10 @@ AnyTokenizerOptions = Annotated[
 class DataOptions(Options):
     """Which text, cut into which tokens, laid out in which windows."""
 
-    corpus: Annotated[str, Field(min_length=1)]
+    corpus: PathText
     """A text file, a folder or a pattern such as `books/*.txt`: with a slash it is a path, relative to the working
-    directory. Without a slash, the name of a corpus that `lstmlm data list` shows, such as `python-docs`.
+    directory; `~` and `${NAME}` are expanded. Without a slash, the name of a corpus that `lstmlm data list` shows, such
+    as `python-docs`.
 
     A folder has `train.txt` and optional `valid.txt` and `test.txt`, or else any `.txt` files, also in folders below.
     In place of `.txt` there can be `.jsonl` or `.json`, an object a line, each followed by `.gz`, `.bz2`, `.xz` or

@@ -39,16 +39,12 @@ class BackboneOptions(Options):
         return (self.hidden_size,) * self.n_layers if isinstance(self.hidden_size, int) else self.hidden_size
 
     @model_validator(mode="after")
-    def _one_width_a_layer(self) -> Self:
+    def _widths_suit_the_layers(self) -> Self:
         if len(self.hidden_sizes) != self.n_layers:
             raise ValueError(
                 f"hidden_size: lists {len(self.hidden_sizes)} widths for {self.n_layers} layers. "
                 "Give one width a layer, or a single one for all."
             )
-        return self
-
-    @model_validator(mode="after")
-    def _a_sum_needs_one_width(self) -> Self:
         if self.skip == "layer_sum" and len(set(self.hidden_sizes)) > 1:
             widths = ", ".join(map(str, self.hidden_sizes))
             raise ValueError(
@@ -170,10 +166,6 @@ class ModelOptions(Options):
                 f"{self.embedding_size}. Make them equal, or set tie_weights: false. "
                 "To tie them all the same: output.projection: true."
             )
-        return self
-
-    @model_validator(mode="after")
-    def _tied_vectors_have_one_width(self) -> Self:
         if self.tie_weights and isinstance(self.output, AdaptiveOptions) and self.output.div_value > 1:
             raise ValueError(
                 f"output: div_value {self.output.div_value} narrows the vectors of rare tokens, but tied ones are as "

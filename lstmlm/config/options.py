@@ -1,8 +1,10 @@
-"""The base class of every section and every pluggable part of a configuration."""
+"""The base class of every section and every pluggable part of a configuration, and the paths in them."""
 
-from typing import ClassVar
+import os
+import re
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Options(BaseModel):
@@ -17,3 +19,22 @@ class Options(BaseModel):
 
     part: ClassVar[str] = "section"
     """What messages call this part: "cell", "tokenizer", "optimizer", "schedule"."""
+
+
+def expanded(path: str) -> str:
+    """Write out the home folder for `~` at the beginning of a path, and environment variables for `${NAME}` in it.
+
+    Raises:
+        ValueError: there is no such variable; the message says what to do.
+    """
+    for name in re.findall(r"\$\{(\w+)\}", path):
+        if not os.environ.get(name):
+            raise ValueError(
+                f"{path!r} needs the environment variable {name}, which is not set. Set it: export {name}=FOLDER"
+            )
+    path = re.sub(r"\$\{(\w+)\}", lambda name: os.environ[name[1]], path)
+    return os.path.expanduser(path)  # noqa: PTH111 - a path of the user's as it was typed, `./` and all
+
+
+PathText = Annotated[str, Field(min_length=1), AfterValidator(expanded)]
+"""A path in a configuration, expanded."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from lstmlm.config.duration import parse_duration
-from lstmlm.config.options import Options
+from lstmlm.config.options import Options, PathText
 
 
 class RegularizationOptions(Options):
@@ -41,7 +41,7 @@ class TrainingOptions(Options):
     """Time from the start of the command to its end, such as `90s`, `10m` or `1h30m`. The number of steps that fit is
     planned from the speed of this machine and corpus, and planned anew where that changes."""
 
-    initialize_from: Annotated[str, Field(min_length=1)] | None = None
+    initialize_from: PathText | None = None
     """A run, such as `runs/x`, whose best weights the training starts from. The tokenizer is that run's too: its
     vocabulary is what the weights are about, whatever words the corpus here has."""
 

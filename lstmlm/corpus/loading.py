@@ -79,7 +79,7 @@ def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *,
     for name in wanted:
         if name in splits:
             return splits[name](tokenizer)
-    raise DataError(f"{options.corpus}: has no {' or '.join(wanted)} split. Add one, or name a text file to evaluate.")
+    raise DataError(f"{options.corpus}: has no {' or '.join(wanted)} split. Add one.")
 
 
 def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple[EncodedText, EncodedText]:
@@ -179,7 +179,7 @@ def _stored(store: TokenStore, split: str, tokenizer: Tokenizer) -> EncodedText:
     if there != here:
         raise DataError(
             f"{store.path}: was encoded with another tokenizer (SHA-256 {there[:12]} there, {here[:12]} here). "
-            "Encode the text with this one: lstmlm data encode --tokenizer FILE."
+            "Encode the text with the --tokenizer of this one, its tokenizer.json or its run."
         )
     return store.text(split, split=split)
 

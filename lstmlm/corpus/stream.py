@@ -68,9 +68,11 @@ class TrainingStream:
         self.batch_size = batch_size = options.batch_size
         needed = batch_size * (options.bptt + 1)
         if self.n_tokens < needed:
+            most = self.n_tokens // (options.bptt + 1)
+            advice = f"Lower data.batch_size to {most}." if most else "Lower data.bptt and data.batch_size."
             raise DataError(
                 f"{text.name}: {self.n_tokens} tokens, but batch_size {batch_size} × (bptt {options.bptt} + 1) needs "
-                f"{needed}. Lower data.batch_size."
+                f"{needed}. {advice}"
             )
         self._tokens = _resident(text.tokens, device) if _fits(text.tokens, device) else _in_place(text.tokens)
         # Column c predicts tokens[starts[c]:starts[c + 1]]; lengths differ by one at the most.

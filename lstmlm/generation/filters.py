@@ -11,11 +11,13 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+LogProbabilities = Float64[Tensor, "batch vocab"]
+
 # The softmax of a float32 model is off by up to this much, so a nucleus is complete when it is that close to its share.
 ROUNDING = 1e-6
 
 
-def without_token(log_probabilities: Float64[Tensor, "batch vocab"], token: int) -> Float64[Tensor, "batch vocab"]:
+def without_token(log_probabilities: LogProbabilities, token: int) -> LogProbabilities:
     """Make one token of two or more impossible; where it alone was possible, the others become equally likely."""
     removed = torch.arange(log_probabilities.shape[-1], device=log_probabilities.device) == token
     others = log_probabilities.masked_fill(removed, -torch.inf)
@@ -23,9 +25,7 @@ def without_token(log_probabilities: Float64[Tensor, "batch vocab"], token: int)
     return others.masked_fill(nothing_left & ~removed, 0.0).log_softmax(dim=-1)
 
 
-def with_temperature(
-    log_probabilities: Float64[Tensor, "batch vocab"], temperature: float
-) -> Float64[Tensor, "batch vocab"]:
+def with_temperature(log_probabilities: LogProbabilities, temperature: float) -> LogProbabilities:
     """Raise probabilities to the power `1 / temperature`: sharper below 1, flatter above, at 0 the best alone."""
     if temperature == 0:
         return with_top_k(log_probabilities, 1)
@@ -34,7 +34,7 @@ def with_temperature(
     return torch.where(distances.isneginf(), distances, distances / temperature).log_softmax(dim=-1)
 
 
-def with_top_k(log_probabilities: Float64[Tensor, "batch vocab"], top_k: int) -> Float64[Tensor, "batch vocab"]:
+def with_top_k(log_probabilities: LogProbabilities, top_k: int) -> LogProbabilities:
     """Keep the `top_k` most probable tokens, or all where there are no more than that (Fan et al. 2018)."""
     if top_k >= log_probabilities.shape[-1]:
         return log_probabilities
@@ -44,7 +44,7 @@ def with_top_k(log_probabilities: Float64[Tensor, "batch vocab"], top_k: int) ->
     return _renormalized(log_probabilities, above | (tied & (tied.cumsum(dim=-1) <= room)))
 
 
-def with_top_p(log_probabilities: Float64[Tensor, "batch vocab"], top_p: float) -> Float64[Tensor, "batch vocab"]:
+def with_top_p(log_probabilities: LogProbabilities, top_p: float) -> LogProbabilities:
     """Keep the nucleus: the fewest most probable tokens whose probabilities sum to `top_p` (Holtzman et al. 2020)."""
     if top_p >= 1:
         return log_probabilities
@@ -67,9 +67,7 @@ FILTERS: Mapping[str, Filter] = {
 }
 
 
-def apply_filters(
-    log_probabilities: Float64[Tensor, "batch vocab"], settings: Mapping[str, float | None]
-) -> Float64[Tensor, "batch vocab"]:
+def apply_filters(log_probabilities: LogProbabilities, settings: Mapping[str, Any]) -> LogProbabilities:
     """Apply the filters that have a setting, in the order of `FILTERS`; None leaves a filter out."""
     for name, filtered in FILTERS.items():
         setting = settings[name]
@@ -78,7 +76,5 @@ def apply_filters(
     return log_probabilities
 
 
-def _renormalized(
-    log_probabilities: Float64[Tensor, "batch vocab"], kept: Bool[Tensor, "batch vocab"]
-) -> Float64[Tensor, "batch vocab"]:
+def _renormalized(log_probabilities: LogProbabilities, kept: Bool[Tensor, "batch vocab"]) -> LogProbabilities:
     return log_probabilities.masked_fill(~kept, -torch.inf).log_softmax(dim=-1)

@@ -28,6 +28,8 @@ from lstmlm.models.backbone import BackboneState, join_states, part_of_state
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities
 
+LogProbabilities = Float64[Tensor, " vocab"]
+
 MAX_PREFIXES = 4096
 """The search ends after it has read so many."""
 
@@ -62,13 +64,8 @@ def find_next_words(
 ) -> NextWords:
     """Return the `n_words` most likely words after a prompt, or as many as there are.
 
-    Args:
-        model: The model to ask; it is left as it was.
-        tokenizer: The tokenizer of that model.
-        prompt: The beginning of a text, read after the implicit start token from the zero state.
-        n_words: How many words to return.
-        complete: Take the last word of the prompt as the beginning of the word wanted; probabilities are then given
-            that it begins so. Without, the last word is complete.
+    The prompt is the beginning of a text, read after the implicit start token from the zero state. Its last word is
+    complete, or with `complete` the beginning of the word wanted; probabilities are then given that it begins so.
 
     Raises:
         ConfigError: there is no word to complete.
@@ -97,7 +94,7 @@ def find_next_words(
 
 
 def _words_of_vocabulary(
-    tokenizer: Tokenizer, following: Float64[Tensor, " vocab"], prompt: str, unread: str, n_words: int
+    tokenizer: Tokenizer, following: LogProbabilities, prompt: str, unread: str, n_words: int
 ) -> list[NextWord]:
     """Choose among tokens that are words; where they have to begin with `unread`, given that they do."""
     ids, read = list(range(tokenizer.vocab_size)), ""
@@ -121,7 +118,7 @@ class _Prefix:
     ids: tuple[int, ...]
     state: BackboneState
     next_ids: Int64[Tensor, " vocab"]
-    log_probabilities: Float64[Tensor, " vocab"]
+    log_probabilities: LogProbabilities
     """Of the prefix with each of these tokens after it."""
 
 
@@ -131,7 +128,7 @@ class _Part(NamedTuple):
     ids: tuple[int, ...]
     rest: bytes
     """What is not spelled yet of the beginning."""
-    log_probabilities: Float64[Tensor, " vocab"]
+    log_probabilities: LogProbabilities
     """Of these tokens with each token after them."""
     state: BackboneState
 
@@ -159,12 +156,7 @@ class _Extension(NamedTuple):
 
 
 class _Search:
-    """Best-first search for words.
-
-    Args:
-        model: Predicts one token after another.
-        tokenizer: Its tokenizer, which has delimiters.
-    """
+    """Best-first search for words; the tokenizer has delimiters."""
 
     def __init__(self, model: LanguageModel, tokenizer: Tokenizer) -> None:
         self._model = model
@@ -177,20 +169,20 @@ class _Search:
         self._numbers = count()
         self._unexplored_probability = 0.0
 
-    def begin_line(self, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
+    def begin_line(self, following: LogProbabilities, state: BackboneState) -> None:
         """Look for the first word of a line, which may also end at once."""
         self._add_word(EOS, following[self._tokenizer.start_id])
         # Some tokenizers put a space before what they take for the beginning of a text.
         begins_with_space = self._tokenizer.encode_prompt("a")[0] in self._tokenizer.delimiter_ids
         self._extend((), self._after_space(following) if begins_with_space else self._inside_word(following), state)
 
-    def begin_after_word(self, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
+    def begin_after_word(self, following: LogProbabilities, state: BackboneState) -> None:
         """Look for the word after one that is complete: given a delimiter, `<eos>`, or a space and what follows it."""
         given_delimiter = following - following[self._delimiter_ids].logsumexp(0)
         self._add_word(EOS, given_delimiter[self._tokenizer.start_id])
         self._extend((), self._after_space(given_delimiter), state)
 
-    def begin_word(self, beginning: str, following: Float64[Tensor, " vocab"], state: BackboneState) -> None:
+    def begin_word(self, beginning: str, following: LogProbabilities, state: BackboneState) -> None:
         """Look for words that begin so, given that they do; none of their tokens is read yet.
 
         The first ones may spell a part of the beginning: these are read here, up to one that reaches its end.
@@ -257,18 +249,17 @@ class _Search:
         best = heapq.nlargest(n_words, self._words.items(), key=itemgetter(1))
         return [NextWord(word, probability) for word, probability in best]
 
-    def _after_space(self, log_probabilities: Float64[Tensor, " vocab"]) -> Float64[Tensor, " vocab"]:
+    def _after_space(self, log_probabilities: LogProbabilities) -> LogProbabilities:
         """Leave one space, and the tokens that begin with it and go on; words do not stand further apart."""
         texts = {token_id: self._tokenizer.decode([token_id]) for token_id in self._tokenizer.delimiter_ids}
-        return _only(
-            log_probabilities, [token_id for token_id, text in texts.items() if text == " " or not text.isspace()]
-        )
+        left = [token_id for token_id, text in texts.items() if text == " " or not text.isspace()]
+        return _only(log_probabilities, left)
 
-    def _inside_word(self, log_probabilities: Float64[Tensor, " vocab"]) -> Float64[Tensor, " vocab"]:
+    def _inside_word(self, log_probabilities: LogProbabilities) -> LogProbabilities:
         """Leave the tokens that do not end a word."""
         return log_probabilities.index_fill(0, self._delimiter_ids, -torch.inf)
 
-    def _extend(self, ids: tuple[int, ...], log_probabilities: Float64[Tensor, " vocab"], state: BackboneState) -> None:
+    def _extend(self, ids: tuple[int, ...], log_probabilities: LogProbabilities, state: BackboneState) -> None:
         """Take up the extensions of a prefix that has been read."""
         self._n_prefixes += 1
         self._unexplored_probability += float(log_probabilities.exp().sum())
@@ -293,7 +284,7 @@ class _Search:
         return taken
 
 
-def _only(log_probabilities: Float64[Tensor, " vocab"], ids: Sequence[int]) -> Float64[Tensor, " vocab"]:
+def _only(log_probabilities: LogProbabilities, ids: Sequence[int]) -> LogProbabilities:
     """Leave these tokens."""
     kept = torch.tensor(ids, dtype=torch.long)
     return torch.full_like(log_probabilities, -torch.inf).index_copy(0, kept, log_probabilities[kept])

@@ -34,7 +34,12 @@ class SamplingOptions:
     """Number format of the weights while tokens are drawn: bfloat16 halves what each token has to read from memory, and
     moves probabilities by some thousandths."""
 
+    stop: tuple[str, ...] = ()
+    """Texts: a sample ends before the first of them."""
+
     def __post_init__(self) -> None:
+        if "" in self.stop:
+            raise ConfigError("--stop: needs a text, got ''.")
         if self.max_tokens < 0:
             raise ConfigError(f"--max-tokens: needs a whole number of 0 or more, got {self.max_tokens}.")
         if math.isnan(self.temperature) or self.temperature < 0:

@@ -25,7 +25,6 @@ class Sampled:
     """The next token of every sample."""
 
     ids: Int64[Tensor, " batch"]
-
     log_probabilities: Float[Tensor, " batch"]
     """Of those tokens under the model's own distribution, before any filter (nats)."""
 
@@ -78,16 +77,7 @@ def _draw(
             "the model's probabilities are not numbers: its training diverged. "
             "Train it again with a lower optimizer.learning_rate, or set clip_norm."
         )
-    filtered = apply_filters(
-        log_probabilities.double(),
-        {
-            "without_token": unk_id,
-            "temperature": options.temperature,
-            "top_k": options.top_k,
-            "top_p": options.top_p,
-        },
-    )
-    ids = choose(filtered, uniform)
+    ids = choose(apply_filters(log_probabilities.double(), {"without_token": unk_id, **vars(options)}), uniform)
     return Sampled(ids=ids[:, 0], log_probabilities=log_probabilities.gather(-1, ids)[:, 0])
 
 

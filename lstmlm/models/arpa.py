@@ -11,12 +11,7 @@ NGRAMS_PER_BLOCK = 65536
 
 
 def arpa_blocks(model: NgramModel, names: Sequence[str]) -> Iterator[str]:
-    """Yield the file in blocks of whole lines.
-
-    Args:
-        model: The model to write.
-        names: What each token is called; see `_escaped` for those that ARPA cannot have.
-    """
+    """Yield the file in blocks of whole lines; `names` of tokens that ARPA cannot have are `_escaped`."""
     begin_id = len(names)
     words = np.array([*map(_escaped, names), "<s>"], dtype=object)
     words[model.start_id] = "</s>"

@@ -15,6 +15,9 @@ from lstmlm.models.dropout import dropout, state_mask, weight_drop
 from lstmlm.models.kernels import EVALUATION, Execution, run_window
 from lstmlm.randomness import Randomness
 
+Window = Float[Tensor, "time batch input"]
+Outputs = Float[Tensor, "time batch hidden"]
+
 BackboneState = tuple[CellState, ...]
 """The state of every layer, the first layer's first."""
 
@@ -44,18 +47,14 @@ class Backbone(nn.Module):
 
     def forward(
         self,
-        inputs: Float[Tensor, "time batch input"],
+        inputs: Window,
         state: BackboneState,
         randomness: Randomness | None = None,
         execution: Execution = EVALUATION,
-    ) -> tuple[Float[Tensor, "time batch hidden"], BackboneState]:
-        """Read a window.
+    ) -> tuple[Outputs, BackboneState]:
+        """Read a window of vectors in the state that `initial_state` or the window before returned.
 
-        Args:
-            inputs: One vector a token and column.
-            state: What `initial_state` or the window before returned.
-            randomness: The step's draws in training; None drops nothing.
-            execution: How kernels compute.
+        Kernels compute as `execution` says. Without `randomness`, the step's draws in training, nothing is dropped.
 
         Returns:
             The last layer's outputs, or with `skip: layer_sum` the sum of all layers', and the state after the window,

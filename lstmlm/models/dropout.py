@@ -21,15 +21,9 @@ def keep_mask(
     """Draw a mask that is 0 with `probability`, else 1 / (1 - probability), so that the expected value stays 1.
 
     The scale is that of the probability which is drawn in truth, see `realised`: the expected value is 1 exactly.
-
-    Args:
-        shape: Of the mask.
-        like: Has the mask's number format and device.
-        probability: Of a zero.
-        randomness: The step's draws.
-        site: The place in the model that the mask is for.
-        column_axis: Which axis of `shape` counts columns, if any: where a batch is computed in parts, this one's
-            columns are cut from the mask of all.
+    Number format and device are those of `like`; `site` is the place in the model that the mask is for. `column_axis`
+    is the axis of `shape` that counts columns, if any: where a batch is computed in parts, this one's columns are cut
+    from the mask of all.
     """
     sizes = tuple(size * randomness.n_parts if axis == column_axis else size for axis, size in enumerate(shape))
     keep = 1 - probability

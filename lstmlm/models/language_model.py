@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from lstmlm.config.model import ModelOptions
 from lstmlm.errors import CheckpointError
-from lstmlm.models.backbone import Backbone, BackboneState
+from lstmlm.models.backbone import Backbone, BackboneState, Outputs
 from lstmlm.models.dropout import dropout, word_dropout
 from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.output_layers import build_output_layer
 from lstmlm.randomness import Randomness
+
+Tokens = Int[Tensor, "time batch"]
 
 EMBEDDING_RANGE = 0.1
 
@@ -47,18 +49,15 @@ class LanguageModel(nn.Module):
 
     def forward(
         self,
-        inputs: Int[Tensor, "time batch"],
+        inputs: Tokens,
         state: BackboneState,
         randomness: Randomness | None = None,
         execution: Execution = EVALUATION,
-    ) -> tuple[Float[Tensor, "time batch hidden"], BackboneState]:
-        """Read a window of tokens.
+    ) -> tuple[Outputs, BackboneState]:
+        """Read a window of tokens, one column a text, in the state that `initial_state` or the window before returned.
 
-        Args:
-            inputs: Token ids, one column a text.
-            state: What `initial_state` or the window before returned.
-            randomness: The step's draws in training; None at evaluation.
-            execution: How kernels compute; by default as at evaluation, in the precision of the weights.
+        Without `randomness`, the step's draws in training, nothing is dropped; without `execution` kernels compute as
+        at evaluation, in the precision of the weights.
 
         Returns:
             The features from which `output_layer` predicts the next token at every position, and the next state.
@@ -68,11 +67,11 @@ class LanguageModel(nn.Module):
 
     def read(
         self,
-        inputs: Int[Tensor, "time batch"],
+        inputs: Tokens,
         state: BackboneState,
         randomness: Randomness | None = None,
         execution: Execution = EVALUATION,
-    ) -> tuple[Float[Tensor, "time batch hidden"], BackboneState]:
+    ) -> tuple[Outputs, BackboneState]:
         """Do the first half of `forward`: return the last layer's outputs before dropout, and the next state."""
         # Where matrices are rounded (see `with_rounded_matrices`), the state tells what everything else is computed in.
         embedded, drop = self.embedding(inputs).to(state[0][0].dtype), self.dropout
@@ -81,9 +80,7 @@ class LanguageModel(nn.Module):
         outputs, state = self.backbone(embedded, state, randomness, execution)
         return outputs, state
 
-    def drop_outputs(
-        self, outputs: Float[Tensor, "time batch hidden"], randomness: Randomness | None
-    ) -> Float[Tensor, "time batch hidden"]:
+    def drop_outputs(self, outputs: Outputs, randomness: Randomness | None) -> Outputs:
         """Do the second half of `forward`: turn the last layer's outputs into features."""
         return dropout(outputs, self.dropout.output, randomness, "dropout.output", locked=self.dropout.locked)
 

@@ -67,11 +67,8 @@ class NgramModel:
     def estimate(cls, tokens: Integer[np.ndarray, " tokens"], vocab_size: int, start_id: int, order: int) -> Self:
         """Estimate the model of a training text.
 
-        Args:
-            tokens: Token ids of the text.
-            vocab_size: Number of tokens there are, also of those that do not occur.
-            start_id: The token that ends lines.
-            order: Length of the longest n-grams; where no line is that long, they are shorter.
+        `vocab_size` counts also the tokens that do not occur, `start_id` ends lines, and `order` is the length of the
+        longest n-grams; where no line is that long, they are shorter.
         """
         counted = _count(tokens.astype(np.int64), vocab_size, start_id, order)
         probabilities, backoffs = [np.array([1 / vocab_size])], []

@@ -8,13 +8,14 @@ from types import FrameType
 
 from lstmlm.errors import Interrupted
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGALRM")
 STOPPING_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
-"""A terminal that is closed sends SIGHUP; on Windows SIGBREAK, which is also Ctrl-Break."""
+"""A terminal that is closed sends SIGHUP; on Windows SIGBREAK, which is also Ctrl-Break. Before they kill a job, batch
+systems send what it asks for, mostly SIGUSR1, SIGUSR2 or SIGALRM; the soft limit of CPU time sends SIGXCPU."""
 
 
 class Interruption:
-    """While active, SIGINT, SIGTERM and SIGHUP raise `Interrupted`: at once, or at the end of a `held` part.
+    """While active, each of `STOPPING_SIGNALS` raises `Interrupted`: at once, or at the end of a `held` part.
 
     The first signal decides; later ones change nothing, so that what follows it, such as a save, is not cut short. Only
     a second SIGINT stops that too, at once, as a `KeyboardInterrupt`: nothing that it tears may be saved.

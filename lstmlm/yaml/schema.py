@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, core_schema
 
 from lstmlm.errors import did_you_mean, nearest
@@ -94,7 +94,8 @@ class _Builder:
     ) -> BaseModel | None:
         """Build one section, or the part that was chosen from `choices`; None where it has problems."""
         if not isinstance(value, dict):
-            self._settings.report(path, f"expected a mapping of keys, got {shown(value)}. Write its keys below it.")
+            advice = _missing_blank(value) or "Write its keys below it."
+            self._settings.report(path, f"expected a mapping of keys, got {shown(value)}. {advice}")
             return None
         fields = options_class.model_fields
         content: dict[str, object] = {}
@@ -120,6 +121,7 @@ class _Builder:
         choices = _choices(field)
         if not isinstance(value, dict):
             advice = f"Write {{name: {value}}}." if value in list(choices) else "Write name and options below it."
+            advice = _missing_blank(value) or advice
             self._settings.report(path, f"expected a mapping of keys, got {shown(value)}. {advice}")
             return None
         one_of = f"Choose one of: {', '.join(sorted(choices))}."
@@ -184,6 +186,11 @@ class _Builder:
                 self._settings.report(path, text)
 
 
+def _missing_blank(value: Value) -> str | None:
+    slip = strict.slip_in(value) if isinstance(value, str) else None
+    return slip and f"A key {slip}"
+
+
 def _explain(field: FieldInfo, value: object, errors: list[ErrorDetails]) -> list[tuple[tuple[int, ...], str]]:
     """Say what is wrong with one value: texts, each with the index of the item that it is about (empty: the value).
 
@@ -238,6 +245,11 @@ def _mismatch(expected: str, value: object) -> str:
         return f"{text} Quote it."
     if isinstance(value, str) and _UNQUOTED.get(strict.kind_of(value), "-") in expected:
         return f"{text} Remove the quotes."
+    if isinstance(value, str) and "number" in expected:
+        if percentage := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?%", value):
+            return f"{text} Write {float(percentage[1]) / 100:g}."
+        if re.fullmatch(r"[0-9]{1,3}([, '’][0-9]{3})+", value):
+            return f"{text} Write {re.sub('[^0-9]', '', value)}."
     return text
 
 
@@ -289,7 +301,7 @@ class _JsonSchema(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: object) -> bool:
         return False
 
-    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> dict[str, Any]:
         described = super().tagged_union_schema(schema)
         described["anyOf"] = described.pop("oneOf")
         return described

@@ -1,11 +1,13 @@
 """The values of a YAML file and of `--set key=value`, each with the place it came from, for messages that name it."""
 
+import codecs
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from lstmlm.errors import ConfigError
-from lstmlm.yaml.strict import Document, KeyPath, UnreadableError, Value, parse
+from lstmlm.errors import ConfigError, as_command, conversion
+from lstmlm.yaml.strict import Document, KeyPath, UnreadableError, Value, kind_of, parse
 
 MAX_BYTES = 100_000
 
@@ -40,7 +42,8 @@ class Settings:
             raise ConfigError(f"{path}:{error.line}: {error.text}") from None
         if document.value is None and not document.problems:
             raise ConfigError(f"{path}: empty. Write a mapping of keys.")
-        lines = {line: Origin(is_override=False, number=line, label=f"{path}:{line}") for line in _all_lines(document)}
+        numbers = {*document.lines.values(), *(problem.line for problem in document.problems)}
+        lines = {line: Origin(is_override=False, number=line, label=f"{path}:{line}") for line in numbers}
         self._origins = {key: lines[line] for key, line in document.lines.items()}
         for problem in document.problems:
             self._problems.append((lines[problem.line], problem.path, problem.text))
@@ -53,7 +56,7 @@ class Settings:
             self.raise_problems()
 
     def override(self, text: str, number: int) -> None:
-        """Apply `dotted.key=value`, the value read as YAML; sections that are missing are created.
+        """Apply `dotted.key=value`, the value read as YAML or as plain text; sections that are missing are created.
 
         Args:
             text: what the user gave after `--set`.
@@ -66,9 +69,14 @@ class Settings:
             self._problems.append((origin, (), "expected key=value, such as section.key=5."))
             return
         try:
-            document = parse(value_text)
+            document = parse(_quoted(value_text))
         except UnreadableError as error:
-            self._problems.append((origin, path, error.text))
+            text = error.text
+            if value_text.startswith(("[", "{")):
+                text += (
+                    f" If it is a text: {as_command(['--set', f'{key}={json.dumps(value_text, ensure_ascii=False)}'])}"
+                )
+            self._problems.append((origin, path, text))
             return
         for problem in document.problems:
             self._problems.append((origin, (*path, *problem.path), problem.text))
@@ -139,6 +147,13 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
 
 
+def _quoted(text: str) -> str:
+    """Quote a value that is plain text, such as a path, in which YAML would find a comment, a key or an alias."""
+    plain = text.strip()
+    is_yaml = re.match(r"[\[{'\"!&|>]|- |\w+:(\s|$)", plain) or "\n" in plain or kind_of(plain) != "str"
+    return text if is_yaml else "'" + plain.replace("'", "''") + "'"
+
+
 def _all_lines(document: Document) -> set[int]:
     return {*document.lines.values(), *(problem.line for problem in document.problems)}
 
@@ -147,22 +162,28 @@ def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file. Check the path.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a directory. Name a YAML file in it.") from None
     except OSError as error:
-        _refuse(path, error)
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from None
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{path}: more than {MAX_BYTES} bytes. Give a YAML file of options.")
     try:
+        if encoding := _utf16(content):
+            raise ConfigError(f"{path}: not UTF-8, but UTF-16. Convert it: {conversion(str(path), encoding)}")
         return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         where = f"byte 0x{content[error.start]:02X} at offset {error.start}, line {line}"
-        raise ConfigError(f"{path}: not UTF-8 ({where}). Convert it: iconv -f latin1 -t utf8.") from None
+        raise ConfigError(f"{path}: not UTF-8 ({where}). Convert it: {conversion(str(path), 'windows-1252')}") from None
 
 
-def _refuse(path: Path, error: OSError) -> NoReturn:
-    match error:
-        case FileNotFoundError():
-            raise ConfigError(f"{path}: no such file. Check the path.") from None
-        case IsADirectoryError():
-            raise ConfigError(f"{path}: a directory. Name a YAML file in it.") from None
-    raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from None
+def _utf16(content: bytes) -> str | None:
+    """The form of UTF-16 that a file has by its mark or its NULs, every other byte of plain Latin; None for others."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if content.count(0) * 3 <= len(content):
+        return None
+    return "utf-16le" if content[1::2].count(0) > content[::2].count(0) else "utf-16be"

@@ -6,6 +6,7 @@ and `010` are texts.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -29,7 +30,13 @@ _TAG = "tag:yaml.org,2002:"
 _ADVICE = {
     "'\\t'": "Indent with spaces.",
     "mapping values are not allowed": "Check the indentation, and quote a text that contains a colon.",
+    "escape": "In double quotes a backslash begins an escape: take single quotes, or / in a path.",
 }
+
+_SLIP = re.compile(
+    r"[ \t]*(?P<odd>[^\S \t])|[ \t]*(?P<key>[\w.-]+)(?P<colon> *：\s*|:[^\S \t]\s*|:(?=[^\s:/\\]))(?P<value>.*)"
+)
+"""The beginning of a line that looks like a key, but is none: where its blanks are, or its colon is."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def parse(text: str) -> Document:
             line = composer.next_line()
             raise UnreadableError(line, "a second document starts here. Keep one document a file.")
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error) from None
+        raise _syntax_error(error, text) from None
     except (ValueError, OverflowError):  # an escape beyond Unicode such as "\Uffffffff", a %YAML of 5,000 digits
         raise UnreadableError(composer.line + 1, "not YAML: a number or an escape here is too large.") from None
     walk = _Walk(composer.tags)
@@ -98,6 +105,25 @@ def kind_of(scalar: str) -> str:
     """What a scalar without quotes is read as: `str`, `int`, `float`, `bool` or `null`."""
     tag: str = _Resolver().resolve(ScalarNode, scalar, (True, False))  # type: ignore[no-untyped-call]
     return tag.removeprefix(_TAG)
+
+
+def slip_in(line: str) -> str | None:
+    """Say how to write a line that looks like a key but is none; None where it does not.
+
+    Its indentation has another space than the ordinary one, or its colon is a full-width one or has no blank after it.
+    """
+    found = _SLIP.match(line)
+    if found is None:
+        return None
+    if found["odd"]:
+        return f"has a {_character_name(found['odd'])} where a blank looks the same. Type blanks in its place."
+    written = f"{found['key']}: {found['value']}"
+    written = written if len(written) <= 60 else f"{found['key']}: …"
+    return f"needs a colon and a blank after its key. Write {written!r}."
+
+
+def _character_name(character: str) -> str:
+    return f"{unicodedata.name(character, 'control character').lower()} (U+{ord(character):04X})"
 
 
 class _Resolver(BaseResolver):
@@ -217,6 +243,9 @@ class _Walk:
         key = self._scalar(node, (*path, node.value), line)
         if not isinstance(key, str) and len(self.problems) == known:
             self._problem((*path, node.value), line, f"a key must be a string, got {key!r}. Quote it.")
+        elif node.style is None and (slip := slip_in(node.value)):
+            self.problems.append(Problem((*path, node.value), line, slip, hides=path))
+            return None
         return key if isinstance(key, str) else None
 
     def _scalar(self, node: Node, path: KeyPath, line: int) -> Value:
@@ -254,13 +283,15 @@ def _check_number(n_values: int, limit: int, line: int) -> None:
         raise UnreadableError(line, f"more than {MAX_VALUES} values, each alias (*) counted. Write less.")
 
 
-def _syntax_error(error: yaml.MarkedYAMLError) -> UnreadableError:
+def _syntax_error(error: yaml.MarkedYAMLError, content: str) -> UnreadableError:
     mark = error.problem_mark or error.context_mark
     text = f"not YAML: {error.problem or error.context}"
     if error.context and error.context_mark:
         text += f", {error.context} that starts on line {error.context_mark.line + 1}"
     text = " ".join(text.split()) + "."
-    for known, advice in _ADVICE.items():
-        if known in text:
-            text += f" {advice}"
-    return UnreadableError(mark.line + 1 if mark else 1, text)
+    line = mark.line + 1 if mark else 1
+    # What looks like a key but is none goes on as a text, and the error comes later.
+    slips = enumerate(map(slip_in, content.split("\n")[:line]), start=1)
+    *_, cause = (None, *(f"Line {number} {slip}" for number, slip in slips if slip))
+    advice = cause or next((advice for known, advice in _ADVICE.items() if known in text), None)
+    return UnreadableError(line, f"{text} {advice}" if advice else text)

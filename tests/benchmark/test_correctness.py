@@ -7,8 +7,7 @@ import torch
 
 from lstmlm.benchmark import machine
 from lstmlm.benchmark.correctness import TOLERANCES, difference
-from lstmlm.benchmark.sections import layers, loss, reading, training_step
-from lstmlm.benchmark.suite import SECTIONS
+from lstmlm.benchmark.sections import SECTIONS, layers, loss, reading, training_step
 from lstmlm.models import backbone
 from lstmlm.models.kernels import linear_cross_entropy, run_window
 from lstmlm.models.output_layers import softmax

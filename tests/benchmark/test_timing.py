@@ -3,7 +3,7 @@
 import pytest
 
 from lstmlm.benchmark.plan import Effort
-from lstmlm.benchmark.timing import fastest, geometric_mean, measure, quartiles, ratios
+from lstmlm.benchmark.timing import fastest, measure
 
 
 def test_all_take_turns_after_a_round_that_warms_up() -> None:
@@ -25,18 +25,3 @@ def test_the_fastest_is_that_of_the_smallest_median(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(timing, "measure", lambda *_: measured)
     assert fastest(dict.fromkeys(measured, int)) == "mostly fast"
     assert fastest({"alone": int}) == "alone"
-
-
-def test_quartiles_by_hand() -> None:
-    assert quartiles([5.0, 1.0, 2.0, 3.0, 4.0]) == (2.0, 3.0, 4.0)
-    assert quartiles([1.0, 2.0, 3.0, 4.0]) == (1.75, 2.5, 3.25)
-    assert quartiles([7.0]) == (7.0, 7.0, 7.0)
-
-
-def test_a_ratio_is_that_of_a_round() -> None:
-    assert ratios([2.0, 9.0], [1.0, 3.0]) == [2.0, 3.0]
-
-
-def test_the_geometric_mean_of_twice_and_half_is_one() -> None:
-    assert geometric_mean([2.0, 0.5]) == pytest.approx(1)
-    assert geometric_mean([1.0, 10.0, 100.0]) == pytest.approx(10)

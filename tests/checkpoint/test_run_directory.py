@@ -85,7 +85,7 @@ def test_an_empty_directory_is_as_good_as_none(create: Create) -> None:
 @pytest.mark.parametrize("name", ["runs/b", "other"])
 def test_a_run_that_does_not_exist_cannot_be_opened(name: str) -> None:
     Path("other").mkdir()
-    message = f"{name}: no such run. Train one: lstmlm train --config FILE --run-dir {name}."
+    message = f"{name}: no such run. Train one: lstmlm train --config quickstart --run-dir {name}"
     assert refusal(RunDirectory.open, Path(name)) == message
     assert not RunDirectory.exists(Path(name))
 

@@ -121,7 +121,9 @@ def test_other_texts_are_refused(trained: Path, lstmlm: Cli) -> None:
 def test_a_run_that_does_not_exist(trained: Path, lstmlm: Cli) -> None:
     result = lstmlm(*COMPARE)
     assert (result.exit_code, result.stdout) == (4, "")
-    assert result.stderr == ("runs/other: no such run. Train one: lstmlm train --config FILE --run-dir runs/other.\n")
+    assert result.stderr == (
+        "runs/other: no such run. Train one: lstmlm train --config quickstart --run-dir runs/other\n"
+    )
 
 
 def test_split_and_text_together(trained: Path, lstmlm: Cli) -> None:

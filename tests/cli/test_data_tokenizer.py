@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ def learnt(texts: Path, lstmlm: Cli) -> Path:
     sets = ["--set", "tokenizer.vocab_size=300"]
     result = lstmlm("data", "tokenizer", "train", str(PROJECT / "data" / "tiny"), "--output", "bpe.json", *sets)
     assert result.exit_code == 0, result.stderr
-    assert result.stderr == ("bpe.json is ready. Train with it: --set 'data.tokenizer={name: file, path: bpe.json}'\n")
+    assert result.stderr == (
+        "bpe.json is ready. Train with it: --set 'data.tokenizer={name: file, path: \"bpe.json\"}'\n"
+    )
     return texts
 
 
@@ -123,3 +126,17 @@ def test_mistakes(arguments: tuple[str, ...], status: int, message: str, texts: 
     (texts / "blank.txt").write_text(" \n")
     result = lstmlm("data", "tokenizer", *arguments)
     assert (result.exit_code, result.stdout, result.stderr.strip()) == (status, "", message)
+
+
+def test_what_is_printed_can_be_pasted_whatever_the_name(here: Path, lstmlm: Cli) -> None:
+    folder = here / "a, b"
+    folder.mkdir()
+    (folder / "it's #2.txt").write_text("the farmer walks\n" * 100)
+    for command in (
+        ["data", "tokenizer", "train", "./a, b/it's #2.txt", "--output", "./a, b/bpe [1].json"],
+        ["data", "encode", "./a, b/it's #2.txt", "--valid", "./a, b/it's #2.txt", "--output", "./a, b/store {1}"],
+    ):
+        last = lstmlm(*command).stderr.splitlines()[-1]
+        pasted = shlex.split(last.split(": ", maxsplit=1)[1])
+        result = lstmlm("train", "--config", "tiny.yaml", *pasted, "--run-dir", f"runs/{command[1]}")
+        assert result.exit_code == 0, result.stderr

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -209,8 +208,8 @@ def test_it_shows_how_far_it_is(
     assert caplog.messages == ["The tokenizer word is learnt."]
     assert f"train: 0 MB read, {60 * 7} tokens\n" in result.stderr
 
-    monkeypatch.setattr(module, "is_live", lambda: True)
+    monkeypatch.setattr("lstmlm.cli.render.is_live", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes what is not a terminal for one
-    with module._progress_display() as show:
-        show("train", SimpleNamespace(n_bytes=3e6, n_tokens=70))
+    with module.working("train: ") as tell:
+        tell("3 MB read, 70 tokens")
     assert "train: 3 MB read, 70 tokens" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)

@@ -1,12 +1,16 @@
 """A user's mistake is one clear line on stderr and an exit status, and loses nothing."""
 
-from collections.abc import Callable
+import ast
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 Cli = Callable[..., Any]
+
+PACKAGE = Path(__file__).parent.parent.parent / "lstmlm"
 
 TRAIN = ("train", "--config", "tiny.yaml")
 
@@ -78,13 +82,18 @@ def test_a_text_that_is_not_utf8(here: Path, lstmlm: Cli) -> None:
     choice = corpus(here)
     (here / "corpus" / "train.txt").write_bytes(b"one line\n" * 30 + b"caf\xe9\n")
     message = fails(lstmlm(*TRAIN, "--set", choice), 3)
-    wanted = "corpus/train.txt: not UTF-8 (byte 0xE9 at offset 273, line 31). Convert it: iconv -f latin1 -t utf8."
+    wanted = (
+        "corpus/train.txt: not UTF-8 (byte 0xE9 at offset 273, line 31). "
+        "Convert it: iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt"
+    )
     assert message == wanted
 
 
 def test_a_text_too_short_for_the_batch(here: Path, lstmlm: Cli) -> None:
     message = fails(lstmlm(*TRAIN, "--set", corpus(here, train="a b c\n")), 3)
-    wanted = "corpus/train.txt: 4 tokens, but batch_size 4 × (bptt 7 + 1) needs 32. Lower data.batch_size."
+    wanted = (
+        "corpus/train.txt: 4 tokens, but batch_size 4 × (bptt 7 + 1) needs 32. Lower data.bptt and data.batch_size."
+    )
     assert message == wanted
     assert not (here / "runs").exists()
 
@@ -97,7 +106,7 @@ def test_a_run_directory_that_exists(trained: Path, lstmlm: Cli) -> None:
 @pytest.mark.parametrize("command", [["generate", "x"], ["eval", "perplexity"]])
 def test_a_run_that_does_not_exist(command: list[str], here: Path, lstmlm: Cli) -> None:
     message = fails(lstmlm(*command, "--run", "runs/none"), 4)
-    assert message == "runs/none: no such run. Train one: lstmlm train --config FILE --run-dir runs/none."
+    assert message == "runs/none: no such run. Train one: lstmlm train --config quickstart --run-dir runs/none"
     message = fails(lstmlm(*command), 4)
     assert message.startswith("runs: holds no trained run.")
 
@@ -181,3 +190,96 @@ def test_train_and_valid_of_the_same_text_are_warned_of(here: Path, lstmlm: Cli)
     text = "a b c d\n" * 100
     said = lstmlm(*TRAIN, "--set", corpus(here, train=text, valid=text)).stderr
     assert "warning: data.corpus: train and valid are the same text, so valid perplexity tells nothing of other" in said
+
+
+def test_paths_of_the_home_folder_and_of_variables(here: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.setenv("USERPROFILE", str(here))
+    monkeypatch.setenv("SCRATCH", "scratch")
+    monkeypatch.delenv("NOWHERE", raising=False)
+    (here / "scratch").mkdir()
+    (here / "scratch" / "own.txt").write_text("the farmer walks\n" * 200)
+    corpus = ["--set", "data.corpus=~/${SCRATCH}/own.txt"]
+    result = lstmlm("train", "--config", "~/tiny.yaml", *corpus, "--run-dir", "~/runs/a")
+    assert (result.exit_code, [path.name for path in here.iterdir() if path.name == "~"]) == (0, [])
+    assert f"corpus: {here}/scratch/own.txt\n" in (here / "runs" / "a" / "config.yaml").read_text()
+    for arguments in (
+        ["eval", "perplexity", "--run=~/runs/a", "--text", "./${SCRATCH}/own.txt"],
+        ["eval", "surprisal", "~/${SCRATCH}/own.txt", "--run", "runs/a", "--output=~/${SCRATCH}/own.tsv"],
+        ["data", "check", "~/${SCRATCH}/own.txt"],
+        ["data", "tokenizer", "train", "~/${SCRATCH}/own.txt", "--output", "~/${SCRATCH}/bpe.json"],
+        ["data", "tokenizer", "show", "~/${SCRATCH}/bpe.json"],
+    ):
+        assert lstmlm(*arguments).exit_code == 0, arguments
+    assert {path.name for path in (here / "scratch").iterdir()} == {"own.txt", "own.tsv", "bpe.json"}
+    message = (
+        "'${NOWHERE}/x/y.txt' needs the environment variable NOWHERE, which is not set. Set it: export NOWHERE=FOLDER\n"
+    )
+    result = lstmlm("eval", "perplexity", "--run", "runs/a", "--text", "${NOWHERE}/x/y.txt")
+    assert (result.exit_code, result.stderr) == (2, message)
+    result = lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=${NOWHERE}/x/y.txt")
+    assert (result.exit_code, result.stderr) == (2, f"--set data.corpus=${{NOWHERE}}/x/y.txt: data.corpus: {message}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["eval", "surprisal", "own.txt"], "--output"),
+        (["eval", "pairs", "pairs.tsv"], "--items"),
+        (["eval", "ngram", "--text", "own.txt"], "--arpa"),
+        (["eval", "rescore", "own.txt"], "--output"),
+        (["inspect", "gates", "the farmer"], "--plot"),
+        (["data", "tokenizer", "train", "./own.txt"], "--output"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(
+    arguments: list[str], option: str, here: Path, lstmlm: Cli
+) -> None:
+    (here / "a b.svg").mkdir()
+    result = lstmlm(*arguments, option, "my figures/none/x.svg")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "my figures/none/x.svg: cannot be written, as there is no folder my figures/none. "
+        "Make it: mkdir -p 'my figures/none'\n"
+    )
+    if arguments[1] != "rescore":
+        result = lstmlm(*arguments, option, "a b.svg")
+        assert (result.exit_code, result.stderr) == (2, "a b.svg: is a folder. Name a file in it.\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["eval", "surprisal", "own.txt", "--output"],
+        ["eval", "pairs", "own.txt", "--items"],
+        ["eval", "ngram", "--text", "own.txt", "--arpa"],
+        ["eval", "rescore", "lists.txt", "--tune", "own.txt", "--output"],
+        ["data", "tokenizer", "train", "./own.txt", "--output"],
+    ],
+)
+def test_what_is_read_is_not_written_over(arguments: list[str], here: Path, lstmlm: Cli) -> None:
+    (here / "own.txt").write_text("the farmer walks\n")
+    result = lstmlm(*arguments, "./own.txt")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "own.txt: is what the command reads. Name another file to write.\n"
+    assert (here / "own.txt").read_text() == "the farmer walks\n"
+
+
+A_COMMAND = re.compile(r": (lstmlm|iconv|pip|mkdir|gzip|export|torchrun|--set|--text) [^.]*(\.\w[^.]*)*\.$")
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """The strings of a module, with x for what is put in."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def test_no_full_stop_is_glued_to_a_command() -> None:
+    assert A_COMMAND.search("is missing. Fetch it: lstmlm data get x.")
+    texts = [(path.name, text) for path in PACKAGE.rglob("*.py") for text in texts_of(path)]
+    assert [found for found in texts if A_COMMAND.search(found[1])] == []

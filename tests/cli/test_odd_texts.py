@@ -34,19 +34,22 @@ REFUSED = {
     ),
     "one byte": (
         b"a",
-        "corpus/train.txt: {} tokens, but batch_size 4 × (bptt 7 + 1) needs 32. Lower data.batch_size.",
+        "corpus/train.txt: {} tokens, but batch_size 4 × (bptt 7 + 1) needs 32. Lower data.bptt and data.batch_size.",
     ),
     "UTF-16": (
         "one two".encode("utf-16"),
-        "corpus/train.txt: not UTF-8 (begins with the byte-order mark of UTF-16). Convert it: iconv -f utf-16 -t utf8.",
+        "corpus/train.txt: not UTF-8 (begins with the byte-order mark of UTF-16). "
+        "Convert it: iconv -f utf-16 -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
     ),
     "latin1": (
         b"caf\xe9\n",
-        "corpus/train.txt: not UTF-8 (byte 0xE9 at offset 3, line 1). Convert it: iconv -f latin1 -t utf8.",
+        "corpus/train.txt: not UTF-8 (byte 0xE9 at offset 3, line 1). "
+        "Convert it: iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
     ),
     "half a surrogate pair": (
         b"a\xed\xa0\x80\n",
-        "corpus/train.txt: not UTF-8 (byte 0xED at offset 1, line 1). Convert it: iconv -f latin1 -t utf8.",
+        "corpus/train.txt: not UTF-8 (byte 0xED at offset 1, line 1). "
+        "Convert it: iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
     ),
     "random bytes": (
         bytes(range(256)) * 8,

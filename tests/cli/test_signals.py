@@ -39,6 +39,7 @@ SIGNALS = [
     *((phase, signal.SIGTERM, 143) for phase in PHASES),
     *((phase, signal.SIGINT, 130) for phase in ("tokenizing", "saving")),
     *((phase, signal.SIGHUP, 129) for phase in ("tokenizing", "saving")),
+    *(("a step", number, 128 + number) for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU, signal.SIGALRM)),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -10,7 +10,7 @@ COMMANDS = {
     "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
     "generate": {
         *("--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"),
-        "--precision",
+        *("--precision", "--stop"),
     },
     "eval perplexity": {"--run", "--split", "--text", "--context", "--json"},
     "eval compare": {"--split", "--text", "--json"},
@@ -76,6 +76,24 @@ def test_the_flags_are_these() -> None:
         for name, command in commands_of(typer.main.get_command(app)).items()
     }
     assert found == COMMANDS
+
+
+def functions_of(app: Any) -> list[Any]:
+    inner = [function for group in app.registered_groups for function in functions_of(group.typer_instance)]
+    return [command.callback for command in app.registered_commands] + inner
+
+
+def test_every_path_is_expanded() -> None:
+    from lstmlm.cli import app
+
+    parsers = {
+        f"{function.__module__} {name}": hint.__metadata__[0].parser
+        for function in functions_of(app)
+        for name, hint in get_type_hints(function, include_extras=True).items()
+        if "Path" in str(hint)
+    }
+    assert len(parsers) > 20
+    assert [name for name, parser in parsers.items() if parser is None] == []
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

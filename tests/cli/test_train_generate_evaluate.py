@@ -1,6 +1,7 @@
 """From a YAML file to text and figures, by the command line alone."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,61 @@ def test_resume_starts_and_then_continues(here: Path, lstmlm: Cli) -> None:
     assert "ended by the last step at step 6" in result.stderr
 
 
+def test_a_finished_run_says_that_it_is(here: Path, lstmlm: Cli) -> None:
+    arguments = ["train", "--config", "tiny.yaml", "--run-dir", "runs/my run", "--resume"]
+    assert "\nruns/my run is ready. Try it: lstmlm generate \"\" --run 'runs/my run'\n" in lstmlm(*arguments).stderr
+    result = lstmlm(*arguments)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        0,
+        "runs/my run was finished already. Try it: lstmlm generate \"\" --run 'runs/my run'",
+    )
+
+
+def test_a_run_is_continued_by_its_own_configuration(here: Path, lstmlm: Cli) -> None:
+    assert lstmlm("train", "--config", "tiny.yaml").exit_code == 0
+    result = lstmlm("train", "--resume", "--run-dir", "runs/tiny")
+    assert (result.exit_code, "runs/tiny was finished already." in result.stderr) == (0, True)
+    for arguments in ([], ["--resume"], ["--run-dir", "runs/tiny"]):
+        result = lstmlm("train", *arguments)
+        message = "--config: is missing. Name a YAML file, or continue a run: --resume --run-dir RUN\n"
+        assert (result.exit_code, result.stderr) == (2, message)
+
+
+def test_a_split_that_is_another_text_than_in_training_is_not_measured(here: Path, lstmlm: Cli) -> None:
+    lines = [f"the {noun} {verb}\n" for noun in "cat dog fox hen".split() for verb in "sat ran sang".split()] * 20
+    corpus = here / "corpus.txt"
+    corpus.write_text("".join(lines))
+    assert lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus.txt").exit_code == 0
+    (here / "pairs.tsv").write_text("the cat sat\tthe sat cat\n")
+    (here / "own.txt").write_text("the cat sat\n")
+    other_texts = ["--text FILE"]
+    commands = [
+        (["eval", "perplexity"], "test", other_texts),
+        (["eval", "perplexity", "--split", "valid"], "valid", other_texts),
+        (["eval", "adaptation", "temperature", "--tune", "valid", "--text", "own.txt"], "valid", []),
+        (["eval", "adaptation", "ngram", "--text", "own.txt"], "train", []),
+        (["eval", "compare", "runs/tiny", "runs/tiny"], "test", other_texts),
+        (["eval", "ngram"], "train", []),
+        (["eval", "pairs", "pairs.tsv", "--ngram", "2"], "train", []),
+        (["inspect", "gradients", "--max-lag", "2"], "test", other_texts),
+    ]
+    figure = lstmlm("eval", "perplexity", "--json").stdout
+    corpus.write_text("".join(reversed(lines)))
+    for command, split, advice in commands:
+        result = lstmlm(*command)
+        assert (result.exit_code, result.stdout) == (3, ""), command
+        message = result.stderr.splitlines()[-1]
+        assert message.startswith(f"./corpus.txt: the {split} split is not the text that runs/tiny was started on (SHA")
+        assert message.endswith("Restore that text." + "".join(f" Or name a text to measure: {a}" for a in advice))
+    assert lstmlm("eval", "perplexity", "--text", "own.txt").exit_code == 0
+    corpus.write_text("".join(lines).replace("\n", "\r\n"), newline="")
+    assert json.loads(lstmlm("eval", "perplexity", "--json").stdout)["nats"] == json.loads(figure)["nats"]
+    corpus.unlink()
+    message = lstmlm("eval", "perplexity").stderr
+    assert message.startswith("corpus.txt: no such file or folder. Paths start at the working directory; ")
+    assert message.endswith(" Or name a text to measure: --text FILE\n")
+
+
 def test_config_show_is_a_configuration(here: Path, lstmlm: Cli) -> None:
     shown = lstmlm("config", "show", "tiny.yaml", "--set", "seed=7")
     (here / "complete.yaml").write_text(shown.stdout)
@@ -148,3 +204,60 @@ def test_options_without_effect_are_warned_of(here: Path, lstmlm: Cli) -> None:
     adaptive_bytes = ["--set", "data.tokenizer={name: byte}", "--set", "model.output={name: adaptive}"]
     said = lstmlm("config", "check", "tiny.yaml", *adaptive_bytes).stderr
     assert "warning: model.output.name: adaptive saves work where ids go by frequency, and bytes do not." in said
+
+
+ONE = ("--temperature", "0", "--max-tokens", "6")
+
+
+@pytest.mark.parametrize("text", ["- I do not know", "-5 degrees", "-- no --"])
+def test_a_text_may_begin_with_a_dash(text: str, trained: Path, lstmlm: Cli) -> None:
+    for arguments in (
+        [text, *ONE],
+        [*ONE, text],
+        ["-n", "1", text, "--stop", "- x", *ONE],
+        [*ONE, "--", text],
+        ["--", text, *ONE],
+    ):
+        result = lstmlm("generate", *arguments)
+        assert (result.exit_code, result.stdout.startswith(text)) == (0, True), arguments
+    for command in (["next", text, "--top", "3"], ["inspect", "gates", text, "--layer", "1"]):
+        assert lstmlm(*command).exit_code == 0, command
+    assert lstmlm("data", "tokenizer", "show", "runs/tiny", text).exit_code == 0
+    assert lstmlm("generate", "--sed", "1").exit_code == 2
+
+
+def test_a_blank_at_the_end_of_a_prompt_is_not_doubled(here: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    for tokenizer in ("{name: bpe, vocab_size: 400}", "{name: unigram, vocab_size: 400}", "{name: word}"):
+        add_run(f"runs/{tokenizer}", f"data.tokenizer={tokenizer}")
+        without, blank = (lstmlm("generate", prompt, "--run", f"runs/{tokenizer}", *ONE).stdout for prompt in PROMPTS)
+        assert blank.removeprefix("The farmer ") == without.removeprefix("The farmer").removeprefix(" ")
+
+
+PROMPTS = ("The farmer", "The farmer ")
+
+
+def test_a_file_that_is_named_in_place_of_its_text(trained: Path, lstmlm: Cli) -> None:
+    (trained / "my prompt.txt").write_text("The farmer")
+    result = lstmlm("generate", "my prompt.txt", *ONE)
+    hint = "my prompt.txt is the prompt. To continue what that file holds: lstmlm generate - < 'my prompt.txt'\n"
+    assert (result.exit_code, result.stderr.startswith(hint)) == (0, True)
+    assert lstmlm("generate", "a" * 5000, *ONE).exit_code == 0
+    assert "does not know " + "a" * 59 + "…: read as <unk>." in lstmlm("generate", "a" * 5000, *ONE).stderr
+
+
+def test_a_sample_ends_before_a_stop_text(trained: Path, lstmlm: Cli) -> None:
+    whole = lstmlm("generate", "The farmer", *ONE).stdout.removesuffix("\n")
+    *_, last = whole.split()
+    assert lstmlm("generate", "The farmer", *ONE, "--stop", "zzz").stdout == whole + "\n"
+    stopped = lstmlm("generate", "The farmer", *ONE, "--stop", "zzz", "--stop", last).stdout
+    assert stopped == "The farmer" + whole[len("The farmer") :].partition(last)[0] + "\n"
+
+
+def test_the_prompt_is_shown_after_what_is_said_of_the_kernels(
+    trained: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(sys.modules["lstmlm.cli.generate"], "_write", written.append)
+    assert lstmlm("generate", "The farmer", *ONE).exit_code == 0
+    assert written[0].startswith("The farmer")
+    assert written[0] != "The farmer"

@@ -27,18 +27,32 @@ def test_durations(text: str, seconds: int) -> None:
                 "",
                 "m",
                 "ten minutes",
-                "30m1h",
-                "1.5h",
-                "10 m",
-                "10M",
                 "-5s",
-                "1d",
-                "10m\n",
                 "٣m",
                 1.5,
                 True,
                 [],
             )
+        ),
+        *(
+            (value, f"expected a time such as 90s, 10m or 1h30m, got {value!r}. Write {right}.")
+            for value, right in {
+                "1.5h": "1h30m",
+                "1,5 h": "1h30m",
+                "2d": "48h",
+                "1 day 2 hours": "26h",
+                "90min": "90m",
+                "10 m": "10m",
+                "10m\n": "10m",
+                "30m1h": "1h30m",
+                "1h 30m": "1h30m",
+                "10M": "10m",
+                "5sec": "5s",
+                "５m": "5m",
+                "1:30:00": "1h30m",
+                "01:30": "1h30m or 1m30s",
+                "999999999h": "at most 999999h",
+            }.items()
         ),
     ],
 )

@@ -215,6 +215,41 @@ FILES = [
         ":1: not YAML: mapping values are not allowed here. "
         "Check the indentation, and quote a text that contains a colon.",
     ),
+    (
+        'data: {corpus: "C:\\Users\\me.txt"}',
+        ":1: not YAML: expected escape sequence of 8 hexadecimal numbers, but found 's', while scanning a "
+        "double-quoted scalar that starts on line 1. In double quotes a backslash begins an escape: take single "
+        "quotes, or / in a path.",
+    ),
+    (
+        "data:\n  corpus: x\n\u00a0 \u00a0 bptt: 4\n  batch_size: 16",
+        ":4: not YAML: mapping values are not allowed here. Line 3 has a no-break space (U+00A0) where a blank "
+        "looks the same. Type blanks in its place.",
+    ),
+    (
+        "data:\n\u00a0 corpus: x",
+        ":2: \\xa0 corpus: has a no-break space (U+00A0) where a blank looks the same. Type blanks in its place.",
+    ),
+    (
+        "data:\n  corpus: x\n  bptt:16\ntraining: {n_epochs: 1}",
+        ":4: not YAML: could not find expected ':', while scanning a simple key that starts on line 3. "
+        "Line 3 needs a colon and a blank after its key. Write 'bptt: 16'.",
+    ),
+    (
+        "data: {corpus: x}\ntraining:\n  n_epochs：1",
+        ":2: training: expected a mapping of keys, got 'n_epochs：1'. "
+        "A key needs a colon and a blank after its key. Write 'n_epochs: 1'.",
+    ),
+    (
+        "data: {corpus: x}\ntraining: {n_epochs: 1}\noptimizer:\n  name:\u00a0adam",
+        ":3: optimizer: expected a mapping of keys, got 'name:\\xa0adam'. "
+        "A key needs a colon and a blank after its key. Write 'name: adam'.",
+    ),
+    (
+        "data: {corpus: x, batch_size: '1,024'}\ntraining: {n_epochs: 1, state_reset: 20 %}",
+        ":1: data.batch_size: expected a whole number, got '1,024'. Write 1024.\n"
+        "configs/x.yaml:2: training.state_reset: expected a number, got '20 %'. Write 0.2.",
+    ),
     ("a: 1\n---\na: 1", ":2: a second document starts here. Keep one document a file."),
 ]
 
@@ -228,6 +263,11 @@ OVERRIDES = [
         "seed=a: b: c",
         "--set seed=a: b: c: seed: not YAML: mapping values are not allowed here. "
         "Check the indentation, and quote a text that contains a colon.",
+    ),
+    (
+        "data.corpus=[2024]/novel.txt",
+        "--set data.corpus=[2024]/novel.txt: data.corpus: not YAML: expected '<document start>', but found '<scalar>'. "
+        "If it is a text: --set 'data.corpus=\"[2024]/novel.txt\"'",
     ),
     ("seed=!!int 1", "--set seed=!!int 1: seed: tag '!!int' is not allowed. Remove it."),
     ("sede=1", "--set sede=1: sede: unknown key. Did you mean 'seed'?"),
@@ -314,9 +354,36 @@ def test_an_option_left_over_from_a_replaced_part_is_named_with_its_line() -> No
 
 def test_a_file_that_is_not_utf8() -> None:
     assert message_about(b"# caf\xe9\n") == (
-        "configs/x.yaml: not UTF-8 (byte 0xE9 at offset 5, line 1). Convert it: iconv -f latin1 -t utf8."
+        "configs/x.yaml: not UTF-8 (byte 0xE9 at offset 5, line 1). "
+        "Convert it: iconv -f windows-1252 -t utf-8 configs/x.yaml > configs/x.utf8.yaml"
     )
     assert "(byte 0xE9 at offset 10, line 3)" in message_about(b"# 1\n# 2\n# \xe9")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16le", "utf-16be"])
+def test_a_file_in_utf16(encoding: str) -> None:
+    assert message_about(VALID.encode(encoding)) == (
+        "configs/x.yaml: not UTF-8, but UTF-16. "
+        f"Convert it: iconv -f {encoding} -t utf-8 configs/x.yaml > configs/x.utf8.yaml"
+    )
+
+
+PATHS = [
+    "./My texts #2/novel.txt",
+    "./50% off: sale/novel.txt",
+    "./texts [2024]/*.txt",
+    "./a, b/{curly}.txt",
+    "*/novel.txt",
+    "@home/it's",
+    "`x`/#1",
+    "C:\\texts\\novel.txt",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_is_set_as_it_is_typed(path: str) -> None:
+    Path("configs/x.yaml").write_text(VALID)
+    assert load_yaml(Path("configs/x.yaml"), RunConfig, [f"data.corpus={path}"]).data.corpus == path
 
 
 def test_a_file_larger_than_is_read() -> None:

@@ -178,7 +178,7 @@ class TestSplit:
     def test_a_split_that_there_is_not(self, split: str | None, missing: str, tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:
             load_split(folder(tmp_path, train="a\n"), split, BYTES)
-        assert str(caught.value) == (f"{tmp_path}: has no {missing} split. Add one, or name a text file to evaluate.")
+        assert str(caught.value) == (f"{tmp_path}: has no {missing} split. Add one.")
 
     def test_a_split_of_another_name(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:

@@ -178,8 +178,11 @@ def test_too_short_a_text() -> None:
     with pytest.raises(DataError) as error:
         stream(412, 20, 35)
     assert str(error.value) == (
-        "some/train.txt: 412 tokens, but batch_size 20 × (bptt 35 + 1) needs 720. Lower data.batch_size."
+        "some/train.txt: 412 tokens, but batch_size 20 × (bptt 35 + 1) needs 720. Lower data.batch_size to 11."
     )
+    assert stream(412, 11, 35).n_tokens == 412
+    with pytest.raises(DataError, match=r"needs 36\. Lower data\.bptt and data\.batch_size\.$"):
+        stream(16, 1, 35)
 
 
 def test_penn_treebank_loses_nothing(corpus_path: Callable[[str], Path]) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -288,10 +289,11 @@ def test_a_top_k_beyond_the_vocabulary_keeps_everything(real_model: LanguageMode
         ({"top_p": 0.0}, "--top-p: needs a number above 0 and at most 1, got 0."),
         ({"top_p": 1.5}, "--top-p: needs a number above 0 and at most 1, got 1.5."),
         ({"top_p": math.nan}, "--top-p: needs a number above 0 and at most 1, got nan."),
+        ({"stop": (".", "")}, "--stop: needs a text, got ''."),
         ({"max_tokens": -1}, "--max-tokens: needs a whole number of 0 or more, got -1."),
     ],
 )
-def test_wrong_options_are_named(options: dict[str, float], message: str) -> None:
+def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        SamplingOptions(**options)  # type: ignore[arg-type]
+        SamplingOptions(**options)
     assert str(error.value) == message

@@ -14,6 +14,7 @@ from run_facts import events_of, facts_of
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import CheckpointError, DataError, Interrupted
 from lstmlm.training.events import Event
+from lstmlm.training.interruption import STOPPING_SIGNALS
 from lstmlm.workflows import train
 
 AddRun = Callable[[Any, Path], None]
@@ -134,7 +135,7 @@ def test_across_epochs_of_drawn_windows(make_config: Any, tmp_path: Path) -> Non
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signal_number", STOPPING_SIGNALS)
 def test_a_signal_saves_the_last_step(signal_number: int, make_config: Any, tmp_path: Path) -> None:
     with pytest.raises(Interrupted) as stop:
         train(make_config(), tmp_path / "run", observers=[StopAfter(4, signal_number)])
@@ -288,6 +289,21 @@ def test_another_configuration_is_refused_by_name(make_config: Any, add_run: Add
     )
 
 
+def test_the_same_text_elsewhere_is_the_same_corpus(make_config: Any, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("a b c d e\n" * 100)
+    with pytest.raises(Interrupted):
+        train(make_config(data__corpus=str(corpus)), tmp_path / "run", observers=[StopAfter(5)])
+    moved = corpus.rename(tmp_path / "moved.txt")
+    train(make_config(data__corpus=str(moved)), tmp_path / "run", resume=True)
+    train(make_config(data__corpus=str(moved)), tmp_path / "whole")
+    assert events_of(tmp_path / "run") == events_of(tmp_path / "whole")
+    moved.write_text("e d c b a\n" * 100)
+    with pytest.raises(DataError) as error:
+        train(make_config(data__corpus=str(moved)), tmp_path / "run", resume=True)
+    assert f"the train split is not the text that {tmp_path / 'run'} was started on" in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("there", "here", "differences"),
     [
@@ -305,13 +321,13 @@ def test_whoever_wants_to_train_longer_is_told_how(
     def config_of(length: dict[str, Any]) -> Any:
         return make_config(**{f"training__{key}": value for key, value in length.items()})
 
-    run = tmp_path / "run"
+    run = tmp_path / "my run"
     train(config_of(there), run)
     with pytest.raises(CheckpointError) as error:
         train(config_of(here), run, resume=True)
     assert str(error.value) == (
         f"{run}: was started with another configuration: {differences}. Give the same one to continue it, or train on "
-        f"from its best weights, in a new run: --set training.initialize_from={run} and another --run-dir."
+        f"from its best weights, in a new run: another --run-dir and --set 'training.initialize_from={run}'"
     )
 
 

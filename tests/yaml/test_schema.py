@@ -300,5 +300,5 @@ def check_that_it_loads_or_is_refused(folder: Path, text: str, overrides: list[s
     assert lines
     for line in lines:
         assert line.startswith((str(folder), "--set "))
-        assert line.endswith((".", "?"))
+        assert line.endswith((".", "?")) or " If it is a text: --set " in line
         assert line.isprintable()

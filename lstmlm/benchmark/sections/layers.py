@@ -5,16 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lstmlm.benchmark.correctness import difference
+from lstmlm.benchmark.correctness import Results, with_gradients
 from lstmlm.benchmark.machine import Machine
 from lstmlm.benchmark.plan import LayerShape, Plan
-from lstmlm.benchmark.section import Row, Section, geometric_means, refusal, row_of
-from lstmlm.benchmark.timing import fastest, measure
+from lstmlm.benchmark.section import Row, Section, compare_routes, geometric_means
 from lstmlm.benchmark.torch_model import copy_weights
 from lstmlm.models.cells.lstm import LSTMCell
 from lstmlm.models.kernels import Execution, GemmPath, run_window
 
-Results = dict[str, Tensor]
 Pass = Callable[[], Results]
 
 
@@ -34,23 +32,10 @@ def compare_layer(shape: LayerShape, plan: Plan, machine: Machine) -> list[Row]:
     theirs = {"torch_float32": layer.torch_pass(torch.float32)}
     if machine.has_bfloat16:
         theirs["torch_bfloat16"] = layer.torch_pass(torch.bfloat16)
-    paths = {"float32": fastest({path: layer.our_pass(path) for path in machine.float32_paths})}
-    if machine.has_bfloat16:
-        paths["bfloat16"] = GemmPath.BFLOAT16
+    ours = {path: layer.our_pass(path) for path in machine.gemm_paths}
     wanted = theirs["torch_float32"]()
-    wrong = {name: difference(layer.our_pass(path)(), wanted, name) for name, path in paths.items()}
-    ours = {name: layer.our_pass(path) for name, path in paths.items() if wrong[name] is None}
-    seconds = measure({**ours, **theirs}, plan.effort)
     n_flops = 3 * 2 * shape.bptt * shape.batch_size * 4 * shape.hidden_size * 2 * shape.hidden_size
-    rows: list[Row] = []
-    for name, path in paths.items():
-        if (text := wrong[name]) is not None:
-            rows.append(refusal(shape, name, text))
-            continue
-        row = row_of(shape, name, seconds[name], {other: seconds[other] for other in theirs})
-        flops = n_flops / (float(row["lstmlm_milliseconds"] or 0) / 1000)
-        rows.append({**row, "gemm_path": path.value, "gemm_peak_share": flops / 1e9 / machine.gemm_gflops[name]})
-    return rows
+    return compare_routes(shape, plan.effort, machine, ours, lambda path: ours[path](), wanted, theirs, n_flops)
 
 
 class Layer:
@@ -72,7 +57,7 @@ class Layer:
         def run() -> Results:
             weights = self.cell.weights()
             outputs, _ = run_window(self.cell, inputs, state, weights, execution=execution)
-            return _with_gradients(outputs, self.grad_outputs, [inputs, *weights])
+            return _results(outputs, self.grad_outputs, [inputs, *weights])
 
         return run
 
@@ -85,13 +70,11 @@ class Layer:
 
         def run() -> Results:
             outputs, _ = lstm(inputs)
-            return _with_gradients(outputs, grad_outputs, [inputs, *lstm.all_weights[0][:3]])
+            return _results(outputs, grad_outputs, [inputs, *lstm.all_weights[0][:3]])
 
         return run
 
 
-def _with_gradients(outputs: Tensor, grad_outputs: Tensor, leaves: list[Tensor]) -> Results:
-    names = ("inputs", "weight_ih", "weight_hh", "bias")
-    gradients = torch.autograd.grad(outputs, leaves, grad_outputs)
-    named = {f"gradient of {name}": gradient for name, gradient in zip(names, gradients, strict=True)}
-    return {"outputs": outputs, **named}
+def _results(outputs: Tensor, grad_outputs: Tensor, leaves: list[Tensor]) -> Results:
+    named = dict(zip(("inputs", "weight_ih", "weight_hh", "bias"), leaves, strict=True))
+    return with_gradients("outputs", outputs, named, grad_outputs)

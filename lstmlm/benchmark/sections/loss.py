@@ -8,15 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
-from lstmlm.benchmark.correctness import difference
+from lstmlm.benchmark.correctness import Results, with_gradients
 from lstmlm.benchmark.machine import Machine
 from lstmlm.benchmark.memory import peak_extra_bytes
 from lstmlm.benchmark.plan import LossShape, Plan
-from lstmlm.benchmark.section import Row, Section, refusal, row_of
-from lstmlm.benchmark.timing import fastest, measure
+from lstmlm.benchmark.section import Row, Section, compare_routes
 from lstmlm.models.kernels import Execution, GemmPath, linear_cross_entropy
 
-Results = dict[str, Tensor]
 Pass = Callable[[], Results]
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -34,28 +32,17 @@ def measure_losses(plan: Plan, machine: Machine, tell: Callable[[str], None]) ->
 
 def compare_loss(shape: LossShape, plan: Plan, machine: Machine) -> list[Row]:
     """Return a row for each number format of ours."""
-    passes = {path: prepare_pass(OurLoss(path), shape) for path in machine.gemm_paths}
-    paths = {"float32": fastest({path: passes[path] for path in machine.float32_paths})}
-    if machine.has_bfloat16:
-        paths["bfloat16"] = GemmPath.BFLOAT16
-    theirs = prepare_pass(torch_loss, shape)
-    wanted = theirs()
-    wrong = {name: difference(passes[path](), wanted, name) for name, path in paths.items()}
-    ours = {name: passes[path] for name, path in paths.items() if wrong[name] is None}
-    seconds = measure({**ours, "torch": theirs}, plan.effort)
-    torch_bytes = peak_extra_bytes(partial(prepare_pass, torch_loss), shape, SMALL)
+    ours = {path: prepare_pass(OurLoss(path), shape) for path in machine.gemm_paths}
+    theirs = {"torch_float32": prepare_pass(torch_loss, shape)}
+    wanted = theirs["torch_float32"]()
     n_flops = 3 * 2 * shape.n_tokens * shape.hidden_size * shape.vocab_size
-    rows: list[Row] = []
-    for name, path in paths.items():
-        if (text := wrong[name]) is not None:
-            rows.append(refusal(shape, name, text))
-            continue
-        row = row_of(shape, name, seconds[name], {"torch_float32": seconds["torch"]})
-        flops = n_flops / (float(row["lstmlm_milliseconds"] or 0) / 1000)
-        our_loss = OurLoss(path)
-        row["lstmlm_peak_extra_bytes"] = peak_extra_bytes(partial(prepare_pass, our_loss), shape, SMALL)
-        row["torch_float32_peak_extra_bytes"] = torch_bytes
-        rows.append({**row, "gemm_path": path.value, "gemm_peak_share": flops / 1e9 / machine.gemm_gflops[name]})
+    rows = compare_routes(shape, plan.effort, machine, ours, lambda path: ours[path](), wanted, theirs, n_flops)
+    torch_bytes = peak_extra_bytes(partial(prepare_pass, torch_loss), shape, SMALL)
+    for row in rows:
+        if "differs" not in row:
+            our_loss = OurLoss(GemmPath(row["gemm_path"]))
+            row["lstmlm_peak_extra_bytes"] = peak_extra_bytes(partial(prepare_pass, our_loss), shape, SMALL)
+            row["torch_float32_peak_extra_bytes"] = torch_bytes
     return rows
 
 
@@ -86,10 +73,4 @@ def prepare_pass(loss: Loss, shape: LossShape) -> Pass:
     targets = torch.randint(shape.vocab_size, (shape.n_tokens,), generator=generator)
     leaves = {"features": features, "weight": weight, "bias": bias}
 
-    def run() -> Results:
-        value = loss(features, weight, bias, targets)
-        gradients = torch.autograd.grad(value, list(leaves.values()))
-        named = {f"gradient of {name}": gradient for name, gradient in zip(leaves, gradients, strict=True)}
-        return {"loss": value, **named}
-
-    return run
+    return lambda: with_gradients("loss", loss(features, weight, bias, targets), leaves)

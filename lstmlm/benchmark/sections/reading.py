@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy, linear
 from lstmlm.benchmark.correctness import difference
 from lstmlm.benchmark.machine import Machine
 from lstmlm.benchmark.plan import ModelShape, Plan
-from lstmlm.benchmark.section import Section, refusal, row_of
-from lstmlm.benchmark.timing import Work, measure
+from lstmlm.benchmark.section import Section, compare
+from lstmlm.benchmark.timing import Work
 from lstmlm.benchmark.torch_model import N_LAYERS, TorchModel, our_model
 from lstmlm.models.backbone import BackboneState
 from lstmlm.models.language_model import LanguageModel, with_rounded_matrices
@@ -38,22 +38,15 @@ def measure_generation(plan: Plan, machine: Machine, tell: Callable[[str], None]
     wanted = _predictions(reference, shape)
     models = {"float32": fused, "bfloat16": with_rounded_matrices(fused)}
     wrong = {name: difference(_predictions(model, shape), wanted, name) for name, model in models.items()}
-    right = [name for name in models if wrong[name] is None]
-    work = {name: _generation(models[name], shape, n_tokens, next_log_probabilities) for name in right}
-    seconds = measure(
-        work | {"reference": _generation(reference, shape, n_tokens, _reference_log_probabilities)}, plan.effort
-    )
-    rows = []
-    for name, model in models.items():
-        if (different := wrong[name]) is not None:
-            rows.append(refusal(shape, name, different))
-            continue
-        row = row_of(shape, name, seconds[name], {"reference": seconds["reference"]}, n_tokens)
-        n_bytes = sum(parameter.nbytes for parameter in model.parameters())
-        bound = machine.read_gigabytes_per_second * 1e9 / n_bytes
-        row["bandwidth_bound_tokens_per_second"] = bound
-        row["bandwidth_bound_share"] = float(row["lstmlm_tokens_per_second"] or 0) / bound
-        rows.append(row)
+    ours = {name: _generation(model, shape, n_tokens, next_log_probabilities) for name, model in models.items()}
+    theirs = {"reference": _generation(reference, shape, n_tokens, _reference_log_probabilities)}
+    rows = compare(shape, plan.effort, ours, wrong, theirs, n_tokens)
+    for row in rows:
+        if "differs" not in row:
+            n_bytes = sum(parameter.nbytes for parameter in models[row["precision"]].parameters())
+            bound = machine.read_gigabytes_per_second * 1e9 / n_bytes
+            row["bandwidth_bound_tokens_per_second"] = bound
+            row["bandwidth_bound_share"] = row["lstmlm_tokens_per_second"] / bound
     return Section("generation", title, rows)
 
 
@@ -63,18 +56,13 @@ def measure_evaluation(plan: Plan, machine: Machine, tell: Callable[[str], None]
     shape, n_tokens = plan.evaluation, plan.n_scored_tokens
     title = f"Exact evaluation, {N_LAYERS} layers, beside the forward pass of training (bptt {plan.bptt})"
     model, tokens = our_model(shape), np.random.default_rng(1).integers(shape.vocab_size, size=n_tokens)
-    wrong = difference(*_scores(model, tokens[:CHECKED_TOKENS]), "float32")
-    if wrong is not None:
-        return Section("evaluation", title, [refusal(shape, "float32", wrong)])
+    wrong = {"float32": difference(*_scores(model, tokens[:CHECKED_TOKENS]), "float32")}
     n_windows = max(1, n_tokens // (4 * plan.bptt * shape.batch_size))
-    work = {
-        "score": lambda: score(model, tokens, START_ID),
-        "training_forward": _training_forward(model, shape, plan.bptt, n_windows),
-    }
-    seconds = measure(work, plan.evaluation_effort)
+    ours = {"float32": lambda: score(model, tokens, START_ID)}
+    theirs = {"training_forward": _training_forward(model, shape, plan.bptt, n_windows)}
     read = {"lstmlm": n_tokens, "training_forward": n_windows * plan.bptt * shape.batch_size}
-    row = row_of(shape, "float32", seconds["score"], {"training_forward": seconds["training_forward"]}, read)
-    return Section("evaluation", title, [{"n_scored_tokens": n_tokens, **row}])
+    rows = compare(shape, plan.evaluation_effort, ours, wrong, theirs, read)
+    return Section("evaluation", title, [{"n_scored_tokens": n_tokens, **row} for row in rows])
 
 
 def _reference_log_probabilities(

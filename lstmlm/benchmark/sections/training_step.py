@@ -1,16 +1,17 @@
 """A whole training step, window to update, beside the same model on torch.nn.LSTM."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 import torch
 from torch import Tensor, nn
 
-from lstmlm.benchmark.correctness import difference
+from lstmlm.benchmark.correctness import Results, with_gradients
 from lstmlm.benchmark.machine import Machine
 from lstmlm.benchmark.plan import ModelShape, Plan
-from lstmlm.benchmark.section import Row, Section, refusal, row_of
-from lstmlm.benchmark.timing import Work, fastest, measure
+from lstmlm.benchmark.section import Row, Section, compare_routes
+from lstmlm.benchmark.timing import Work
 from lstmlm.benchmark.torch_model import N_LAYERS, TorchModel, TorchState, our_model
 from lstmlm.models.backbone import detach
 from lstmlm.models.kernels import Execution, GemmPath
@@ -37,25 +38,12 @@ def compare_training_step(shape: ModelShape, plan: Plan, machine: Machine) -> li
     inputs, targets = torch.randint(shape.vocab_size, (2, plan.bptt, shape.batch_size), generator=generator)
     model = our_model(shape)
     wanted = _torch_results(TorchModel(model).eval(), inputs, targets)
-    steps = {path: our_step(shape, path, inputs, targets) for path in machine.gemm_paths}
-    paths = {"float32": fastest({path: steps[path] for path in machine.float32_paths})}
-    if machine.has_bfloat16:
-        paths["bfloat16"] = GemmPath.BFLOAT16
-    wrong = {name: difference(_our_results(model, inputs, targets, path), wanted, name) for name, path in paths.items()}
-    ours = {name: steps[path] for name, path in paths.items() if wrong[name] is None}
-    theirs = torch_step(TorchModel(model), inputs, targets)
-    seconds = measure({**ours, "torch": theirs}, plan.effort)
+    ours = {path: our_step(shape, path, inputs, targets) for path in machine.gemm_paths}
+    theirs = {"torch_float32": torch_step(TorchModel(model), inputs, targets)}
+    results_of = partial(_our_results, model, inputs, targets)
     n_tokens, width = targets.numel(), shape.hidden_size
     n_flops = 3 * 2 * n_tokens * width * (N_LAYERS * 8 * width + shape.vocab_size)
-    rows: list[Row] = []
-    for name, path in paths.items():
-        if (text := wrong[name]) is not None:
-            rows.append(refusal(shape, name, text))
-            continue
-        row = row_of(shape, name, seconds[name], {"torch_float32": seconds["torch"]}, n_tokens)
-        flops = n_flops * float(row["lstmlm_tokens_per_second"] or 0) / n_tokens
-        rows.append({**row, "gemm_path": path.value, "gemm_peak_share": flops / 1e9 / machine.gemm_gflops[name]})
-    return rows
+    return compare_routes(shape, plan.effort, machine, ours, results_of, wanted, theirs, n_flops, n_tokens)
 
 
 def our_step(shape: ModelShape, path: GemmPath, inputs: Tensor, targets: Tensor) -> Work:
@@ -99,7 +87,7 @@ def _update(model: nn.Module, loss: Callable[[], Tensor]) -> Work:
     return step
 
 
-def _our_results(model: LanguageModel, inputs: Tensor, targets: Tensor, path: GemmPath) -> dict[str, Tensor]:
+def _our_results(model: LanguageModel, inputs: Tensor, targets: Tensor, path: GemmPath) -> Results:
     """Return loss and gradients without dropout, whose masks the two models draw each in its own way."""
     execution = Execution(gemm_path=path)
     features, _ = model(inputs, model.initial_state(inputs.shape[1]), None, execution)
@@ -108,18 +96,13 @@ def _our_results(model: LanguageModel, inputs: Tensor, targets: Tensor, path: Ge
     leaves = {"embedding": model.embedding.weight, "softmax bias": model.output_layer.bias}
     for name, cell in layers.items():
         leaves |= {f"{name} {key}": value for key, value in cell.named_parameters()}
-    return _with_gradients(loss, leaves)
+    return with_gradients("loss", loss, leaves)
 
 
-def _torch_results(model: TorchModel, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+def _torch_results(model: TorchModel, inputs: Tensor, targets: Tensor) -> Results:
     loss, _ = model.loss(inputs, targets)
     leaves = {"embedding": model.embedding.weight, "softmax bias": model.linear.bias}
     for level, weights in enumerate(model.lstm.all_weights):
         names = ("weight_ih", "weight_hh", "bias")
         leaves |= {f"layer {level} {name}": weight for name, weight in zip(names, weights[:3], strict=True)}
-    return _with_gradients(loss, leaves)
-
-
-def _with_gradients(loss: Tensor, leaves: dict[str, Tensor]) -> dict[str, Tensor]:
-    gradients = torch.autograd.grad(loss, list(leaves.values()))
-    return {"loss": loss, **{f"gradient of {name}": value for name, value in zip(leaves, gradients, strict=True)}}
+    return with_gradients("loss", loss, leaves)

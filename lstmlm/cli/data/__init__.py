@@ -14,13 +14,6 @@ from lstmlm.cli.data.stats import stats
 from lstmlm.cli.data.tokenizer import tokenizer_app
 
 data_app = typer.Typer(no_args_is_help=True, help="Get, measure and check corpora.")
-
-
-@data_app.callback()
-def _data() -> None:
-    """Get, measure and check corpora."""
-
-
 data_app.command("list")(list_corpora)
 data_app.command()(get)
 data_app.command()(check)

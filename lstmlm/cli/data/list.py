@@ -3,13 +3,10 @@
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lstmlm.cli.options import JsonOption
 from lstmlm.cli.render import print_table
-
-if TYPE_CHECKING:
-    from lstmlm.evaluation.report import Row
 
 
 def list_corpora(as_json: JsonOption = False) -> None:
@@ -33,7 +30,10 @@ def list_corpora(as_json: JsonOption = False) -> None:
         print_table(list(map(_row, corpora)))
 
 
-def _row(facts: Mapping[str, Any]) -> "Row":
+def _row(facts: Mapping[str, Any]) -> dict[str, Any]:
+    place, home = facts["place"], os.environ.get("HOME")
+    if home and place and place.startswith(f"{home}/"):
+        place = f"~{place.removeprefix(home)}"  # as a shell takes it
     return {
         "corpus": facts["name"],
         "licence": facts["licence"],
@@ -41,11 +41,5 @@ def _row(facts: Mapping[str, Any]) -> "Row":
         "train_tokens": facts["splits"].get("train", {}).get("n_tokens"),
         "unit": facts["unit"],
         "verified": facts["verified"],
-        "where": _shown(facts["place"]) if facts["is_there"] and facts["place"] else facts["how_to_get"],
+        "where": place if facts["is_there"] and place else facts["how_to_get"],
     }
-
-
-def _shown(place: str) -> str:
-    """A path, which may be in the home directory, as a shell takes it."""
-    home = os.environ.get("HOME")
-    return f"~{place.removeprefix(home)}" if home and place.startswith(f"{home}/") else place

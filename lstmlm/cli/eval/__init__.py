@@ -18,11 +18,6 @@ from lstmlm.cli.eval.surprisal import surprisal
 eval_app = typer.Typer(no_args_is_help=True, help="Ask a trained model a question.")
 
 
-@eval_app.callback()
-def _eval() -> None:
-    """Ask a trained model a question."""
-
-
 eval_app.command()(perplexity)
 eval_app.command()(compare)
 eval_app.command()(surprisal)

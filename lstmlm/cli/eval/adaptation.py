@@ -1,14 +1,11 @@
 """`lstmlm eval adaptation`: how well a model predicts a text to which it adapts as it reads."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say
-
-if TYPE_CHECKING:
-    from lstmlm.evaluation.report import Report
 
 
 def adaptation(
@@ -19,7 +16,6 @@ def adaptation(
     tune: Annotated[
         str | None,
         typer.Option(
-            "--tune",
             metavar="SPLIT",
             help="Choose hyper-parameters on this split; where it is what is measured, on its first half.",
             show_default="those given and the defaults",
@@ -46,7 +42,7 @@ def adaptation(
     lstmlm eval adaptation dynamic --set dynamic.name=sgd --set dynamic.learning_rate=0.2
     """
     refuse_two_texts(split, text)
-    from lstmlm.config.adaptation import AdaptationOptions, methods_in_order
+    from lstmlm.config.adaptation import METHODS, AdaptationOptions, methods_in_order
     from lstmlm.yaml.schema import from_overrides
 
     chosen, options = methods_in_order(methods), from_overrides(AdaptationOptions, overrides or [])
@@ -55,13 +51,5 @@ def adaptation(
     trained = workflows.load(workflows.choose_run(run))
     report = questions.evaluate_adaptation(trained, chosen, options, split=split, text=text, tune=tune)
     say(f"{trained.run.path}: {report.values['text']}")
-    print_report(report if as_json else _for_people(report), as_json=as_json)
-
-
-def _for_people(report: "Report") -> "Report":
-    """Leave the hyper-parameters and what they were chosen on."""
-    from lstmlm.config.adaptation import METHODS
-    from lstmlm.evaluation.report import Report
-
-    names = [name for name in report.values if name == "tuned_on" or name.split(".")[0] in METHODS]
-    return Report({name: report.values[name] for name in names}, report.rows)
+    names = [name for name in report.values if name.split(".")[0] in ("tuned_on", *METHODS)]
+    print_report(report, as_json=as_json, shown={name: report.values[name] for name in names})

@@ -1,20 +1,19 @@
 """`lstmlm eval compare`: which of two models predicts a text better."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.options import JsonOption, SplitOption, TextOption, path, refuse_two_texts
 from lstmlm.cli.render import print_report, say
-
-if TYPE_CHECKING:
-    from lstmlm.evaluation.report import Report
 
 
 def compare(
-    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Run directory.", show_default=False)],
-    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another run directory.", show_default=False)],
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", parser=path, help="Run directory.", show_default=False)],
+    run_b: Annotated[
+        Path, typer.Argument(metavar="RUN_B", parser=path, help="Another run directory.", show_default=False)
+    ],
     split: SplitOption = None,
     text: TextOption = None,
     as_json: JsonOption = False,
@@ -33,21 +32,12 @@ def compare(
     from lstmlm import questions, workflows
 
     report = questions.compare(workflows.load(run_a), workflows.load(run_b), split=split, text=text)
-    say(f"{report.values['text']}: {report.values['n_lines']:,} lines")
-    print_report(report if as_json else _for_people(report), as_json=as_json)
-
-
-def _for_people(report: "Report") -> "Report":
-    """Say who a and b are, and what the table means."""
-    from lstmlm.evaluation.report import Report
-
     values = report.values
-    return Report(
-        {
-            "a": values["run_a"],
-            "b": values["run_b"],
-            "better": values["better"] or "this text does not tell",
-            "low, high": f"{values['confidence']:.0%} interval, from {values['n_resamples']:,} resamples of the lines",
-        },
-        report.rows,
-    )
+    say(f"{values['text']}: {values['n_lines']:,} lines")
+    shown = {
+        "a": values["run_a"],
+        "b": values["run_b"],
+        "better": values["better"] or "this text does not tell",
+        "low, high": f"{values['confidence']:.0%} interval, from {values['n_resamples']:,} resamples of the lines",
+    }
+    print_report(report, as_json=as_json, shown=shown)

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SplitOption, TextOption, refuse_two_texts
-from lstmlm.cli.render import print_report, print_table, say
+from lstmlm.cli.options import JsonOption, SplitOption, TextOption, path, refuse_two_texts
+from lstmlm.cli.render import print_report, say
 from lstmlm.errors import ConfigError
 
 
 def ensemble(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", parser=path, help="Run directories.")],
     split: SplitOption = None,
     text: TextOption = None,
     as_json: JsonOption = False,
@@ -31,7 +31,4 @@ def ensemble(
 
     report = questions.evaluate_together([workflows.load(run) for run in runs], split=split, text=text)
     say(str(report.values["text"]))
-    if as_json:
-        print_report(report, as_json=True)
-    else:
-        print_table(report.rows)
+    print_report(report, as_json=as_json, shown={})

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.options import (
+    JsonOption,
+    RunOption,
+    SplitOption,
+    TextOption,
+    new_file,
+    refuse_same_file,
+    refuse_two_texts,
+)
 from lstmlm.cli.render import print_report, say
 
 
@@ -14,7 +22,9 @@ def ngram(
     order: Annotated[int, typer.Option(min=1, help="Length of the longest n-grams (tokens).")] = 5,
     split: SplitOption = None,
     text: TextOption = None,
-    arpa: Annotated[Path | None, typer.Option(help="Write the n-gram model to this file, for SRILM or KenLM.")] = None,
+    arpa: Annotated[
+        Path | None, typer.Option(parser=new_file, help="Write the n-gram model to this file, for SRILM or KenLM.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a modified Kneser-Ney n-gram model of the run's training split, the run, and their mixture.
@@ -31,6 +41,7 @@ def ngram(
     lstmlm eval ngram --arpa texts/trained.arpa --json
     """
     refuse_two_texts(split, text)
+    refuse_same_file(arpa, [text])
     from lstmlm import questions, workflows
 
     trained = workflows.load(workflows.choose_run(run))

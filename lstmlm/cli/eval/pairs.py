@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption
+from lstmlm.cli.options import JsonOption, RunOption, new_file, path, refuse_same_file
 from lstmlm.cli.render import print_report
 from lstmlm.errors import DataError
 
 
 def pairs(
-    files: Annotated[list[Path], typer.Argument(help="Files of pairs or test suites, or folders of them.")],
+    files: Annotated[
+        list[Path], typer.Argument(parser=path, help="Files of pairs or test suites, or folders of them.")
+    ],
     run: RunOption = None,
     format_name: Annotated[
         str | None,
@@ -25,7 +27,9 @@ def pairs(
         int | None,
         typer.Option("--ngram", min=1, help="Ask an n-gram model of the run's training split instead, of this order."),
     ] = None,
-    items: Annotated[Path | None, typer.Option("--items", help="Write a row for each item to this TSV file.")] = None,
+    items: Annotated[
+        Path | None, typer.Option(parser=new_file, help="Write a row for each item to this TSV file.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how often a model finds the right sentence less surprising: BLiMP, Marvin & Linzen, SyntaxGym, your own.
@@ -40,6 +44,7 @@ def pairs(
 
     lstmlm eval pairs own.csv --ngram 5 --json
     """
+    refuse_same_file(items, files)
     from lstmlm import questions, workflows
     from lstmlm.evaluation.report import to_tsv
     from lstmlm.files import write_atomically

@@ -5,64 +5,50 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption
+from lstmlm.cli.options import JsonOption, RunOption, new_path, path, refuse_same_file
 from lstmlm.cli.render import print_report, result_text, say
 from lstmlm.errors import ConfigError, DataError
 
-FormatOption = Annotated[
-    Literal["srilm", "kaldi", "jsonl"] | None,
-    typer.Option("--format", help="What the lists are.", show_default="what the first line looks like"),
-]
-
-ScoresOption = Annotated[Path | None, typer.Option("--scores", help="Acoustic costs of Kaldi lists: UTTERANCE-N cost.")]
-
-WeightOption = Annotated[
-    float | None, typer.Option("--weight", help="How much the language model counts.", show_default="1")
-]
-
-LengthBonusOption = Annotated[
-    float | None, typer.Option("--length-bonus", help="Added for each word (nats).", show_default="0")
-]
-
 ContextOption = Annotated[
     Literal["reset", "carried"],
-    typer.Option("--context", help="What an utterance is read after: nothing, or those before it as chosen."),
+    typer.Option(help="What an utterance is read after: nothing, or those before it as chosen."),
 ]
 
 TuneOption = Annotated[
     Path | None,
     typer.Option(
-        "--tune",
+        parser=path,
         help="References (UTTERANCE word word): search weight and bonus on the first half, measure on the second.",
     ),
 ]
 
-ReferencesOption = Annotated[
-    Path | None, typer.Option("--references", help="References: measure with the weight and bonus given.")
-]
-
-MetricOption = Annotated[
-    Literal["wer", "cer"], typer.Option("--metric", help="Count errors and lengths in words or in characters.")
-]
-
-OutputOption = Annotated[
-    Path | None,
-    typer.Option("--output", help="Write the lists here, in their own format; a folder for SRILM's."),
-]
-
 
 def rescore(
-    lists: Annotated[list[Path], typer.Argument(help="N-best lists: files, or folders of files; .gz too.")],
+    lists: Annotated[
+        list[Path], typer.Argument(parser=path, help="N-best lists: files, or folders of files; .gz too.")
+    ],
     run: RunOption = None,
-    list_format: FormatOption = None,
-    scores: ScoresOption = None,
-    weight: WeightOption = None,
-    length_bonus: LengthBonusOption = None,
+    list_format: Annotated[
+        Literal["srilm", "kaldi", "jsonl"] | None,
+        typer.Option("--format", help="What the lists are.", show_default="what the first line looks like"),
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(parser=path, help="Acoustic costs of Kaldi lists: UTTERANCE-N cost.")
+    ] = None,
+    weight: Annotated[float | None, typer.Option(help="How much the language model counts.", show_default="1")] = None,
+    length_bonus: Annotated[float | None, typer.Option(help="Added for each word (nats).", show_default="0")] = None,
     context: ContextOption = "reset",
     tune: TuneOption = None,
-    references: ReferencesOption = None,
-    metric: MetricOption = "wer",
-    output: OutputOption = None,
+    references: Annotated[
+        Path | None, typer.Option(parser=path, help="References: measure with the weight and bonus given.")
+    ] = None,
+    metric: Annotated[
+        Literal["wer", "cer"], typer.Option(help="Count errors and lengths in words or in characters.")
+    ] = "wer",
+    output: Annotated[
+        Path | None,
+        typer.Option(parser=new_path, help="Write the lists here, in their own format; a folder for SRILM's."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rescore n-best lists of SRILM, Kaldi or JSON lines: acoustic score + weight · ln p(words) + bonus · length.
@@ -78,6 +64,7 @@ def rescore(
 
     lstmlm eval rescore nbest.jsonl --references test.ref --weight 0.5 --length-bonus 2 --json
     """
+    refuse_same_file(output, [*lists, scores, tune, references])
     weights = {"weight": weight, "length_bonus": length_bonus}
     given = {name: value for name, value in weights.items() if value is not None}
     if tune is not None:

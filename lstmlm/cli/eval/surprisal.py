@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import RunOption
+from lstmlm.cli.options import RunOption, new_file, path, refuse_same_file
 from lstmlm.cli.render import result_text, say
 from lstmlm.errors import ConfigError, DataError
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 
 def surprisal(
-    file: Annotated[Path, typer.Argument(help="Text, a sentence a line; .tsv, a word a row; .jsonl; or - for stdin.")],
+    file: Annotated[
+        Path, typer.Argument(parser=path, help="Text, a sentence a line; .tsv, a word a row; .jsonl; or - for stdin.")
+    ],
     run: RunOption = None,
     context: Annotated[
         str,
-        typer.Option("--context", help="What a word is given: document, sentence, or a number of tokens before it."),
+        typer.Option(help="What a word is given: document, sentence, or a number of tokens before it."),
     ] = "document",
     first_word: Annotated[
         Literal["after-eos", "zero-state", "skip"],
@@ -34,7 +36,7 @@ def surprisal(
         typer.Option("--format", help="Write as another program does.", show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", help="File to write.", show_default="standard output")
+        Path | None, typer.Option(parser=new_file, help="File to write.", show_default="standard output")
     ] = None,
 ) -> None:
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
@@ -52,6 +54,7 @@ def surprisal(
     """
     if as_jsonl and foreign_format is not None:
         raise ConfigError(f"--jsonl: cannot be combined with --format {foreign_format}. Give one of them.")
+    refuse_same_file(output, [file])
     wanted_context = _context(context)
     from lstmlm import files, questions, workflows
     from lstmlm.evaluation.surprisal.formats import FORMATS

@@ -133,7 +133,10 @@ def _files_of(corpus: str) -> list[Path]:
     matches = map(Path, glob(corpus, recursive=True))  # noqa: PTH207
     files = sorted(path for path in matches if not path.is_dir())
     if not files:
-        raise DataError(f"{corpus}: matches no file. Paths start at the working directory; ** stands for folders.")
+        literal = f" For [ itself write [[]: {corpus.replace('[', '[[]')}" if "[" in corpus else ""
+        raise DataError(
+            f"{corpus}: matches no file. Paths start at the working directory; ** stands for folders.{literal}"
+        )
     return files
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from lstmlm.corpus.reading.compression import LONGEST_MARK, read_chunks, split_suffixes
-from lstmlm.errors import DataError
+from lstmlm.errors import DataError, conversion
 
 BLOCK_BYTES = 1 << 20
 """How much of a file is read at once; a block of text has no more characters."""
@@ -194,7 +194,9 @@ def cut_between_words(text: str, part_chars: int) -> Iterator[str]:
 
 
 def read_prompt() -> str:
-    """What standard input holds, by the rules of `read_blocks` and without the newline that ends it."""
+    """What standard input holds, by the rules of `read_blocks` and without the newline that ends it; may be empty."""
+    if isinstance(sys.stdin, TextIOWrapper) and not _content_of(sys.stdin):
+        return ""
     return "".join(read_blocks(STANDARD_INPUT)).removesuffix("\n")
 
 
@@ -251,7 +253,7 @@ def _decoded(name: str, chunks: Iterable[bytes]) -> Iterator[str]:
             line += before.count("\n")
             raise DataError(
                 f"{name}: not UTF-8 (byte 0x{content[place]:02X} at offset {offset - len(content) + place}, "
-                f"line {line}). {_advice(content, is_ascii and before.isascii())}"
+                f"line {line}). {_advice(name, content, is_ascii and before.isascii())}"
             ) from None
         text = line_ends.decode(text, final=not chunk)
         if text:
@@ -263,13 +265,13 @@ def _decoded(name: str, chunks: Iterable[bytes]) -> Iterator[str]:
         raise DataError(f"{name}: is empty. Put text into it, a sentence or paragraph a line.")
 
 
-def _advice(content: bytes, is_ascii: bool) -> str:
+def _advice(name: str, content: bytes, is_ascii: bool) -> str:
     """What to do about bytes that are not UTF-8 where the text before them `is_ascii`, or is UTF-8 beyond it."""
     if b"\0" in content:
         return "It has NUL bytes as well, so that it may be no text at all: name a text file."
     if not is_ascii:
-        return "What comes before is UTF-8: mend that line, or leave such bytes out: iconv -c -f utf8 -t utf8."
-    return "Convert it: iconv -f latin1 -t utf8."
+        return f"What comes before is UTF-8: mend that line, or leave such bytes out: {conversion(name, 'utf-8', '-c')}"
+    return f"Convert it: {conversion(name, 'windows-1252')}"
 
 
 @contextmanager
@@ -293,11 +295,11 @@ def _refuse_wide_characters(name: str, content: bytes) -> None:
         if content.startswith(mark):
             raise DataError(
                 f"{name}: not UTF-8 (begins with the byte-order mark of {encoding}). "
-                f"Convert it: iconv -f {encoding.lower()} -t utf8."
+                f"Convert it: {conversion(name, encoding.lower())}"
             )
     if content.count(0) > len(content) * _NUL_SHARE:
         order = "le" if content[1::2].count(0) > content[::2].count(0) else "be"
         raise DataError(
             f"{name}: not UTF-8 (over a third of its bytes are NUL, as in UTF-16). "
-            f"Convert it: iconv -f utf-16{order} -t utf8."
+            f"Convert it: {conversion(name, f'utf-16{order}')}"
         )

@@ -41,7 +41,7 @@ NumberType = Literal["|u1", "<u2", "<u4", "<u8", "<i8"]
 _MAP_FIXED = 0x10
 """As Linux and macOS define it; Python's `mmap` has no name for it."""
 
-_REMEDY = "Restore it from a copy, or remove the folder and encode the text again: lstmlm data encode."
+_REMEDY = "Restore it from a copy, or remove the folder and encode the text again with lstmlm data encode."
 
 
 class StoreError(DataError):
@@ -98,7 +98,7 @@ class ShardHeader(Record):
             version = first_line.removeprefix(MAGIC).decode("ascii", "replace")[:8]
             raise StoreError(
                 f"{path}: is of version {version} of the format, but this lstmlm reads {VERSION}. "
-                "Encode the text again: lstmlm data encode."
+                "Encode the text again with lstmlm data encode."
             )
         try:
             header = cls.model_validate_json(rest)

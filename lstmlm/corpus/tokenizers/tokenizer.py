@@ -267,5 +267,6 @@ def require_utf8(prompt: str) -> str:
     try:
         prompt.encode()
     except UnicodeEncodeError:
-        raise DataError(f"prompt: not UTF-8, got {prompt!r}. Set the terminal's encoding to UTF-8.") from None
+        shown = repr(prompt if len(prompt) <= 60 else prompt[:59] + "…")
+        raise DataError(f"prompt: not UTF-8, got {shown}. Set the terminal's encoding to UTF-8.") from None
     return prompt

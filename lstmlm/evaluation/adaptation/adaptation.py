@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, AnyDynamicOptions, CacheOptions
@@ -30,7 +30,7 @@ from lstmlm.evaluation.report import Report, Value, perplexity_rows
 from lstmlm.metrics import perplexity
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.models.ngram import NgramModel
-from lstmlm.models.output_layers.output_layer import OutputLayer
+from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
 from lstmlm.scoring import score
 
 TEMPERATURES = tuple(percent / 100 for percent in range(75, 130, 5))
@@ -88,11 +88,8 @@ class Adaptation:
     def report(self, text: EncodedText, options: AdaptationOptions, run: str, tuned_on: str | None) -> Report:
         """Measure a text: a row for each step from the static figure to all methods together.
 
-        Args:
-            text: What to measure.
-            options: The hyper-parameters.
-            run: What the report calls the model.
-            tuned_on: What it calls the text that they were chosen on; None: they were given.
+        `run` and `tuned_on` are what the report calls the model and the text that `options` were chosen on; None: they
+        were given.
 
         Raises:
             DivergenceError: the model that learns unlearns everything.
@@ -144,9 +141,7 @@ class Adaptation:
         asked = temperatures if "temperature" in self.methods else ()
 
         def measure(
-            output_layer: OutputLayer,
-            features: Float[Tensor, "time batch hidden"],
-            targets: Int[Tensor, "time batch"],
+            output_layer: OutputLayer, features: Features, targets: Targets
         ) -> Float[Tensor, "time batch measures"]:
             nats = output_layer.nats(features, targets).unsqueeze(-1)
             return torch.cat([nats, tempered_nats(output_layer, features, targets, asked), features], dim=-1)
@@ -196,9 +191,8 @@ def _tuned_cache(nats: Nats, reading: _Reading, options: CacheOptions) -> CacheO
 
 
 def _cache_nats(nats: Nats, reading: _Reading, options: CacheOptions) -> Nats:
-    of_cache = cache_nats(
-        reading.features, torch.from_numpy(reading.tokens.astype(np.int64)), options.size, options.theta
-    )
+    tokens = torch.from_numpy(reading.tokens.astype(np.int64))
+    of_cache = cache_nats(reading.features, tokens, options.size, options.theta)
     of_cache[0] = nats[0]  # nothing is in the cache yet: the model alone predicts
     return of_cache
 

@@ -43,13 +43,8 @@ def score_dynamically(
 ) -> Float[np.ndarray, " tokens *measures"]:
     """Return the surprisal of every token of a text (nats, float64) to a model that learns on the way.
 
-    Args:
-        model: The trained model. A copy of it learns; it is left as it was.
-        tokens: Token ids of the whole text.
-        start_id: The token that is read before the first one, in the zero state.
-        options: How to learn.
-        gradient_rms: What `measure_gradient_rms` returned; the SGD form does not need it.
-        measure: What to find out about each token instead of its surprisal.
+    A copy of the model learns, as `options` say; their RMS form needs what `measure_gradient_rms` returned. `start_id`
+    is read before the first token, in the zero state. `measure` finds out something else about each token.
     """
     learner = copy.deepcopy(model)
     weights = list(learner.parameters())
@@ -73,30 +68,21 @@ class _Update(NamedTuple):
 
     origin: Tensor
     """The trained weights."""
-
     rate: Tensor
     """What a gradient is multiplied with."""
-
     pull: Tensor
     """Share of the distance to the trained weights that is undone."""
 
 
 def _updates(model: LanguageModel, options: DynamicOptions, gradient_rms: Sequence[Tensor]) -> list[_Update]:
     trained = [parameter.detach() for parameter in model.parameters()]
-    epsilon = 0.0
-    if isinstance(options, RMSOptions):
-        epsilon = options.epsilon
-    else:
+    epsilon = options.epsilon if isinstance(options, RMSOptions) else 0.0
+    if not isinstance(options, RMSOptions):
         gradient_rms = [weight.new_ones(()) for weight in trained]
     mean = torch.cat([rms.flatten() for rms in gradient_rms]).mean()
-    return [
-        _Update(
-            origin,
-            rate=options.learning_rate / (rms + epsilon * mean),
-            pull=(options.decay * rms / mean).clamp(max=1),
-        )
-        for origin, rms in zip(trained, gradient_rms, strict=True)
-    ]
+    rates = [options.learning_rate / (rms + epsilon * mean) for rms in gradient_rms]
+    pulls = [(options.decay * rms / mean).clamp(max=1) for rms in gradient_rms]
+    return list(map(_Update, trained, rates, pulls))
 
 
 def measure_gradient_rms(
@@ -105,13 +91,8 @@ def measure_gradient_rms(
     """Return, for each parameter, the root mean square of its elements' gradients over windows of the training text.
 
     The windows of many columns are read side by side. At the end of training their gradients are independent draws
-    around zero, so that the mean square of their sum is that of one, times the number of columns.
-
-    Args:
-        model: The trained model; it is left as it was.
-        tokens: Token ids of the training text.
-        start_id: The token that is read before the first one.
-        window: Tokens whose mean loss a gradient is of.
+    around zero, so that the mean square of their sum is that of one, times the number of columns. A gradient is that of
+    the mean loss of `window` tokens; `start_id` is read before the first one. The model is left as it was.
     """
     n_columns = max(1, min(STATISTICS_COLUMNS, len(tokens) // window))
     column_length = len(tokens) // n_columns

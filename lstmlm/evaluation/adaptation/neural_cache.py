@@ -25,13 +25,8 @@ def cache_nats(
 ) -> Float[np.ndarray, " tokens"]:
     """Return the surprisal of every token of a text (nats) to a cache that holds the `size` tokens before it.
 
-    It is infinite for a token that is not in the cache, and so for the first of all.
-
-    Args:
-        features: From which the model predicts each token.
-        tokens: The token itself.
-        size: How many tokens the cache holds.
-        theta: How strongly similarity counts.
+    It is infinite for a token that is not in the cache, and so for the first of all. The model predicts each token from
+    `features`; the larger `theta`, the more their similarity counts.
     """
     nats = torch.empty(len(tokens), dtype=torch.float64)
     for start in range(0, len(tokens), ROWS_PER_BLOCK):

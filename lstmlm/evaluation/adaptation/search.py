@@ -13,12 +13,8 @@ def search(
 ) -> dict[str, float]:
     """Return the point from which no step lowers the cost; a step multiplies or divides one parameter by its factor.
 
-    No point is tried twice.
-
-    Args:
-        cost: What to make low; not a number is as bad as infinity.
-        start: Where to begin: a positive value for each parameter.
-        factors: The step of each parameter.
+    It begins at `start`, a positive value for each parameter. No point is tried twice; a cost that is not a number is
+    as bad as infinity.
     """
 
     def point(exponents: tuple[int, ...]) -> dict[str, float]:

@@ -6,10 +6,10 @@ Of any output layer the log-probabilities do as logits, because they differ from
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.models.output_layers.output_layer import OutputLayer
+from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
 
 ROWS_PER_BLOCK = 256
 """Positions whose whole distributions are in memory together."""
@@ -17,10 +17,7 @@ ROWS_PER_BLOCK = 256
 
 @torch.no_grad()
 def tempered_nats(
-    output_layer: OutputLayer,
-    features: Float[Tensor, "time batch hidden"],
-    targets: Int[Tensor, "time batch"],
-    temperatures: Sequence[float],
+    output_layer: OutputLayer, features: Features, targets: Targets, temperatures: Sequence[float]
 ) -> Float[Tensor, "time batch temperatures"]:
     """Return the surprisal of each target (nats) at each temperature."""
     if not temperatures:

@@ -28,11 +28,8 @@ class LayerActivity:
 
     def to_rows(self) -> list[Row]:
         """Return a row for each token: the mean magnitude over the units."""
-        means = {name: np.abs(values).mean(axis=1).tolist() for name, values in self.units.items()}
-        return [
-            {"token": token, **{name: values[index] for name, values in means.items()}}
-            for index, token in enumerate(self.tokens)
-        ]
+        means = [np.abs(values).mean(axis=1).tolist() for values in self.units.values()]
+        return [dict(zip(("token", *self.units), row, strict=True)) for row in zip(self.tokens, *means, strict=True)]
 
     def to_json(self) -> str:
         """Return one JSON object on one line; what a gate or memory holds is a list for each token."""
@@ -43,14 +40,10 @@ class LayerActivity:
 
 @torch.inference_mode()
 def read_gates(model: LanguageModel, tokenizer: Tokenizer, text: str, run: str, layer: int | None) -> LayerActivity:
-    """Let a model read the beginning of a text and return what one of its layers does at each token.
+    """Let a model read the beginning of a text and return what one of its layers, from 1, does at each token.
 
-    Args:
-        model: The model to ask; it is left as it was.
-        tokenizer: The tokenizer that belongs to it.
-        text: What it reads, after an end of line in the zero state.
-        run: What the result calls the model.
-        layer: Which layer, from 1; the last one where not given.
+    It reads the text after an end of line in the zero state. Without `layer` the last one is asked; `run` is what the
+    result calls the model.
 
     Raises:
         ConfigError: there is no such layer.
@@ -62,7 +55,7 @@ def read_gates(model: LanguageModel, tokenizer: Tokenizer, text: str, run: str, 
         raise ConfigError(f"--layer: {run} has no layer {level}. Choose one from 1 to {len(cells)}.")
     ids = tokenizer.encode_prompt(text)
     if not ids:
-        raise DataError('sentence: is empty. Give a few words, as in: lstmlm inspect gates "the cat sat on the mat".')
+        raise DataError('sentence: is empty. Give a few words, as in: lstmlm inspect gates "the cat sat on the mat"')
     state, steps = model.initial_state(1), []
     for token_id in (tokenizer.start_id, *ids):
         token, before = torch.tensor([[token_id]]), state[level - 1]

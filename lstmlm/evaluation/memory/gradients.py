@@ -67,14 +67,9 @@ class GradientNorms:
 def measure_gradients(
     model: LanguageModel, text: EncodedText, start_id: int, run: str, max_lag: int
 ) -> list[GradientNorms]:
-    """Measure the gradients of up to `MAX_POSITIONS` predictions, spread evenly over `text`.
+    """Measure the gradients of up to `MAX_POSITIONS` predictions, spread evenly over `text`, for k up to `max_lag`.
 
-    Args:
-        model: The model to ask; it is left as it was.
-        text: What it reads.
-        start_id: What is read before the first token.
-        run: What the result calls the model.
-        max_lag: The largest k, at least 1.
+    `start_id` is read before the first token; `run` is what the result calls the model, which is left as it was.
 
     Returns:
         The norms for each memory of the last layer, the hidden state's first.
@@ -109,9 +104,8 @@ def _columns(
     n_needed = max_lag + 2
     n_positions = min(MAX_POSITIONS, text.n_tokens // n_needed)
     if n_positions == 0:
-        raise DataError(
-            f"{text.name}: {text.n_tokens} tokens, but a lag of {max_lag} needs {n_needed}. Lower --max-lag."
-        )
+        advice = f"Give --max-lag {text.n_tokens - 2} or less." if text.n_tokens > 2 else "Name a longer text."
+        raise DataError(f"{text.name}: {text.n_tokens} tokens, but a lag of {max_lag} needs {n_needed}. {advice}")
     n_rows = text.n_tokens // n_positions
     stream = torch.from_numpy(np.concatenate([[start_id], text.tokens]))
     inputs, targets = (

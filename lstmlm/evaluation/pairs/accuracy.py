@@ -64,14 +64,9 @@ def measure_accuracy(
     """Judge items and report accuracies with 95 % intervals (Wilson): of each paradigm, of all items, and their mean.
 
     A tie counts as wrong. `mean_accuracy` gives every paradigm the same weight, as BLiMP does; `known` stands for items
-    without an unknown token, and the mean over paradigms is then over those that have such items.
-
-    Args:
-        items: What to ask, or an error in place of what cannot be asked.
-        tokenizer: Cuts the sentences into tokens.
-        score: Scores them.
-        run: What the report calls the model.
-        normalization: What the report calls the way in which the sentences are written.
+    without an unknown token, and the mean over paradigms is then over those that have such items. An error stands in
+    place of an item that cannot be asked. `run` and `normalization` are what the report calls the model and the way in
+    which the sentences are written.
 
     Raises:
         DataError: no item can be asked.

@@ -28,12 +28,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read_items(text: Text, format_name: str | None, normalize: Normalization) -> Iterator[Item | DataError]:
-    """Yield the items of a file and, in place of what cannot be used, the error that says why.
+    """Yield the items of a file, all sentences normalized, and in place of what cannot be used the error that says why.
 
-    Args:
-        text: The file.
-        format_name: A name in `FORMATS`; recognised by the content where not given.
-        normalize: Applied to every sentence.
+    The format is a name in `FORMATS`; where not given, it is recognised by the content.
 
     Raises:
         ConfigError: there is no format of that name.
@@ -93,10 +90,6 @@ def _cells_of_csv(line: str) -> list[str]:
     except csv.Error as error:
         raise DataError(f"not a row of a table ({error}). Mend it.") from None
     return _two_or_three(cells, "commas")
-
-
-def _cells_of_tsv(line: str) -> list[str]:
-    return _two_or_three(line.split("\t"), "tabs")
 
 
 def _two_or_three(cells: list[str], separators: str) -> list[str]:
@@ -177,5 +170,5 @@ FORMATS: Mapping[str, Callable[[str, str, Normalization], Iterator[Item | DataEr
     "blimp": partial(_read_pairs, cells_of=_cells_of_json),
     "csv": partial(_read_pairs, cells_of=_cells_of_csv),
     "syntaxgym": _read_suite,
-    "tsv": partial(_read_pairs, cells_of=_cells_of_tsv),
+    "tsv": partial(_read_pairs, cells_of=lambda line: _two_or_three(line.split("\t"), "tabs")),
 }

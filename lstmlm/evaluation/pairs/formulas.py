@@ -63,9 +63,7 @@ class Formula:
     def holds(self, bits: Mapping[Region, float], *, ties_hold: bool = False) -> bool:
         """Say whether it is true of these surprisals (bits).
 
-        Args:
-            bits: The surprisal of each region.
-            ties_hold: What `<` and `>` are where both sides agree to the precision of scores.
+        `ties_hold` is what `<` and `>` are where both sides agree to the precision of scores.
         """
         stack: list[float] = []
         for token in self.postfix:

@@ -109,10 +109,15 @@ def _nats_of_lines(contestant: Contestant) -> Float[np.ndarray, " lines"]:
 
 
 def _require_same_text(a: Contestant, b: Contestant) -> None:
+    if a.text.sha256 != b.text.sha256 and a.text.name == b.text.name:
+        raise DataError(
+            f"{a.text.name}: is read in two ways by {a.run} (SHA-256 {a.text.sha256[:12]}) and {b.run} "
+            f"({b.text.sha256[:12]}), as their data.eos or data.field differ. Compare runs that agree in these."
+        )
     if a.text.sha256 != b.text.sha256:
         raise DataError(
             f"{a.run} and {b.run}: cannot be compared on different texts, {a.text.name} (SHA-256 "
-            f"{a.text.sha256[:12]}) and {b.text.name} ({b.text.sha256[:12]}). Give both the same one: --text FILE."
+            f"{a.text.sha256[:12]}) and {b.text.name} ({b.text.sha256[:12]}). Give both the same one: --text FILE"
         )
 
 

@@ -15,13 +15,7 @@ from lstmlm.scoring import score
 
 
 def evaluate_ensemble(models: Mapping[str, LanguageModel], text: EncodedText, tokenizer: Tokenizer) -> Report:
-    """Measure how well models predict a text, each alone and all together.
-
-    Args:
-        models: By what the report calls them; all of one tokenizer.
-        text: What to measure.
-        tokenizer: What cut it into tokens.
-    """
+    """Measure how well models of one tokenizer, named as in the report, predict a text: each alone, and together."""
     started = time.monotonic()
     nats = {name: score(model, text.tokens, tokenizer.start_id) for name, model in models.items()}
     nats["ensemble"] = mixture_nats(np.stack([*nats.values()]), np.full(len(models), 1 / len(models)))

@@ -16,14 +16,9 @@ from lstmlm.scoring import score
 def evaluate_ngram_mixture(
     model: LanguageModel, ngrams: NgramModel, text: EncodedText, validation: EncodedText, run: str
 ) -> Report:
-    """Measure an n-gram model, a run and their mixture on `text`.
+    """Measure n-grams of the text that a run has learnt, its model, which the report calls `run`, and their mixture.
 
-    Args:
-        model: The run's model.
-        ngrams: Estimated from the text that the run has learnt.
-        text: What to measure them on.
-        validation: Where the weights are found; another text.
-        run: What the report calls the model.
+    The weights of the mixture are those that suit `validation`, another text than the one that is measured.
     """
     started = time.monotonic()
     weights = mixture_weights(_nats_of_both(model, ngrams, validation))

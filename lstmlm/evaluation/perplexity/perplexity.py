@@ -26,15 +26,8 @@ def evaluate_perplexity(
     """Score `text` and report its likelihood per token, word, character and byte.
 
     Perplexities per token are comparable only where the fingerprints are the same; bits per character and byte of one
-    text are comparable always, as long as `n_oov` is 0.
-
-    Args:
-        model: The model to ask.
-        text: The text, with its counts of words, characters and bytes.
-        tokenizer: What cut the text into tokens.
-        run: What the report calls the model.
-        context: What each token is predicted from.
-        world: The processes that share the work; lines by themselves are read by each.
+    text are comparable always, as long as `n_oov` is 0. `run` is what the report calls the model, `context` what each
+    token is predicted from. The processes of a world share the work, but lines by themselves are read by each.
     """
     started = time.monotonic()
     of_tokens = _score(model, text, tokenizer.start_id, context, world)

@@ -21,7 +21,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.text_files import Line
+from lstmlm.errors import as_command
 from lstmlm.files import make_directory, write_atomically
 
 LN_10 = math.log(10)
@@ -78,7 +80,9 @@ def _parse_srilm(line: Line) -> tuple[str, Hypothesis] | None:
     if line.text.startswith("NBestList1.0"):
         return None
     if line.text.startswith("NBestList2.0") or " ( st: " in line.text:
-        raise line.error(f"format 2 has times between the words. Convert it: nbest2-to-nbest1 {line.file}.")
+        # The script reads no compressed file, but standard input.
+        reading = as_command(["gzip", "-dcf", str(line.file)])
+        raise line.error(f"format 2 has times between the words. Convert it: {reading} | nbest2-to-nbest1 > nbest1.txt")
     fields = line.text.split()
     try:
         if line.text.startswith("("):
@@ -116,10 +120,8 @@ def _parse_kaldi(line: Line) -> tuple[str, Hypothesis]:
 
 
 def _write_kaldi(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:
-    scored_hypotheses = chain.from_iterable(lists)
-    _write_lines(
-        file, [f"{scored.hypothesis.line.text.split()[0]} {scored.lm_nats:.8g}" for scored in scored_hypotheses]
-    )
+    every = chain.from_iterable(lists)
+    _write_lines(file, [f"{scored.hypothesis.line.text.split()[0]} {scored.lm_nats:.8g}" for scored in every])
 
 
 def _parse_jsonl(line: Line) -> tuple[str, Hypothesis]:
@@ -136,14 +138,9 @@ def _parse_jsonl(line: Line) -> tuple[str, Hypothesis]:
 
 def _object_of(line: Line) -> dict[str, Any]:
     try:
-        fields = json.loads(line.text)
-        # An escape can stand for half a character, which no file can hold.
-        json.dumps(fields, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise line.error(f"not a JSON object, got {quoted(line)}. Write one a line.")
-    return fields
+        return parse_object(line.text)
+    except ValueError:
+        raise line.error(f"not a JSON object, got {quoted(line)}. Write one a line.") from None
 
 
 def _field(line: Line, fields: Mapping[str, Any], name: str, synonym: str) -> Any:
@@ -156,12 +153,7 @@ def _field(line: Line, fields: Mapping[str, Any], name: str, synonym: str) -> An
 def _write_jsonl(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:
     lines = []
     for scored in chain.from_iterable(lists):
-        found = {
-            "lm_nats": scored.lm_nats,
-            "n_tokens": scored.n_tokens,
-            "n_unk": scored.n_unk,
-            "total": scored.total,
-        }
+        found = {name: getattr(scored, name) for name in ("lm_nats", "n_tokens", "n_unk", "total")}
         lines.append(json.dumps(_object_of(scored.hypothesis.line) | found, ensure_ascii=False))
     _write_lines(file, lines)
 

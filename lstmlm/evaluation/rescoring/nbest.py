@@ -37,13 +37,10 @@ def recognise_format(paths: Sequence[Path]) -> str:
 def read_nbest(
     paths: Sequence[Path], list_format: str, costs: Path | None, problems: list[str]
 ) -> list[list[Hypothesis]]:
-    """Read the lists of all utterances, in the order of the files.
+    """Read the lists of all utterances from files and folders of files, in their order; the format is one of `FORMATS`.
 
-    Args:
-        paths: Files, and folders of files.
-        list_format: A name in `FORMATS`.
-        costs: Acoustic costs of Kaldi's hypotheses, lines `UTTERANCE-N cost`, negative natural logarithms.
-        problems: Takes what is wrong with lines that are left out.
+    `costs` are the acoustic ones of Kaldi's hypotheses, lines `UTTERANCE-N cost`, negative natural logarithms. What is
+    wrong with lines that are left out is added to `problems`.
 
     Raises:
         ConfigError: the costs are for lists that have scores of their own.
@@ -68,10 +65,7 @@ def read_nbest(
 def read_references(path: Path, lists: Sequence[Sequence[Hypothesis]], problems: list[str]) -> dict[str, str]:
     """Read what was said in the utterances that have a list, lines `UTTERANCE word…`.
 
-    Args:
-        path: The file.
-        lists: The lists of all utterances.
-        problems: Takes what is wrong with lines that are left out, on either side.
+    What is wrong with lines that are left out, on either side, is added to `problems`.
 
     Raises:
         DataError: there is no reference for any list.

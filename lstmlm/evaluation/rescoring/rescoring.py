@@ -16,7 +16,7 @@ from jaxtyping import Float
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
 from lstmlm.evaluation.report import Report, Row, Value
-from lstmlm.evaluation.rescoring.combination import Combination, ErrorTable, count_errors, error_rates, find_combination
+from lstmlm.evaluation.rescoring.combination import Combination, count_errors, error_rates, find_combination
 from lstmlm.evaluation.rescoring.error_rate import Metric, units_of
 from lstmlm.evaluation.rescoring.formats import Hypothesis, ScoredHypothesis
 from lstmlm.models.language_model import LanguageModel
@@ -100,15 +100,8 @@ def evaluate_rescoring(
 ) -> Rescoring:
     """Rescore lists, and where it is known what was said, count the errors before and after.
 
-    A combination that is searched is measured on the utterances that it was not searched on.
-
-    Args:
-        model: The model to ask.
-        tokenizer: What cuts texts into its tokens.
-        lists: The hypotheses of each utterance.
-        references: What was said, by utterance.
-        options: How to rescore.
-        run: What the report calls the model.
+    A combination that is searched is measured on the utterances that it was not searched on. `references` tell what was
+    said in each utterance; `run` is what the report calls the model.
 
     Raises:
         DataError: a combination is to be searched, and fewer than two utterances have a reference.
@@ -123,7 +116,12 @@ def evaluate_rescoring(
         table = count_errors(rescored, references, options.metric)
         n_tuned = 0
         if options.combination is None:
-            n_tuned = _first_half(table)
+            n_tuned = len(table.errors) // 2
+            if n_tuned == 0:
+                raise DataError(
+                    "--tune: needs 2 utterances with a reference, one to search on and one to measure, got "
+                    f"{len(table.errors)}. Give --references and a --weight."
+                )
             combination = find_combination(table.part(slice(n_tuned)))
             rescored = [[_recombined(scored, combination) for scored in hypotheses] for hypotheses in rescored]
             table = table.part(slice(n_tuned, None))
@@ -143,16 +141,6 @@ def evaluate_rescoring(
         "seconds": round(time.monotonic() - started, 3),
     }
     return Rescoring(rescored, Report(values, rates or list(_rows(rescored))))
-
-
-def _first_half(table: ErrorTable) -> int:
-    n_utterances = len(table.errors)
-    if n_utterances < 2:
-        raise DataError(
-            f"--tune: needs 2 utterances with a reference, one to search on and one to measure, got {n_utterances}. "
-            "Give --references and a --weight."
-        )
-    return n_utterances // 2
 
 
 def _recombined(scored: ScoredHypothesis, combination: Combination) -> ScoredHypothesis:

@@ -23,14 +23,14 @@ def tsv(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator
     """Yield a header and a row a word, with the file's other columns after ours."""
     _refuse_ours(other_columns)
     columns = [*COLUMNS, *other_columns]
-    rows = ({**dict.fromkeys(columns), **_row(word), **_as_text(_others(word))} for word in words)
+    rows = ({**dict.fromkeys(columns), **_row(word), **_as_text(word.others)} for word in words)
     return to_tsv(rows, columns)
 
 
 def jsonl(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator[str]:
     """Yield an object a word, with the file's other values after ours."""
     _refuse_ours(other_columns)
-    return (json.dumps(finite({**_row(word), **_others(word)}), ensure_ascii=False) for word in words)
+    return (json.dumps(finite({**_row(word), **word.others}), ensure_ascii=False) for word in words)
 
 
 def neural_complexity(words: Iterable[MeasuredWord], _: Sequence[str]) -> Iterator[str]:
@@ -90,11 +90,6 @@ def _row(word: MeasuredWord) -> dict[str, Any]:
         bits = [None if value is None else bits_per(value, 1) for value in nats]
         measured = [*bits, figures.rank, exp(-figures.nats)]
     return dict(zip(COLUMNS, [*named, *measured, int(word.is_unknown)], strict=True))
-
-
-def _others(word: MeasuredWord) -> Mapping[str, Any]:
-    """Return what else the file says of a word."""
-    return word.sentence.others[word.index]
 
 
 def _refuse_ours(other_columns: Sequence[str]) -> None:

@@ -14,10 +14,10 @@ delimiter has been read already, and there is no p(B | c). What one row gives aw
 rows of a sentence, `<eos>` among them, sum to the nats of its text. Where every token is a word, nothing is corrected.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from torch import Tensor
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
 from lstmlm.evaluation.surprisal.stimuli import Sentence
 from lstmlm.models.language_model import LanguageModel
-from lstmlm.models.output_layers.output_layer import OutputLayer
+from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
 from lstmlm.scoring import Measure, score_each
 
 BLOCK_BYTES = 16 << 20
@@ -82,6 +82,11 @@ class MeasuredWord:
         return self.index == len(self.sentence.words)
 
     @property
+    def others(self) -> Mapping[str, Any]:
+        """What else the file says of it, by the names of columns."""
+        return self.sentence.others[self.index]
+
+    @property
     def text(self) -> str:
         """The word, or `<eos>`."""
         return EOS if self.is_end else self.sentence.words[self.index]
@@ -95,14 +100,9 @@ def measure_words(
     context: WordContext = "document",
     first_word: FirstWord = "after-eos",
 ) -> Iterator[MeasuredWord]:
-    """Measure every word of `sentences`, and the end of each, in its context; items know nothing of each other.
+    """Measure every word of `sentences`, and the end of each, in its context.
 
-    Args:
-        model: The model to ask; it is left as it was.
-        tokenizer: The tokenizer of that model.
-        sentences: What to measure; those of an item follow each other.
-        context: What a word is given.
-        first_word: How the first word of a context is predicted.
+    Those of an item follow each other; items know nothing of each other.
     """
     if context == "sentence":
         contexts = [[sentence] for sentence in sentences]
@@ -170,7 +170,7 @@ def _measure(tokenizer: Tokenizer) -> Measure:
     delimiter_ids = torch.tensor(tokenizer.delimiter_ids, dtype=torch.int64)
 
     def measure(
-        output_layer: OutputLayer, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
+        output_layer: OutputLayer, features: Features, targets: Targets
     ) -> Float64[Tensor, "time batch measures"]:
         n_rows = max(1, BLOCK_BYTES // (tokenizer.vocab_size * features.element_size()))
         blocks = zip(torch.split(features.flatten(0, 1), n_rows), torch.split(targets.flatten(), n_rows), strict=True)

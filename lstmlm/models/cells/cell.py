@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -30,6 +30,10 @@ class CellWeights:
         return iter((self.weight_ih, self.weight_hh, self.bias, *self.extra))
 
 
+Input = Float[Tensor, "batch input"]
+Hidden = Float[Tensor, "batch hidden"]
+"""What goes into a step, and what it gives: a row for each text that is read side by side."""
+
 CellState = tuple[Tensor, ...]
 """The state of one cell: a `NamedTuple` of tensors (batch, hidden)."""
 
@@ -49,6 +53,8 @@ class Cell(nn.Module, ABC):
     """
 
     n_gates: ClassVar[int]
+    state_type: ClassVar[Any]
+    """A `NamedTuple`; its fields are tensors (batch, hidden)."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -67,18 +73,16 @@ class Cell(nn.Module, ABC):
     def initialize(self, generator: torch.Generator) -> None:
         """Draw the initial weights from `generator`."""
 
-    @abstractmethod
     def initial_state(self, batch_size: int) -> CellState:
         """Return the state in which a text begins: zeros."""
+        size = (batch_size, self.hidden_size)
+        state: CellState = self.state_type(*(self.bias.new_zeros(size) for _ in self.state_type._fields))
+        return state
 
     @abstractmethod
     def forward(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
-    ) -> tuple[Float[Tensor, "batch hidden"], CellState]:
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+    ) -> tuple[Hidden, CellState]:
         """Read one token a column.
 
         Args:
@@ -92,11 +96,7 @@ class Cell(nn.Module, ABC):
         """
 
     def gates(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
     ) -> tuple[Tensor, ...]:
         """Return what a step decides before it changes the state: a `NamedTuple` of tensors (batch, hidden).
 
@@ -115,7 +115,7 @@ def linear(
     return product if bias is None else product + bias
 
 
-def masked(hidden: Float[Tensor, "batch hidden"], state_mask: Float[Tensor, "batch hidden"] | None) -> Tensor:
+def masked(hidden: Hidden, state_mask: Hidden | None) -> Tensor:
     """Apply the mask of state dropout, if there is one."""
     return hidden if state_mask is None else hidden * state_mask
 
@@ -135,7 +135,7 @@ def run_steps(
     inputs: Float[Tensor, "time batch input"],
     state: CellState,
     weights: CellWeights,
-    state_mask: Float[Tensor, "batch hidden"] | None = None,
+    state_mask: Hidden | None = None,
 ) -> tuple[Float[Tensor, "time batch hidden"], CellState]:
     """Apply `cell` to every time step in turn: the reference of the kernels. Returns outputs and the last state."""
     outputs = []

@@ -17,26 +17,25 @@ here, their sum; those of n are not the same thing, hence :math:`b_{hn}`, the on
 from typing import ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, linear, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, linear, masked
 
 
 class GRUState(NamedTuple):
     """What a gated recurrent unit remembers."""
 
-    hidden: Float[Tensor, "batch hidden"]
+    hidden: Hidden
 
 
 class GRUGates(NamedTuple):
     """What a gated recurrent unit decides in a step."""
 
-    r: Float[Tensor, "batch hidden"]
+    r: Hidden
     """Reset gate: how much of the past the candidate sees."""
-    z: Float[Tensor, "batch hidden"]
+    z: Hidden
     """Update gate: how much of the past stays."""
-    n: Float[Tensor, "batch hidden"]
+    n: Hidden
     """Candidate: what takes the place of the rest."""
 
 
@@ -44,6 +43,7 @@ class GRUCell(Cell):
     """One step of a gated recurrent unit."""
 
     n_gates: ClassVar[int] = 3
+    state_type = GRUState
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -57,17 +57,9 @@ class GRUCell(Cell):
         nn.init.zeros_(self.bias)
         nn.init.zeros_(self.bias_hn)
 
-    def initial_state(self, batch_size: int) -> GRUState:
-        """Return the state in which a text begins: zeros."""
-        return GRUState(self.bias.new_zeros(batch_size, self.hidden_size))
-
     def forward(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
-    ) -> tuple[Float[Tensor, "batch hidden"], GRUState]:
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+    ) -> tuple[Hidden, GRUState]:
         """Read one token a column; see `Cell.forward`."""
         (hidden,) = state
         _, z, n = self.gates(x_t, state, weights, state_mask)
@@ -75,11 +67,7 @@ class GRUCell(Cell):
         return hidden, GRUState(hidden)
 
     def gates(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
     ) -> GRUGates:
         """Return the gates of a step; see `Cell.gates`."""
         w = weights or self.weights()

@@ -15,11 +15,10 @@ normalisation and that of the LSTM; their sum is the b here.
 """
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import layer_norm
 
-from lstmlm.models.cells.cell import CellState, CellWeights, linear, masked
+from lstmlm.models.cells.cell import CellState, CellWeights, Hidden, Input, linear, masked
 from lstmlm.models.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 EPSILON = 1e-5
@@ -43,12 +42,8 @@ class LayerNormLSTMCell(LSTMCell):
         nn.init.zeros_(self.bias_cell)
 
     def forward(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
-    ) -> tuple[Float[Tensor, "batch hidden"], LSTMState]:
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+    ) -> tuple[Hidden, LSTMState]:
         """Read one token a column; see `Cell.forward`."""
         w = weights or self.weights()
         *_, gain_cell, bias_cell = w.extra
@@ -59,11 +54,7 @@ class LayerNormLSTMCell(LSTMCell):
         return hidden, LSTMState(hidden, cell)
 
     def gates(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
     ) -> LSTMGates:
         """Return the gates of a step; see `Cell.gates`."""
         w = weights or self.weights()

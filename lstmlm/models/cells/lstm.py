@@ -22,26 +22,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, linear, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, linear, masked
 
 
 class LSTMState(NamedTuple):
     """What an LSTM remembers: `hidden` for a short, `cell` for a long time."""
 
-    hidden: Float[Tensor, "batch hidden"]
-    cell: Float[Tensor, "batch hidden"]
+    hidden: Hidden
+    cell: Hidden
 
 
 class LSTMGates(NamedTuple):
     """What an LSTM decides in a step."""
 
-    i: Float[Tensor, "batch hidden"]
+    i: Hidden
     """Input gate: how much of the candidate is added to the memory."""
-    f: Float[Tensor, "batch hidden"]
+    f: Hidden
     """Forget gate: how much of the memory stays."""
-    g: Float[Tensor, "batch hidden"]
+    g: Hidden
     """Candidate: what could be added."""
-    o: Float[Tensor, "batch hidden"]
+    o: Hidden
     """Output gate: how much of the memory is seen."""
 
 
@@ -49,6 +49,7 @@ class LSTMCell(Cell):
     """One step of a long short-term memory."""
 
     n_gates: ClassVar[int] = 4
+    state_type = LSTMState
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float, input_gate_cap: bool) -> None:
         super().__init__(input_size, hidden_size)
@@ -64,18 +65,9 @@ class LSTMCell(Cell):
         with torch.no_grad():
             self.bias[self.hidden_size : 2 * self.hidden_size] = self.forget_bias
 
-    def initial_state(self, batch_size: int) -> LSTMState:
-        """Return the state in which a text begins: zeros."""
-        zeros = self.bias.new_zeros(batch_size, self.hidden_size)
-        return LSTMState(zeros, zeros.clone())
-
     def forward(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
-    ) -> tuple[Float[Tensor, "batch hidden"], LSTMState]:
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+    ) -> tuple[Hidden, LSTMState]:
         """Read one token a column; see `Cell.forward`."""
         _, cell = state
         i, f, g, o = self.gates(x_t, state, weights, state_mask)
@@ -84,11 +76,7 @@ class LSTMCell(Cell):
         return hidden, LSTMState(hidden, cell)
 
     def gates(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
     ) -> LSTMGates:
         """Return the gates of a step; see `Cell.gates`."""
         w = weights or self.weights()

@@ -17,33 +17,17 @@ of full rank), then its bias.
 from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from lstmlm.models.cells.cell import CellState, CellWeights, linear, masked
+from lstmlm.models.cells.cell import CellState, CellWeights, Hidden, Input, linear, masked
 from lstmlm.models.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 
 class MogrifierCell(LSTMCell):
-    """One step of a Mogrifier LSTM.
-
-    Args:
-        input_size: Width of x.
-        hidden_size: Width of h.
-        forget_bias: See `LSTMCell`.
-        input_gate_cap: See `LSTMCell`.
-        rounds: How often x and h are gated, by turns, x first.
-        rank: Rank of the matrices of the rounds; None for full ones.
-    """
+    """One step of a Mogrifier LSTM: x and h are gated by turns, x first, by `rounds` matrices of a rank; None: full."""
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        forget_bias: float,
-        input_gate_cap: bool,
-        rounds: int,
-        rank: int | None,
+        self, input_size: int, hidden_size: int, forget_bias: float, input_gate_cap: bool, rounds: int, rank: int | None
     ) -> None:
         super().__init__(input_size, hidden_size, forget_bias, input_gate_cap)
         self.rank = rank
@@ -68,11 +52,7 @@ class MogrifierCell(LSTMCell):
             nn.init.zeros_(bias)
 
     def gates(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
     ) -> LSTMGates:
         """Return the gates of the LSTM, which reads what the rounds leave of x and h; see `Cell.gates`."""
         w = weights or self.weights()

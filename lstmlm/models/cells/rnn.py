@@ -11,10 +11,9 @@ Jacobians :math:`\mathrm{diag}(\phi') W_h`, so it vanishes or explodes with k (B
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, linear, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, linear, masked
 
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
@@ -22,13 +21,14 @@ ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 class RNNState(NamedTuple):
     """What an Elman network remembers."""
 
-    hidden: Float[Tensor, "batch hidden"]
+    hidden: Hidden
 
 
 class RNNCell(Cell):
     """One step of an Elman network."""
 
     n_gates: ClassVar[int] = 1
+    state_type = RNNState
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: Literal["tanh", "relu"]) -> None:
         super().__init__(input_size, hidden_size)
@@ -44,17 +44,9 @@ class RNNCell(Cell):
         nn.init.orthogonal_(self.weight_hh, gain=1.0 if self.nonlinearity == "tanh" else 0.9, generator=generator)
         nn.init.zeros_(self.bias)
 
-    def initial_state(self, batch_size: int) -> RNNState:
-        """Return the state in which a text begins: zeros."""
-        return RNNState(self.bias.new_zeros(batch_size, self.hidden_size))
-
     def forward(
-        self,
-        x_t: Float[Tensor, "batch input"],
-        state: CellState,
-        weights: CellWeights | None = None,
-        state_mask: Float[Tensor, "batch hidden"] | None = None,
-    ) -> tuple[Float[Tensor, "batch hidden"], RNNState]:
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+    ) -> tuple[Hidden, RNNState]:
         """Read one token a column; see `Cell.forward`."""
         w = weights or self.weights()
         (hidden,) = state

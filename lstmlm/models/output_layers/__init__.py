@@ -5,14 +5,11 @@ finds where the clusters of the adaptive one begin. A new one is a file and a li
 the model is built; others import `output_layer`, and the training what only the adaptive one has.
 """
 
-from jaxtyping import Float
-from torch import Tensor
-
 from lstmlm.config.model import ModelOptions
 from lstmlm.config.output import AdaptiveOptions, MixtureOptions, OutputLayerOptions, SoftmaxOptions
 from lstmlm.models.output_layers.adaptive import AdaptiveSoftmaxLayer
 from lstmlm.models.output_layers.mixture import MixtureOfSoftmaxesLayer
-from lstmlm.models.output_layers.output_layer import OutputLayer
+from lstmlm.models.output_layers.output_layer import OutputLayer, Vectors
 from lstmlm.models.output_layers.softmax import SoftmaxLayer
 
 OUTPUT_LAYERS: dict[type[OutputLayerOptions], type[OutputLayer]] = {
@@ -22,7 +19,7 @@ OUTPUT_LAYERS: dict[type[OutputLayerOptions], type[OutputLayer]] = {
 }
 
 
-def build_output_layer(options: ModelOptions, embedding: Float[Tensor, "vocab embedding"]) -> OutputLayer:
+def build_output_layer(options: ModelOptions, embedding: Vectors) -> OutputLayer:
     """Build the output layer that `options` choose, over the vocabulary of the embedding's matrix, a parameter."""
     hidden_size = options.backbone.hidden_sizes[-1]
     return OUTPUT_LAYERS[type(options.output)](options.output, hidden_size, embedding, tie_weights=options.tie_weights)

@@ -24,7 +24,15 @@ from torch import Tensor, nn
 
 from lstmlm.config.output import AdaptiveOptions
 from lstmlm.models.kernels import EVALUATION, Execution, linear, linear_cross_entropy, linear_nats
-from lstmlm.models.output_layers.output_layer import OutputLayer, draw_decoder, draw_map, project
+from lstmlm.models.output_layers.output_layer import (
+    Features,
+    OutputLayer,
+    Targets,
+    Vectors,
+    draw_decoder,
+    draw_map,
+    project,
+)
 from lstmlm.randomness import Randomness
 
 
@@ -40,21 +48,11 @@ class _Prediction(NamedTuple):
 class AdaptiveSoftmaxLayer(OutputLayer):
     """A softmax over frequent tokens and clusters, and one over the tokens of each cluster.
 
-    Args:
-        options: The clusters; `cutoffs` are numbers below the size of the vocabulary.
-        hidden_size: Width of the features.
-        embedding: The embedding's matrix, a parameter.
-        tie_weights: Whether W is that matrix; only with `div_value` 1.
+    `cutoffs` are numbers below the size of the vocabulary. With `tie_weights` W is the embedding's matrix, which needs
+    `div_value` 1.
     """
 
-    def __init__(
-        self,
-        options: AdaptiveOptions,
-        hidden_size: int,
-        embedding: Float[Tensor, "vocab embedding"],
-        *,
-        tie_weights: bool,
-    ) -> None:
+    def __init__(self, options: AdaptiveOptions, hidden_size: int, embedding: Vectors, *, tie_weights: bool) -> None:
         super().__init__()
         vocab_size, embedding_size = embedding.shape
         assert options.cutoffs != "auto", "cutoffs are chosen by the corpus, before a model is built"
@@ -106,8 +104,8 @@ class AdaptiveSoftmaxLayer(OutputLayer):
 
     def loss(
         self,
-        features: Float[Tensor, "time batch hidden"],
-        targets: Int[Tensor, "time batch"],
+        features: Features,
+        targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
     ) -> Float[Tensor, ""]:
@@ -120,9 +118,7 @@ class AdaptiveSoftmaxLayer(OutputLayer):
         return total
 
     @torch.no_grad()
-    def nats(
-        self, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
-    ) -> Float[Tensor, "time batch"]:
+    def nats(self, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:
         """Return the negative log-likelihood (nats) of each target; see `OutputLayer.nats`."""
         rows, wanted = project(features.flatten(0, 1), self.projection), targets.flatten()
         matrices = self._matrices()

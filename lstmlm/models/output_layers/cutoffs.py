@@ -28,12 +28,8 @@ def choose_cutoffs(
     of their least number of rows; they too search by dynamic programming.
 
     All clusters count as equally wide, whatever `div_value` is: else the cheapest would be those that narrow soonest.
-
-    Args:
-        counts: Occurrences of each token in the training split, in the order of ids.
-        n_rows: Positions in a window: batch size × bptt.
-        width: Width of the features that the softmax reads.
-        product_cost: As the constant of that name.
+    `counts` are those of the training split by token id, `n_rows` is batch size × bptt, and `width` that of the
+    features.
     """
     ends = _candidates(len(counts))
     share_before = np.concatenate([[0], np.cumsum(counts)])[ends] / counts.sum()

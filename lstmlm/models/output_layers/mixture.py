@@ -11,34 +11,20 @@ All experts share W, which is as wide as the embedding, whatever the width of th
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lstmlm.config.output import MixtureOptions
 from lstmlm.models.dropout import keep_mask
 from lstmlm.models.kernels import EVALUATION, Execution, linear, mixture_cross_entropy, mixture_nats
-from lstmlm.models.output_layers.output_layer import OutputLayer, draw_decoder, draw_map
+from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets, Vectors, draw_decoder, draw_map
 from lstmlm.randomness import Randomness
 
 
 class MixtureOfSoftmaxesLayer(OutputLayer):
-    """Several softmaxes over the whole vocabulary, weighed by the features.
+    """Several softmaxes over the whole vocabulary, weighed by the features; with `tie_weights` W is the embedding's."""
 
-    Args:
-        options: Number of experts and dropout.
-        hidden_size: Width of the features.
-        embedding: The embedding's matrix, a parameter.
-        tie_weights: Whether W is that matrix.
-    """
-
-    def __init__(
-        self,
-        options: MixtureOptions,
-        hidden_size: int,
-        embedding: Float[Tensor, "vocab embedding"],
-        *,
-        tie_weights: bool,
-    ) -> None:
+    def __init__(self, options: MixtureOptions, hidden_size: int, embedding: Vectors, *, tie_weights: bool) -> None:
         super().__init__()
         self.n_experts = options.n_experts
         self.latent_dropout = options.latent_dropout
@@ -72,8 +58,8 @@ class MixtureOfSoftmaxesLayer(OutputLayer):
 
     def loss(
         self,
-        features: Float[Tensor, "time batch hidden"],
-        targets: Int[Tensor, "time batch"],
+        features: Features,
+        targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
     ) -> Float[Tensor, ""]:
@@ -81,19 +67,13 @@ class MixtureOfSoftmaxesLayer(OutputLayer):
         latents = self._latents(features)
         if randomness is not None and self.latent_dropout > 0:
             # The same for all time steps, another for each column, expert and unit.
-            shape = tuple(latents.shape[1:])
-            latents = latents * keep_mask(
-                shape, latents, self.latent_dropout, randomness, "dropout.latent", column_axis=0
-            )
-        log_prior = self._log_prior(features)
-        return mixture_cross_entropy(
-            latents.flatten(0, 1), log_prior.flatten(0, 1), self.weight, self.bias, targets.flatten(), execution
-        )
+            shape, site = tuple(latents.shape[1:]), "dropout.latent"
+            latents = latents * keep_mask(shape, latents, self.latent_dropout, randomness, site, column_axis=0)
+        rows, log_prior = latents.flatten(0, 1), self._log_prior(features).flatten(0, 1)
+        return mixture_cross_entropy(rows, log_prior, self.weight, self.bias, targets.flatten(), execution)
 
     @torch.no_grad()
-    def nats(
-        self, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
-    ) -> Float[Tensor, "time batch"]:
+    def nats(self, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:
         """Return the negative log-likelihood (nats) of each target; see `OutputLayer.nats`."""
         latents, log_prior = self._latents(features).flatten(0, 1), self._log_prior(features).flatten(0, 1)
         return mixture_nats(latents, log_prior, self.weight, self.bias, targets.flatten()).view(targets.shape)

@@ -10,6 +10,15 @@ from torch import Tensor, nn
 from lstmlm.models.kernels import EVALUATION, Execution, linear
 from lstmlm.randomness import Randomness
 
+Features = Float[Tensor, "time batch hidden"]
+"""Outputs of the last layer."""
+
+Targets = Int[Tensor, "time batch"]
+"""The token to predict at each position, or `NO_TARGET`."""
+
+Vectors = Float[Tensor, "vocab embedding"]
+"""The embedding's matrix, a parameter."""
+
 DECODER_RANGE = 0.1
 """Initial weights of a token's vector lie between minus and plus this."""
 
@@ -44,24 +53,18 @@ class OutputLayer(nn.Module, ABC):
     @abstractmethod
     def loss(
         self,
-        features: Float[Tensor, "time batch hidden"],
-        targets: Int[Tensor, "time batch"],
+        features: Features,
+        targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats) of the targets that are not `NO_TARGET`.
 
-        Args:
-            features: Outputs of the last layer.
-            targets: The token to predict at each position.
-            execution: How kernels compute.
-            randomness: The step's draws in training; without them nothing is dropped.
+        Kernels compute as `execution` says. Without `randomness`, the step's draws in training, nothing is dropped.
         """
 
     @abstractmethod
-    def nats(
-        self, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
-    ) -> Float[Tensor, "time batch"]:
+    def nats(self, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:
         """Return the negative log-likelihood (nats) of each target; 0 for `NO_TARGET`. No gradient."""
 
 

@@ -1,33 +1,27 @@
 """The full softmax: p = softmax(W h + b), or of W P h + b where the features are projected first."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lstmlm.config.output import SoftmaxOptions
 from lstmlm.models.kernels import EVALUATION, Execution, linear, linear_cross_entropy, linear_nats
-from lstmlm.models.output_layers.output_layer import OutputLayer, draw_decoder, draw_map, project
+from lstmlm.models.output_layers.output_layer import (
+    Features,
+    OutputLayer,
+    Targets,
+    Vectors,
+    draw_decoder,
+    draw_map,
+    project,
+)
 from lstmlm.randomness import Randomness
 
 
 class SoftmaxLayer(OutputLayer):
-    """Every token's probability at every position.
+    """Every token's probability at every position; with `tie_weights` W is the embedding's matrix."""
 
-    Args:
-        options: Whether to project.
-        hidden_size: Width of the features.
-        embedding: The embedding's matrix, a parameter.
-        tie_weights: Whether W is that matrix.
-    """
-
-    def __init__(
-        self,
-        options: SoftmaxOptions,
-        hidden_size: int,
-        embedding: Float[Tensor, "vocab embedding"],
-        *,
-        tie_weights: bool,
-    ) -> None:
+    def __init__(self, options: SoftmaxOptions, hidden_size: int, embedding: Vectors, *, tie_weights: bool) -> None:
         super().__init__()
         vocab_size, embedding_size = embedding.shape
         width = embedding_size if options.projection else hidden_size
@@ -49,8 +43,8 @@ class SoftmaxLayer(OutputLayer):
 
     def loss(
         self,
-        features: Float[Tensor, "time batch hidden"],
-        targets: Int[Tensor, "time batch"],
+        features: Features,
+        targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
     ) -> Float[Tensor, ""]:
@@ -58,9 +52,7 @@ class SoftmaxLayer(OutputLayer):
         rows = project(features.flatten(0, 1), self.projection)
         return linear_cross_entropy(rows, self.weight, self.bias, targets.flatten(), execution)
 
-    def nats(
-        self, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
-    ) -> Float[Tensor, "time batch"]:
+    def nats(self, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:
         """Return the negative log-likelihood (nats) of each target; see `OutputLayer.nats`."""
         rows = project(features.flatten(0, 1), self.projection)
         return linear_nats(rows, self.weight, self.bias, targets.flatten()).view(targets.shape)

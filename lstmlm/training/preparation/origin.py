@@ -12,7 +12,7 @@ from lstmlm.config import RunConfig
 from lstmlm.config.data import FileTokenizerOptions
 from lstmlm.corpus.loading import Corpus
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
-from lstmlm.errors import CheckpointError, DataError
+from lstmlm.errors import CheckpointError, DataError, as_command
 from lstmlm.models.language_model import LanguageModel, load_weights
 from lstmlm.training.preparation.agreement import differences
 from lstmlm.training.preparation.execution import resolve_like
@@ -95,7 +95,8 @@ def load_best_weights(model: LanguageModel, run: RunDirectory | SharedRun) -> No
     """
     best = run.best
     if best is None:
-        raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: lstmlm train --config FILE --resume.")
+        again = as_command(["lstmlm", "train", "--resume", "--run-dir", str(run.path)])
+        raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: {again}")
     weights = run.load_weights(best)
     try:
         load_weights(model, weights)
@@ -107,12 +108,17 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
     found = {
         key: f"{key} is {there!r} there, {here!r} here"
         for key, there, here in differences(run.config.model_dump(), config.model_dump())
+        # A corpus is the same by its text, wherever it lies: `require_same_corpus` compares the digests.
+        if key != "data.corpus" or run.digest_of("train") is None
     }
-    tuned = f"train on from its best weights, in a new run: --set training.initialize_from={run.path} and "
+    advice = "another --run-dir."
+    if found.keys() <= LENGTHS:
+        option = as_command([f"training.initialize_from={run.path}"])
+        advice = f"train on from its best weights, in a new run: another --run-dir and --set {option}"
     if found:
         raise CheckpointError(
             f"{run.path}: was started with another configuration: {'; '.join(found.values())}. "
-            f"Give the same one to continue it, or {tuned if found.keys() <= LENGTHS else ''}another --run-dir."
+            f"Give the same one to continue it, or {advice}"
         )
 
 
@@ -123,19 +129,9 @@ def require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:
         DataError: a split is another text.
     """
     for split, facts in corpus.provenance.items():
-        recorded = _recorded_digest(run, split) if isinstance(facts, dict) else None
-        if recorded is not None and recorded != facts["sha256"]:
-            raise DataError(
-                f"{corpus.name}: the {split} split is not the text that {run.path} was started on (SHA-256 "
-                f"{recorded[:12]} there, {facts['sha256'][:12]} here). Restore that text, or choose another --run-dir."
-            )
-
-
-def _recorded_digest(run: RunDirectory, split: str) -> str | None:
-    """The digest of a split as environment.json has it; None for a split that there was not."""
-    data = run.environment.get("data")
-    facts = data.get(split) if isinstance(data, dict) else None
-    return str(facts.get("sha256")) if isinstance(facts, dict) else None
+        if isinstance(facts, dict):
+            advice = "Restore that text, or choose another --run-dir."
+            run.require_same_text(corpus.name, split, facts["sha256"], advice)
 
 
 def environment_warnings(run: RunDirectory, environment: Mapping[str, object]) -> list[str]:

@@ -138,7 +138,8 @@ def test_what_reading_does_away_with_is_told_once(corpus: Callable[..., str]) ->
         (b"", "is empty. Put text into it, a sentence or paragraph a line."),
         (
             b"a caf\xe9\n",
-            "not UTF-8 (byte 0xE9 at offset 5, line 1). Convert it: iconv -f latin1 -t utf8.",
+            "not UTF-8 (byte 0xE9 at offset 5, line 1). "
+            "Convert it: iconv -f windows-1252 -t utf-8 {path}.txt > {path}.utf8.txt",
         ),
     ],
 )
@@ -147,6 +148,7 @@ def test_a_split_that_cannot_be_read_keeps_none_from_being_checked(
 ) -> None:
     folder = corpus(train=HEALTHY, valid=content, test=sentences(3, 40))
     findings = found(folder)
+    message = message.format(path=f"{folder}/valid")
     assert only(findings) == Finding(f"{folder}/valid.txt", "reading", "error", message)
     assert ("test", "overlap") in [(Path(finding.text).stem, finding.check) for finding in findings]
 

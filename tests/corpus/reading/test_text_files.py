@@ -101,8 +101,8 @@ def test_one_long_line_takes_the_memory_of_many(tmp_path: Path) -> None:
     assert max(peaks.values()) < 8 * BLOCK_BYTES
 
 
-LATIN1 = "Convert it: iconv -f latin1 -t utf8."
-MIXED = "What comes before is UTF-8: mend that line, or leave such bytes out: iconv -c -f utf8 -t utf8."
+LATIN1 = "Convert it: iconv -f windows-1252 -t utf-8 {name}"
+MIXED = "What comes before is UTF-8: mend that line, or leave such bytes out: iconv -c -f utf-8 -t utf-8 {name}"
 BINARY = "It has NUL bytes as well, so that it may be no text at all: name a text file."
 
 
@@ -123,7 +123,15 @@ def test_not_utf8_names_the_byte_its_offset_and_line(
     path = written(tmp_path, before + b"a caf\xe9 in latin1\nmore\n")
     with pytest.raises(DataError) as caught:
         list(read_blocks(path, block_bytes))
-    assert str(caught.value) == f"{path}: not UTF-8 (byte 0xE9 at offset {len(before) + 5}, line {line}). {advice}"
+    assert (
+        str(caught.value)
+        == f"{path}: not UTF-8 (byte 0xE9 at offset {len(before) + 5}, line {line}). {advice_about(path, advice)}"
+    )
+
+
+def advice_about(path: Path, advice: str) -> str:
+    """Into another file beside it, in a command that can be pasted."""
+    return advice.format(name=f"{path} > {path.with_name(f'{path.stem}.utf8{path.suffix}')}")
 
 
 def test_a_binary_file(tmp_path: Path) -> None:
@@ -139,7 +147,8 @@ def test_utf16_without_a_mark(encoding: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         list(read_blocks(path))
     assert str(caught.value) == (
-        f"{path}: not UTF-8 (over a third of its bytes are NUL, as in UTF-16). Convert it: iconv -f {encoding} -t utf8."
+        f"{path}: not UTF-8 (over a third of its bytes are NUL, as in UTF-16). "
+        + advice_about(path, f"Convert it: iconv -f {encoding} -t utf-8 {{name}}")
     )
 
 
@@ -157,7 +166,8 @@ def test_other_unicode_encodings_are_recognised(encoding: str, name: str, tmp_pa
     with pytest.raises(DataError) as caught:
         list(read_blocks(path))
     assert str(caught.value) == (
-        f"{path}: not UTF-8 (begins with the byte-order mark of {name}). Convert it: iconv -f {name.lower()} -t utf8."
+        f"{path}: not UTF-8 (begins with the byte-order mark of {name}). "
+        + advice_about(path, f"Convert it: iconv -f {name.lower()} -t utf-8 {{name}}")
     )
 
 
@@ -242,7 +252,7 @@ def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> No
     ("content", "problem"),
     [
         (b"", "is empty. Put text into it, a sentence or paragraph a line."),
-        (b"caf\xe9", f"not UTF-8 (byte 0xE9 at offset 3, line 1). {LATIN1}"),
+        (b"caf\xe9", "not UTF-8 (byte 0xE9 at offset 3, line 1). Convert it: iconv -f windows-1252 -t utf-8"),
         (
             gzip.compress(b"text", mtime=0),
             "is compressed (gzip), which its name does not say. Let it end in .gz, or unpack it.",

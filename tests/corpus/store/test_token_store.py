@@ -23,7 +23,7 @@ from lstmlm.files import locked
 
 TEXT = "".join(f"line {i} says <unk> and süß €{i * i}\n" for i in range(40)) + "\n\nan open end"
 WORDS = WordTokenizerOptions(max_vocab=30)
-REMEDY = "Restore it from a copy, or remove the folder and encode the text again: lstmlm data encode."
+REMEDY = "Restore it from a copy, or remove the folder and encode the text again with lstmlm data encode."
 
 each_tokenizer = pytest.mark.parametrize(
     "options", [WORDS, BPETokenizerOptions(vocab_size=270), ByteTokenizerOptions()], ids=lambda options: options.name
@@ -215,7 +215,7 @@ class TestTrouble:
             opened.text("train")
         assert str(caught.value) == (
             f"{path}: is of version 9 of the format, but this lstmlm reads 1. "
-            "Encode the text again: lstmlm data encode."
+            "Encode the text again with lstmlm data encode."
         )
 
     @pytest.mark.parametrize(

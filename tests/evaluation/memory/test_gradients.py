@@ -133,7 +133,7 @@ def test_leaves_the_model_as_it_was() -> None:
 def test_a_text_that_is_too_short() -> None:
     with pytest.raises(DataError) as error:
         measure(model("rnn"), text(20), 20)
-    assert str(error.value) == "text.txt: 20 tokens, but a lag of 20 needs 22. Lower --max-lag."
+    assert str(error.value) == "text.txt: 20 tokens, but a lag of 20 needs 22. Give --max-lag 18 or less."
 
 
 def test_rows_have_quartiles() -> None:

@@ -225,7 +225,10 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "x.tsv"
     path.write_bytes(b"a\tb\ncaf\xe9\tb\n")
     [problem] = read_items(text_file(path), None, str)
-    assert str(problem) == f"{path}: not UTF-8 (byte 0xE9 at offset 7, line 2). Convert it: iconv -f latin1 -t utf8."
+    assert str(problem) == (
+        f"{path}: not UTF-8 (byte 0xE9 at offset 7, line 2). "
+        f"Convert it: iconv -f windows-1252 -t utf-8 {path} > {tmp_path}/x.utf8.tsv"
+    )
 
 
 @pytest.mark.parametrize(

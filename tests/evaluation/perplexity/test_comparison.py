@@ -1,6 +1,7 @@
 """Two models on one text: the figures by hand, and what cannot be compared."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,8 +93,15 @@ def test_different_texts(read: Any) -> None:
     with pytest.raises(DataError) as caught:
         compare_models(a, b)
     assert str(caught.value) == (
+        f"{a.text.name}: is read in two ways by runs/a (SHA-256 {a.text.sha256[:12]}) and runs/b "
+        f"({b.text.sha256[:12]}), as their data.eos or data.field differ. Compare runs that agree in these."
+    )
+    b = replace(b, text=replace(b.text, name="other.txt"))
+    with pytest.raises(DataError) as caught:
+        compare_models(a, b)
+    assert str(caught.value) == (
         f"runs/a and runs/b: cannot be compared on different texts, {a.text.name} (SHA-256 {a.text.sha256[:12]}) and "
-        f"{b.text.name} ({b.text.sha256[:12]}). Give both the same one: --text FILE."
+        f"{b.text.name} ({b.text.sha256[:12]}). Give both the same one: --text FILE"
     )
 
 

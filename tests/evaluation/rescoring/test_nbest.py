@@ -156,8 +156,8 @@ def test_srilm_lists_with_times_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refusal:
         problems_of(path)
     assert str(refusal.value).splitlines() == [
-        f"{path}:1: format 2 has times between the words. Convert it: nbest2-to-nbest1 {path}.",
-        f"{path}:2: format 2 has times between the words. Convert it: nbest2-to-nbest1 {path}.",
+        f"{path}:1: format 2 has times between the words. Convert it: gzip -dcf {path} | nbest2-to-nbest1 > nbest1.txt",
+        f"{path}:2: format 2 has times between the words. Convert it: gzip -dcf {path} | nbest2-to-nbest1 > nbest1.txt",
         f"{path}: no srilm list can be read.",
     ]
 

@@ -8,15 +8,9 @@ import typer
 from lstmlm.cli.data.tokenizer.compare import compare
 from lstmlm.cli.data.tokenizer.show import show
 from lstmlm.cli.data.tokenizer.train import train
+from lstmlm.cli.options import TextCommand
 
 tokenizer_app = typer.Typer(no_args_is_help=True, help="Learn, show and compare tokenizers.")
-
-
-@tokenizer_app.callback()
-def _tokenizer() -> None:
-    """Learn, show and compare tokenizers."""
-
-
 tokenizer_app.command()(train)
-tokenizer_app.command()(show)
+tokenizer_app.command(cls=TextCommand)(show)
 tokenizer_app.command()(compare)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption
+from lstmlm.cli.options import JsonOption, name_or_path, path
 from lstmlm.cli.render import print_table, say
 
 
@@ -15,11 +15,12 @@ def compare(
         list[str],
         typer.Argument(
             metavar="NAME|FILE|RUN...",
+            parser=name_or_path,
             help="word, char, byte, bpe or unigram, learnt on the text itself; or tokenizers that there are.",
             show_default=False,
         ),
     ],
-    text: Annotated[Path, typer.Option("--text", help="The text to cut.")],
+    text: Annotated[Path, typer.Option(parser=path, help="The text to cut.")],
     as_json: JsonOption = False,
 ) -> None:
     """Compare tokenizers on a text: tokens per word, bytes per token, unknown tokens, and whether the text is restored.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption
+from lstmlm.cli.options import JsonOption, path
 from lstmlm.cli.render import print_table
 
 if TYPE_CHECKING:
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def show(
-    place: Annotated[Path, typer.Argument(metavar="FILE|RUN", help="A tokenizer.json, SentencePiece model or run.")],
+    place: Annotated[
+        Path, typer.Argument(metavar="FILE|RUN", parser=path, help="A tokenizer.json, SentencePiece model or run.")
+    ],
     text: Annotated[
         str | None, typer.Argument(help="What to cut into tokens.", show_default="show the tokenizer")
     ] = None,

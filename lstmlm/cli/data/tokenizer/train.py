@@ -7,13 +7,16 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.data.tokenizer.show import print_summary
-from lstmlm.cli.options import JsonOption
+from lstmlm.cli.options import JsonOption, name_or_path, new_file, refuse_same_file
 from lstmlm.cli.render import say
+from lstmlm.errors import as_command
 
 
 def train(
-    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="As data.corpus: a file, a folder or a name.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The tokenizer.json to write.")],
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", parser=name_or_path, help="As data.corpus: a file, a folder or a name.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", parser=new_file, help="The tokenizer.json to write.")],
     tokenizer: Annotated[str, typer.Option(help="word, char, byte, bpe or unigram.")] = "bpe",
     overrides: Annotated[
         list[str] | None,
@@ -31,6 +34,7 @@ def train(
 
     lstmlm data tokenizer train texts/books.txt --tokenizer unigram --set tokenizer.vocab_size=4000 -o texts/small.json
     """
+    refuse_same_file(output, [Path(corpus)])
     from lstmlm.config.data import DataOptions
     from lstmlm.yaml.schema import from_overrides
 
@@ -44,4 +48,5 @@ def train(
     learnt = train_tokenizer(options.tokenizer, training_text(options).blocks())
     write_atomically(output, learnt.to_json().encode())
     print_summary(learnt, str(output), as_json=as_json)
-    say(f"{output} is ready. Train with it: --set 'data.tokenizer={{name: file, path: {output}}}'")
+    options_of_it = f"data.tokenizer={{name: file, path: {json.dumps(str(output), ensure_ascii=False)}}}"
+    say(f"{output} is ready. Train with it: --set {as_command([options_of_it])}")
