@@ -125,7 +125,7 @@ def test_the_newest_run_is_the_one_that_published_last(create: Create, content: 
 
 
 def test_without_a_trained_run_there_is_no_newest(create: Create) -> None:
-    message = "runs: holds no trained run. Train one first: lstmlm train --config quickstart."
+    message = "runs: holds no trained run. Train one first: lstmlm train --config quickstart"
     assert refusal(RunDirectory.newest, Path("runs")) == message
     create("runs/a")
     assert refusal(RunDirectory.newest, Path("runs")) == message

@@ -97,8 +97,9 @@ def test_a_run_with_another_tokenizer(here: Path, lstmlm: Callable[..., Any]) ->
     (here / "store").rename(here / "a.txt")
     result = lstmlm("eval", "perplexity", "--split", "train")
     assert result.exit_code == 3
-    assert result.stderr.endswith("here). Encode the text with this one: lstmlm data encode --tokenizer FILE.\n"), (
-        result.stderr
+    assert result.stderr.endswith(
+        "here). Encode the text with the --tokenizer of this one, its tokenizer.json or its run. "
+        "Or name a text to measure: --text FILE\n"
     )
 
 

@@ -107,8 +107,8 @@ def test_a_choice_that_there_is_not(arguments: list[str], message: str, trained:
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"{message}\n")
 
 
-def test_a_table_that_cannot_be_written_comes_after_the_result(trained: Path, lstmlm: Cli) -> None:
+def test_a_table_that_cannot_be_written_is_refused_before_the_work(trained: Path, lstmlm: Cli) -> None:
     result = lstmlm("eval", "pairs", SUITE, "--items", "none/items.tsv")
-    assert result.exit_code == 4
-    assert result.stderr.startswith("none/items.tsv: cannot be written (No such file or directory).")
-    assert "accuracy" in result.stdout
+    assert (result.exit_code, result.stdout) == (2, "")
+    wanted = "none/items.tsv: cannot be written, as there is no folder none. Make it: mkdir -p none\n"
+    assert result.stderr.endswith(wanted)

@@ -49,7 +49,7 @@ def test_the_model_is_written_as_arpa(trained: Path, lstmlm: Cli) -> None:
     assert written.startswith("\\data\\\nngram 1=")
     assert written.endswith("\n\\end\\\n")
     message = lstmlm("eval", "ngram", "--arpa", "none/own.arpa").stderr.splitlines()[-1]
-    assert message == "none/own.arpa: cannot be written (No such file or directory). Check the path and the disk."
+    assert message == "none/own.arpa: cannot be written, as there is no folder none. Make it: mkdir -p none"
 
 
 def test_a_corpus_without_validation_split(here: Path, lstmlm: Cli) -> None:

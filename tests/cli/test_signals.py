@@ -24,7 +24,7 @@ TRAIN = ("train", "--config", "tiny.yaml", "--set", "training.validate_every=3",
 
 PHASES = {
     "reading the corpus": ("lstmlm.training.preparation.preparation.load_corpus", None),
-    "tokenizing": ("lstmlm.corpus.loading.train_tokenizer", None),
+    "tokenizing": ("lstmlm.corpus.store.token_cache.train_tokenizer", None),
     "building the model": ("lstmlm.training.preparation.preparation.initial_model", None),
     "creating the run": ("lstmlm.files.write_atomically", None),
     "a step": ("lstmlm.training.trainer.Trainer.train_step", 1),

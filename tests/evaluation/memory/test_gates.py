@@ -75,7 +75,7 @@ def test_a_layer_that_does_not_exist(tokenizer: Tokenizer) -> None:
 def test_nothing_to_read(tokenizer: Tokenizer) -> None:
     with pytest.raises(DataError) as error:
         read_gates(model("lstm", tokenizer), tokenizer, " ", "runs/x", None)
-    wanted = 'sentence: is empty. Give a few words, as in: lstmlm inspect gates "the cat sat on the mat".'
+    wanted = 'sentence: is empty. Give a few words, as in: lstmlm inspect gates "the cat sat on the mat"'
     assert str(error.value) == wanted
 
 
