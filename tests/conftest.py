@@ -4,6 +4,7 @@ Nothing here imports lstmlm at module level: pytest would load it before the hoo
 """
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,14 @@ def _no_network(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_arrive() -> None:
+    """What a shell starts in the background ignores SIGINT, and what `nohup` starts SIGHUP; so would every child."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -159,7 +159,7 @@ def print_report(report: "Report", *, as_json: bool) -> None:
             print(f"{name:<{width}}  {result_text(_format(value))}")
 
 
-def print_table(rows: Sequence["Row"]) -> None:
+def print_table(rows: "Sequence[Row]") -> None:
     """Print rows under the names of their columns on stdout, numbers to the right."""
     columns = {
         name: [name, *("" if row[name] is None else printable(_format(row[name]), kept="") for row in rows)]
@@ -188,7 +188,7 @@ def is_live() -> bool:
 
 
 @contextmanager
-def progress_display() -> Iterator[Callable[["Event"], None]]:
+def progress_display() -> "Iterator[Callable[[Event], None]]":
     """Show a training on stderr: live on a terminal, as plain lines elsewhere."""
     if not is_live():
         yield _PlainLines().show

@@ -80,7 +80,7 @@ def _row(text: "EncodedText") -> "Row":
 
 
 @contextmanager
-def _progress_display() -> Iterator["Observer"]:
+def _progress_display() -> "Iterator[Observer]":
     """Say how far it is on stderr: on a line that moves on a terminal, by a line now and then elsewhere."""
     if not is_live():
         yield _PlainLines().show
