@@ -128,7 +128,7 @@ def gates(
         figures.draw_gates(activity, plot)
 
 
-def _by_lag(measured: Sequence["GradientNorms"], max_lag: int) -> list["Row"]:
+def _by_lag(measured: "Sequence[GradientNorms]", max_lag: int) -> "list[Row]":
     """Return a row for some lags, with the median of each run and memory."""
     medians = {f"{norms.run} {norms.memory}": norms.quartiles[1].tolist() for norms in measured}
     return [

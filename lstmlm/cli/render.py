@@ -152,7 +152,7 @@ def print_report(report: "Report", *, as_json: bool, shown: "Mapping[str, Value]
             print(f"{name:<{width}}  {result_text(_format(value))}")
 
 
-def print_table(rows: Sequence["Row"]) -> None:
+def print_table(rows: "Sequence[Row]") -> None:
     """Print rows under the names of their columns on stdout, numbers to the right."""
     columns = {
         name: [name, *("" if row[name] is None else printable(_format(row[name]), kept="") for row in rows)]
@@ -204,7 +204,7 @@ def working(verb: str, seconds_between: float = 0) -> Iterator[Callable[[str], N
 
 
 @contextmanager
-def progress_display() -> Iterator[Callable[["Event"], None]]:
+def progress_display() -> "Iterator[Callable[[Event], None]]":
     """Show a training on stderr: live on a terminal, as plain lines elsewhere."""
     if not is_live():
         last = -SECONDS_BETWEEN_LINES

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def test_options_that_need_a_validation_split(make_config: Any, tmp_path: Path) 
 def test_the_run_describes_itself(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
     add_run(make_config(), tmp_path / "run")
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
-    assert environment["packages"]["torch"] == torch.__version__
+    assert environment["packages"]["torch"] == version("torch")
     assert environment["n_threads"] == torch.get_num_threads()
     everything = "".join(path.read_text() for path in (tmp_path / "run").glob("*.json*"))
     assert str(Path.home()) not in everything

@@ -54,7 +54,7 @@ class DigestSample:
         """The share of the lines that another text has too."""
         limit = min(self._limit, other._limit)
         mine = self._below(limit)
-        return float(np.isin(mine, other._below(limit)).mean()) if len(mine) else 0.0
+        return float(np.isin(mine, other._below(limit), kind="sort").mean()) if len(mine) else 0.0
 
     def _below(self, limit: int) -> UInt64[np.ndarray, " lines"]:
         digests = np.frombuffer(self._digests, dtype=np.uint64)
