@@ -26,7 +26,7 @@ class GemmPath(StrEnum):
     """oneDNN in float32, with the matrix of a window laid out for it once."""
 
     OWN = "own"
-    """Our own product in float32 (native/product.cpp), compiled for the processor."""
+    """Our own product in float32 (native/cpp/product.cpp), compiled for the processor."""
 
     BFLOAT16 = "bfloat16"
     """bfloat16 operands, summed in float32; results are rounded to bfloat16. Layout as with `ONEDNN`."""
@@ -161,7 +161,7 @@ def multiply(
 
 
 FEW_ROWS = 8
-"""Up to here native/linear.cpp is the fastest in the number format of W; beyond, arithmetic takes the time."""
+"""Up to here native/cpp/linear.cpp is the fastest in the number format of W; beyond, arithmetic takes the time."""
 
 
 def linear(

@@ -1,7 +1,7 @@
 """The kernels' loops in C++, called with pointers into tensors; absent where there is no compiler.
 
-`build` compiles the files beside it for the machine at hand, once. `window.cpp` runs the cells of `cells.h`;
-`layer_norm_lstm.cpp` and `mogrifier.cpp` have loops of their own; `linear.cpp`, `outer.cpp` and `softmax.cpp` are what
+`build` compiles what is in `cpp/` for the machine at hand, once. There `window.cpp` runs the cells of `cells.h`;
+`layer_norm_lstm.cpp` and `mogrifier.cpp` have loops of their own; `product.cpp`, `linear.cpp` and `softmax.cpp` are what
 `gemm.py` and the loss call. `arithmetic.h`, `matrix.h` and `threads.h` are common to them. Others take `library`.
 """
 
