@@ -195,7 +195,7 @@ def is_compiled(name: str, inputs: Float[Tensor, "time batch input"], execution:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One pass over a window, and the tensors that its steps read and write: those of `Window` in native/cpp/window.cpp."""
+    """One pass over a window, and the tensors that its steps read and write: those of `Window` in window.cpp."""
 
     kernel: WindowKernel
     gemm: Gemm
