@@ -1,8 +1,8 @@
 """The kernels' loops in C++, called with pointers into tensors; absent where there is no compiler.
 
 `build` compiles what is in `cpp/` for the machine at hand, once. There `window.cpp` runs the cells of `cells.h`;
-`layer_norm_lstm.cpp` and `mogrifier.cpp` have loops of their own; `product.cpp`, `linear.cpp` and `softmax.cpp` are what
-`gemm.py` and the loss call. `arithmetic.h`, `matrix.h` and `threads.h` are common to them. Others take `library`.
+`layer_norm_lstm.cpp` and `mogrifier.cpp` have loops of their own; `product.cpp`, `linear.cpp` and `softmax.cpp` are
+what `gemm.py` and the loss call. `arithmetic.h`, `matrix.h` and `threads.h` are common to them. Others take `library`.
 """
 
 import ctypes
