@@ -30,7 +30,7 @@ def test_all_of_the_cell_is_explained() -> None:
             assert source_of(LSTM, name) in page, name
 
 
-@pytest.mark.parametrize("file", [LSTM, "lstmlm/models/kernels/native/cells.h"])
+@pytest.mark.parametrize("file", [LSTM, "lstmlm/models/kernels/native/cpp/cells.h"])
 def test_a_name_that_is_gone_is_an_error(file: str) -> None:
     with pytest.raises(KeyError, match="forget_it"):
         source_of(file, "forget_it")

@@ -63,8 +63,9 @@ class TrainingOptions(Options):
     """What computes: `auto` is the GPU where there is one. Of several, each process of a distributed training has its
     own. A checkpoint can be continued on any device."""
 
-    matmul: Literal["auto", "native", "onednn"] = "auto"
-    """Library of the float32 matrix products in training, measured with `precision`. Without effect in bfloat16."""
+    matmul: Literal["auto", "native", "onednn", "own"] = "auto"
+    """What multiplies matrices of float32 in training: torch's own product, oneDNN, or C++ that is compiled for this
+    machine; measured with `precision`. Without effect in bfloat16."""
 
     compile: Literal["auto", "never", "always"] = "auto"
     """Whether what lies between large matrix products runs as C++ that is compiled for this machine, once, in some ten

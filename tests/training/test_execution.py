@@ -20,7 +20,7 @@ def config(**training: Any) -> RunConfig:
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> dict[GemmPath, float]:
     """A machine with every route and a compiler, on which each route takes what the test says (seconds)."""
-    seconds = {GemmPath.NATIVE: 3.0, GemmPath.ONEDNN: 2.0, GemmPath.BFLOAT16: 1.0}
+    seconds = {GemmPath.NATIVE: 3.0, GemmPath.ONEDNN: 2.0, GemmPath.OWN: 2.5, GemmPath.BFLOAT16: 1.0}
 
     def measure(_: object, __: int, paths: list[GemmPath], **options: object) -> dict[GemmPath, float]:
         return {path: seconds[path] for path in paths}
@@ -40,11 +40,14 @@ def test_the_fastest_route_is_taken(measured: dict[GemmPath, float]) -> None:
     assert resolved(config()) == ("bfloat16", "native", "always")
     measured[GemmPath.BFLOAT16] = 2.5
     assert resolved(config()) == ("float32", "onednn", "always")
+    measured[GemmPath.OWN] = 1.5
+    assert resolved(config()) == ("float32", "own", "always")
+    assert resolved(config(compile="never")) == ("float32", "onednn", "never")
 
 
 def test_a_route_that_is_hardly_faster_is_not_taken(measured: dict[GemmPath, float]) -> None:
     """So that two runs on one machine compute alike as a rule, though no measurement repeats exactly."""
-    measured |= {GemmPath.NATIVE: 2.0, GemmPath.ONEDNN: 1.95, GemmPath.BFLOAT16: 1.92}
+    measured |= dict.fromkeys(GemmPath, 1.92) | {GemmPath.NATIVE: 2.0, GemmPath.ONEDNN: 1.95}
     assert resolved(config()) == ("float32", "native", "always")
 
 
@@ -105,7 +108,7 @@ def test_what_the_kernels_are_told() -> None:
 
 
 @pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16"])
-@pytest.mark.parametrize("matmul", ["auto", "native", "onednn"])
+@pytest.mark.parametrize("matmul", ["auto", "native", "onednn", "own"])
 @pytest.mark.parametrize("compiled", ["auto", "never", "always"])
 def test_the_same_configuration_can_always_resume(
     precision: str, matmul: str, compiled: str, measured: dict[GemmPath, float]
@@ -116,8 +119,12 @@ def test_the_same_configuration_can_always_resume(
     assert "auto" not in run.training.model_dump(exclude={"device"}).values()  # each machine has its own
 
 
-def test_a_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("matmul", "lack"),
+    [("onednn", "onednn is not in this build of torch"), ("own", "own is not here without a C++ compiler")],
+)
+def test_a_library_that_is_not_there(matmul: str, lack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "available_paths", lambda _: (GemmPath.NATIVE,))
     with pytest.raises(ConfigError) as error:
-        resolve_execution(config(matmul="onednn"), VOCAB, 1000)
-    assert str(error.value) == "training.matmul: onednn is not in this build of torch. Choose native or auto."
+        resolve_execution(config(matmul=matmul), VOCAB, 1000)
+    assert str(error.value) == f"training.matmul: {lack}. Choose native or auto."

@@ -91,10 +91,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
             nats[block] = _softmax(grad_logits, bias, targets[block], differentiate=True, compiled=execution.compiled)
             for columns in _slices(weight):
                 if grad_features is not None:
-                    grad_features[block] += gemm.linear(grad_logits[:, columns], gemm.cast(weight[columns]).t())
+                    gemm.add_linear(grad_features[block], grad_logits[:, columns], gemm.cast(weight[columns]).t())
                 if grad_weight is not None:
-                    product = gemm.outer(grad_logits[:, columns], rows[block])
-                    grad_weight[columns] = product if block.start == 0 else grad_weight[columns].add_(product)
+                    gemm.outer_into(grad_weight[columns], grad_logits[:, columns], rows[block], add=block.start > 0)
                 if grad_bias is not None:
                     grad_bias[columns] += gemm.total(grad_logits[:, columns])
             del grad_logits  # or it would live on until the next block's are there

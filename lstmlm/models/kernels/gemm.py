@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lstmlm.models.cells.cell import linear as linear_of_torch
-from lstmlm.models.kernels.native import Linear, Outer, native_function
+from lstmlm.models.kernels.native import Linear, Product, native_function
 
-Product = Callable[[Tensor], Tensor]
+LinearMap = Callable[[Tensor], Tensor]
 """Multiplies rows (rows, in) by a matrix that it holds: (rows, out)."""
 
 
@@ -24,6 +24,9 @@ class GemmPath(StrEnum):
 
     ONEDNN = "onednn"
     """oneDNN in float32, with the matrix of a window laid out for it once."""
+
+    OWN = "own"
+    """Our own product in float32 (native/cpp/product.cpp), compiled for the processor."""
 
     BFLOAT16 = "bfloat16"
     """bfloat16 operands, summed in float32; results are rounded to bfloat16. Layout as with `ONEDNN`."""
@@ -44,7 +47,7 @@ class Gemm:
         """Return `tensor` in the number format of the operands: itself where that is its own."""
         return tensor.bfloat16() if self.path == GemmPath.BFLOAT16 else tensor
 
-    def prepare(self, weight: Float[Tensor, "out in"], n_rows: int) -> Product:
+    def prepare(self, weight: Float[Tensor, "out in"], n_rows: int) -> LinearMap:
         """Return x -> x Wᵀ for many products with the same cast `weight`, laid out once for `n_rows` rows."""
         linear = self._onednn(weight)
         if linear is not None:
@@ -62,6 +65,10 @@ class Gemm:
         if self.path == GemmPath.ONEDNN and (linear := self._onednn(weight)) is not None:
             product: Tensor = linear(rows, weight, None, "none", [], "")
             return product
+        if self._is_ours(rows):
+            out = rows.new_empty(len(rows), len(weight))
+            multiply(out, rows, weight.t())
+            return out
         return torch.mm(rows, weight.t())
 
     def linear_into(
@@ -70,19 +77,41 @@ class Gemm:
         """Write x Wᵀ into `out`, which may be a part of a wider matrix; all operands are cast."""
         if self.path == GemmPath.ONEDNN:
             out.copy_(self.linear(rows, weight))
+        elif self._is_ours(rows):
+            multiply(out, rows, weight.t())
         else:
             torch.mm(rows, weight.t(), out=out)
 
+    def add_linear(
+        self, out: Float[Tensor, "rows out"], rows: Float[Tensor, "rows in"], weight: Float[Tensor, "out in"]
+    ) -> None:
+        """Add x Wᵀ to `out`, which is not cast; the operands are."""
+        if self._is_ours(rows):
+            multiply(out, rows, weight.t(), add=True)
+        else:
+            out += self.linear(rows, weight)
+
     def outer(self, left: Float[Tensor, "rows out"], right: Float[Tensor, "rows in"]) -> Float[Tensor, "out in"]:
         """Return the sum over rows of their outer products, Lᵀ R: the gradient of a weight. Operands are cast."""
-        native = native_function("outer", left)
-        if native is None:
-            return self.linear(left.t(), right.t())
         out = left.new_empty(left.shape[1], right.shape[1])
-        n_threads = torch.get_num_threads()
-        sizes = {"n_rows": len(left), "n_left": left.shape[1], "n_right": right.shape[1], "n_threads": n_threads}
-        native(Outer.of(**sizes, left=left.contiguous(), right=right.contiguous(), out=out))
+        self.outer_into(out, left, right)
         return out
+
+    def outer_into(
+        self,
+        out: Float[Tensor, "out in"],
+        left: Float[Tensor, "rows out"],
+        right: Float[Tensor, "rows in"],
+        *,
+        add: bool = False,
+    ) -> None:
+        """Write the sum of outer products into `out`, which is not cast, or add it."""
+        if left.dtype != torch.bfloat16 and native_function("product", left) is not None:
+            multiply(out, left.t(), right, add=add)
+        elif add:
+            out += self.linear(left.t(), right.t())
+        else:
+            out.copy_(self.linear(left.t(), right.t()))
 
     def total(self, rows: Float[Tensor, "rows out"]) -> Float[Tensor, " out"]:
         """Return the sum over rows: the gradient of a bias. As a product: a sum of bfloat16 copies all of it first."""
@@ -90,13 +119,49 @@ class Gemm:
 
     def _onednn(self, weight: Tensor) -> Callable[..., Tensor] | None:
         """Return oneDNN's linear map, or None where this route or this machine has none."""
-        if self.path == GemmPath.NATIVE or weight.device.type != "cpu":
+        if self.path in (GemmPath.NATIVE, GemmPath.OWN) or weight.device.type != "cpu":
             return None
         return onednn_linear(weight.dtype)
 
+    def _is_ours(self, rows: Tensor) -> bool:
+        return self.path == GemmPath.OWN and native_function("product", rows) is not None
+
+
+def multiply(
+    out: Float[Tensor, "rows columns"],
+    left: Float[Tensor, "rows depth"],
+    right: Float[Tensor, "depth columns"],
+    *,
+    add: bool = False,
+) -> None:
+    """Write the product of two matrices into `out`, or add it, by our own product, which must be compiled.
+
+    Matrices may lie in memory any way, but the columns of `out` side by side.
+    """
+    native = native_function("product", left)
+    assert native is not None  # as the caller found
+    assert out.stride(1) == 1 or out.shape[1] <= 1
+    native(
+        Product.of(
+            n_rows=len(out),
+            n_columns=out.shape[1],
+            depth=len(right),
+            n_threads=torch.get_num_threads(),
+            left_row=left.stride(0),
+            left_column=left.stride(1),
+            right_row=right.stride(0),
+            right_column=right.stride(1),
+            out_row=out.stride(0),
+            add=add,
+            left=left,
+            right=right,
+            out=out,
+        )
+    )
+
 
 FEW_ROWS = 8
-"""Up to here native/linear.cpp is the fastest in the number format of W; beyond, arithmetic takes the time."""
+"""Up to here native/cpp/linear.cpp is the fastest in the number format of W; beyond, arithmetic takes the time."""
 
 
 def linear(
@@ -155,6 +220,8 @@ def available_paths(device: torch.device) -> tuple[GemmPath, ...]:
     paths = [GemmPath.NATIVE]
     if onednn_linear(torch.float32) is not None:
         paths.append(GemmPath.ONEDNN)
+    if native_function("product", torch.empty(0)) is not None:
+        paths.append(GemmPath.OWN)
     # oneDNN may be kept from the instructions (ONEDNN_MAX_CPU_ISA), and emulate them elsewhere. Neither question is
     # public; without an answer nothing is lost but speed.
     questions = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]

@@ -12,7 +12,7 @@ where :math:`\bar x = \partial L / \partial x`, so that the gradients of both pr
 products that give those of :math:`W_x`, :math:`W_h` and the inputs after the loop. The gradients of gains and biases
 are added up in the loop.
 
-The loops over time exist compiled only (native/layer_norm_lstm.cpp): elsewhere the cell itself runs, step by step.
+The loops over time exist compiled only (native/cpp/layer_norm_lstm.cpp): elsewhere the cell itself runs, step by step.
 """
 
 from typing import Any

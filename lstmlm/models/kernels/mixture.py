@@ -95,7 +95,7 @@ class _MixtureCrossEntropy(torch.autograd.Function):
             grad_logits = gemm.cast(logits)
             grad_latents[block] = gemm.linear(grad_logits, matrix.t()).view_as(latents[block])
             grad_log_prior[block] = -share
-            grad_weight += gemm.outer(grad_logits, rows)
+            gemm.outer_into(grad_weight, grad_logits, rows, add=True)
             grad_bias += gemm.total(grad_logits)
         ctx.save_for_backward(*gradients)
         return total

@@ -18,7 +18,7 @@ from the last round to the first,
 What products read and the gradients of their results are kept for all steps, so that the gradient of each matrix is one
 product after the loop: :math:`\partial W^i = \sum_t \bar a^i_t v^{i-1\top}_t`, likewise for factors of low rank.
 
-The loops over time exist compiled only (native/mogrifier.cpp): elsewhere the cell itself runs, step by step.
+The loops over time exist compiled only (native/cpp/mogrifier.cpp): elsewhere the cell itself runs, step by step.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def run_mogrifier(
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the values v^i of a step lie in a row, and what belongs to round i; as in native/mogrifier.cpp."""
+    """Where the values v^i of a step lie in a row, and what belongs to round i; as in mogrifier.cpp."""
 
     input_size: int
     hidden_size: int

@@ -25,7 +25,7 @@ A cell may add a bias to :math:`W_h h_{t-1}` alone, and hand a part of its gradi
 the carry, which for an LSTM is the gradient of :math:`c_{t-1}`.
 
 State, activations and gradients of the state are float32 also where the products are bfloat16. The loop over time runs
-compiled (native/window.cpp) on a processor with a compiler, else as operations of torch.
+compiled (native/cpp/window.cpp) on a processor with a compiler, else as operations of torch.
 """
 
 from collections.abc import Callable
@@ -195,7 +195,7 @@ def is_compiled(name: str, inputs: Float[Tensor, "time batch input"], execution:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One pass over a window, and the tensors that its steps read and write: those of `Window` in native/window.cpp."""
+    """One pass over a window, and the tensors that its steps read and write: those of `Window` in window.cpp."""
 
     kernel: WindowKernel
     gemm: Gemm

@@ -180,8 +180,11 @@ def _allowed_paths(training: TrainingOptions, device: torch.device) -> list[Gemm
         return [GemmPath.BFLOAT16]
     available = available_paths(device)
     if training.matmul not in ("auto", *available):
-        raise ConfigError(f"training.matmul: {training.matmul} is not in this build of torch. Choose native or auto.")
-    float32 = [path for path in available if path != GemmPath.BFLOAT16]
+        lacking = "is not here without a C++ compiler" if training.matmul == "own" else "is not in this build of torch"
+        raise ConfigError(f"training.matmul: {training.matmul} {lacking}. Choose native or auto.")
+    # Who does not want a compiler gets no product of its making, unless by name.
+    unwanted = (GemmPath.BFLOAT16, *((GemmPath.OWN,) if training.compile == "never" else ()))
+    float32 = [path for path in available if path not in unwanted or path == training.matmul]
     paths: list[GemmPath] = [path for path in float32 if training.matmul in ("auto", path.value)]
     return [*paths, GemmPath.BFLOAT16] if training.precision == "auto" and GemmPath.BFLOAT16 in available else paths
 

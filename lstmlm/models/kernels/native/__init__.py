@@ -1,8 +1,8 @@
 """The kernels' loops in C++, called with pointers into tensors; absent where there is no compiler.
 
-`build` compiles the files beside it for the machine at hand, once. `window.cpp` runs the cells of `cells.h`;
-`layer_norm_lstm.cpp` and `mogrifier.cpp` have loops of their own; `linear.cpp`, `outer.cpp` and `softmax.cpp` are what
-`gemm.py` and the loss call. `arithmetic.h`, `matrix.h` and `threads.h` are common to them. Others take `library`.
+`build` compiles what is in `cpp/` for the machine at hand, once. There `window.cpp` runs the cells of `cells.h`;
+`layer_norm_lstm.cpp` and `mogrifier.cpp` have loops of their own; `product.cpp`, `linear.cpp` and `softmax.cpp` are
+what `gemm.py` and the loss call. `arithmetic.h`, `matrix.h` and `threads.h` are common to them. Others take `library`.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ __all__ = [
     "LayerNormLSTM",
     "Linear",
     "Mogrifier",
-    "Outer",
+    "Product",
     "Softmax",
     "Window",
     "library",
@@ -37,7 +37,7 @@ class Arguments(ctypes.Structure):
 
     @classmethod
     def of(cls, **values: float | Tensor | None) -> "Arguments":
-        """Fill in sizes and tensors, which are contiguous; None is the null pointer."""
+        """Fill in sizes and tensors, contiguous unless strides are among the sizes; None is the null pointer."""
         arguments = cls()
         arguments.owners = values  # a pointer alone would not keep a tensor alive
         for name, value in values.items():
@@ -64,10 +64,13 @@ class Linear(Arguments):
     _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
 
 
-class Outer(Arguments):
-    """Arguments of the sum of outer products; outer.cpp says what each is."""
+class Product(Arguments):
+    """Arguments of the product of matrices; product.cpp says what each is."""
 
-    _numbers = ("n_rows", "n_left", "n_right", "n_threads")
+    _numbers = (
+        *("n_rows", "n_columns", "depth", "n_threads"),
+        *("left_row", "left_column", "right_row", "right_column", "out_row", "add"),
+    )
     _pointers = ("left", "right", "out")
     _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
 

@@ -1,4 +1,4 @@
-"""Compile the C++ beside this file for the machine it runs on: once, then kept in the user's cache directory.
+"""Compile the C++ in `cpp/` for the machine it runs on: once, then kept in the user's cache directory.
 
 What is compiled depends on nothing but the sources and the processor, so one file serves every model, window and batch,
 and is used also where there is no compiler any more. It has a plain C interface that takes pointers: no part of torch
@@ -26,7 +26,7 @@ from pathlib import Path
 from lstmlm.cache import CACHE_MODE, cache_directory
 from lstmlm.errors import ConfigError, first_line
 
-SOURCES = Path(__file__).parent
+SOURCES = Path(__file__).parent / "cpp"
 COMPILERS = ("c++", "g++", "clang++")
 SECONDS_TO_COMPILE = 300
 

@@ -1,12 +1,7 @@
 // A matrix laid out for products with a few rows at a time, and the loop over such products.
 #pragma once
 
-#include <algorithm>
-#include <memory>
-#include <new>
-#include <type_traits>
-
-#include "arithmetic.h"
+#include "product.h"
 #include "threads.h"
 
 namespace lstmlm {
@@ -15,8 +10,6 @@ namespace lstmlm {
 struct Tile {
     int64_t row, n_rows, panel, n_panels, unit, n_units;
 };
-
-template <class Real> using Sums = Real[MAX_ROWS][2 * LANES<Real>];
 
 // Call `work` for all tiles, all rows of a panel before the next panel: what is large is read once.
 template <class Real, class Work> void for_each_tile(Range rows, Range panels, int64_t n_units, Work work) {
@@ -33,14 +26,11 @@ template <class Real, class Work> void for_each_tile(Range rows, Range panels, i
 
 // A matrix (units, depth) and its copy in panels, which threads write together before they use it.
 template <class Operand, class Real> class Matrix {
-    static constexpr int64_t LANE = LANES<Real>, STEP = DEPTH<Operand>, ALIGNMENT = 64;
-    struct Free {
-        void operator()(Operand* block) const { ::operator delete[](block, std::align_val_t(ALIGNMENT)); }
-    };
+    static constexpr int64_t LANE = LANES<Real>;
 
     const Real* from;
     int64_t unit_stride, depth_stride;
-    std::unique_ptr<Operand[], Free> panels;
+    Room<Operand> panels;
 
   public:
     int64_t n_units, depth, n_panels, panel_size;
@@ -48,22 +38,24 @@ template <class Operand, class Real> class Matrix {
     // Of the numbers from[unit * unit_stride + k * depth_stride].
     Matrix(const Real* numbers, int64_t units, int64_t of_depth, int64_t by_unit, int64_t by_depth)
         : from(numbers), unit_stride(by_unit), depth_stride(by_depth), n_units(units), depth(of_depth),
-          n_panels((units + LANE - 1) / LANE), panel_size((of_depth + STEP - 1) / STEP * STEP * LANE) {
-        panels.reset(new (std::align_val_t(ALIGNMENT)) Operand[n_panels * panel_size]);
+          n_panels(parts(units, LANE)), panel_size(steps<Operand>(of_depth) * DEPTH<Operand> * LANE) {
+        panels = room_for<Operand>(n_panels * panel_size);
     }
 
     // Copy this thread's share of the panels.
     void pack(const Place& place) {
         const Range mine = place.share_of(n_panels);
-        for (int64_t panel = mine.first; panel < mine.last; ++panel) pack_panel(panel);
+        for (int64_t panel = mine.first; panel < mine.last; ++panel)
+            lstmlm::pack(from + panel * LANE * unit_stride, unit_stride, depth_stride,
+                         std::min(LANE, n_units - panel * LANE), LANE, depth, panels.get() + panel * panel_size);
     }
 
     const Operand* panel(int64_t index) const { return panels.get() + index * panel_size; }
 
     // The product of a tile's rows, the first of which is given.
     void multiply(const Tile& tile, const Operand* row, int64_t stride, Sums<Real>& sums) const {
-        multiply_few<Operand, Real>(int(tile.n_rows), int(tile.n_panels), row, stride,
-                                    panel(tile.panel), panel_size, depth, sums[0]);
+        multiply_few<Operand, Real, false>(int(tile.n_rows), int(tile.n_panels), row, stride,
+                                           panel(tile.panel), panel_size, depth, sums);
     }
 
     // The product of many rows, `stride` apart (`first` is row 0): work(row, unit, n_units, sums) for each part.
@@ -73,27 +65,6 @@ template <class Operand, class Real> class Matrix {
             multiply(tile, first + tile.row * stride, stride, sums);
             for (int64_t r = 0; r < tile.n_rows; ++r) work(tile.row + r, tile.unit, tile.n_units, sums[r]);
         });
-    }
-
-  private:
-    void pack_panel(int64_t index) {
-        const int64_t first = index * LANE, n = std::min(LANE, n_units - first), n_whole = depth / STEP * STEP;
-        Operand* const block = panels.get() + index * panel_size;
-        if (n < LANE || n_whole < depth) std::fill(block, block + panel_size, Operand{});
-        if constexpr (std::is_same_v<Operand, Real>)
-            if (unit_stride == 1) {  // as it lies, many times as fast
-                for (int64_t k = 0; k < depth; ++k) std::copy_n(from + first + k * depth_stride, n, block + k * LANE);
-                return;
-            }
-        for (int64_t k = 0; k < n_whole; k += STEP)
-            for (int64_t lane = 0; lane < n; ++lane)
-                for (int64_t d = 0; d < STEP; ++d)
-                    block[k * LANE + lane * STEP + d] =
-                        narrow<Operand>(from[(first + lane) * unit_stride + (k + d) * depth_stride]);
-        for (int64_t k = n_whole; k < depth; ++k)
-            for (int64_t lane = 0; lane < n; ++lane)
-                block[n_whole * LANE + lane * STEP] =
-                    narrow<Operand>(from[(first + lane) * unit_stride + k * depth_stride]);
     }
 };
 

@@ -1,4 +1,4 @@
-// Numbers: precisions, vectors, the product of a few rows with a packed matrix, and the exponential function.
+// Numbers: precisions, vectors and the exponential function.
 //
 // `Operand` is what a product multiplies: float, double or bfloat16. `Real` is what everything else is computed in.
 #pragma once
@@ -32,8 +32,10 @@ inline double widen(double x) { return x; }
 
 template <class To> To narrow(float x);
 template <class To> To narrow(double x);
+template <class To> To narrow(bfloat16 x);
 template <> inline float narrow<float>(float x) { return x; }
 template <> inline double narrow<double>(double x) { return x; }
+template <> inline bfloat16 narrow<bfloat16>(bfloat16 x) { return x; }
 template <> inline bfloat16 narrow<bfloat16>(float x) {  // to the nearest, ties to even; NaN stays NaN
     const uint32_t bits = std::bit_cast<uint32_t>(x), rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
     return {uint16_t(x == x ? rounded : 0x7FC0)};
@@ -68,60 +70,6 @@ template <class Real> inline Real total(const Vector<Real>& numbers) {
 #pragma GCC unroll 16
         for (int lane = 0; lane < n; ++lane) lanes[lane] += lanes[lane + n];
     return lanes[0];
-}
-
-// How many operands of a row enter one multiplication of a lane: the instruction for bfloat16 takes pairs.
-template <class Operand> constexpr int DEPTH = sizeof(Operand) == 2 ? 2 : 1;
-
-// sum + a b in every lane, where `a` are DEPTH operands of a row (fewer at an odd end) and `b` a packed vector.
-template <class Real> inline Vector<Real> multiply_add(Vector<Real> sum, const Real* a, bool, const Real* b) {
-    return sum + *a * load<Real>(b);
-}
-#ifdef __AVX512BF16__
-inline Vector<float> multiply_add(Vector<float> sum, const bfloat16* a, bool whole, const bfloat16* b) {
-    uint32_t pair = a->bits;
-    if (whole) std::memcpy(&pair, a, sizeof pair);
-    const __m512i rows = _mm512_set1_epi32(int(pair)), packed = _mm512_loadu_si512(b);
-    return Vector<float>(_mm512_dpbf16_ps(__m512(sum), (__m512bh)rows, (__m512bh)packed));
-}
-#endif
-
-// One product with ROWS rows, `stride` apart. The matrix comes in PANELS panels of (depth / DEPTH, lanes, DEPTH);
-// the result goes to `out` (ROWS, 2 * lanes). Every row's sums are added up in the same order, whatever ROWS is.
-template <class Operand, class Real, int ROWS, int PANELS>
-void multiply(const Operand* rows, int64_t stride, const Operand* packed, int64_t panel_size, int64_t depth, Real* out) {
-    constexpr int STEP = DEPTH<Operand>, ADVANCE = LANES<Real> * STEP;
-    Vector<Real> sums[ROWS][PANELS] = {};
-    const int64_t n_whole = depth / STEP;
-    for (int64_t k = 0; k < n_whole; ++k) {
-#pragma GCC unroll 16
-        for (int row = 0; row < ROWS; ++row)
-#pragma GCC unroll 2
-            for (int panel = 0; panel < PANELS; ++panel)
-                sums[row][panel] = multiply_add(sums[row][panel], rows + row * stride + k * STEP, true,
-                                                packed + panel * panel_size + k * ADVANCE);
-    }
-    if (n_whole * STEP < depth) {
-#pragma GCC unroll 16
-        for (int row = 0; row < ROWS; ++row)
-#pragma GCC unroll 2
-            for (int panel = 0; panel < PANELS; ++panel)
-                sums[row][panel] = multiply_add(sums[row][panel], rows + row * stride + n_whole * STEP, false,
-                                                packed + panel * panel_size + n_whole * ADVANCE);
-    }
-    for (int row = 0; row < ROWS; ++row) std::memcpy(out + row * 2 * LANES<Real>, sums[row], sizeof sums[row]);
-}
-
-// `multiply` for a number of rows (1 to MAX_ROWS) and panels (1 or 2) that is known only now.
-template <class Operand, class Real, int ROWS = MAX_ROWS>
-void multiply_few(int n_rows, int n_panels, const Operand* rows, int64_t stride, const Operand* packed,
-                  int64_t panel_size, int64_t depth, Real* out) {
-    if constexpr (ROWS > 1) {
-        if (n_rows < ROWS)
-            return multiply_few<Operand, Real, ROWS - 1>(n_rows, n_panels, rows, stride, packed, panel_size, depth, out);
-    }
-    if (n_panels == 2) return multiply<Operand, Real, ROWS, 2>(rows, stride, packed, panel_size, depth, out);
-    multiply<Operand, Real, ROWS, 1>(rows, stride, packed, panel_size, depth, out);
 }
 
 // exp x without branches, so that loops become vector code; off by 2 units in the last place. Cephes' polynomial.
