@@ -65,8 +65,7 @@ def generate(
     say(f"{trained.run.path}, seed {first_seed}")
     warn_of_unknown(trained.tokenizer.unknown_pieces(prompt))
 
-    texts = [prompt] * n
-    shown = prompt
+    texts, shown = [prompt] * n, prompt
     for pieces in workflows.generate_texts(trained, prompt, options, range(first_seed, first_seed + n)):
         # The prompt comes with the first piece: before that, there may be something to say of the kernels.
         _write(shown + pieces[0])

@@ -11,28 +11,32 @@ from lstmlm.cli.options import CONFIG_HELP, SetOption, name_or_path, path
 from lstmlm.cli.render import progress_display, say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted, as_command
 
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="CONFIG",
+        parser=name_or_path,
+        help=CONFIG_HELP,
+        show_default="with --resume, the run's own",
+    ),
+]
+
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="How long it may take, such as 90s or 1h30m; replaces n_epochs or n_steps."),
+]
+
 
 def train(
-    config: Annotated[
-        str | None,
-        typer.Option(
-            "--config",
-            "-c",
-            metavar="CONFIG",
-            parser=name_or_path,
-            help=CONFIG_HELP,
-            show_default="with --resume, the run's own",
-        ),
-    ] = None,
+    config: ConfigOption = None,
     run_dir: Annotated[
         Path | None,
         typer.Option(parser=path, help="Where the run goes.", show_default="runs/<name of the configuration>"),
     ] = None,
     overrides: SetOption = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="How long it may take, such as 90s or 1h30m; replaces n_epochs or n_steps."),
-    ] = None,
+    budget: BudgetOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run exactly where it stopped, or start it.")
     ] = False,

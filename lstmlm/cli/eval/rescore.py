@@ -22,16 +22,23 @@ TuneOption = Annotated[
     ),
 ]
 
+FormatOption = Annotated[
+    Literal["srilm", "kaldi", "jsonl"] | None,
+    typer.Option("--format", help="What the lists are.", show_default="what the first line looks like"),
+]
+
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(parser=new_path, help="Write the lists here, in their own format; a folder for SRILM's."),
+]
+
 
 def rescore(
     lists: Annotated[
         list[Path], typer.Argument(parser=path, help="N-best lists: files, or folders of files; .gz too.")
     ],
     run: RunOption = None,
-    list_format: Annotated[
-        Literal["srilm", "kaldi", "jsonl"] | None,
-        typer.Option("--format", help="What the lists are.", show_default="what the first line looks like"),
-    ] = None,
+    list_format: FormatOption = None,
     scores: Annotated[
         Path | None, typer.Option(parser=path, help="Acoustic costs of Kaldi lists: UTTERANCE-N cost.")
     ] = None,
@@ -45,10 +52,7 @@ def rescore(
     metric: Annotated[
         Literal["wer", "cer"], typer.Option(help="Count errors and lengths in words or in characters.")
     ] = "wer",
-    output: Annotated[
-        Path | None,
-        typer.Option(parser=new_path, help="Write the lists here, in their own format; a folder for SRILM's."),
-    ] = None,
+    output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rescore n-best lists of SRILM, Kaldi or JSON lines: acoustic score + weight · ln p(words) + bonus · length.

@@ -19,14 +19,12 @@ def surprisal(
     ],
     run: RunOption = None,
     context: Annotated[
-        str,
-        typer.Option(help="What a word is given: document, sentence, or a number of tokens before it."),
+        str, typer.Option(help="What a word is given: document, sentence, or a number of tokens before it.")
     ] = "document",
     first_word: Annotated[
         Literal["after-eos", "zero-state", "skip"],
         typer.Option(
-            "--first-word",
-            help="The first word of a context: predicted after <eos>, or before anything is read; or not reported.",
+            help="The first word of a context: predicted after <eos>, or before anything is read; or not reported."
         ),
     ] = "after-eos",
     no_eos: Annotated[bool, typer.Option("--no-eos", help="Leave out the rows of <eos>.")] = False,
