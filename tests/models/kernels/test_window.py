@@ -350,6 +350,7 @@ def test_a_window_of_a_hundred_thousand_tokens(compiled: bool) -> None:
     torch.testing.assert_close(last, state)
 
 
+@needs_compiler
 def test_fewer_threads_than_asked_for_do_all_the_work() -> None:
     """Under a limit OpenMP starts fewer threads than it is asked for, and says nothing."""
     program = (
