@@ -106,7 +106,7 @@ class Gemm:
         add: bool = False,
     ) -> None:
         """Write the sum of outer products into `out`, which is not cast, or add it."""
-        if left.dtype != torch.bfloat16 and native_function("product", left) is not None:
+        if native_function("product", left) is not None:
             multiply(out, left.t(), right, add=add)
         elif add:
             out += self.linear(left.t(), right.t())

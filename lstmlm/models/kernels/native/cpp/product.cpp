@@ -113,6 +113,3 @@ template <class Operand, class Real> void multiply_all(const Product& p) {
 
 extern "C" void product_float32(const lstmlm::Product* p) { lstmlm::multiply_all<float, float>(*p); }
 extern "C" void product_float64(const lstmlm::Product* p) { lstmlm::multiply_all<double, double>(*p); }
-#ifdef __AVX512BF16__
-extern "C" void product_bfloat16(const lstmlm::Product* p) { lstmlm::multiply_all<lstmlm::bfloat16, float>(*p); }
-#endif
