@@ -13,8 +13,9 @@ from typing import Any
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.encoded_text import EncodedText, encode_text
 from lstmlm.corpus.named import DATASETS
+from lstmlm.corpus.reading.decoding import NORMALIZATION
 from lstmlm.corpus.reading.splits import SPLITS, Text, halves_of, named_splits, splits_of, text_of, text_of_files
-from lstmlm.corpus.reading.text_files import NORMALIZATION, Version
+from lstmlm.corpus.reading.text_files import Version
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
