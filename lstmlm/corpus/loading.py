@@ -13,7 +13,7 @@ from typing import Any
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.encoded_text import EncodedText, encode_text
 from lstmlm.corpus.named import DATASETS
-from lstmlm.corpus.reading.decoding import NORMALIZATION
+from lstmlm.corpus.reading.decoding import NORMALIZATION, UTF8
 from lstmlm.corpus.reading.splits import SPLITS, Text, halves_of, named_splits, splits_of, text_of, text_of_files
 from lstmlm.corpus.reading.text_files import Version
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
@@ -90,9 +90,15 @@ def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple
     return first, second
 
 
-def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer) -> EncodedText:
-    """Read and encode a file as a model has read its corpus. Raises DataError if it is missing, empty or not UTF-8."""
-    text = text_of(path, options)
+def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer, encoding: str = UTF8) -> EncodedText:
+    """Read and encode a file as a model has read its corpus, but for its encoding.
+
+    Records may also call their text `text`, where they have no field that is called as in the corpus.
+
+    Raises:
+        DataError: the file cannot be read, or not so.
+    """
+    text = text_of(path, options.model_copy(update={"encoding": encoding}), "text")
     return encode_text(text.name, text.blocks(), tokenizer, None)
 
 

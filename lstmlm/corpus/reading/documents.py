@@ -1,11 +1,11 @@
 """Documents: texts that end, in files of their own or as records of JSON lines, joined to one text."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from lstmlm.config.data import DataOptions, EosPlace
+from lstmlm.config.data import EosPlace
 from lstmlm.corpus.reading.json_lines import parse_object, text_of
 from lstmlm.corpus.reading.recognition import Kind, kind_of, refuse_what_is_no_corpus
 from lstmlm.corpus.reading.text_files import Line, Version, in_blocks, lines_of, name_of, read_blocks
@@ -37,28 +37,29 @@ def holds_records(path: Path, encoding: str) -> bool:
     return open_text(path, None, encoding)[0] == "jsonl"
 
 
-def read_documents(files: Mapping[Path, Version | None], options: DataOptions) -> Iterator[Piece]:
+def read_documents(files: Mapping[Path, Version | None], encoding: str, fields: Sequence[str]) -> Iterator[Piece]:
     """The documents of files: the records of each that holds records, any other one as a whole.
 
     Args:
         files: The files, with what they were when they were read before; see `read_blocks`.
-        options: What records call their text, and the encoding. Empty ones are left out, as blank lines are.
+        encoding: How their characters are written.
+        fields: What records may call their text. Empty ones are left out, as blank lines are.
 
     Raises:
         DataError: a file cannot be read, or lines of it hold no such record.
     """
     for path, version in files.items():
-        kind, blocks = open_text(path, version, options.encoding)
+        kind, blocks = open_text(path, version, encoding)
         if kind == "jsonl":
-            for text in _read_records(lines_of(path, blocks), path, options.field):
+            for text in _read_records(lines_of(path, blocks), path, fields):
                 yield Piece(text, ends_document=True)
         else:
             yield from map(Piece, blocks)
             yield Piece("", ends_document=True)
 
 
-def _read_records(lines: Iterable[Line], path: Path, field: str) -> Iterator[str]:
-    records = (_text_or_problem(line, field) for line in lines if line.text.strip())
+def _read_records(lines: Iterable[Line], path: Path, fields: Sequence[str]) -> Iterator[str]:
+    records = (_text_or_problem(line, fields) for line in lines if line.text.strip())
     is_empty = True
     for text in records:
         if isinstance(text, DataError):
@@ -71,9 +72,9 @@ def _read_records(lines: Iterable[Line], path: Path, field: str) -> Iterator[str
         raise DataError(f"{name_of(path)}: holds no text. Put some into a record.")
 
 
-def _text_or_problem(line: Line, field: str) -> str | DataError:
+def _text_or_problem(line: Line, fields: Sequence[str]) -> str | DataError:
     try:
-        return text_of(parse_object(line.text), field, name_of(line.file))
+        return text_of(parse_object(line.text), fields, name_of(line.file))
     except ValueError as error:
         return line.error(str(error))
 

@@ -34,9 +34,12 @@ def text_file(path: Path) -> Text:
     return Text(name_of(path), lambda: read_blocks(path), (path,))
 
 
-def text_of(path: Path, options: DataOptions) -> Text:
-    """A file as a text that a model reads as it has read its corpus, whose options are given; not read yet."""
-    return _joined(name_of(path), {path: None}, options)
+def text_of(path: Path, options: DataOptions, *other_fields: str) -> Text:
+    """A file as a text that a model reads as it has read its corpus, whose options are given; not read yet.
+
+    Where its records have no field of that name, they may have one of the others.
+    """
+    return _joined(name_of(path), {path: None}, options, (options.field, *other_fields))
 
 
 def text_of_files(paths: Sequence[Path], options: DataOptions) -> Text:
@@ -81,12 +84,14 @@ def _on_one_line(text: Text) -> Text:
     return Text(text.name, lambda: (block.replace("\n", " ") for block in text.blocks()), text.files)
 
 
-def _joined(name: str, files: Mapping[Path, Version | None], options: DataOptions) -> Text:
+def _joined(name: str, files: Mapping[Path, Version | None], options: DataOptions, fields: Sequence[str] = ()) -> Text:
+    fields = fields or (options.field,)
+
     def blocks() -> Iterator[str]:
         if options.eos in ("line", "never") and not _are_documents(files, options):
             [(path, version)] = files.items()
             return open_text(path, version, options.encoding)[1]
-        return join_documents(read_documents(files, options), options.eos)
+        return join_documents(read_documents(files, options.encoding, fields), options.eos)
 
     text = Text(name, blocks, (*files,))
     return _on_one_line(text) if options.eos == "never" else text
