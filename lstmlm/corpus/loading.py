@@ -118,7 +118,13 @@ def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
 
 
 def encode_files(
-    files: Mapping[str, Sequence[Path]], tokenizer: str, output: Path, observe: Observer, *, field: str = "text"
+    files: Mapping[str, Sequence[Path]],
+    tokenizer: str,
+    output: Path,
+    observe: Observer,
+    *,
+    field: str = "text",
+    encoding: str = UTF8,
 ) -> TokenStore:
     """Encode the files of each split, one after the other, into a token store.
 
@@ -128,13 +134,14 @@ def encode_files(
         output: The folder that becomes the store.
         observe: Is told how far it is.
         field: What holds the text of a record of JSON lines.
+        encoding: How the characters of the files are written.
 
     Raises:
         ConfigError: there is no such tokenizer.
         DataError: a text cannot be read, or the store not be written.
     """
     readers = {
-        split: text_of_files(paths, DataOptions(corpus=str(paths[0]), field=field)).blocks
+        split: text_of_files(paths, DataOptions(corpus=str(paths[0]), field=field, encoding=encoding)).blocks
         for split, paths in files.items()
     }
     options, found = find_tokenizer(tokenizer, readers["train"], "--tokenizer")
@@ -163,7 +170,11 @@ class _Source:
 def _source(options: DataOptions) -> _Source:
     store = _store(options)
     if store is not None:
-        for name in ("eos", "field"):  # they say something of a text, and a store has been made of it already
+        for name in (
+            "eos",
+            "field",
+            "encoding",
+        ):  # they say something of a text, and a store has been made of it already
             value = getattr(options, name)
             if value != DataOptions.model_fields[name].default:
                 why = f"as {options.corpus} holds tokens"

@@ -67,7 +67,7 @@ def text_of(record: Mapping[str, Any], fields: Sequence[str], file: str) -> str:
 def _path_to_text(value: Any) -> str:
     """How `jq` gets at a text in a value; "" for a value that has none within."""
     if isinstance(value, list) and value:
-        return ' | join(" ")' if isinstance(value[0], str) else f"[]{_path_to_text(value[0])}"
+        return ' | join("\\n")' if isinstance(value[0], str) else f"[]{_path_to_text(value[0])}"
     if isinstance(value, dict):
         texts = {key: inner for key, inner in value.items() if isinstance(inner, str)}
         return f".{max(texts, key=lambda key: len(texts[key]))}" if texts else ""

@@ -123,9 +123,12 @@ def _value(line: str) -> Any:
 def refuse_one_value(name: str, beginning: str) -> None:
     """Refuse a file of the kind `json` where records are read. Raises DataError, with the command that makes lines."""
     is_list = beginning.lstrip().startswith("[")
-    what = "an array" if is_list else "an object over several lines"
-    command = conversion(name, ["jq", "-c", ".[]" if is_list else "."], ".jsonl")
-    raise DataError(f"{name}: is {what} of JSON, but an object a line is read. Make lines of it: {command}")
+    value = _value(beginning)
+    lists = [key for key, inner in value.items() if isinstance(inner, list)] if isinstance(value, dict) else []
+    program = ".[]" if is_list else f".[{json.dumps(lists[0])}][]" if lists else "."
+    command = conversion(name, ["jq", "-c", program], ".jsonl")
+    what = "a JSON array" if is_list else "a JSON object over several lines"
+    raise DataError(f"{name}: is {what}, but an object a line is read. Make lines of it: {command}")
 
 
 _RECORDS_OF_A_TABLE = (
