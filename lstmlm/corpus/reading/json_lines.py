@@ -53,8 +53,8 @@ def text_of(record: Mapping[str, Any], fields: Sequence[str], file: str) -> str:
         outer = [field]
     else:
         names = ", ".join(map(repr, record)) or "no field at all"
-        problem = f"has no field {' or '.join(map(repr, fields))}, got {names}."
-        advice = f"{did_you_mean(fields[0], record)}Name the one that is its text: data.field."
+        problem = f"has no field {' or '.join(map(repr, dict.fromkeys(fields)))}, got {names}."
+        advice = f"{did_you_mean(fields[0], record)}{_renaming(record, fields[0], file)}"
         outer = [name for name in (field.split(".", maxsplit=1)[0] for field in fields) if name in record]
     for name in outer or record:
         if inner := _path_to_text(record[name]):
@@ -62,6 +62,16 @@ def text_of(record: Mapping[str, Any], fields: Sequence[str], file: str) -> str:
             advice = f"Fields within fields are not read. Take it out: {command}"
             break
     raise ValueError(f"{problem} {advice}")
+
+
+def _renaming(record: Mapping[str, Any], field: str, file: str) -> str:
+    texts = [name for name, value in record.items() if isinstance(value, str)]
+    if not texts:
+        return "Write one."
+    command = conversion(
+        file, ["jq", "-c", f"{{{field}: .{max(texts, key=lambda name: len(record[name]))}}}"], ".jsonl"
+    )
+    return f"Name the one that is its text in data.field, or rename it: {command}"
 
 
 def _path_to_text(value: Any) -> str:

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import shlex
+import sys
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -27,8 +28,9 @@ BEGINNING_BYTES = 512
 _HEADER_NAMES = "word words sentence sentences text tweet label good bad sentence_good sentence_bad".split()
 
 _PANDOC = "pandoc --wrap=none -t plain -o {stem}.txt {file}"
+_PYTHON = "python" if sys.platform == "win32" else "python3"
 _PARQUET = (
-    "python -c 'import pandas, sys; "
+    f"{_PYTHON} -c 'import pandas, sys; "
     'pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient="records", lines=True)\' {file} {stem}.jsonl'
 )
 _OFFICE = "libreoffice --headless --convert-to {} {{file}}"
@@ -141,7 +143,7 @@ _TEXT_OF_MARKUP = (
 )
 _MARKED = (
     (r"\s*<(!doctype html|html)\b", "HTML: its tags", ("pandoc", "-f", "html", "-t", "plain", "--wrap=none")),
-    (r"\s*<(\?xml|!DOCTYPE)\b", "XML: its tags", ("python", "-c", _TEXT_OF_MARKUP)),
+    (r"\s*<(\?xml|!DOCTYPE)\b", "XML: its tags", (_PYTHON, "-c", _TEXT_OF_MARKUP)),
     (
         r"WEBVTT\b|\d+\n[\d:,.]+ --> ",
         "subtitles: their numbers and times",
@@ -185,7 +187,7 @@ def _command_for_records(name: str, beginning: str, encoding: str) -> str:
     quoting = csv.QUOTE_NONE if has_quotes_as_words else csv.QUOTE_MINIMAL
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
     shown = {"\t": "\\t"}.get(delimiter, delimiter)
-    return conversion(name, ["python", "-c", _RECORDS_OF_A_TABLE.format(codec, shown, quoting)], ".jsonl")
+    return conversion(name, [_PYTHON, "-c", _RECORDS_OF_A_TABLE.format(codec, shown, quoting)], ".jsonl")
 
 
 _warned: set[tuple[str, PurePath]] = set()

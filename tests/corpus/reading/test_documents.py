@@ -82,9 +82,10 @@ def test_files_are_documents_beside_records(tmp_path: Path) -> None:
         ('["text"]', "is no object, got ['text']. Write one object a line."),
         (
             '{"Text": "a"}',
-            "has no field 'text', got 'Text'. Did you mean 'Text'? Name the one that is its text: data.field.",
+            "has no field 'text', got 'Text'. Did you mean 'Text'? Name the one that is its text in data.field, or rename "
+            "it: jq -c '{text: .Text}' PATH.jsonl > PATH.new.jsonl",
         ),
-        ("{}", "has no field 'text', got no field at all. Name the one that is its text: data.field."),
+        ("{}", "has no field 'text', got no field at all. Write one."),
         ('{"text": null}', "text: expected text, got null. Write some, or remove the line."),
         ('{"text": 3}', "text: expected text, got 3. Put it in quotes, or remove the line."),
         ('{"text": "a", "text": "b"}', "cannot be used ('text' occurs twice). Write plain text or numbers."),
@@ -160,7 +161,7 @@ def test_the_command_in_the_message_makes_records_of_a_table(tmp_path: Path) -> 
     with pytest.raises(DataError) as caught:
         list(read_documents({path: None}, "utf-8", ["text"]))
     command = str(caught.value).partition("data.field: ")[2]
-    subprocess.run(command.replace("python ", f"{sys.executable} ", 1), shell=True, check=True)
+    subprocess.run(command.replace("python3", sys.executable, 1), shell=True, check=True)
     made = tmp_path / "my posts.jsonl"
     assert [piece.text for piece in read_documents({made: None}, "utf-8", ["text"])] == ['one "two"', "a\nb, ü"]
 
