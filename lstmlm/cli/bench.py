@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lstmlm.benchmark.section import Row, Section
 
 SLOWER = "▼"
+COLUMNS_OF_A_TABLE = 80
 LEGEND = (
     f"Medians of rounds in which all take turns; ± half the distance between the quartiles. {SLOWER} we are slower.\n"
     "of peak: share of the GEMM peak of that number format. extra MB: peak of memory beyond operands and results."
@@ -103,7 +104,9 @@ def _print_section(section: "Section") -> None:
     for row in section.rows:
         table.add_row(*("" if row.get(key) is None else form(row, key) for _, key, form in columns))
     print(f"\n{section.title}\n")
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.width = max(COLUMNS_OF_A_TABLE, console.width)  # on a narrow terminal lines are wrapped, and nothing is cut
+    console.print(table)
     for row in section.rows:
         if "differs" in row:
             shape = ", ".join(f"{key} {value}" for key, value in row.items() if key != "differs")
