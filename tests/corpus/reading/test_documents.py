@@ -82,8 +82,8 @@ def test_files_are_documents_beside_records(tmp_path: Path) -> None:
         ('["text"]', "is no object, got ['text']. Write one object a line."),
         (
             '{"Text": "a"}',
-            "has no field 'text', got 'Text'. Did you mean 'Text'? Name the one that is its text in data.field, or rename "
-            "it: jq -c '{text: .Text}' PATH.jsonl > PATH.new.jsonl",
+            "has no field 'text', got 'Text'. Did you mean 'Text'? Name the one that is its text in data.field, "
+            "or rename it: jq -c '{text: (.Text)}' PATH.jsonl > PATH.new.jsonl",
         ),
         ("{}", "has no field 'text', got no field at all. Write one."),
         ('{"text": null}', "text: expected text, got null. Write some, or remove the line."),
@@ -93,6 +93,11 @@ def test_files_are_documents_beside_records(tmp_path: Path) -> None:
             '{"text": ["a"]}',
             "text: expected text, got ['a']. Fields within fields are not read. Take it out: "
             "jq -c '{text: (.text | join(\"\\n\"))}' PATH.jsonl > PATH.new.jsonl",
+        ),
+        (
+            '{"full text": "a b", "id": "x", "tags": ["c"]}',
+            "has no field 'text', got 'full text', 'id', 'tags'. Did you mean 'full text'? Name the one that is its "
+            "text in data.field, or rename it: jq -c '{text: (.\"full text\")}' PATH.jsonl > PATH.new.jsonl",
         ),
         (
             '{"doc": {"title": "a", "body": "a b"}}',
