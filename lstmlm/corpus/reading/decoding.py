@@ -185,4 +185,11 @@ def _likeliest(sample: bytes, candidates: Sequence[str]) -> str | None:
         if match.chaos <= best.chaos + _NEARLY_AS_CLEAN
         and (names[codecs.lookup(match.encoding).name] in _OF_ONE_BYTE) == is_of_one_byte
     ]
-    return names[codecs.lookup(max(alike, key=lambda match: match.coherence).encoding).name]
+    # A match stands for all encodings that read the same; of equals, the first candidate is taken.
+    merits = {
+        codecs.lookup(name).name: (match.coherence, -match.chaos)
+        for match in alike
+        for name in match.could_be_from_charset
+    }
+    clean = [name for name in candidates if codecs.lookup(name).name in merits]
+    return max(clean, key=lambda name: merits[codecs.lookup(name).name])

@@ -138,8 +138,8 @@ _RECORDS_OF_A_TABLE = (
     'newline="", encoding="{}"), delimiter="{}", quoting={})]'
 )
 _TEXT_OF_MARKUP = (
-    "import sys, xml.etree.ElementTree as tree; "
-    "print(*tree.parse((sys.argv + [sys.stdin.buffer])[1]).getroot().itertext())"
+    "import html, re, sys; "
+    'print(html.unescape(re.sub("<[^>]*>", " ", open((sys.argv + [0])[1], encoding="{}").read())))'
 )
 _MARKED = (
     (r"\s*<(!doctype html|html)\b", "HTML: its tags", ("pandoc", "-f", "html", "-t", "plain", "--wrap=none")),
@@ -173,7 +173,9 @@ def refuse_what_is_no_corpus(name: str, path: PurePath, kind: Kind, beginning: s
         _warn_once("table", path.parent, f"{problem} {advice}")
     for mark, what, words in _MARKED if kind == "text" else ():
         if re.match(mark, beginning, re.IGNORECASE):
-            command = conversion(name, words, ".txt")
+            declared = re.search(r"encoding\s*=\s*[\"']([\w.:-]+)", beginning[:BEGINNING_BYTES])
+            codec = declared[1] if declared and encoding == "utf-8" else encoding
+            command = conversion(name, [word.replace("{}", codec) for word in words], ".txt")
             _warn_once(mark, path.parent, f"{name}: looks like {what} are learnt too. Make a text of it: {command}")
             break
 
