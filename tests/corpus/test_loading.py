@@ -258,8 +258,10 @@ def encode_file_of(path: Path, text: str, tokenizer: Tokenizer | None = None) ->
     return encode_file(file, DataOptions(corpus="./any"), tokenizer or train_tokenizer(WordTokenizerOptions(), [text]))
 
 
-def read_small_blocks(path: Path, block_bytes: int = 16, version: Version | None = None) -> Iterator[str]:
-    return read_blocks(path, block_bytes, version)
+def read_small_blocks(
+    path: Path, block_bytes: int = 16, version: Version | None = None, encoding: str = "utf-8"
+) -> Iterator[str]:
+    return read_blocks(path, block_bytes, version, encoding)
 
 
 def reference_split(text: str, holdout: float) -> dict[str, str]:

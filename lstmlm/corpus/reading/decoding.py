@@ -187,9 +187,19 @@ def _likeliest(sample: bytes, candidates: Sequence[str]) -> str | None:
     ]
     # A match stands for all encodings that read the same; of equals, the first candidate is taken.
     merits = {
-        codecs.lookup(name).name: (match.coherence, -match.chaos)
+        codecs.lookup(name).name: match.coherence + _share_of_an_alphabet(str(match))
         for match in alike
         for name in match.could_be_from_charset
     }
     clean = [name for name in candidates if codecs.lookup(name).name in merits]
     return max(clean, key=lambda name: merits[codecs.lookup(name).name])
+
+
+def _share_of_an_alphabet(text: str) -> float:
+    """The share of the letters beyond ASCII that are among the frequent ones of one language."""
+    from charset_normalizer.constant import FREQUENCIES
+
+    letters = [letter for letter in text.lower() if letter.isalpha() and not letter.isascii()]
+    return max(sum(letter in frequent for letter in letters) for frequent in FREQUENCIES.values()) / max(
+        1, len(letters)
+    )
