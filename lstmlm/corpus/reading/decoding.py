@@ -8,6 +8,7 @@ from functools import cache
 from io import IncrementalNewlineDecoder
 from itertools import chain
 
+from lstmlm.config.options import known_encoding
 from lstmlm.corpus.reading.recognition import BEGINNING_BYTES, refuse_what_is_no_text
 from lstmlm.errors import DataError, as_command, to_utf8
 
@@ -68,7 +69,7 @@ def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterato
     while len(beginning) < BEGINNING_BYTES and (chunk := next(remaining, b"")):
         beginning += chunk
     refuse_what_is_no_text(name, beginning)
-    if encoding == UTF8:
+    if codecs.lookup(encoding).name == UTF8:
         encoding = _declared(name, beginning)
     decoder, line_ends = codecs.getincrementaldecoder(encoding)(), IncrementalNewlineDecoder(None, translate=True)
     offset, line, is_empty, is_ascii = 0, 1, True, True
@@ -107,8 +108,8 @@ def _declared(name: str, beginning: bytes) -> str:
         is_utf8 = False
     found = None if is_utf8 else _DECLARATION.match(beginning[:BEGINNING_BYTES])
     try:
-        declared = codecs.lookup(found[1].decode()).name if found else UTF8
-    except LookupError:
+        declared = codecs.lookup(known_encoding(found[1].decode())).name if found else UTF8
+    except ValueError:
         return UTF8
     if declared == "ascii" or declared.startswith("utf"):
         return UTF8

@@ -74,6 +74,12 @@ def test_a_declaration_is_believed(declaration: str, encoding: str, text: str) -
     assert read(f"{declaration}\n{text}\n".encode(encoding)) == f"{declaration}\n{text}\n"
 
 
+def test_a_declaration_of_what_is_no_encoding_of_texts_is_none() -> None:
+    for name in ("hex", "punycode", "no-such-one"):
+        text = f'<?xml version="1.0" encoding="{name}"?>\n'
+        assert read(text.encode()) == text
+
+
 def test_a_mixed_file_is_mended_where_it_is_broken() -> None:
     mixed = "naïve\ncafé\n".encode() + b"a caf\xe9\n" + "naïve\n".encode() * 9
     assert refusal(mixed) == (
