@@ -83,6 +83,8 @@ def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterato
             where = f"byte 0x{content[place]:02X} at offset {offset - len(content) + place}, line {line}"
             advice = _advice(name, content, place, line, encoding, is_mixed=not is_ascii)
             raise DataError(f"{name}: not {encoding.upper()} ({where}). {advice}") from None
+        except UnicodeError as error:  # such as of UTF-16 without the mark that says in which order its bytes are
+            raise DataError(f"{name}: not {encoding.upper()} ({error}). {_guess(name, chunk, 0)}") from None
         text = line_ends.decode(text, final=not chunk)
         if is_empty:
             text = text.removeprefix("\ufeff")

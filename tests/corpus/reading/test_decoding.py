@@ -116,6 +116,9 @@ def test_what_is_not_in_the_encoding_that_was_given() -> None:
     assert refusal(b"ab\n\x81\x20", "windows-1252").startswith(
         "a.txt: not WINDOWS-1252 (byte 0x81 at offset 3, line 2). "
     )
+    assert refusal("some text\n".encode("utf-16be"), "utf-16").startswith(
+        "a.txt: not UTF-16 (UTF-16 stream does not start with BOM). It may be utf-16be, which reads 'some text'. "
+    )
     assert refusal("é".encode()[:1]).startswith("a.txt: not UTF-8 (byte 0xC3 at offset 0, line 1). ")
 
 
