@@ -25,8 +25,8 @@ from lstmlm.corpus.loading import Corpus, encode_file, load_split
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
 from lstmlm.errors import DataError
-from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.fingerprint import Context
+from lstmlm.evaluation.perplexity import EVALUATIONS
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.texts import continue_prompt

@@ -10,7 +10,7 @@ import torch
 from lstmlm.config.data import WordTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import train_tokenizer
-from lstmlm.evaluation import EVALUATIONS
+from lstmlm.evaluation.perplexity import EVALUATIONS
 
 TOKENIZER = train_tokenizer(WordTokenizerOptions(), ["a b c d e f g\n"])
 
