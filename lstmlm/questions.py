@@ -1,5 +1,6 @@
 """The questions of `lstmlm eval`, `next` and `inspect`: each reads what it needs, asks, and returns the answer."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain
@@ -11,7 +12,7 @@ from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import load_corpus, load_halves
 from lstmlm.corpus.reading.splits import text_file
-from lstmlm.corpus.reading.text_files import files_in
+from lstmlm.corpus.reading.text_files import files_in, name_of, read_lines
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DataError
 from lstmlm.evaluation.adaptation.adaptation import Adaptation
@@ -24,18 +25,21 @@ from lstmlm.evaluation.pairs.normalization import find_normalization
 from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
 from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
-from lstmlm.evaluation.report import Report
+from lstmlm.evaluation.report import Report, most_frequent
 from lstmlm.evaluation.rescoring.formats import FORMATS
-from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
+from lstmlm.evaluation.rescoring.nbest import read_nbest, recognise_format
+from lstmlm.evaluation.rescoring.references import read_references
 from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
 from lstmlm.evaluation.surprisal.stimuli import Stimuli, read_stimuli
 from lstmlm.evaluation.surprisal.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
-from lstmlm.files import write_blocks_atomically
+from lstmlm.files import gzipped, write_blocks_atomically
 from lstmlm.generation.next_word import NextWords, find_next_words
-from lstmlm.models.arpa import arpa_blocks
+from lstmlm.models.arpa import ForeignNgrams, arpa_blocks, read_arpa
 from lstmlm.models.ngram import NgramModel
 from lstmlm.scoring import score_each
 from lstmlm.workflows import TrainedModel
+
+_log = logging.getLogger(__name__)
 
 
 def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None) -> Report:
@@ -94,7 +98,13 @@ def inspect_gates(trained: TrainedModel, sentence: str, layer: int | None = None
 
 
 def evaluate_ngrams(
-    trained: TrainedModel, order: int, *, split: str | None = None, text: Path | None = None, arpa: Path | None = None
+    trained: TrainedModel,
+    order: int,
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    arpa: Path | None = None,
+    foreign: Path | None = None,
 ) -> Report:
     """Estimate an n-gram model from what the run has learnt, and measure it, the run and their mixture on a text.
 
@@ -107,6 +117,7 @@ def evaluate_ngrams(
         split: As in `TrainedModel.encode`.
         text: As in `TrainedModel.encode`.
         arpa: Where to write the n-gram model in the format of other toolkits.
+        foreign: An ARPA file of another tool, to be measured instead.
 
     Raises:
         DataError: the text or the corpus cannot be read, or the corpus has no validation split.
@@ -123,10 +134,19 @@ def evaluate_ngrams(
     measured, validation = trained.encode(split, text), corpus.valid
     if measured.sha256 == validation.sha256:
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
-    ngrams = _estimate_ngrams(corpus.train, tokenizer, order)
-    if arpa is not None:
-        names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
-        write_blocks_atomically(arpa, (block.encode() for block in arpa_blocks(ngrams, names)))
+    names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
+    ngrams: NgramModel | ForeignNgrams
+    if foreign is not None:
+        lines = (line.text for line in read_lines(foreign))
+        ngrams = read_arpa(name_of(foreign), lines, names, tokenizer.start_id, tokenizer.unk_id)
+        if unknown := ngrams.unknown_in(measured.tokens):
+            of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
+            _log.info("%s: does not know %s", name_of(foreign), of_text)
+    else:
+        ngrams = estimated = _estimate_ngrams(corpus.train, tokenizer, order)
+        if arpa is not None:
+            blocks = (block.encode() for block in arpa_blocks(estimated, names, tokenizer.unk_id))
+            write_blocks_atomically(arpa, gzipped(blocks) if arpa.suffix == ".gz" else blocks)
     return evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name)
 
 
@@ -233,6 +253,7 @@ def rescore(
     list_format: str | None = None,
     costs: Path | None = None,
     references: Path | None = None,
+    ignored: Sequence[str] = (),
     output: Path | None = None,
 ) -> tuple[Report, list[str]]:
     """Rescore n-best lists, and where references are given, count the errors before and after.
@@ -244,6 +265,7 @@ def rescore(
         list_format: A name in `FORMATS`; recognised by the first line where not given.
         costs: Acoustic costs of Kaldi's hypotheses.
         references: What was said.
+        ignored: Words of lists and references that are none, such as noises.
         output: Where to write the rescored lists, in their own format.
 
     Returns:
@@ -255,8 +277,8 @@ def rescore(
     """
     problems: list[str] = []
     list_format = list_format or recognise_format(paths)
-    lists = read_nbest(paths, list_format, costs, problems)
-    said = read_references(references, lists, problems) if references else {}
+    lists = read_nbest(paths, list_format, costs, problems, ignored)
+    said = read_references(references, lists, problems, ignored) if references else {}
     rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name)
     if output is not None:
         FORMATS[list_format].write(output, rescoring.lists)

@@ -6,7 +6,7 @@ sentences of a pair differ in nothing but their words, and no sentence knows of 
 
 import math
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -20,13 +20,10 @@ from lstmlm.errors import DataError
 from lstmlm.evaluation.bootstrap import CONFIDENCE
 from lstmlm.evaluation.pairs.formulas import Region
 from lstmlm.evaluation.pairs.items import BAD, GOOD, Item
-from lstmlm.evaluation.report import Report, Value
+from lstmlm.evaluation.report import Report, Value, most_frequent
 
 Scorer = Callable[[Sequence[Sequence[int]]], Sequence[Float[np.ndarray, " tokens"]]]
 """From the token ids of several lines to the surprisal of each token (nats)."""
-
-N_EXAMPLES = 5
-"""How many unknown words a report names, the most frequent ones."""
 
 
 @dataclass(frozen=True)
@@ -201,5 +198,4 @@ def wilson_interval(n_successes: int, n_trials: int) -> tuple[float, float]:
 def _unknown_words(items: Sequence[Item], tokenizer: Tokenizer) -> str | None:
     """Return the words that are unknown most often; None where none is."""
     texts = (text for item in items for regions in item.sentences.values() for text in regions.values())
-    counts = Counter(chain.from_iterable(map(tokenizer.unknown_pieces, texts)))
-    return " ".join(word for word, _ in counts.most_common(N_EXAMPLES)) or None
+    return most_frequent(chain.from_iterable(map(tokenizer.unknown_pieces, texts)))

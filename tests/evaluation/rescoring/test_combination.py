@@ -16,7 +16,7 @@ def scored(utterance: str, *hypotheses: tuple[str, float, float]) -> list[Scored
     """Make a list of texts with their acoustic scores and nats."""
     line = Line(Path("lists"), 1, "")
     return [
-        ScoredHypothesis(Hypothesis(utterance, text, acoustic_score, line), nats, 0, 0, len(text.split()), 0.0)
+        ScoredHypothesis(Hypothesis(utterance, text, acoustic_score, line), nats, 0, 0, len(text.split()), 0.0, -nats)
         for text, acoustic_score, nats in hypotheses
     ]
 
@@ -31,8 +31,8 @@ TABLE = count_errors(LISTS, {"a": "a b c", "b": "d e"}, "wer")
 
 
 def test_the_total_is_in_nats() -> None:
-    assert Combination(weight=0.5, length_bonus=2.0).total(-10.0, 6.0, 3.0) == -10 - 3 + 6
-    assert Combination().total(-10.0, 6.0, 3.0) == -16
+    assert Combination(weight=0.5, length_bonus=2.0).total(-10.0, 6.0, 3.0, -8.0) == -10 - 3 + 6
+    assert Combination().total(-10.0, 6.0, 3.0, -8.0) == -16
 
 
 def test_errors_of_ragged_lists() -> None:

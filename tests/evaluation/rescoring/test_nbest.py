@@ -9,7 +9,7 @@ import pytest
 
 from lstmlm.errors import ConfigError, DataError
 from lstmlm.evaluation.rescoring.formats import FORMATS, Hypothesis, ScoredHypothesis
-from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
+from lstmlm.evaluation.rescoring.nbest import read_nbest, recognise_format
 
 GOLDEN = Path(__file__).parent / "golden"
 BYTELOG = 1024 * math.log(1.0001)
@@ -41,9 +41,8 @@ def scored(lists: Sequence[Sequence[Hypothesis]]) -> list[list[ScoredHypothesis]
     def score(hypothesis: Hypothesis) -> ScoredHypothesis:
         n_words = len(hypothesis.text.split())
         nats = 5.0 * (n_words + 1)
-        return ScoredHypothesis(
-            hypothesis, nats, n_words + 1, min(1, n_words), n_words, hypothesis.acoustic_score - nats
-        )
+        total = hypothesis.acoustic_score - nats
+        return ScoredHypothesis(hypothesis, nats, n_words + 1, min(1, n_words), n_words, total, lm_score=-nats)
 
     return [list(map(score, hypotheses)) for hypotheses in lists]
 
@@ -231,25 +230,3 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 def test_costs_are_for_lists_without_scores(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--scores: jsonl lists have scores of their own\. Leave it out\."):
         read(GOLDEN / "lists.jsonl", costs=GOLDEN / "kaldi-costs.txt")
-
-
-def test_references(tmp_path: Path) -> None:
-    lists = read(GOLDEN / "kaldi.txt")
-    path = tmp_path / "ref"
-    path.write_text("harvest the  wheat was cut early\n\nbarn full\nharvest again\n")
-    problems: list[str] = []
-    assert read_references(path, lists, problems) == {"harvest": "the wheat was cut early"}
-    assert problems == [
-        f"{path}:2: is blank. A line reads: UTTERANCE word word.",
-        f"{path}:4: harvest comes a second time. Remove one of them.",
-        f"{GOLDEN / 'kaldi.txt'}:4: no reference for orchard-2. Add one to {path}.",
-        f"{path}:3: no hypotheses for barn. Add a list, or remove the line.",
-    ]
-
-
-def test_references_of_other_lists_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "ref").write_text("barn full\n")
-    with pytest.raises(DataError) as refusal:
-        read_references(tmp_path / "ref", read(GOLDEN / "kaldi.txt"), [])
-    wanted = f"{tmp_path / 'ref'}: no reference for any of the lists, such as harvest. Compare the names."
-    assert str(refusal.value) == wanted
