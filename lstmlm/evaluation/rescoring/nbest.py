@@ -118,11 +118,14 @@ def without(ignored: Iterable[str], text: str) -> str:
 
 
 def _warn_of_counts(hypotheses: Sequence[Hypothesis]) -> None:
-    wrong = [one for one in hypotheses if one.n_words is not None and one.n_words != len(one.text.split())]
+    """Tell of lines whose `nwords` counts something else than words with or without what only the user ignores."""
+    wrong = []
+    for one in hypotheses:
+        counts = [len(text.split()) for text in (one.text, without((), one.kept))]
+        if one.n_words is not None and one.n_words not in counts:
+            wrong.append(one.line.error(f"{counts[0]} words, where nwords is {one.n_words}"))
     if wrong:
-        first = wrong[0]
-        found = f"{len(first.text.split())} words, where nwords is {first.n_words}, in {len(wrong):,} such lines"
-        _log.warning("%s", first.line.error(f"{found}. Name noises in --ignore."))
+        _log.warning("%s, in %s such lines. Name noises in --ignore.", wrong[0], f"{len(wrong):,}")
 
 
 def read_into(
