@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.options import (
+    EncodingOption,
     JsonOption,
     RunOption,
     SplitOption,
@@ -28,6 +29,7 @@ def ngram(
     foreign: Annotated[
         Path | None, typer.Option("--from", parser=path, help="An ARPA file of KenLM or SRILM to measure; .gz too.")
     ] = None,
+    encoding: EncodingOption = "utf-8",
     arpa: Annotated[
         Path | None,
         typer.Option(parser=new_file, help="Write the n-gram model to this new file, for SRILM or KenLM; .gz too."),
@@ -62,7 +64,9 @@ def ngram(
     from lstmlm import questions, workflows
 
     trained = workflows.load(workflows.choose_run(run))
-    report = questions.evaluate_ngrams(trained, order or 5, split=split, text=text, arpa=arpa, foreign=foreign)
+    report = questions.evaluate_ngrams(
+        trained, order or 5, split=split, text=text, encoding=encoding, arpa=arpa, foreign=foreign
+    )
     if arpa is not None:
         say(f"{arpa} is written")
     say(f"{trained.run.path}: {report.values['text']}")
