@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 PROJECT = Path(__file__).parent.parent
 
@@ -85,7 +86,12 @@ def tiny_benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def pytest_configure() -> None:
-    """Listen to signals: `nohup`, and shells in the background, have what they start ignore some."""
+    """Keep no examples, as the project may be read only, and listen to signals.
+
+    `nohup`, and shells in the background, have what they start ignore some.
+    """
+    settings.register_profile("lstmlm", database=None)
+    settings.load_profile("lstmlm")
     for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) == signal.SIG_IGN:
