@@ -1,8 +1,8 @@
 """The questions of `lstmlm eval`, `next` and `inspect`: each reads what it needs, asks, and returns the answer."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from torch import Tensor
@@ -10,17 +10,18 @@ from torch import Tensor
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import load_corpus, load_halves
-from lstmlm.corpus.reading.splits import text_file
-from lstmlm.corpus.reading.text_files import files_in
+from lstmlm.corpus.reading.text_files import DEFAULT_ENCODING, files_in
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import CheckpointError, DataError
+from lstmlm.errors import CheckpointError, DataError, in_proportion
 from lstmlm.evaluation.adaptation.adaptation import Adaptation
 from lstmlm.evaluation.adaptation.dynamic import measure_gradient_rms
 from lstmlm.evaluation.memory.gates import LayerActivity, read_gates
 from lstmlm.evaluation.memory.gradients import GradientNorms, measure_gradients
+from lstmlm.evaluation.normalization import advice as spelling_advice
+from lstmlm.evaluation.normalization import find_normalization
 from lstmlm.evaluation.pairs.accuracy import PairsResult, Scorer, measure_accuracy
 from lstmlm.evaluation.pairs.files import SUFFIXES, read_items
-from lstmlm.evaluation.pairs.normalization import find_normalization
+from lstmlm.evaluation.pairs.items import Item
 from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
 from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
@@ -28,7 +29,7 @@ from lstmlm.evaluation.report import Report
 from lstmlm.evaluation.rescoring.formats import FORMATS
 from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
 from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
-from lstmlm.evaluation.surprisal.stimuli import Stimuli, read_stimuli
+from lstmlm.evaluation.surprisal.stimuli import Stimuli
 from lstmlm.evaluation.surprisal.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
 from lstmlm.files import write_blocks_atomically
 from lstmlm.generation.next_word import NextWords, find_next_words
@@ -48,19 +49,28 @@ def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text:
 
 
 def measure_surprisal(
-    trained: TrainedModel, path: Path, *, context: WordContext, first_word: FirstWord
-) -> tuple[Stimuli, list[MeasuredWord]]:
-    """Measure every word of a file of sentences in its context.
+    trained: TrainedModel,
+    stimuli: Stimuli,
+    *,
+    context: WordContext,
+    first_word: FirstWord,
+    normalization: str | None = None,
+) -> tuple[list[MeasuredWord], str | None]:
+    """Measure every word of sentences, and their ends, in its context.
 
     Returns:
-        What the file holds, with what of it could not be read, and its words and ends of sentences in order.
+        The words and ends in order; and what to say where the model knows next to nothing of them.
 
     Raises:
-        DataError: the file cannot be read at all.
+        ConfigError: there is no normalization of that name.
     """
-    stimuli = read_stimuli(path)
-    words = measure_words(trained.model, trained.tokenizer, stimuli.sentences, context=context, first_word=first_word)
-    return stimuli, list(words)
+    model, tokenizer, sentences = trained.model, trained.tokenizer, stimuli.sentences
+    normalize = find_normalization(normalization)
+    words = measure_words(
+        model, tokenizer, sentences, context=context, first_word=first_word, normalize=normalize
+    )
+    texts = [" ".join(sentence.words) for sentence in sentences]
+    return list(words), None if normalization else spelling_advice(texts, tokenizer)
 
 
 def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bool = False) -> NextWords:
@@ -134,11 +144,45 @@ def _estimate_ngrams(training: EncodedText, tokenizer: Tokenizer, order: int) ->
     return NgramModel.estimate(training.tokens, tokenizer.vocab_size, tokenizer.start_id, order)
 
 
-def evaluate_pairs(
-    trained: TrainedModel,
+def read_pairs(
     paths: Sequence[Path],
     *,
     format_name: str | None = None,
+    columns: Sequence[str] = (),
+    normalization: str | None = None,
+    encoding: str = DEFAULT_ENCODING,
+    has_ends: bool = True,
+) -> list[Item | DataError]:
+    """Read minimal pairs and test suites.
+
+    Args:
+        paths: Files of pairs or suites, or folders of them.
+        format_name: A name in `lstmlm.evaluation.pairs.files.FORMATS`; recognised file by file where not given.
+        columns: Those of the better and the worse sentence; known by their names where not given.
+        normalization: A name in `NORMALIZATIONS`, for a model that knows words as a corpus writes them.
+        encoding: That of the files.
+        has_ends: Whether the ends of the sentences count.
+
+    Returns:
+        Items, and in place of what is none the error that says why.
+
+    Raises:
+        ConfigError: there is no format or normalization of that name.
+        DataError: a folder holds no such files, or there is nothing to ask in any file.
+    """
+    normalize = find_normalization(normalization)
+    files = files_in(paths, SUFFIXES)
+    found = [item for file in files for item in read_items(file, format_name, normalize, columns, encoding)]
+    if not any(isinstance(item, Item) for item in found):
+        listed = "\n".join(in_proportion(list(map(str, found))))
+        raise DataError(listed or "No file holds a pair, or an item with a prediction. Add one.")
+    return found if has_ends else [replace(item, has_end=False) if isinstance(item, Item) else item for item in found]
+
+
+def evaluate_pairs(
+    trained: TrainedModel,
+    items: Sequence[Item | DataError],
+    *,
     normalization: str | None = None,
     ngram_order: int | None = None,
 ) -> PairsResult:
@@ -146,18 +190,13 @@ def evaluate_pairs(
 
     Args:
         trained: The model to ask.
-        paths: Files of pairs or suites, or folders of them.
-        format_name: A name in `lstmlm.evaluation.pairs.files.FORMATS`; recognised file by file where not given.
-        normalization: A name in `NORMALIZATIONS`, for a model that knows words as a corpus writes them.
+        items: What `read_pairs` has found, of which errors are counted.
+        normalization: What the sentences are written with.
         ngram_order: Ask instead an n-gram model of the run's training split, of this order.
 
     Raises:
-        ConfigError: there is no format or normalization of that name.
-        DataError: a folder holds no such files, or there is nothing to ask in any file.
+        DataError: sentences break off, and the tokens do not say whether a word does.
     """
-    normalize = find_normalization(normalization)
-    texts = map(text_file, files_in(paths, SUFFIXES))
-    items = chain.from_iterable(read_items(text, format_name, normalize) for text in texts)
     tokenizer, name = trained.tokenizer, trained.name
     score: Scorer = partial(score_each, trained.model, start_id=tokenizer.start_id)
     if ngram_order is not None:

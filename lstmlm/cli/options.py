@@ -1,5 +1,6 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
+import codecs
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,16 @@ import typer
 from typer.core import TyperCommand
 
 from lstmlm.errors import ConfigError, as_command
+
+
+def encoding_name(text: str) -> str:
+    """Read the name of an encoding."""
+    try:
+        return codecs.lookup(text).name
+    except LookupError:
+        raise ConfigError(
+            f"--encoding: unknown encoding {text!r}. Python has utf-8, windows-1252, shift_jis, gb18030 and many others."
+        ) from None
 
 
 def name_or_path(text: str) -> str:
@@ -70,6 +81,15 @@ SplitOption = Annotated[
 
 TextOption = Annotated[
     Path | None, typer.Option("--text", parser=path, help="A text file in place of a split; - is standard input.")
+]
+
+NormalizeOption = Annotated[
+    str | None,
+    typer.Option("--normalize", help="Write sentences as a corpus does: lowercase, ptb or wikitext.", show_default=False),
+]
+
+EncodingOption = Annotated[
+    str, typer.Option("--encoding", parser=encoding_name, help="How the characters of the files are written.")
 ]
 
 CorpusArgument = Annotated[

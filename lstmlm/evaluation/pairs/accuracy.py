@@ -18,6 +18,7 @@ from jaxtyping import Float
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
 from lstmlm.evaluation.bootstrap import CONFIDENCE
+from lstmlm.evaluation.normalization import advice as spelling_advice
 from lstmlm.evaluation.pairs.formulas import Region
 from lstmlm.evaluation.pairs.items import BAD, GOOD, Item
 from lstmlm.evaluation.report import Report, Value
@@ -51,15 +52,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PairsResult:
-    """Accuracies, what they sum up, and what could not be scored."""
+    """Accuracies, and what they sum up."""
 
     report: Report
     verdicts: Sequence[Verdict]
-    problems: Sequence[DataError]
+    advice: str | None
+    """What to say where the model knows next to nothing of what it was asked."""
 
 
 def measure_accuracy(
-    items: Iterable[Item | DataError], tokenizer: Tokenizer, score: Scorer, run: str, normalization: str | None
+    items: Sequence[Item | DataError], tokenizer: Tokenizer, score: Scorer, run: str, normalization: str | None
 ) -> PairsResult:
     """Judge items and report accuracies with 95 % intervals (Wilson): of each paradigm, of all items, and their mean.
 
@@ -69,14 +71,15 @@ def measure_accuracy(
     which the sentences are written.
 
     Raises:
-        DataError: no item can be asked.
+        DataError: a sentence that breaks off is to be asked of tokens that do not say whether a word does.
     """
     started = time.monotonic()
-    found = list(items)
-    askable = [item for item in found if isinstance(item, Item)]
-    problems = [problem for problem in found if isinstance(problem, DataError)]
-    if not askable:
-        raise DataError("\n".join(map(str, problems)) or "No file holds a pair, or an item with a prediction. Add one.")
+    askable = [item for item in items if isinstance(item, Item)]
+    if tokenizer.delimiter_ids and not all(item.has_end for item in askable):
+        raise DataError(
+            f"{run}: cannot say how likely a word is at which a sentence breaks off, as its tokens are parts of words, "
+            "and the next one tells whether it has ended. Take a run whose tokens are words, or leave the ends on."
+        )
     verdicts = judge(askable, tokenizer, score)
 
     by_paradigm: dict[str, list[Verdict]] = defaultdict(list)
@@ -93,13 +96,13 @@ def measure_accuracy(
                 "mean_accuracy_known": fmean(map(_accuracy, known)) if known else None,
                 **_summary(verdicts),
                 "unk_examples": _unknown_words(askable, tokenizer),
-                "n_problems": len(problems),
+                "n_problems": len(items) - len(askable),
                 "seconds": round(time.monotonic() - started, 3),
             },
             rows=[{"paradigm": paradigm, **_summary(group)} for paradigm, group in by_paradigm.items()],
         ),
         verdicts,
-        problems,
+        None if normalization else spelling_advice(_texts(askable), tokenizer),
     )
 
 
@@ -108,24 +111,26 @@ class _Line:
     """A sentence in tokens."""
 
     ids: tuple[int, ...]
-    """With the end of the line."""
+    """With the end of the line, if it counts."""
     region_sizes: Mapping[int, int]
     """How many tokens each region has, by its number and in order."""
 
 
 def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer) -> list[Verdict]:
     """Score every sentence, one that occurs several times once, and say of each item whether its formula holds."""
-    encoded = [{name: _encode(regions, tokenizer) for name, regions in item.sentences.items()} for item in items]
+    encoded = [
+        {name: _encode(regions, tokenizer, item.has_end) for name, regions in item.sentences.items()} for item in items
+    ]
     distinct = list(dict.fromkeys(line.ids for lines in encoded for line in lines.values()))
     nats = dict(zip(distinct, score(distinct), strict=True))
     return [_verdict(item, lines, nats, tokenizer.unk_id) for item, lines in zip(items, encoded, strict=True)]
 
 
-def _encode(regions: Mapping[int, str], tokenizer: Tokenizer) -> _Line:
+def _encode(regions: Mapping[int, str], tokenizer: Tokenizer, has_end: bool) -> _Line:
     words = {number: text.split() for number, text in regions.items()}
     ids_of_words = iter(tokenizer.encode_words([word for part in words.values() for word in part]))
     parts = {number: list(chain(*islice(ids_of_words, len(part)))) for number, part in words.items()}
-    ids = (*chain(*parts.values()), tokenizer.start_id)
+    ids = (*chain(*parts.values()), *([tokenizer.start_id] if has_end else []))
     return _Line(ids, {number: len(part) for number, part in parts.items()})
 
 
@@ -152,12 +157,12 @@ def _verdict(
         n_unk_good=n_unk.get(GOOD),
         n_unk_bad=n_unk.get(BAD),
         n_unk=sum(n_unk.values()),
-        n_tokens=sum(len(line.ids) - 1 for line in lines.values()),
+        n_tokens=sum(sum(line.region_sizes.values()) for line in lines.values()),
     )
 
 
 def _surprisals(name: str, line: _Line, nats: Float[np.ndarray, " tokens"]) -> dict[Region, float]:
-    """Return the surprisal of each region of a sentence, and of the whole with its end (bits)."""
+    """Return the surprisal of each region of a sentence, and of the whole with what counts of its end (bits)."""
     bits = nats / math.log(2)
     *parts, _end = np.split(bits, np.cumsum(list(line.region_sizes.values())))
     whole = {Region(name, None): float(bits.sum())}
@@ -200,6 +205,9 @@ def wilson_interval(n_successes: int, n_trials: int) -> tuple[float, float]:
 
 def _unknown_words(items: Sequence[Item], tokenizer: Tokenizer) -> str | None:
     """Return the words that are unknown most often; None where none is."""
-    texts = (text for item in items for regions in item.sentences.values() for text in regions.values())
-    counts = Counter(chain.from_iterable(map(tokenizer.unknown_pieces, texts)))
+    counts = Counter(chain.from_iterable(map(tokenizer.unknown_pieces, _texts(items))))
     return " ".join(word for word, _ in counts.most_common(N_EXAMPLES)) or None
+
+
+def _texts(items: Iterable[Item]) -> list[str]:
+    return [" ".join(regions.values()) for item in items for regions in item.sentences.values()]

@@ -10,9 +10,9 @@ import pytest
 from lstmlm.corpus.reading.splits import Text, text_file
 from lstmlm.corpus.reading.text_files import files_in
 from lstmlm.errors import ConfigError, DataError
+from lstmlm.evaluation.normalization import as_penn_treebank
 from lstmlm.evaluation.pairs.files import FORMATS, SUFFIXES, read_items, recognize_format
 from lstmlm.evaluation.pairs.items import PAIR_FORMULA, Item
-from lstmlm.evaluation.pairs.normalization import as_penn_treebank
 
 GOLDEN = Path(__file__).parent / "golden"
 
