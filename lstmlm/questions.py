@@ -1,5 +1,6 @@
 """The questions of `lstmlm eval`, `next` and `inspect`: each reads what it needs, asks, and returns the answer."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,7 @@ from lstmlm.evaluation.pairs.items import Item
 from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
 from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
+from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
 from lstmlm.evaluation.rescoring.formats import FORMATS
 from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
@@ -37,6 +39,8 @@ from lstmlm.models.arpa import arpa_blocks
 from lstmlm.models.ngram import NgramModel
 from lstmlm.scoring import score_each
 from lstmlm.workflows import TrainedModel
+
+logger = logging.getLogger(__name__)
 
 
 def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None) -> Report:
@@ -54,9 +58,10 @@ def measure_surprisal(
     *,
     context: WordContext,
     first_word: FirstWord,
+    join: str | None = None,
     normalization: str | None = None,
 ) -> tuple[list[MeasuredWord], str | None]:
-    """Measure every word of sentences, and their ends, in its context.
+    """Measure every word of sentences, and their ends, in its context; `join` stands between words that a table has.
 
     Returns:
         The words and ends in order; and what to say where the model knows next to nothing of them.
@@ -64,13 +69,22 @@ def measure_surprisal(
     Raises:
         ConfigError: there is no normalization of that name.
     """
-    model, tokenizer, sentences = trained.model, trained.tokenizer, stimuli.sentences
-    normalize = find_normalization(normalization)
+    sentences = stimuli.sentences
+    are_joined = any(sentence.text is None and len(sentence.words) > 1 for sentence in sentences)
+    reading = _reading(trained, join, are_joined=are_joined)._replace(spell=find_normalization(normalization))
     words = measure_words(
-        model, tokenizer, sentences, context=context, first_word=first_word, normalize=normalize
+        trained.model, trained.tokenizer, sentences, context=context, first_word=first_word, reading=reading
     )
     texts = [" ".join(sentence.words) for sentence in sentences]
-    return list(words), None if normalization else spelling_advice(texts, tokenizer)
+    return list(words), None if normalization else spelling_advice(texts, trained.tokenizer)
+
+
+def _reading(trained: TrainedModel, join: str | None, *, are_joined: bool) -> Reading:
+    """How the model reads; where that is unusual, it is said."""
+    reading = trained.reading(join)
+    if are_joined and join is None and not reading.join:
+        logger.info("the model knows no blank: words are joined without one (--join ' ' puts one there)")
+    return reading
 
 
 def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bool = False) -> NextWords:
@@ -185,6 +199,7 @@ def evaluate_pairs(
     *,
     normalization: str | None = None,
     ngram_order: int | None = None,
+    join: str | None = None,
 ) -> PairsResult:
     """Ask which sentences of minimal pairs and test suites are less surprising.
 
@@ -193,16 +208,19 @@ def evaluate_pairs(
         items: What `read_pairs` has found, of which errors are counted.
         normalization: What the sentences are written with.
         ngram_order: Ask instead an n-gram model of the run's training split, of this order.
+        join: What stands between the regions of a suite; as in `TrainedModel.reading`.
 
     Raises:
         DataError: sentences break off, and the tokens do not say whether a word does.
     """
+    sentences = [regions for item in items if isinstance(item, Item) for regions in item.sentences.values()]
+    reading = _reading(trained, join, are_joined=any(len(regions) > 1 for regions in sentences))
     tokenizer, name = trained.tokenizer, trained.name
     score: Scorer = partial(score_each, trained.model, start_id=tokenizer.start_id)
     if ngram_order is not None:
         training = trained.encode_split("train")
         score, name = _estimate_ngrams(training, tokenizer, ngram_order).nats_each, f"{ngram_order}-gram of {name}"
-    return measure_accuracy(items, tokenizer, score, name, normalization)
+    return measure_accuracy(items, tokenizer, score, name, normalization, reading)
 
 
 def evaluate_adaptation(
@@ -273,6 +291,7 @@ def rescore(
     costs: Path | None = None,
     references: Path | None = None,
     output: Path | None = None,
+    join: str | None = None,
 ) -> tuple[Report, list[str]]:
     """Rescore n-best lists, and where references are given, count the errors before and after.
 
@@ -284,6 +303,7 @@ def rescore(
         costs: Acoustic costs of Kaldi's hypotheses.
         references: What was said.
         output: Where to write the rescored lists, in their own format.
+        join: What stands between the words of a hypothesis; as in `TrainedModel.reading`.
 
     Returns:
         Error rates or else hypotheses; and what is wrong with lines that had to be left out.
@@ -296,7 +316,8 @@ def rescore(
     list_format = list_format or recognise_format(paths)
     lists = read_nbest(paths, list_format, costs, problems)
     said = read_references(references, lists, problems) if references else {}
-    rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name)
+    reading = _reading(trained, join, are_joined=True)
+    rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name, reading)
     if output is not None:
         FORMATS[list_format].write(output, rescoring.lists)
     return rescoring.report, problems

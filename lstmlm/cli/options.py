@@ -18,7 +18,7 @@ def encoding_name(text: str) -> str:
         return codecs.lookup(text).name
     except LookupError:
         raise ConfigError(
-            f"--encoding: unknown encoding {text!r}. Python has utf-8, windows-1252, shift_jis, gb18030 and many others."
+            f"--encoding: unknown encoding {text!r}. Python has utf-8, windows-1252, shift_jis, gb18030 and many more."
         ) from None
 
 
@@ -74,6 +74,16 @@ RunOption = Annotated[
     Path | None, typer.Option("--run", parser=path, help="Run directory.", show_default="the newest under runs/")
 ]
 
+JoinOption = Annotated[
+    str | None,
+    typer.Option(
+        "--join",
+        metavar="TEXT",
+        help="What stands between words that are given one by one.",
+        show_default="a blank where the training text has some",
+    ),
+]
+
 SplitOption = Annotated[
     str | None,
     typer.Option("--split", help="train, valid or test.", show_default="test where there is one, else valid"),
@@ -85,7 +95,9 @@ TextOption = Annotated[
 
 NormalizeOption = Annotated[
     str | None,
-    typer.Option("--normalize", help="Write sentences as a corpus does: lowercase, ptb or wikitext.", show_default=False),
+    typer.Option(
+        "--normalize", help="Write sentences as a corpus does: lowercase, ptb or wikitext.", show_default=False
+    ),
 ]
 
 EncodingOption = Annotated[

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, JsonOption, NormalizeOption, RunOption, new_file, path, refuse_same_file
+from lstmlm.cli.options import (
+    EncodingOption,
+    JoinOption,
+    JsonOption,
+    NormalizeOption,
+    RunOption,
+    new_file,
+    path,
+    refuse_same_file,
+)
 from lstmlm.cli.render import print_report, say, warn
 from lstmlm.errors import ConfigError, DataError, in_proportion
 
@@ -34,6 +43,7 @@ def pairs(
         int | None,
         typer.Option("--ngram", min=1, help="Ask an n-gram model of the run's training split instead, of this order."),
     ] = None,
+    join: JoinOption = None,
     items: Annotated[
         Path | None, typer.Option(parser=new_file, help="Write a row for each item to this TSV file.")
     ] = None,
@@ -41,10 +51,9 @@ def pairs(
 ) -> None:
     """Measure how often a model finds the right sentence less surprising: BLiMP, Marvin & Linzen, SyntaxGym, your own.
 
-    Pairs are JSON lines with sentence_good and sentence_bad, or a table: two columns, the better sentence first, or more
-    with names such as good and bad. The files of Marvin & Linzen, CLAMS, MultiBLiMP, RuBLiMP, Gulordava et al.
-    (generated.tab) and Linzen et al. (.gold beside .text) are read as they are; the last two break off at the verb, so
-    that no end of a sentence counts there.
+    Pairs are JSON lines with sentence_good and sentence_bad, or a table: two columns, the better sentence first, or
+    more with names such as good and bad. CLAMS, MultiBLiMP, RuBLiMP, Gulordava's generated.tab and Linzen's .gold beside
+    .text are read as they are; the sentences of the last two break off at the verb, so that their ends do not count.
 
     Examples:
 
@@ -74,7 +83,7 @@ def pairs(
     for problem in in_proportion(problems):
         say(problem)
     trained = workflows.load(workflows.choose_run(run))
-    result = questions.evaluate_pairs(trained, found, normalization=normalization, ngram_order=ngram)
+    result = questions.evaluate_pairs(trained, found, normalization=normalization, ngram_order=ngram, join=join)
     if result.advice:
         warn([result.advice])
     print_report(result.report, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, NormalizeOption, RunOption, new_file, path, refuse_same_file
+from lstmlm.cli.options import EncodingOption, JoinOption, NormalizeOption, RunOption, new_file, path, refuse_same_file
 from lstmlm.cli.render import counted, result_text, say, warn
 from lstmlm.errors import ConfigError, DataError, in_proportion
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def surprisal(
     file: Annotated[
-        Path, typer.Argument(parser=path, help="A table, a row a word; JSON lines; text, a sentence a line; - is stdin.")
+        Path,
+        typer.Argument(parser=path, help="A table, a row a word; JSON lines; text, a sentence a line; - is stdin."),
     ],
     run: RunOption = None,
     context: Annotated[
@@ -32,7 +33,9 @@ def surprisal(
     no_eos: Annotated[bool, typer.Option("--no-eos", help="Leave out the rows of <eos>.")] = False,
     last_word: Annotated[
         bool,
-        typer.Option("--last-word", help="The last word of each context alone: how many are the likeliest, as in LAMBADA."),
+        typer.Option(
+            "--last-word", help="The last word of each context alone: how many are the likeliest, as in LAMBADA."
+        ),
     ] = False,
     normalization: NormalizeOption = None,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Write an object a line instead of TSV.")] = False,
@@ -45,6 +48,7 @@ def surprisal(
         ),
     ] = None,
     encoding: EncodingOption = "utf-8",
+    join: JoinOption = None,
     output: Annotated[
         Path | None, typer.Option(parser=new_file, help="File to write.", show_default="standard output")
     ] = None,
@@ -52,9 +56,9 @@ def surprisal(
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
 
     A table (tabs, commas or semicolons) has a header with a column word, and may have item and sentence; an object of
-    JSON lines has text, sentence or words, and may have item. An item is a document of its own, and so is an object that
-    names none. All other columns come back after ours. R reads the result with read.delim(FILE, quote = "",
-    na.strings = "", comment.char = "").
+    JSON lines has text, sentence or words, and may have item. An item is a document of its own, and so is an object
+    that names none. All other columns come back after ours. White space before a word belongs to it, as a text has it.
+    R reads the result with read.delim(FILE, quote = "", na.strings = "").
 
     Examples:
 
@@ -82,7 +86,7 @@ def surprisal(
         say(f"{file}: rows left out: {n_left_out:,}. What follows them is read without them: mend the file.")
     trained = workflows.load(workflows.choose_run(run))
     words, advice = questions.measure_surprisal(
-        trained, stimuli, context=wanted_context, first_word=first_word, normalization=normalization
+        trained, stimuli, context=wanted_context, first_word=first_word, join=join, normalization=normalization
     )
     if advice:
         warn([advice])
@@ -104,12 +108,14 @@ def _formats(formats: Sequence[str], *, as_jsonl: bool) -> "tuple[StimuliFormat 
     """What the file is, if it is said, and how the result is written."""
     from lstmlm.evaluation.surprisal.stimuli import STIMULI_FORMATS
 
-    read_as: list[StimuliFormat] = [name for name in STIMULI_FORMATS if name in formats]
-    write_as = [*(name for name in formats if name not in STIMULI_FORMATS), *(["jsonl"] if as_jsonl else [])]
-    for names in (read_as, write_as):
-        if len(names) > 1:
-            raise ConfigError(f"--{'jsonl' if as_jsonl and names is write_as else 'format'}: cannot be combined with --format {names[0]}. Give one of them.")
-    return (read_as or [None])[0], (write_as or ["tsv"])[0]
+    read_as: list[StimuliFormat | None] = [name for name in STIMULI_FORMATS if name in formats]
+    write_as = [name for name in formats if name not in STIMULI_FORMATS]
+    if as_jsonl and write_as:
+        raise ConfigError(f"--jsonl: cannot be combined with --format {write_as[0]}. Give one of them.")
+    for first, *others in (names for names in (read_as, write_as) if names):
+        if others:
+            raise ConfigError(f"--format {first}: cannot be combined with --format {others[0]}. Give one of them.")
+    return (read_as or [None])[0], (write_as or ["jsonl" if as_jsonl else "tsv"])[0]
 
 
 def _context(text: str) -> "WordContext":
@@ -123,10 +129,11 @@ def _context(text: str) -> "WordContext":
 
 
 def _summary(words: "list[MeasuredWord]") -> str:
-    n_ends = sum(word.is_end for word in words)
-    n_words, n_unknown = len(words) - n_ends, sum(word.is_unknown for word in words)
+    n_words = sum(not word.is_end for word in words)
+    n_sentences = len({id(word.sentence) for word in words if not word.is_end})
+    n_unknown = sum(word.is_unknown for word in words)
     n_empty = sum(word.is_end and word.index == 0 for word in words)
-    parts = [f"{counted(n_words, 'word')} in {counted(n_ends - n_empty, 'sentence')}"]
+    parts = [f"{counted(n_words, 'word')} in {counted(n_sentences, 'sentence')}"]
     if n_unknown:
         parts.append(f"unknown: {n_unknown:,} ({n_unknown / n_words:.1%}), measured as <unk>")
     if n_empty:
@@ -135,5 +142,5 @@ def _summary(words: "list[MeasuredWord]") -> str:
 
 
 def _summary_of_last(words: "list[MeasuredWord]") -> str:
-    n_first = sum(word.figures is not None and word.figures.is_greedy and not word.is_unknown for word in words)
+    n_first = sum(word.figures is not None and word.figures.is_likeliest and not word.is_unknown for word in words)
     return f"{counted(len(words), 'last word')}; the likeliest of all: {n_first:,} ({n_first / len(words):.2%})"

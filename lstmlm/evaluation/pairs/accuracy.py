@@ -1,7 +1,7 @@
 """How often a model finds the right sentence less surprising.
 
-Every sentence is scored as a line of its own: from the zero state after the end of a line, its own end included. So the
-sentences of a pair differ in nothing but their words, and no sentence knows of another.
+Every sentence is scored as a line of its own, as it is written: from the zero state after the end of a line, its own
+end included. So the sentences of a pair differ in nothing but their words, and no sentence knows of another.
 """
 
 import math
@@ -15,12 +15,14 @@ from statistics import NormalDist, fmean
 import numpy as np
 from jaxtyping import Float
 
+from lstmlm.corpus.reading.white_space import cut_before_spaces, words_of
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
 from lstmlm.evaluation.bootstrap import CONFIDENCE
 from lstmlm.evaluation.normalization import advice as spelling_advice
 from lstmlm.evaluation.pairs.formulas import Region
 from lstmlm.evaluation.pairs.items import BAD, GOOD, Item
+from lstmlm.evaluation.reading import AS_LINES, Reading
 from lstmlm.evaluation.report import Report, Value
 
 Scorer = Callable[[Sequence[Sequence[int]]], Sequence[Float[np.ndarray, " tokens"]]]
@@ -61,14 +63,19 @@ class PairsResult:
 
 
 def measure_accuracy(
-    items: Sequence[Item | DataError], tokenizer: Tokenizer, score: Scorer, run: str, normalization: str | None
+    items: Sequence[Item | DataError],
+    tokenizer: Tokenizer,
+    score: Scorer,
+    run: str,
+    normalization: str | None,
+    reading: Reading = AS_LINES,
 ) -> PairsResult:
     """Judge items and report accuracies with 95 % intervals (Wilson): of each paradigm, of all items, and their mean.
 
     A tie counts as wrong. `mean_accuracy` gives every paradigm the same weight, as BLiMP does; `known` stands for items
     without an unknown token, and the mean over paradigms is then over those that have such items. An error stands in
     place of an item that cannot be asked. `run` and `normalization` are what the report calls the model and the way in
-    which the sentences are written.
+    which the sentences are written, `reading` is how regions make a line.
 
     Raises:
         DataError: a sentence that breaks off is to be asked of tokens that do not say whether a word does.
@@ -80,7 +87,7 @@ def measure_accuracy(
             f"{run}: cannot say how likely a word is at which a sentence breaks off, as its tokens are parts of words, "
             "and the next one tells whether it has ended. Take a run whose tokens are words, or leave the ends on."
         )
-    verdicts = judge(askable, tokenizer, score)
+    verdicts = judge(askable, tokenizer, score, reading)
 
     by_paradigm: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
@@ -111,27 +118,36 @@ class _Line:
     """A sentence in tokens."""
 
     ids: tuple[int, ...]
-    """With the end of the line, if it counts."""
+    """With the end of the line and the white space before it, if it counts."""
     region_sizes: Mapping[int, int]
     """How many tokens each region has, by its number and in order."""
 
 
-def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer) -> list[Verdict]:
+def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer, reading: Reading = AS_LINES) -> list[Verdict]:
     """Score every sentence, one that occurs several times once, and say of each item whether its formula holds."""
     encoded = [
-        {name: _encode(regions, tokenizer, item.has_end) for name, regions in item.sentences.items()} for item in items
+        {name: _encode(regions, tokenizer, reading, item.has_end) for name, regions in item.sentences.items()}
+        for item in items
     ]
     distinct = list(dict.fromkeys(line.ids for lines in encoded for line in lines.values()))
     nats = dict(zip(distinct, score(distinct), strict=True))
     return [_verdict(item, lines, nats, tokenizer.unk_id) for item, lines in zip(items, encoded, strict=True)]
 
 
-def _encode(regions: Mapping[int, str], tokenizer: Tokenizer, has_end: bool) -> _Line:
-    words = {number: text.split() for number, text in regions.items()}
-    ids_of_words = iter(tokenizer.encode_words([word for part in words.values() for word in part]))
-    parts = {number: list(chain(*islice(ids_of_words, len(part)))) for number, part in words.items()}
-    ids = (*chain(*parts.values()), *([tokenizer.start_id] if has_end else []))
-    return _Line(ids, {number: len(part) for number, part in parts.items()})
+def _encode(regions: Mapping[int, str], tokenizer: Tokenizer, reading: Reading, has_end: bool) -> _Line:
+    parts: dict[int, list[str]] = {}
+    rest = ""
+    for number, text in regions.items():
+        *words, rest = cut_before_spaces(text)
+        if words and any(parts.values()):
+            words[0] = reading.join + words_of(words[0])[0]
+        parts[number] = words
+    ids = tokenizer.encode_pieces([*chain(*parts.values()), rest + reading.line_end if has_end else ""])
+    if has_end and tokenizer.ends_open_lines and reading.eos == "never":
+        ids[-1] = [*ids[-1], tokenizer.start_id]
+    of_words = iter(ids)
+    sizes = {number: sum(map(len, islice(of_words, len(part)))) for number, part in parts.items()}
+    return _Line(tuple(chain(*ids)), sizes)
 
 
 def _verdict(
@@ -162,7 +178,7 @@ def _verdict(
 
 
 def _surprisals(name: str, line: _Line, nats: Float[np.ndarray, " tokens"]) -> dict[Region, float]:
-    """Return the surprisal of each region of a sentence, and of the whole with what counts of its end (bits)."""
+    """Return the surprisal of each region of a sentence, and of the whole with its end (bits)."""
     bits = nats / math.log(2)
     *parts, _end = np.split(bits, np.cumsum(list(line.region_sizes.values())))
     whole = {Region(name, None): float(bits.sum())}

@@ -170,24 +170,26 @@ def _pairs_of_labels(_: WholeFile, rows: Sequence[Row], label: int) -> Iterator[
 
 
 def _pairs_of_forms(_: WholeFile, rows: Sequence[Row]) -> Iterator[Pair]:
-    """The pairs of Gulordava et al. (2018): a beginning and the right form of its verb, then one with the wrong form."""
+    """The pairs of Gulordava et al. (2018): a beginning with the right form of its verb, then with the wrong one."""
     names = rows[0].cells
     for good, bad in zip(rows[1::2], [*rows[2::2], rows[-1]], strict=False):
         right, wrong = (dict(zip(names, row.cells, strict=True)) for row in (good, bad))
         if (right["class"], wrong["class"], right["prefix"]) != ("correct", "wrong", wrong["prefix"]):
             raise good.error("expected a correct form, and the wrong one in the next line. Mend the column class.")
-        texts = (f"{part['prefix']} {part['form']}" for part in (right, wrong))
-        yield Pair(good.number, right.get("pattern"), *texts, has_end=False)
+        texts = [f"{part['prefix']} {part['form']}" for part in (right, wrong)]
+        yield Pair(good.number, right.get("pattern"), texts[0], texts[1], has_end=False)
 
 
 def _pairs_of_gold(file: WholeFile, rows: Sequence[Row]) -> Iterator[Pair]:
     """The pairs of a .gold file, which says where verbs are in the lines of the .text beside it, and their forms."""
     text = read_file(file.path.with_suffix(".text"))
     if len(rows) != len(text.lines()):
-        raise DataError(f"{file.name}: has {len(rows):,} lines, {text.name} {len(text.lines()):,}. Put those that belong.")
+        raise DataError(
+            f"{file.name}: has {len(rows):,} lines, {text.name} {len(text.lines()):,}. Put those that belong."
+        )
     for row, line in zip(rows, text.lines(), strict=True):
         paradigm, place, *forms = (row.cells[column] for column in _OF_GOLD[len(row.cells)])
         if not place.isdecimal():
             raise row.error(f"expected the number of a word, got {place!r}. Mend the line.")
-        texts = (" ".join([*line.text.split()[: int(place)], form]) for form in forms)
-        yield Pair(row.number, paradigm, *texts, has_end=False)
+        texts = [" ".join([*line.text.split()[: int(place)], form]) for form in forms]
+        yield Pair(row.number, paradigm, texts[0], texts[1], has_end=False)

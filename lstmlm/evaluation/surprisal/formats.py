@@ -27,7 +27,7 @@ def tsv(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator
     return to_tsv(rows, columns)
 
 
-def jsonl(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator[str]:
+def jsonl(words: Iterable[MeasuredWord], _: Sequence[str]) -> Iterator[str]:
     """Yield an object a word, with the file's other values after ours."""
     return (json.dumps(finite({**_row(word), **word.others}), ensure_ascii=False) for word in words)
 

@@ -11,6 +11,7 @@ from lstmlm.corpus.reading.json_lines import parse_object, shown
 from lstmlm.corpus.reading.recognition import refuse_one_value
 from lstmlm.corpus.reading.tables import DELIMITERS, Row, columns_of, find_delimiter, read_table
 from lstmlm.corpus.reading.text_files import DEFAULT_ENCODING, WholeFile, read_file
+from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.errors import DataError, in_proportion
 
 StimuliFormat = Literal["csv", "jsonl", "text", "tsv"]
@@ -26,6 +27,7 @@ THE_ITEM = 1
 """What the only item of a file is called that names none."""
 
 _OF_JSON = re.compile(r'\s*(\[\s*)?\{\s*"')
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NUMBER = re.compile(r"\s*[-+]?[\d.,]+\s*")
 
 
@@ -40,6 +42,8 @@ class Sentence:
     words: Sequence[str]
     others: Sequence[Mapping[str, Any]]
     """What else the file says of each word, and after them of the end of the sentence, by the names of columns."""
+    text: str | None = None
+    """The line that has the words, with its white space and its end; None where the file has words by themselves."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def read_stimuli(path: Path, format_name: StimuliFormat | None = None, encoding:
     file = read_file(path, encoding)
     match format_name or _format_of(file):
         case "text":
-            return Stimuli([_sentence(THE_ITEM, line.number, line.text.split(), {}) for line in file.lines()], [], [])
+            lines = _LINE.findall(file.content)
+            return Stimuli([_sentence(THE_ITEM, number, line, {}) for number, line in enumerate(lines, 1)], [], [])
         case "jsonl":
             stimuli = _read_records(file)
         case name:
@@ -156,7 +161,7 @@ def _cells(row: Row, header: Row, word: int, separator: str) -> Sequence[str]:
     if len(row.cells) != len(header.cells):
         n_cells = f"{len(row.cells)} cell{'s' * (len(row.cells) != 1)}"
         raise row.error(f"has {n_cells} where the header has {len(header.cells)}. Put {separator} between two cells.")
-    if not row.cells[word].strip():
+    if not words_of(row.cells[word]):
         raise row.error("has no word. Put one there, or remove the line.")
     return row.cells
 
@@ -179,8 +184,8 @@ def _read_records(file: WholeFile) -> Stimuli:
         others = {name: value for name, value in record.items() if name not in (key, *TEXT_KEYS)}
         other_columns += [name for name in others if name not in other_columns]
         sentences = items.setdefault((str(key), item), [])
-        for words in lines:
-            sentences.append(_sentence(item, len(sentences) + 1, words, others))
+        for of_line in lines:
+            sentences.append(_sentence(item, len(sentences) + 1, of_line, others))
     return Stimuli([sentence for sentences in items.values() for sentence in sentences], other_columns, problems)
 
 
@@ -190,8 +195,8 @@ def _item_of(value: Any) -> Any:
     return value
 
 
-def _lines_of(record: Mapping[str, Any]) -> list[list[str]]:
-    """Return the words of each line that an object holds."""
+def _lines_of(record: Mapping[str, Any]) -> Sequence[str | Sequence[str]]:
+    """Return each line that an object holds, or the words of the only one."""
     keys = [key for key in TEXT_KEYS if key in record]
     if len(keys) != 1:
         found = " and ".join(keys) or ", ".join(map(repr, record)) or "nothing"
@@ -199,19 +204,19 @@ def _lines_of(record: Mapping[str, Any]) -> list[list[str]]:
     [key] = keys
     value = record[key]
     if key == "words":
-        if not isinstance(value, list) or not all(isinstance(word, str) and word.strip() for word in value):
+        if not isinstance(value, list) or not all(isinstance(word, str) and words_of(word) for word in value):
             raise ValueError(f"words: expected a list of words, got {shown(value)}. Put each in quotes.")
-        lines = [value]
-    else:
-        if not isinstance(value, str):
-            got = "null" if value is None else shown(value)
-            raise ValueError(f"{key}: expected text, got {got}. Put it in quotes, or leave the object out.")
-        lines = [line.split() for line in "\n".join(re.split("\r\n?", value)).removesuffix("\n").split("\n")]
-    if not any(lines):
+    elif not isinstance(value, str):
+        got = "null" if value is None else shown(value)
+        raise ValueError(f"{key}: expected text, got {got}. Put it in quotes, or leave the object out.")
+    if not words_of("".join(value)):
         raise ValueError(f"{key}: holds no words. Leave the object out, or give it some.")
-    return lines
+    if key == "words":
+        return [value]
+    return _LINE.findall(re.sub("\r\n?", "\n", value).removesuffix("\n") + "\n")
 
 
-def _sentence(item: Any, number: int, words: Sequence[str], others: Mapping[str, Any]) -> Sentence:
-    """Return a sentence of which the file says the same at each word and at its end."""
-    return Sentence(item, number, words, [others] * (len(words) + 1))
+def _sentence(item: Any, number: int, line: str | Sequence[str], others: Mapping[str, Any]) -> Sentence:
+    """Return a sentence, given as a line or as words, of which the file says the same at each word and at its end."""
+    words, text = (words_of(line), line) if isinstance(line, str) else (line, None)
+    return Sentence(item, number, words, [others] * (len(words) + 1), text)
