@@ -52,8 +52,8 @@ def pairs(
     """Measure how often a model finds the right sentence less surprising: BLiMP, Marvin & Linzen, SyntaxGym, your own.
 
     Pairs are JSON lines with sentence_good and sentence_bad, or a table: two columns, the better sentence first, or
-    more with names such as good and bad. CLAMS, MultiBLiMP, RuBLiMP, Gulordava's generated.tab and Linzen's .gold beside
-    .text are read as they are; the sentences of the last two break off at the verb, so that their ends do not count.
+    more with names such as good and bad. CLAMS, MultiBLiMP, RuBLiMP, Gulordava's generated.tab and Linzen's .gold
+    beside .text are read as they are; the last two break off at the verb, so that ends of sentences do not count.
 
     Examples:
 

@@ -8,7 +8,7 @@ import typer
 
 from lstmlm.cli.options import EncodingOption, JoinOption, NormalizeOption, RunOption, new_file, path, refuse_same_file
 from lstmlm.cli.render import counted, result_text, say, warn
-from lstmlm.errors import ConfigError, DataError, in_proportion
+from lstmlm.errors import ConfigError, DataError, did_you_mean, in_proportion
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.surprisal.stimuli import StimuliFormat
@@ -40,7 +40,7 @@ def surprisal(
     normalization: NormalizeOption = None,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Write an object a line instead of TSV.")] = False,
     formats: Annotated[
-        list[Literal["csv", "jsonl", "text", "tsv", "neural-complexity", "lm-zoo"]] | None,
+        list[str] | None,
         typer.Option(
             "--format",
             help="What FILE is: csv, jsonl, text or tsv; write as another program does: neural-complexity or lm-zoo.",
@@ -108,6 +108,12 @@ def _formats(formats: Sequence[str], *, as_jsonl: bool) -> "tuple[StimuliFormat 
     """What the file is, if it is said, and how the result is written."""
     from lstmlm.evaluation.surprisal.stimuli import STIMULI_FORMATS
 
+    known = (*STIMULI_FORMATS, "neural-complexity", "lm-zoo")
+    for name in formats:
+        if name not in known:
+            raise ConfigError(
+                f"--format: unknown format {name!r}. {did_you_mean(name, known)}Choose one of: {', '.join(known)}."
+            )
     read_as: list[StimuliFormat | None] = [name for name in STIMULI_FORMATS if name in formats]
     write_as = [name for name in formats if name not in STIMULI_FORMATS]
     if as_jsonl and write_as:

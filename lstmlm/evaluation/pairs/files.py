@@ -77,7 +77,7 @@ def _delimiter_of(file: WholeFile) -> str | None:
     if found := find_delimiter(file.content):
         return found
     lines = [line for line in file.content.split("\n") if line.strip()]
-    for delimiter in DELIMITERS:
+    for delimiter in DELIMITERS if lines else ():
         [(n_delimiters, n_lines)] = Counter(line.count(delimiter) for line in lines).most_common(1)
         is_likely = file.kind == "table" or delimiter == "\t"
         if n_delimiters and (find_names(lines[0].split(delimiter)) or (is_likely and 2 * n_lines > len(lines))):
@@ -101,6 +101,8 @@ def _read_records(file: WholeFile, normalize: Normalization, columns: Sequence[s
 def _pairs_of_records(file: WholeFile, columns: Sequence[str]) -> Iterator[Pair | DataError]:
     is_known = False
     for line in file.lines():
+        if not line.text.strip():
+            continue
         try:
             record = parse_object(line.text)
         except ValueError as error:

@@ -38,7 +38,7 @@ _OF_GOLD = {4: (3, 0, 1, 2), 12: (0, 3, 6, 7)}
 of a verb, its right and its wrong form."""
 
 _NAME_THEM = "Name them good and bad in a first line, or say which they are: --columns GOOD,BAD"
-_BY_TURNS = "Write a pair a line: the better and the worse sentence, with a tab between them."
+_WRITE_THEM = "Write a pair a line: the better and the worse sentence, with a tab between them."
 
 
 class Pair(NamedTuple):
@@ -76,9 +76,9 @@ def pairs_of_table(file: WholeFile, delimiter: str, columns: Sequence[str] = ())
     Raises:
         DataError: the table has no pairs, or does not say which columns have them.
     """
-    rows = file.rows(delimiter)
-    while not rows[-1].cells:
-        rows.pop()
+    rows = [row for row in file.rows(delimiter) if any(map(str.strip, row.cells))]
+    if not rows:
+        raise DataError(f"{file.name}: holds no pairs. {_WRITE_THEM}")
     first = rows[0]
     named = find_names(first.cells, columns)
     if columns and named is None:
@@ -88,11 +88,12 @@ def pairs_of_table(file: WholeFile, delimiter: str, columns: Sequence[str] = ())
             raise row.error(f"expected {len(first.cells)} columns, got {len(row.cells)}. Mend the line.")
         pairs = list[Pair | DataError](special(file, rows))
     else:
-        kinds = [named] if named else _BY_NUMBER.get(len(first.cells), [])
+        kinds = [named] if named else _BY_NUMBER.get(len(first.cells), []) if not _has_commas(rows, delimiter) else []
         if not kinds or (named is None and _is_header(rows, kinds[0][1:])):
+            quotes = " Put quotes around sentences that have commas." if delimiter == "," else ""
             raise first.error(
                 f"nothing says which two columns have the better and the worse sentence, got {_listed(first)} between "
-                f"{DELIMITERS[delimiter]}. {_NAME_THEM}"
+                f"{DELIMITERS[delimiter]}.{quotes} {_NAME_THEM}"
             )
         pairs = list(_pairs(rows[1:] if named else rows, len(first.cells), kinds, delimiter))
     _refuse_what_is_no_pair(file, [pair for pair in pairs if isinstance(pair, Pair)], is_named=named is not None)
@@ -133,6 +134,11 @@ def _pairs(rows: Sequence[Row], n_columns: int, kinds: Sequence[_Places], delimi
             yield Pair(row.number, name, row.cells[good], row.cells[bad])
 
 
+def _has_commas(rows: Sequence[Row], delimiter: str) -> bool:
+    """Whether commas seem to be those of sentences, with a blank after them."""
+    return delimiter == "," and 2 * sum(any(cell.startswith(" ") for cell in row.cells) for row in rows) > len(rows)
+
+
 def _is_header(rows: Sequence[Row], places: Sequence[int]) -> bool:
     """Whether the first row has a word each where most others have sentences."""
     is_long = [any(" " in cell.strip() for place in places for cell in row.cells[place : place + 1]) for row in rows]
@@ -165,7 +171,9 @@ def _pairs_of_labels(_: WholeFile, rows: Sequence[Row], label: int) -> Iterator[
     for turn in zip(labelled[::2], [*labelled[1::2], labelled[-1]], strict=False):
         (is_bad, good), (is_bad_too, bad) = sorted(turn, key=itemgetter(0))
         if is_bad or not is_bad_too:
-            raise good.error(f"has a label, {good.cells[label]!r}, but good and bad do not come by turns. {_BY_TURNS}")
+            raise good.error(
+                f"has a label, {good.cells[label]!r}, but good and bad do not come by turns. {_WRITE_THEM}"
+            )
         yield Pair(good.number, None, good.cells[1 - label], bad.cells[1 - label])
 
 

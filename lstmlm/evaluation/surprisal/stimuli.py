@@ -116,7 +116,7 @@ def _is_unnamed_table(content: str) -> bool:
 
 def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
     """Read rows of cells; rows of an item and sentence belong together wherever they stand."""
-    delimiter = delimiter or _delimiter_of_header(file.content) or find_delimiter(file.content) or ","
+    delimiter = delimiter or _delimiter_of_header(file.content) or find_delimiter(file.content) or "\t"
     header, *rows = dropwhile(lambda row: not row.cells, read_table(file.name, file.content.rstrip("\n"), delimiter))
     columns = columns_of(header, dict.fromkeys(TABLE_COLUMNS, ()))
     if "word" not in columns:
