@@ -72,6 +72,8 @@ def tiny_benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
         losses=(plan.LossShape(n_tokens=15, hidden_size=16, vocab_size=40),),
         training_steps=(model,),
         bptt=5,
+        busy_steps=(model,),
+        busy_effort=effort,
         generation=model,
         n_generated_tokens=3,
         evaluation=model,
