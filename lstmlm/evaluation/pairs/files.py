@@ -11,10 +11,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lstmlm.corpus.reading.compression import split_suffixes
+from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.json_lines import parse_object, shown
 from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES, TABLE_SUFFIXES, refuse_one_value
 from lstmlm.corpus.reading.tables import DELIMITERS, find_delimiter
-from lstmlm.corpus.reading.text_files import DEFAULT_ENCODING, WholeFile, read_file
+from lstmlm.corpus.reading.text_files import WholeFile, read_file
 from lstmlm.errors import ConfigError, DataError, as_command, conversion, did_you_mean
 from lstmlm.evaluation.normalization import Normalization
 from lstmlm.evaluation.pairs.items import BAD, GOOD, PAIR_FORMULA, Item, make_item
@@ -32,7 +33,7 @@ def read_items(
     format_name: str | None,
     normalize: Normalization,
     columns: Sequence[str] = (),
-    encoding: str = DEFAULT_ENCODING,
+    encoding: str = UTF8,
 ) -> Iterator[Item | DataError]:
     """Yield the items of a file, all sentences normalized, and in place of what cannot be used the error that says why.
 

@@ -7,10 +7,11 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.json_lines import parse_object, shown
 from lstmlm.corpus.reading.recognition import refuse_one_value
 from lstmlm.corpus.reading.tables import DELIMITERS, Row, columns_of, find_delimiter, read_table
-from lstmlm.corpus.reading.text_files import DEFAULT_ENCODING, WholeFile, read_file
+from lstmlm.corpus.reading.text_files import WholeFile, read_file
 from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.errors import DataError, in_proportion
 
@@ -58,7 +59,7 @@ class Stimuli:
     """For each row that is left out, a message with file and line."""
 
 
-def read_stimuli(path: Path, format_name: StimuliFormat | None = None, encoding: str = DEFAULT_ENCODING) -> Stimuli:
+def read_stimuli(path: Path, format_name: StimuliFormat | None = None, encoding: str = UTF8) -> Stimuli:
     """Read a table with a row a word, JSON with an object a line, or text with a sentence a line.
 
     Which of them it is, its content and name say where the format is not given.
