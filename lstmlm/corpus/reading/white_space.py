@@ -4,6 +4,7 @@ import re
 
 _SEPARATORS = "\x1c\x1d\x1e\x1f"
 _WORD = re.compile(rf"[\S{_SEPARATORS}]+")
+_SPACE = re.compile(rf"[^\S{_SEPARATORS}]*")
 _WORD_AND_SPACE_BEFORE = re.compile(rf"[^\S{_SEPARATORS}]*[\S{_SEPARATORS}]+")
 
 
@@ -22,3 +23,9 @@ def cut_before_spaces(text: str) -> list[str]:
     """A text in pieces: each of its words with the white space before it, and the white space at the end, maybe ""."""
     pieces: list[str] = _WORD_AND_SPACE_BEFORE.findall(text)
     return [*pieces, text[sum(map(len, pieces)) :]]
+
+
+def space_before(text: str) -> str:
+    """The white space at the beginning of a text, maybe none."""
+    found = _SPACE.match(text)
+    return found[0] if found else ""
