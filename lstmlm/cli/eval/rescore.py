@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, new_path, path, refuse_same_file
+from lstmlm.cli.options import EncodingOption, JoinOption, JsonOption, RunOption, new_path, path, refuse_same_file
 from lstmlm.cli.render import print_report, result_text, say
 from lstmlm.errors import ConfigError, DataError, in_proportion
 
@@ -59,6 +59,8 @@ def rescore(
     metric: Annotated[
         Literal["wer", "cer"], typer.Option(help="Count errors and lengths in words, or in characters but white space.")
     ] = "wer",
+    join: JoinOption = None,
+    encoding: EncodingOption = "utf-8",
     output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,6 +101,8 @@ def rescore(
         references=tune or references,
         ignored=ignore.split(),
         output=output,
+        join=join,
+        encoding=encoding,
     )
     for problem in in_proportion(problems):
         say(problem)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.recognition import refuse_one_value
 from lstmlm.corpus.reading.text_files import Line, WholeFile, files_in, read_file
 from lstmlm.errors import ConfigError, DataError, conversion, in_proportion
@@ -41,13 +42,13 @@ _log = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 
-def recognise_format(paths: Sequence[Path]) -> str:
+def recognise_format(paths: Sequence[Path], encoding: str = UTF8) -> str:
     """Return the name in `FORMATS` of what the first line of the first file looks like.
 
     Raises:
         DataError: there is no such file, or it is empty.
     """
-    file = read_file(next(files_in(paths)))
+    file = read_file(next(files_in(paths)), encoding)
     first = file.content.partition("\n")[0]
     if file.kind in ("jsonl", "json") or first.startswith("{"):
         return "jsonl"
@@ -66,6 +67,7 @@ def read_nbest(
     costs: Path | None,
     problems: list[str],
     ignored: Iterable[str] = (),
+    encoding: str = UTF8,
 ) -> list[list[Hypothesis]]:
     """Read the lists of all utterances from files and folders of files, in their order; the format is one of `FORMATS`.
 
@@ -81,7 +83,7 @@ def read_nbest(
     found: dict[str, Hypothesis] = {}
     for path in files_in(paths):
         with _listed(problems):
-            file = read_file(path)
+            file = read_file(path, encoding)
             _refuse_foreign(file)
             if list_format == "jsonl" and file.kind == "json":
                 refuse_one_value(file.name, file.content)
@@ -89,7 +91,7 @@ def read_nbest(
     if list_format == "kaldi":
         found = _numbered_from_1(found, problems)
     if costs is not None:
-        found = _with_costs(found, costs, problems)
+        found = _with_costs(found, read_file(costs, encoding), problems)
     lists: dict[str, list[Hypothesis]] = {}
     for hypothesis in found.values():
         text = without(ignored, hypothesis.text)
@@ -160,11 +162,11 @@ def _numbered_from_1(found: Mapping[str, Hypothesis], problems: list[str]) -> di
     return numbered
 
 
-def _with_costs(found: Mapping[str, Hypothesis], costs: Path, problems: list[str]) -> dict[str, Hypothesis]:
+def _with_costs(found: Mapping[str, Hypothesis], costs: WholeFile, problems: list[str]) -> dict[str, Hypothesis]:
     cost_of: dict[str, float] = {}
-    read_into(cost_of, read_file(costs), _parse_cost, problems)
+    read_into(cost_of, costs, _parse_cost, problems)
     problems += [
-        str(hypothesis.line.error(f"no score for {name}. Add one to {costs}."))
+        str(hypothesis.line.error(f"no score for {name}. Add one to {costs.name}."))
         for name, hypothesis in found.items()
         if name not in cost_of
     ]

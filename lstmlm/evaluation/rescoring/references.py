@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.recognition import refuse_one_value
 from lstmlm.corpus.reading.text_files import Line, WholeFile, read_file
 from lstmlm.errors import DataError
@@ -24,7 +25,11 @@ Parsed = Iterable[tuple[str, str]]
 
 
 def read_references(
-    path: Path, lists: Sequence[Sequence[Hypothesis]], problems: list[str], ignored: Iterable[str] = ()
+    path: Path,
+    lists: Sequence[Sequence[Hypothesis]],
+    problems: list[str],
+    ignored: Iterable[str] = (),
+    encoding: str = UTF8,
 ) -> dict[str, str]:
     """Read what was said in the utterances that have a list, in whichever format all lines of the file have.
 
@@ -36,7 +41,7 @@ def read_references(
         DataError: there is no reference for any list.
     """
     found: dict[str, str] = {}
-    file = read_file(path)
+    file = read_file(path, encoding)
     read_into(found, file, _parser_of(file), problems)
     listed = {hypotheses[0].utterance: hypotheses[0].line for hypotheses in lists}
     if not found.keys() & listed.keys():

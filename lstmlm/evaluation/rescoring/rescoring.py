@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
+from lstmlm.evaluation.reading import AS_LINES, Reading
 from lstmlm.evaluation.report import Report, Row, Value, most_frequent
 from lstmlm.evaluation.rescoring.combination import Combination, count_errors, error_rates, find_combination
 from lstmlm.evaluation.rescoring.error_rate import Metric, units_of
@@ -41,6 +43,7 @@ class Rescorer:
     combination: Combination
     metric: Metric
     """Says what lengths are counted in."""
+    reading: Reading = AS_LINES
 
     def rescore(self, lists: Sequence[Sequence[Hypothesis]]) -> list[list[ScoredHypothesis]]:
         """Score every hypothesis as a text of its own."""
@@ -62,7 +65,11 @@ class Rescorer:
         return scored_lists
 
     def _encode(self, hypothesis: Hypothesis) -> list[int]:
-        return list(map(int, self.tokenizer.encode(f"{hypothesis.text}\n")))
+        return list(map(int, self.tokenizer.encode(self.line_of(hypothesis) + self.reading.line_end)))
+
+    def line_of(self, hypothesis: Hypothesis) -> str:
+        """Return the text that is scored, without its end."""
+        return self.reading.join.join(words_of(hypothesis.text))
 
     def _scored(
         self, hypothesis: Hypothesis, tokens: list[int], nats: Float[np.ndarray, " tokens"]
@@ -108,11 +115,12 @@ def evaluate_rescoring(
     references: Mapping[str, str],
     options: RescoringOptions,
     run: str,
+    reading: Reading = AS_LINES,
 ) -> Rescoring:
     """Rescore lists, and where it is known what was said, count the errors before and after.
 
     A combination that is searched is measured on the utterances that it was not searched on. `references` tell what was
-    said in each utterance; `run` is what the report calls the model.
+    said in each utterance; `run` is what the report calls the model, `reading` is how words make a line.
 
     Raises:
         DataError: a combination is to be searched, and fewer than two utterances have a reference.
@@ -120,7 +128,7 @@ def evaluate_rescoring(
     started = time.monotonic()
     _warn_of_other_spelling(lists, references, options.metric)
     combination = options.combination or Combination()
-    rescorer = Rescorer(model, tokenizer, combination, options.metric)
+    rescorer = Rescorer(model, tokenizer, combination, options.metric, reading)
     rescored = (rescorer.rescore_in_context if options.carry_state else rescorer.rescore)(lists)
     measured: dict[str, Value] = {}
     rates: list[Row] = []
@@ -141,7 +149,7 @@ def evaluate_rescoring(
         measured = {"metric": options.metric, "n_tuned": n_tuned, "n_measured": len(table.errors)}
     everything = list(chain.from_iterable(rescored))
     n_tokens, n_unk = sum(scored.n_tokens for scored in everything), sum(scored.n_unk for scored in everything)
-    unknown = (tokenizer.unknown_pieces(scored.hypothesis.text) for scored in everything if scored.n_unk)
+    unknown = (tokenizer.unknown_pieces(rescorer.line_of(scored.hypothesis)) for scored in everything if scored.n_unk)
     unk_examples = most_frequent(chain.from_iterable(unknown))
     if n_unk > MANY_UNKNOWN * (n_tokens - len(everything)):
         _log.warning(
