@@ -26,7 +26,7 @@ from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities, score_tree
 
 MANY_UNKNOWN = 0.3
-"""A share of unknown words that deserves a warning."""
+"""A share of unknown tokens that deserves a warning."""
 
 FEW_COMMON = 0.1
 """So small a share of the reference in the lists says that the two are written in different ways."""
@@ -148,21 +148,12 @@ def evaluate_rescoring(
         rates = error_rates(table, combination)
         measured = {"metric": options.metric, "n_tuned": n_tuned, "n_measured": len(table.errors)}
     everything = list(chain.from_iterable(rescored))
-    n_tokens, n_unk = sum(scored.n_tokens for scored in everything), sum(scored.n_unk for scored in everything)
-    unknown = (tokenizer.unknown_pieces(rescorer.line_of(scored.hypothesis)) for scored in everything if scored.n_unk)
-    unk_examples = most_frequent(chain.from_iterable(unknown))
-    if n_unk > MANY_UNKNOWN * (n_tokens - len(everything)):
-        _log.warning(
-            "%.0f %% of the words are unknown, such as %s.", 100 * n_unk / (n_tokens - len(everything)), unk_examples
-        )
     values: dict[str, Value] = {
         "run": run,
         "context": "carried" if options.carry_state else "reset",
         "n_utterances": len(rescored),
         "n_hypotheses": len(everything),
-        "n_tokens": n_tokens,
-        "n_unk": n_unk,
-        "unk_examples": unk_examples,
+        **_count_tokens(rescorer, everything),
         "weight": combination.weight,
         "length_bonus": combination.length_bonus,
         "first_pass_weight": combination.first_pass_weight,
@@ -186,6 +177,15 @@ def _warn_of_other_spelling(
             f"{len(strange):,}",
             most_frequent(strange),
         )
+
+
+def _count_tokens(rescorer: Rescorer, scored: Sequence[ScoredHypothesis]) -> dict[str, Value]:
+    n_tokens, n_unk = sum(one.n_tokens for one in scored), sum(one.n_unk for one in scored)
+    unknown = (rescorer.tokenizer.unknown_pieces(rescorer.line_of(one.hypothesis)) for one in scored if one.n_unk)
+    examples, n_within_lines = most_frequent(chain.from_iterable(unknown)), n_tokens - len(scored)
+    if n_unk > MANY_UNKNOWN * n_within_lines:
+        _log.warning("%.0f %% of the tokens are unknown, such as %s.", 100 * n_unk / n_within_lines, examples)
+    return {"n_tokens": n_tokens, "n_unk": n_unk, "unk_examples": examples}
 
 
 def _weighed(scored: ScoredHypothesis, combination: Combination) -> ScoredHypothesis:

@@ -256,7 +256,7 @@ def test_lists_of_other_programs_are_named(content: str, what: str, command: str
 def test_an_array_is_refused_with_the_command_that_makes_lines(tmp_path: Path) -> None:
     path = tmp_path / "lists.json"
     path.write_text('[\n {"id": "x",\n  "text": "good", "score": 1}\n]\n')
-    with pytest.raises(DataError, match=r"is an array of JSON.*: jq -c '\.\[\]' "):
+    with pytest.raises(DataError, match=r"is a JSON array, .*: jq -c '\.\[\]' "):
         problems_of(path)
 
 
@@ -287,7 +287,7 @@ def test_wrong_lines_of_json(tmp_path: Path) -> None:
             f"{path}:6: score: expected a finite number, got '-1.5'. Take it out of its quotes.",
             f"{path}:7: score: expected a finite number, got inf. Give a logarithm.",
             f"{path}:8: is no object, got ['x']. Write one object a line.",
-            f"{path}:9: is not JSON (Expecting property name enclosed in double quotes, column 12). "
+            f"{path}:9: is not JSON (Expecting property name enclosed in double quotes, column 13). "
             "Write one object a line.",
             f"{path}:10: cannot be used ('utf-8' codec can't encode character '\\ud83c' in position 8: "
             "surrogates not allowed). Write plain text or numbers.",
