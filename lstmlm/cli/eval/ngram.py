@@ -13,6 +13,7 @@ from lstmlm.cli.options import (
     TextOption,
     new_file,
     path,
+    refuse_same_file,
     refuse_two_texts,
 )
 from lstmlm.cli.render import print_report, say
@@ -53,6 +54,7 @@ def ngram(
     lstmlm eval ngram --arpa texts/trained.arpa --json
     """
     refuse_two_texts(split, text)
+    refuse_same_file(arpa, [text])
     if foreign is not None and (order is not None or arpa is not None):
         raise ConfigError(
             f"--from {foreign}: cannot be combined with --order or --arpa, of a new model. Leave them out."
