@@ -131,6 +131,15 @@ def test_three_bad_records_are_shown_and_the_rest_is_counted(tmp_path: Path) -> 
     assert str(caught.value) == "\n".join([*lines, "and 2 more of this kind."])
 
 
+def test_all_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    for name, content in {"a": b"one\n", "b": b"", "c": b"two\n", "d": b"%PDF-1.7", "e": b""}.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        list(read_documents({tmp_path / name: None for name in "abcde"}, "utf-8", ["text"]))
+    named = [line.split(":")[0] for line in str(caught.value).splitlines()]
+    assert named == [str(tmp_path / name) for name in "bde"]
+
+
 def test_a_record_may_have_its_text_under_another_name(tmp_path: Path) -> None:
     path = records(tmp_path / "a.jsonl", {"text": "one"}, {"body": "two", "text": "not this"})
     assert [piece.text for piece in read_documents({path: None}, "utf-8", ["body", "text"])] == ["one", "two"]
