@@ -94,6 +94,6 @@ def advice(texts: Sequence[str], tokenizer: Tokenizer) -> str | None:
     if found[name] <= max(2 * n_plain, NEARLY_NOTHING * len(asked)):
         return None
     return (
-        f"the model knows all words of {n_plain:,} of the first {len(asked):,} sentences, of {found[name]:,} with "
-        f"--normalize {name}"
+        f"sentences of which the model knows all words: {n_plain:,} of {len(asked):,}; with --normalize {name}: "
+        f"{found[name]:,}"
     )

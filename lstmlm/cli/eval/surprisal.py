@@ -68,9 +68,9 @@ def surprisal(
 
     lstmlm eval surprisal sentences.txt --format lm-zoo
     """
-    read_as, write_as = _formats(formats or [], as_jsonl=as_jsonl)
-    refuse_same_file(output, [file])
     wanted_context = _context(context)
+    refuse_same_file(output, [file])
+    read_as, write_as = _formats(formats or [], as_jsonl=as_jsonl)
     from lstmlm import files, questions, workflows
     from lstmlm.evaluation.surprisal.formats import FORMATS, refuse_own_columns
     from lstmlm.evaluation.surprisal.stimuli import read_stimuli

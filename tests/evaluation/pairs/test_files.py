@@ -247,8 +247,8 @@ UNLIKE = "holds no minimal pairs, as most have no word in common, such as"
         (
             "x.csv",
             "Yes, he sleeps,Yes, he sleep\nNo, he runs,No, he run\n",
-            f"x.csv:1: {UNSAID} 'Yes', ' he sleeps', 'Yes', ' he sleep' between commas. Put quotes around sentences that "
-            f"have commas. {NAME_THEM}",
+            f"x.csv:1: {UNSAID} 'Yes', ' he sleeps', 'Yes', ' he sleep' between commas. Put quotes around sentences "
+            f"that have commas. {NAME_THEM}",
         ),
         (
             "x.txt",
@@ -259,7 +259,7 @@ UNLIKE = "holds no minimal pairs, as most have no word in common, such as"
         (
             "x.json",
             f"[\n{A_PAIR}\n]\n",
-            "x.json: is an array of JSON, but an object a line is read. Make lines of it: jq -c '.[]' x.json > x.jsonl",
+            "x.json: is a JSON array, but an object a line is read. Make lines of it: jq -c '.[]' x.json > x.jsonl",
         ),
         (
             "x.jsonl",
