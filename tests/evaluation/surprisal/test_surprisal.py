@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -326,21 +326,14 @@ def test_the_likeliest_word_is_what_would_be_written(tokenizer: Tokenizer) -> No
     [first, *_] = find_next_words(asked, tokenizer, "the cat", 1).words
     for word in (first.word, "by", "slept"):
         *_, last, _end = measure_words(asked, tokenizer, sentences(f"the cat {word}"))
+        *context, of_word = tokenizer.encode_pieces(["the", " cat", f" {word}"])
+        before = 1 + sum(map(len, context))
+        ids = [tokenizer.start_id, *chain(*context), *of_word]
+        likeliest = distributions(asked, ids).argmax(axis=1)
+        # That the word before has ended is given.
+        start = before + tokenizer.decode(ids[before : before + 1]).isspace()
         assert last.figures is not None
-        whole = [tokenizer.start_id, *map(int, tokenizer.encode(f"the cat {word}"))]
-        start, ids = whole[: len(tokenizer.encode("the cat")) + 1], whole[len(tokenizer.encode("the cat")) + 1 :]
-        greedy = []
-        for token in ids:
-            likeliest = int(distributions(asked, [*start, *greedy])[-1].argmax())
-            if tokenizer.decode([token]).isspace():
-                likeliest = token  # that the word before has ended is given
-            greedy.append(token)
-            if likeliest != token:
-                break
-        else:
-            assert last.figures.is_likeliest
-            continue
-        assert not last.figures.is_likeliest
+        assert last.figures.is_likeliest == all(likeliest[start - 1 : len(ids) - 1] == ids[start:])
 
 
 def test_the_last_words_of_contexts() -> None:
