@@ -84,7 +84,7 @@ def surprisal(
     if stimuli.problems:
         n_left_out = len(stimuli.problems)
         say(f"{file}: rows left out: {n_left_out:,}. What follows them is read without them: mend the file.")
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     words, advice = questions.measure_surprisal(
         trained, stimuli, context=wanted_context, first_word=first_word, join=join, normalization=normalization
     )
