@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
 from lstmlm.corpus.encoded_text import EncodedText
-from lstmlm.corpus.loading import load_corpus, load_halves
+from lstmlm.corpus.loading import load_halves
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.text_files import files_in, name_of, read_lines
 from lstmlm.corpus.tokenizers import Tokenizer
@@ -155,14 +155,11 @@ def evaluate_ngrams(
         CheckpointError: `arpa` cannot be written.
     """
     tokenizer = trained.tokenizer
-    corpus = load_corpus(trained.run.config.data, tokenizer)
-    if corpus.valid is None:
-        raise DataError(
-            f"{corpus.name}: has no validation split, in which the mixture's weights are found. Add a valid.txt."
-        )
-    for own in (corpus.train, corpus.valid):
-        trained.require_same_text(own)
-    measured, validation = trained.encode(split, text, encoding), corpus.valid
+    try:
+        validation = trained.encode_split("valid")
+    except DataError as error:
+        raise DataError(f"{error} The mixture's weights are found in it.") from None
+    measured = trained.encode(split, text, encoding)
     if measured.sha256 == validation.sha256:
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
     names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
@@ -174,7 +171,7 @@ def evaluate_ngrams(
             of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
             logger.info("%s: does not know %s", name_of(foreign), of_text)
     else:
-        ngrams = estimated = _estimate_ngrams(corpus.train, tokenizer, order)
+        ngrams = estimated = _estimate_ngrams(trained.encode_split("train"), tokenizer, order)
         if arpa is not None:
             blocks = (block.encode() for block in arpa_blocks(estimated, names, tokenizer.unk_id))
             write_blocks_atomically(arpa, gzipped(blocks) if arpa.suffix == ".gz" else blocks)

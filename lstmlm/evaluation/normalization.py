@@ -78,6 +78,9 @@ NEARLY_NOTHING = 0.05
 
 _ASKED = 1000
 
+_SIGNS = {"lowercase": "", "ptb": "N n't", "wikitext": "@-@ @,@"}
+"""What a model knows that has learnt to read a convention."""
+
 
 def advice(texts: Sequence[str], tokenizer: Tokenizer) -> str | None:
     """Return what to say where a model knows all words of hardly any text, but of more in the spelling of a corpus."""
@@ -89,11 +92,12 @@ def advice(texts: Sequence[str], tokenizer: Tokenizer) -> str | None:
     n_plain = n_known(str)
     if n_plain > NEARLY_NOTHING * len(asked):
         return None
-    found = {name: n_known(normalize) for name, normalize in NORMALIZATIONS.items()}
+    likely = [name for name, signs in _SIGNS.items() if not tokenizer.unknown_pieces(signs)]
+    found = {name: n_known(NORMALIZATIONS[name]) for name in likely}
     name = max(found, key=lambda name: found[name])
     if found[name] <= max(2 * n_plain, NEARLY_NOTHING * len(asked)):
         return None
     return (
-        f"the model knows all words of {n_plain:,} of the first {len(asked):,} sentences, of {found[name]:,} with "
-        f"--normalize {name}"
+        f"sentences of which the model knows all words: {n_plain:,} of {len(asked):,}; with --normalize {name}: "
+        f"{found[name]:,}"
     )

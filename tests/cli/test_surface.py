@@ -24,11 +24,26 @@ COMMANDS = {
         "--context",
         "--first-word",
         "--no-eos",
+        "--last-word",
+        "--normalize",
         "--jsonl",
         "--format",
+        "--encoding",
+        "--join",
         "--output",
     },
-    "eval pairs": {"--run", "--format", "--normalize", "--ngram", "--items", "--json"},
+    "eval pairs": {
+        "--run",
+        "--format",
+        "--normalize",
+        "--columns",
+        "--no-eos",
+        "--encoding",
+        "--ngram",
+        "--join",
+        "--items",
+        "--json",
+    },
     "eval ngram": {"--run", "--order", "--split", "--text", "--encoding", "--from", "--arpa", "--json"},
     "eval rescore": {
         "--run",
@@ -110,3 +125,10 @@ def test_help_shows_examples(command: str, lstmlm: Callable[..., Any]) -> None:
 
 def test_version(lstmlm: Callable[..., Any]) -> None:
     assert lstmlm("--version").stdout == f"lstmlm {version('lstmlm')}\n"
+
+
+def test_help_names_the_tokenizers_that_there_are() -> None:
+    from lstmlm.cli.options import LEARNT_TOKENIZERS
+    from lstmlm.corpus.tokenizers import default_options
+
+    assert LEARNT_TOKENIZERS.replace(" or ", ", ").split(", ") == list(default_options())

@@ -65,7 +65,7 @@ def ngram(
         raise ConfigError("--order 1: KenLM reads no ARPA file of single tokens. Take 2 or more, or leave out --arpa.")
     from lstmlm import questions, workflows
 
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     report = questions.evaluate_ngrams(
         trained, order or 5, split=split, text=text, encoding=encoding, arpa=arpa, foreign=foreign
     )

@@ -82,7 +82,7 @@ def pairs(
     problems = [str(problem) for problem in found if isinstance(problem, DataError)]
     for problem in in_proportion(problems):
         say(problem)
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     result = questions.evaluate_pairs(trained, found, normalization=normalization, ngram_order=ngram, join=join)
     if result.advice:
         warn([result.advice])

@@ -68,9 +68,9 @@ def surprisal(
 
     lstmlm eval surprisal sentences.txt --format lm-zoo
     """
-    read_as, write_as = _formats(formats or [], as_jsonl=as_jsonl)
-    refuse_same_file(output, [file])
     wanted_context = _context(context)
+    refuse_same_file(output, [file])
+    read_as, write_as = _formats(formats or [], as_jsonl=as_jsonl)
     from lstmlm import files, questions, workflows
     from lstmlm.evaluation.surprisal.formats import FORMATS, refuse_own_columns
     from lstmlm.evaluation.surprisal.stimuli import read_stimuli
@@ -84,7 +84,7 @@ def surprisal(
     if stimuli.problems:
         n_left_out = len(stimuli.problems)
         say(f"{file}: rows left out: {n_left_out:,}. What follows them is read without them: mend the file.")
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     words, advice = questions.measure_surprisal(
         trained, stimuli, context=wanted_context, first_word=first_word, join=join, normalization=normalization
     )

@@ -115,7 +115,8 @@ def _pairs_of_records(file: WholeFile, columns: Sequence[str]) -> Iterator[Pair 
         is_known = True
         good, bad = (list(record.values())[place] for place in found[1:]) if found else (None, None)
         if isinstance(good, str) and isinstance(bad, str):
-            yield Pair(line.number, record.get("UID"), good, bad)
+            paradigm = record.get("UID")
+            yield Pair(line.number, None if paradigm is None else str(paradigm), good, bad)
         else:
             got = f"{shown(good)} and {shown(bad)}" if found else ", ".join(map(repr, record))
             yield line.error(f"expected a better and a worse sentence, got {got}. Write both, in quotes.")

@@ -83,10 +83,20 @@ Parsed = Iterable[tuple[str, Hypothesis]]
 
 @dataclass(frozen=True)
 class NBestFormat:
-    """How a line is read, which may hold none or many hypotheses, and how lists are written."""
+    """How a file is recognised, a line read, which may hold none or many hypotheses, and lists written."""
 
+    begins_with: Callable[[str], bool]
+    """Whether a first line looks like one of this format."""
     parse: Callable[[Line], Parsed]
     write: Callable[[Path, Sequence[Sequence[ScoredHypothesis]]], None]
+
+
+def _is_srilm(first_line: str) -> bool:
+    try:
+        float(first_line.split(maxsplit=1)[0])
+    except (ValueError, IndexError):
+        return first_line.startswith(("NBestList", "("))
+    return True
 
 
 def _parse_srilm(line: Line) -> Parsed:
@@ -245,7 +255,8 @@ def quoted(line: Line) -> str:
 
 
 FORMATS: Mapping[str, NBestFormat] = {
-    "srilm": NBestFormat(_parse_srilm, _write_srilm),
-    "kaldi": NBestFormat(_parse_kaldi, _write_kaldi),
-    "jsonl": NBestFormat(_parse_jsonl, _write_jsonl),
+    "srilm": NBestFormat(_is_srilm, _parse_srilm, _write_srilm),
+    "jsonl": NBestFormat(lambda first_line: first_line.startswith("{"), _parse_jsonl, _write_jsonl),
+    "kaldi": NBestFormat(lambda _: True, _parse_kaldi, _write_kaldi),
 }
+"""In the order in which they are looked for in a file."""

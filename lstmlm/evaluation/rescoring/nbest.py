@@ -49,16 +49,8 @@ def recognise_format(paths: Sequence[Path], encoding: str = UTF8) -> str:
         DataError: there is no such file, or it is empty.
     """
     file = read_file(next(files_in(paths)), encoding)
-    first = file.content.partition("\n")[0]
-    if file.kind in ("jsonl", "json") or first.startswith("{"):
-        return "jsonl"
-    if first.startswith(("NBestList", "(")):
-        return "srilm"
-    try:
-        float(first.split()[0])
-    except (ValueError, IndexError):
-        return "kaldi"
-    return "srilm"
+    first = "{" if file.kind == "json" else file.content.partition("\n")[0]
+    return next(name for name, nbest_format in FORMATS.items() if nbest_format.begins_with(first))
 
 
 def read_nbest(

@@ -182,12 +182,14 @@ def _measured_words(
     """Put together what was measured of the tokens of a context."""
     delimiter_ids, end, entropy_before = set(tokenizer.delimiter_ids), 0, None
     is_after_complete, given_away = False, 0.0
-    for number, row in enumerate(rows, start=1):
+    with_tokens = [row for row in rows if row.ids]
+    followers = dict(zip(map(id, with_tokens), with_tokens[1:], strict=False))
+    for row in rows:
         sentence, index, ids = row.sentence, row.index, row.ids
         if not ids:
             yield MeasuredWord(sentence, index, tokens=[], is_unknown=False, figures=None)
             continue
-        following = next((row for row in rows[number:] if row.ids), None)
+        following = followers.get(id(row))
         start, end = end, end + len(ids)
         token_nats = measured[start:end, NATS]
         ends_line = ids[-1] == tokenizer.start_id

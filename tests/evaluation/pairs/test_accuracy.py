@@ -138,7 +138,7 @@ def test_without_a_known_item() -> None:
         (
             ["The B", "The A"],
             None,
-            "the model knows all words of 0 of the first 2 sentences, of 2 with --normalize lowercase",
+            "sentences of which the model knows all words: 0 of 2; with --normalize lowercase: 2",
         ),
         (["the B", "the A"], "lowercase", None),
         (["z y", "y x"], None, None),  # no spelling helps

@@ -247,8 +247,8 @@ UNLIKE = "holds no minimal pairs, as most have no word in common, such as"
         (
             "x.csv",
             "Yes, he sleeps,Yes, he sleep\nNo, he runs,No, he run\n",
-            f"x.csv:1: {UNSAID} 'Yes', ' he sleeps', 'Yes', ' he sleep' between commas. Put quotes around sentences that "
-            f"have commas. {NAME_THEM}",
+            f"x.csv:1: {UNSAID} 'Yes', ' he sleeps', 'Yes', ' he sleep' between commas. Put quotes around sentences "
+            f"that have commas. {NAME_THEM}",
         ),
         (
             "x.txt",
@@ -259,7 +259,7 @@ UNLIKE = "holds no minimal pairs, as most have no word in common, such as"
         (
             "x.json",
             f"[\n{A_PAIR}\n]\n",
-            "x.json: is an array of JSON, but an object a line is read. Make lines of it: jq -c '.[]' x.json > x.jsonl",
+            "x.json: is a JSON array, but an object a line is read. Make lines of it: jq -c '.[]' x.json > x.jsonl",
         ),
         (
             "x.jsonl",
@@ -416,15 +416,14 @@ def test_json_as_deep_as_no_one_writes_it() -> None:
     assert problem.startswith("x.json: cannot be used (")
 
 
-def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "x.tsv"
-    path.write_bytes(b"a\tb\ncaf\xe9\tb\n")
+    path.write_bytes(b"un caf\xe9\tun the\n")
     [problem] = read_items(path, None, str)
-    assert str(problem) == (
-        f"{path}: not UTF-8 (byte 0xE9 at offset 7, line 2). "
-        f"It may be windows-1252, which reads 'café\\tb'. If that is right, give data.encoding or --encoding "
-        f"windows-1252, or convert it: iconv -f windows-1252 -t utf-8 {path} > {tmp_path}/x.utf8.tsv"
-    )
+    assert str(problem).startswith(f"{path}: not UTF-8 (byte 0xE9 at offset 6, line 1).")
+    [item] = read_items(path, None, str, encoding="windows-1252")
+    assert isinstance(item, Item)
+    assert summary(item)[2:] == ("un café", "un the")
 
 
 @pytest.mark.parametrize(

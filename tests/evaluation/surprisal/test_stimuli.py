@@ -120,8 +120,8 @@ def test_text_is_text(content: str, words: list[str], tmp_path: Path) -> None:
 
 def table_without_word(delimiters: str, names: str) -> str:
     return (
-        f":1: looks like a table ({delimiters} between cells), but has no column 'word', got {names}. Write a row a word, "
-        "under names of which one is word; or if it is text, a sentence a line: --format text"
+        f":1: looks like a table ({delimiters} between cells), but has no column 'word', got {names}. Write a row a "
+        "word, under names of which one is word; or if it is text, a sentence a line: --format text"
     )
 
 
@@ -137,7 +137,7 @@ def table_without_word(delimiters: str, names: str) -> str:
         (
             "a.txt",
             '[\n{"text": "a"},\n{"text": "b"}\n]\n',
-            ": is an array of JSON, but an object a line is read. Make lines of it: jq -c '.[]' {path} > {stem}.jsonl",
+            ": is a JSON array, but an object a line is read. Make lines of it: jq -c '.[]' {path} > {stem}.jsonl",
         ),
         ("a.txt", '{"text" "a b"}\n', ":1: is not JSON (Expecting ':' delimiter, column 9). Write one object a line."),
     ],
