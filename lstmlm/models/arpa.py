@@ -1,5 +1,6 @@
 """ARPA, the text file of n-gram models that SRILM, KenLM and Kaldi use: p(w | h) and b(h) as logarithms to base 10."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from lstmlm.errors import DataError
 from lstmlm.models.ngram import NgramModel, NgramTable
 
 NGRAMS_PER_BLOCK = 65536
+
+SHOWN_CHARS = 60
+"""A message quotes this much of a line."""
 
 ZERO = -99
 """Stands for the logarithm of 0, as in SRILM."""
@@ -152,15 +156,18 @@ def _sections(
     for number, line in enumerate(lines, start=1):
         text, title = line.strip(_BETWEEN_FIELDS), _TITLE.fullmatch(line.strip())
         if title or text == "\\end\\":
-            if length and n_found != sizes.get(length):
-                raise DataError(
-                    f"{file}:{number}: expected {sizes.get(length)} {length}-grams, got {n_found}. Mend it."
-                )
+            if n_found != sizes.get(length, 0):
+                problem = f"expected {sizes.get(length, 0)} {length}-grams, got {n_found}. Mend it."
+                raise DataError(f"{file}:{number}: {problem}")
             if length:
                 yield kept
+            elif not title:
+                break
             if not title:
                 return
-            length, n_found, kept = int(title[1]), 0, {}
+            length, n_found, kept = length + 1, 0, {}
+            if title[1] != str(length):
+                raise DataError(f"{file}:{number}: expected {length}-grams, got {title[1][:9]}-grams. Mend it.")
         elif size := _SIZE.fullmatch(text):
             sizes[int(size[1])] = int(size[2])
         elif length and text:
@@ -184,9 +191,10 @@ def _sections(
 def _entry(file: str, number: int, text: str, length: int) -> tuple[list[str], tuple[float, float]]:
     first, *fields = [field for field in re.split(f"[{_BETWEEN_FIELDS}]", text) if field]
     try:
-        logarithm, backoff = float(first), float(fields[length]) if len(fields) > length else 0.0
-        if not logarithm <= 0 or not length <= len(fields) <= length + 1:
+        logarithm, backoff = float(first), 10 ** float(fields[length]) if len(fields) > length else 1.0
+        if not logarithm <= 0 or not 0 <= backoff < math.inf or not length <= len(fields) <= length + 1:
             raise ValueError
-    except ValueError:
-        raise DataError(f"{file}:{number}: expected a logarithm and {length} words, got {text!r}. Mend it.") from None
-    return fields[:length], (10**logarithm if logarithm > ZERO else 0.0, 10**backoff)
+    except (ValueError, OverflowError):
+        got = repr(text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…")
+        raise DataError(f"{file}:{number}: expected a logarithm and {length} words, got {got}. Mend it.") from None
+    return fields[:length], (10**logarithm if logarithm > ZERO else 0.0, backoff)

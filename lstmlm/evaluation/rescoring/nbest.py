@@ -30,7 +30,7 @@ _FOREIGN = (
         'split(" ||| ") | {{utterance: .[0], text: .[1], score: (.[3] | tonumber)}}',
     ),
     (
-        r"[^\t]*\t-?\d+\.\d+$",
+        r"[^\t\n]*\t-?\d+\.\d+$",
         "NeMo's beams, which name no utterance; each of 4 in this command",
         'split("\\t") | {{utterance: ((input_line_number - 1) / 4 | floor), text: .[0], score: (.[1] | tonumber)}}',
     ),

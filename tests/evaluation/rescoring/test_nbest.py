@@ -253,6 +253,11 @@ def test_lists_of_other_programs_are_named(content: str, what: str, command: str
     ]
 
 
+def test_a_hypothesis_may_be_a_number(tmp_path: Path) -> None:
+    (tmp_path / "lists").write_text("x-1 four\nx-2\t4\nx-3\t4.5\n")
+    assert problems_of(tmp_path / "lists") == (["four", "4", "4.5"], [])
+
+
 def test_an_array_is_refused_with_the_command_that_makes_lines(tmp_path: Path) -> None:
     path = tmp_path / "lists.json"
     path.write_text('[\n {"id": "x",\n  "text": "good", "score": 1}\n]\n')
