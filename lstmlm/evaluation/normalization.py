@@ -83,7 +83,7 @@ _SIGNS = {"lowercase": "", "ptb": "N n't", "wikitext": "@-@ @,@"}
 
 
 def advice(texts: Sequence[str], tokenizer: Tokenizer) -> str | None:
-    """Return what to say where a model knows all words of hardly any text, but more words in the spelling of a corpus."""
+    """Return what to say where a model knows all words of hardly any text, and more words in a corpus' spelling."""
     asked = texts[:_ASKED]
 
     def n_unknown(normalize: Normalization) -> list[int]:
@@ -97,4 +97,5 @@ def advice(texts: Sequence[str], tokenizer: Tokenizer) -> str | None:
     name = min(found, key=lambda name: found[name])
     if found[name] > _CLEARLY_LESS * sum(plain):
         return None
-    return f"hardly a sentence has known words alone. Unknown words: {sum(plain):,}; with --normalize {name}: {found[name]:,}"
+    counts = f"{sum(plain):,}; with --normalize {name}: {found[name]:,}"
+    return f"hardly a sentence has known words alone. Unknown words: {counts}"
