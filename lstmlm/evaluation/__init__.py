@@ -12,7 +12,3 @@ chance; `interpolation`, probabilities of several models averaged; `reading`, ho
 imports from another. All take a model, a tokenizer and text, never a path of a run: that is what `questions.py` is for,
 which asks them.
 """
-
-from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
-
-EVALUATIONS = {"perplexity": evaluate_perplexity}

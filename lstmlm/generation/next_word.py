@@ -43,7 +43,7 @@ PREFIXES_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class NextWord:
-    """A word, or `<eos>`, with its probability."""
+    """A word, or `<eos>`, with its probability after all white space that the search has read."""
 
     word: str
     probability: float

@@ -1,4 +1,4 @@
-"""One text, one number: perplexity, surprisal, pairs and rescoring feed a model the same tokens, whatever white space."""
+"""One text, one number: perplexity, surprisal, pairs and rescoring feed a model the same tokens."""
 
 import random
 from pathlib import Path

@@ -59,7 +59,7 @@ def surprisal(
     from lstmlm import files, questions, workflows
     from lstmlm.evaluation.surprisal.formats import FORMATS
 
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     stimuli, words = questions.measure_surprisal(
         trained, file, context=wanted_context, first_word=first_word, join=join
     )
