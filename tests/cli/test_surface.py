@@ -55,6 +55,7 @@ COMMANDS = {
         "--tune",
         "--references",
         "--metric",
+        "--join",
         "--output",
         "--json",
     },
