@@ -184,11 +184,11 @@ def _estimate_ngrams(training: EncodedText, tokenizer: Tokenizer, order: int) ->
 
 def read_pairs(
     paths: Sequence[Path],
-    *,
     format_name: str | None = None,
     columns: Sequence[str] = (),
     normalization: str | None = None,
     encoding: str = UTF8,
+    *,
     has_ends: bool = True,
 ) -> list[Item | DataError]:
     """Read minimal pairs and test suites.

@@ -76,28 +76,26 @@ def find_normalization(name: str | None) -> Normalization:
 NEARLY_NOTHING = 0.05
 """A model that knows all words of at most this share of sentences may know them in another spelling."""
 
-_ASKED = 1000
+_ASKED, _CLEARLY_LESS = 1000, 0.8
 
 _SIGNS = {"lowercase": "", "ptb": "N n't", "wikitext": "@-@ @,@"}
 """What a model knows that has learnt to read a convention."""
 
 
 def advice(texts: Sequence[str], tokenizer: Tokenizer) -> str | None:
-    """Return what to say where a model knows all words of hardly any text, but of more in the spelling of a corpus."""
+    """Return what to say where a model knows all words of hardly any text, and more words in a corpus' spelling."""
     asked = texts[:_ASKED]
 
-    def n_known(normalize: Normalization) -> int:
-        return sum(not tokenizer.unknown_pieces(normalize(text)) for text in asked)
+    def n_unknown(normalize: Normalization) -> list[int]:
+        return [len(tokenizer.unknown_pieces(normalize(text))) for text in asked]
 
-    n_plain = n_known(str)
-    if n_plain > NEARLY_NOTHING * len(asked):
+    plain = n_unknown(str)
+    if plain.count(0) > NEARLY_NOTHING * len(asked):
         return None
     likely = [name for name, signs in _SIGNS.items() if not tokenizer.unknown_pieces(signs)]
-    found = {name: n_known(NORMALIZATIONS[name]) for name in likely}
-    name = max(found, key=lambda name: found[name])
-    if found[name] <= max(2 * n_plain, NEARLY_NOTHING * len(asked)):
+    found = {name: sum(n_unknown(NORMALIZATIONS[name])) for name in likely}
+    name = min(found, key=lambda name: found[name])
+    if found[name] > _CLEARLY_LESS * sum(plain):
         return None
-    return (
-        f"sentences of which the model knows all words: {n_plain:,} of {len(asked):,}; with --normalize {name}: "
-        f"{found[name]:,}"
-    )
+    counts = f"{sum(plain):,}; with --normalize {name}: {found[name]:,}"
+    return f"hardly a sentence has known words alone. Unknown words: {counts}"

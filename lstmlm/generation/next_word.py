@@ -43,7 +43,7 @@ PREFIXES_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class NextWord:
-    """A word, or `<eos>`, with its probability."""
+    """A word, or `<eos>`, with its probability after all white space that the search has read."""
 
     word: str
     probability: float
@@ -170,9 +170,8 @@ class _Extension(NamedTuple):
 class _Search:
     """Best-first search for words; the tokenizer has delimiters.
 
-    A word comes after any white space, so its probability is a sum. The frontier is kept apart by the white space at
-    the beginning, as a word is below one extension only of each part; an extension that is nothing but white space is a
-    part of its own.
+    A word comes after any white space, so its probability is a sum. The frontier has a part for each white space at the
+    beginning, as a word is below one extension only of each; one that is nothing but white space is a part of its own.
     """
 
     def __init__(self, model: LanguageModel, tokenizer: Tokenizer, *, is_first: bool) -> None:
@@ -184,7 +183,7 @@ class _Search:
         self._words: dict[str, float] = {}
         self._n_prefixes = 0
         # Of each prefix that has been read, the most probable extension that has not.
-        self._frontier: dict[object, list[_Extension]] = defaultdict(list)
+        self._frontier: list[_Extension] = []
         self._numbers = count()
         self._unexplored_probability = 0.0
         # Some tokenizers put a space before what they take for the beginning of a text.
@@ -310,20 +309,24 @@ class _Search:
     def _push(self, prefix: _Prefix, place: int) -> None:
         if place < len(prefix.next_ids):
             nats = -float(prefix.log_probabilities[place])
-            heapq.heappush(self._frontier[prefix.part], _Extension(nats, next(self._numbers), prefix, place))
+            heapq.heappush(self._frontier, _Extension(nats, next(self._numbers), prefix, place))
 
     def _largest_missed(self) -> float:
         """The most that a word has which the search has not come upon: that of one extension of each part."""
-        return sum(heap[0].probability for heap in self._frontier.values() if heap)
+        tops: dict[object, float] = {}
+        for extension in self._frontier:
+            tops[extension.prefix.part] = max(extension.probability, tops.get(extension.prefix.part, 0.0))
+        return sum(tops.values())
 
     def _take(self, n_words: int) -> list[_Extension]:
-        """Take extensions from the frontier, as long as they may begin a word that belongs among the best."""
+        """Take extensions from the frontier if any may begin a word that belongs among the best."""
         best = self._best(n_words)
         least = best[-1].probability if len(best) == n_words else 0.0
         taken: list[_Extension] = []
-        while len(taken) < PREFIXES_AT_ONCE and self._largest_missed() > least:
-            part = min(filter(None, self._frontier.values()), key=itemgetter(0))
-            extension = heapq.heappop(part)
+        if self._largest_missed() <= least:
+            return taken
+        while self._frontier and len(taken) < PREFIXES_AT_ONCE and self._frontier[0].probability > 0:
+            extension = heapq.heappop(self._frontier)
             self._unexplored_probability -= extension.probability
             self._push(extension.prefix, extension.place + 1)
             taken.append(extension)

@@ -150,6 +150,6 @@ def test_columns_are_two(trained: Path, lstmlm: Cli) -> None:
 
 def test_another_spelling_is_advised_where_nothing_is_known(trained: Path, lstmlm: Cli) -> None:
     (trained / "x.tsv").write_text("THE FARMER WAITS\tTHE FARMER\n")
-    advice = "warning: sentences of which the model knows all words: 0 of 2; with --normalize lowercase: 2\n"
+    advice = "warning: hardly a sentence has known words alone. Unknown words: 5; with --normalize lowercase: 0\n"
     assert lstmlm("eval", "pairs", "x.tsv").stderr == advice
     assert lstmlm("eval", "pairs", "x.tsv", "--normalize", "lowercase").stderr == ""

@@ -182,7 +182,7 @@ def test_the_spelling_of_a_corpus(trained: Path, lstmlm: Cli) -> None:
     (trained / "lower.txt").write_text("the farmer waits\n")
     plain, lower = lstmlm("eval", "surprisal", "upper.txt"), lstmlm("eval", "surprisal", "lower.txt")
     assert plain.stderr.startswith(
-        "warning: sentences of which the model knows all words: 0 of 1; with --normalize lowercase: 1\n"
+        "warning: hardly a sentence has known words alone. Unknown words: 3; with --normalize lowercase: 0\n"
     )
     spelled = lstmlm("eval", "surprisal", "upper.txt", "--normalize", "lowercase")
     assert [row["word"] for row in table(spelled.stdout)] == ["THE", "FARMER", "WAITS", "<eos>"]

@@ -138,7 +138,7 @@ def test_without_a_known_item() -> None:
         (
             ["The B", "The A"],
             None,
-            "sentences of which the model knows all words: 0 of 2; with --normalize lowercase: 2",
+            "hardly a sentence has known words alone. Unknown words: 4; with --normalize lowercase: 0",
         ),
         (["the B", "the A"], "lowercase", None),
         (["z y", "y x"], None, None),  # no spelling helps
