@@ -21,6 +21,7 @@ COMMANDS = {
     "next": {"--run", "--top", "--complete", "--json"},
     "eval surprisal": {
         "--run",
+        "--join",
         "--context",
         "--first-word",
         "--no-eos",
@@ -28,10 +29,11 @@ COMMANDS = {
         "--format",
         "--output",
     },
-    "eval pairs": {"--run", "--format", "--normalize", "--ngram", "--items", "--json"},
+    "eval pairs": {"--run", "--format", "--normalize", "--ngram", "--join", "--items", "--json"},
     "eval ngram": {"--run", "--order", "--split", "--text", "--arpa", "--json"},
     "eval rescore": {
         "--run",
+        "--join",
         "--format",
         "--scores",
         "--weight",

@@ -80,20 +80,13 @@ def rescore(
     from lstmlm.evaluation.rescoring.rescoring import RescoringOptions
 
     options = RescoringOptions(None if tune else Combination(**given), metric, carry_state=context == "carried")
-    trained = workflows.load(run)
+    trained, said = workflows.load(run), tune or references
     report, problems = questions.rescore(
-        trained,
-        lists,
-        options,
-        list_format=list_format,
-        costs=scores,
-        references=tune or references,
-        output=output,
-        join=join,
+        trained, lists, options, list_format=list_format, costs=scores, references=said, output=output, join=join
     )
     n_hypotheses, n_utterances = report.values["n_hypotheses"], report.values["n_utterances"]
     say(f"{trained.run.path}: {n_hypotheses:,} hypotheses of {n_utterances:,} utterances")
-    if as_json or tune or references:
+    if as_json or said:
         print_report(report, as_json=as_json)
     elif output is None:
         for line in to_tsv(report.rows, list(report.rows[0])):

@@ -1,5 +1,6 @@
 """`lstmlm eval surprisal`: how unexpected each word of a file was."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -41,8 +42,8 @@ def surprisal(
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
 
     A .tsv has a header with a column word, and may have item and sentence; an object of a .jsonl has text, sentence or
-    words, and may have item. An item is a document of its own. All other columns come back after ours. White space
-    before a word belongs to it, as a text has it; what is no table is read as the corpus was.
+    words, and may have item. An item is a document of its own. All other columns come back after ours. Text is read as
+    the corpus was, with its white space, which belongs to the word after it.
 
     Examples:
 
@@ -55,21 +56,15 @@ def surprisal(
     if as_jsonl and foreign_format is not None:
         raise ConfigError(f"--jsonl: cannot be combined with --format {foreign_format}. Give one of them.")
     refuse_same_file(output, [file])
-    wanted_context = _context(context)
-    from lstmlm import files, questions, workflows
+    given = _context(context)
+    from lstmlm import questions, workflows
     from lstmlm.evaluation.surprisal.formats import FORMATS
 
     trained = workflows.load(run)
-    stimuli, words = questions.measure_surprisal(
-        trained, file, context=wanted_context, first_word=first_word, join=join
-    )
+    stimuli, words = questions.measure_surprisal(trained, file, context=given, first_word=first_word, join=join)
     shown = [word for word in words if not (no_eos and word.is_end)]
     lines = FORMATS[foreign_format or ("jsonl" if as_jsonl else "tsv")](shown, stimuli.other_columns)
-    if output is None:
-        for line in lines:
-            print(result_text(line))
-    else:
-        files.write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
+    _write(lines, output)
     say(f"{trained.run.path}: {_summary(words)}")
     if stimuli.problems:
         listed = "\n".join(stimuli.problems)
@@ -77,6 +72,16 @@ def surprisal(
             f"{listed}\n{file}: rows left out: {len(stimuli.problems):,}. What follows them was read without them: "
             "mend the file."
         )
+
+
+def _write(lines: Iterable[str], output: Path | None) -> None:
+    from lstmlm import files
+
+    if output is None:
+        for line in lines:
+            print(result_text(line))
+    else:
+        files.write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _context(text: str) -> "WordContext":
