@@ -11,6 +11,16 @@ from typer.core import TyperCommand
 from lstmlm.errors import ConfigError, as_command
 
 
+def encoding_name(text: str) -> str:
+    """Read the name of an encoding."""
+    from lstmlm.config.options import known_encoding
+
+    try:
+        return known_encoding(text)
+    except ValueError as error:
+        raise ConfigError(f"--encoding: {error}") from None
+
+
 def name_or_path(text: str) -> str:
     """Read a name or a path, in which `~` and `${NAME}` are expanded also where no shell has done so."""
     from lstmlm.config.options import expanded
@@ -82,6 +92,17 @@ SplitOption = Annotated[
 
 TextOption = Annotated[
     Path | None, typer.Option("--text", parser=path, help="A text file in place of a split; - is standard input.")
+]
+
+NormalizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--normalize", help="Write sentences as a corpus does: lowercase, ptb or wikitext.", show_default=False
+    ),
+]
+
+EncodingOption = Annotated[
+    str, typer.Option("--encoding", parser=encoding_name, help="How the characters of the files are written.")
 ]
 
 CorpusArgument = Annotated[

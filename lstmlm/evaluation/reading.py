@@ -1,5 +1,6 @@
 """How words and sentences that are no text by themselves are read, so that a model meets them as its own text."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from lstmlm.config.data import EosPlace
@@ -12,6 +13,8 @@ class Reading(NamedTuple):
     """What stands between words that are given by themselves."""
     eos: EosPlace = "line"
     """Where `<eos>` stood in what the model has learnt."""
+    spell: Callable[[str], str] = str
+    """Writes a word as the model has learnt to read it; of some nothing may be left."""
 
     @property
     def line_end(self) -> str:

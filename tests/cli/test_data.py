@@ -172,7 +172,8 @@ def test_check_ends_with_3_where_something_is_wrong_and_says_the_rest(lstmlm: Cl
     assert result.exit_code == 3
     assert result.stdout.splitlines()[0] == (
         "✘ train.txt: reading: not UTF-8 (byte 0xE9 at offset 3, line 1). "
-        "Convert it: iconv -f windows-1252 -t utf-8 train.txt > train.utf8.txt"
+        "It may be windows-1252, which reads 'café'. If that is right, give data.encoding or --encoding windows-1252, "
+        "or convert it: iconv -f windows-1252 -t utf-8 train.txt > train.utf8.txt"
     )
     assert "✔ valid.txt: encoding: UTF-8." in result.stdout
     as_json = lstmlm("data", "check", "./", "--json")

@@ -5,9 +5,18 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JoinOption, JsonOption, RunOption, new_file, path, refuse_same_file
-from lstmlm.cli.render import print_report
-from lstmlm.errors import DataError
+from lstmlm.cli.options import (
+    EncodingOption,
+    JoinOption,
+    JsonOption,
+    NormalizeOption,
+    RunOption,
+    new_file,
+    path,
+    refuse_same_file,
+)
+from lstmlm.cli.render import print_report, say, warn
+from lstmlm.errors import ConfigError, DataError, in_proportion
 
 
 def pairs(
@@ -19,10 +28,17 @@ def pairs(
         str | None,
         typer.Option("--format", help="blimp, csv, syntaxgym or tsv.", show_default="what the content looks like"),
     ] = None,
-    normalization: Annotated[
+    normalization: NormalizeOption = None,
+    columns: Annotated[
         str | None,
-        typer.Option("--normalize", help="Write sentences as a corpus does: lowercase, ptb or wikitext."),
+        typer.Option(
+            metavar="GOOD,BAD", help="What holds the better and the worse sentence.", show_default="known by its names"
+        ),
     ] = None,
+    no_eos: Annotated[
+        bool, typer.Option("--no-eos", help="Leave out the ends of sentences, such as break off at a verb.")
+    ] = False,
+    encoding: EncodingOption = "utf-8",
     ngram: Annotated[
         int | None,
         typer.Option("--ngram", min=1, help="Ask an n-gram model of the run's training split instead, of this order."),
@@ -35,7 +51,9 @@ def pairs(
 ) -> None:
     """Measure how often a model finds the right sentence less surprising: BLiMP, Marvin & Linzen, SyntaxGym, your own.
 
-    Pairs are JSON lines with sentence_good and sentence_bad, or lines of two columns, the better sentence first.
+    Pairs are JSON lines with sentence_good and sentence_bad, or a table: two columns, the better sentence first, or
+    more with names such as good and bad. CLAMS, MultiBLiMP, RuBLiMP, Gulordava's generated.tab and Linzen's .gold
+    beside .text are read as they are; the last two break off at the verb, so that ends of sentences do not count.
 
     Examples:
 
@@ -46,17 +64,31 @@ def pairs(
     lstmlm eval pairs own.csv --ngram 5 --json
     """
     refuse_same_file(items, files)
+    names = columns.split(",") if columns else []
+    if names and len(names) != 2:
+        raise ConfigError(f"--columns: needs two names with a comma between them, got {columns!r}.")
     from lstmlm import questions, workflows
     from lstmlm.evaluation.report import to_tsv
     from lstmlm.files import write_atomically
 
-    trained = workflows.load(run)
-    result = questions.evaluate_pairs(
-        trained, files, format_name=format_name, normalization=normalization, ngram_order=ngram, join=join
+    found = questions.read_pairs(
+        files,
+        format_name=format_name,
+        columns=names,
+        normalization=normalization,
+        encoding=encoding,
+        has_ends=not no_eos,
     )
+    problems = [str(problem) for problem in found if isinstance(problem, DataError)]
+    for problem in in_proportion(problems):
+        say(problem)
+    trained = workflows.load(run)
+    result = questions.evaluate_pairs(trained, found, normalization=normalization, ngram_order=ngram, join=join)
+    if result.advice:
+        warn([result.advice])
     print_report(result.report, as_json=as_json)
     if items is not None:
         rows = [vars(verdict) for verdict in result.verdicts]
         write_atomically(items, "".join(f"{line}\n" for line in to_tsv(rows, list(rows[0]))).encode())
-    if result.problems:
-        raise DataError("\n".join(map(str, result.problems)))
+    if problems:
+        raise typer.Exit(DataError.exit_status)

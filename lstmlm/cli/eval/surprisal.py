@@ -1,22 +1,24 @@
 """`lstmlm eval surprisal`: how unexpected each word of a file was."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JoinOption, RunOption, new_file, path, refuse_same_file
-from lstmlm.cli.render import result_text, say
-from lstmlm.errors import ConfigError, DataError
+from lstmlm.cli.options import EncodingOption, JoinOption, NormalizeOption, RunOption, new_file, path, refuse_same_file
+from lstmlm.cli.render import counted, result_text, say, warn
+from lstmlm.errors import ConfigError, DataError, did_you_mean, in_proportion
 
 if TYPE_CHECKING:
+    from lstmlm.evaluation.surprisal.stimuli import StimuliFormat
     from lstmlm.evaluation.surprisal.surprisal import MeasuredWord, WordContext
 
 
 def surprisal(
     file: Annotated[
-        Path, typer.Argument(parser=path, help="Text, a sentence a line; .tsv, a word a row; .jsonl; or - for stdin.")
+        Path,
+        typer.Argument(parser=path, help="A table, a row a word; JSON lines; text, a sentence a line; - is stdin."),
     ],
     run: RunOption = None,
     context: Annotated[
@@ -29,11 +31,23 @@ def surprisal(
         ),
     ] = "after-eos",
     no_eos: Annotated[bool, typer.Option("--no-eos", help="Leave out the rows of <eos>.")] = False,
+    last_word: Annotated[
+        bool,
+        typer.Option(
+            "--last-word", help="The last word of each context alone: how many are the likeliest, as in LAMBADA."
+        ),
+    ] = False,
+    normalization: NormalizeOption = None,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Write an object a line instead of TSV.")] = False,
-    foreign_format: Annotated[
-        Literal["neural-complexity", "lm-zoo"] | None,
-        typer.Option("--format", help="Write as another program does.", show_default=False),
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help="What FILE is: csv, jsonl, text or tsv; write as another program does: neural-complexity or lm-zoo.",
+            show_default="what the content looks like",
+        ),
     ] = None,
+    encoding: EncodingOption = "utf-8",
     join: JoinOption = None,
     output: Annotated[
         Path | None, typer.Option(parser=new_file, help="File to write.", show_default="standard output")
@@ -41,9 +55,10 @@ def surprisal(
 ) -> None:
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
 
-    A .tsv has a header with a column word, and may have item and sentence; an object of a .jsonl has text, sentence or
-    words, and may have item. An item is a document of its own. All other columns come back after ours. Text is read as
-    the corpus was, with its white space, which belongs to the word after it.
+    A table (tabs, commas or semicolons) has a header with a column word, and may have item and sentence; an object of
+    JSON lines has text, sentence or words, and may have item. An item is a document of its own, and so is an object
+    that names none. All other columns come back after ours. White space before a word belongs to it, as a text has it.
+    R reads the result with read.delim(FILE, quote = "", na.strings = "").
 
     Examples:
 
@@ -53,35 +68,60 @@ def surprisal(
 
     lstmlm eval surprisal sentences.txt --format lm-zoo
     """
-    if as_jsonl and foreign_format is not None:
-        raise ConfigError(f"--jsonl: cannot be combined with --format {foreign_format}. Give one of them.")
+    wanted_context = _context(context)
     refuse_same_file(output, [file])
-    given = _context(context)
-    from lstmlm import questions, workflows
-    from lstmlm.evaluation.surprisal.formats import FORMATS
+    read_as, write_as = _formats(formats or [], as_jsonl=as_jsonl)
+    from lstmlm import files, questions, workflows
+    from lstmlm.evaluation.surprisal.formats import FORMATS, refuse_own_columns
+    from lstmlm.evaluation.surprisal.stimuli import read_stimuli
+    from lstmlm.evaluation.surprisal.surprisal import last_words
 
-    trained = workflows.load(run)
-    stimuli, words = questions.measure_surprisal(trained, file, context=given, first_word=first_word, join=join)
-    shown = [word for word in words if not (no_eos and word.is_end)]
-    lines = FORMATS[foreign_format or ("jsonl" if as_jsonl else "tsv")](shown, stimuli.other_columns)
-    _write(lines, output)
-    say(f"{trained.run.path}: {_summary(words)}")
+    stimuli = read_stimuli(file, read_as, encoding)
+    if write_as in ("tsv", "jsonl"):
+        refuse_own_columns(file, stimuli.other_columns)
+    for problem in in_proportion(stimuli.problems):
+        say(problem)
     if stimuli.problems:
-        listed = "\n".join(stimuli.problems)
-        raise DataError(
-            f"{listed}\n{file}: rows left out: {len(stimuli.problems):,}. What follows them was read without them: "
-            "mend the file."
-        )
-
-
-def _write(lines: Iterable[str], output: Path | None) -> None:
-    from lstmlm import files
-
+        n_left_out = len(stimuli.problems)
+        say(f"{file}: rows left out: {n_left_out:,}. What follows them is read without them: mend the file.")
+    trained = workflows.load(run)
+    words, advice = questions.measure_surprisal(
+        trained, stimuli, context=wanted_context, first_word=first_word, join=join, normalization=normalization
+    )
+    if advice:
+        warn([advice])
+    if last_word:
+        words = last_words(words, wanted_context)
+    shown = [word for word in words if not (no_eos and word.is_end)]
+    lines = FORMATS[write_as](shown, stimuli.other_columns)
     if output is None:
         for line in lines:
             print(result_text(line))
     else:
         files.write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
+    say(f"{trained.run.path}: {_summary_of_last(words) if last_word else _summary(words)}")
+    if stimuli.problems:
+        raise typer.Exit(DataError.exit_status)
+
+
+def _formats(formats: Sequence[str], *, as_jsonl: bool) -> "tuple[StimuliFormat | None, str]":
+    """What the file is, if it is said, and how the result is written."""
+    from lstmlm.evaluation.surprisal.stimuli import STIMULI_FORMATS
+
+    known = (*STIMULI_FORMATS, "neural-complexity", "lm-zoo")
+    for name in formats:
+        if name not in known:
+            raise ConfigError(
+                f"--format: unknown format {name!r}. {did_you_mean(name, known)}Choose one of: {', '.join(known)}."
+            )
+    read_as: list[StimuliFormat | None] = [name for name in STIMULI_FORMATS if name in formats]
+    write_as = [name for name in formats if name not in STIMULI_FORMATS]
+    if as_jsonl and write_as:
+        raise ConfigError(f"--jsonl: cannot be combined with --format {write_as[0]}. Give one of them.")
+    for first, *others in (names for names in (read_as, write_as) if names):
+        if others:
+            raise ConfigError(f"--format {first}: cannot be combined with --format {others[0]}. Give one of them.")
+    return (read_as or [None])[0], (write_as or ["jsonl" if as_jsonl else "tsv"])[0]
 
 
 def _context(text: str) -> "WordContext":
@@ -99,9 +139,14 @@ def _summary(words: "list[MeasuredWord]") -> str:
     n_sentences = len({id(word.sentence) for word in words if not word.is_end})
     n_unknown = sum(word.is_unknown for word in words)
     n_empty = sum(word.is_end and word.index == 0 for word in words)
-    parts = [f"{n_words:,} words in {n_sentences:,} sentences"]
+    parts = [f"{counted(n_words, 'word')} in {counted(n_sentences, 'sentence')}"]
     if n_unknown:
         parts.append(f"unknown: {n_unknown:,} ({n_unknown / n_words:.1%}), measured as <unk>")
     if n_empty:
         parts.append(f"empty lines: {n_empty:,}, measured as <eos>")
     return "; ".join(parts)
+
+
+def _summary_of_last(words: "list[MeasuredWord]") -> str:
+    n_first = sum(word.figures is not None and word.figures.is_likeliest and not word.is_unknown for word in words)
+    return f"{counted(len(words), 'last word')}; the likeliest of all: {n_first:,} ({n_first / len(words):.2%})"

@@ -17,9 +17,9 @@ White space belongs to the word after it, and at the end of a line to its end, a
 given by themselves is what joins them. Lines end as `data.eos` of the model's corpus says.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, zip_longest
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -66,6 +66,8 @@ class Figures:
     """By how much this entropy is smaller than that of the row before, or 0; None at the first row of a context."""
     rank: int
     """Rank of that first token among all tokens, from 1; that of an end after a word among the delimiters."""
+    is_likeliest: bool
+    """Whether that token and all after it have rank 1, so that the word is what the model would have written."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class MeasuredWord:
     is_unknown: bool
     """Whether it is `<unk>`, or has an unknown character in it: then the figures are not its own."""
     figures: Figures | None
-    """None where the first word of a context is skipped."""
+    """None where the first word of a context is skipped, or nothing is left of the word in the model's spelling."""
 
     @property
     def is_end(self) -> bool:
@@ -139,7 +141,7 @@ class _Row:
 
 def _rows(tokenizer: Tokenizer, sentences: Sequence[Sentence], reading: Reading) -> list[_Row]:
     """Return the rows of a document; an end that has no token of its own is none."""
-    pieces = [_pieces(sentence, reading.join) for sentence in sentences]
+    pieces = [_pieces(sentence, reading) for sentence in sentences]
     eos, owed = reading.eos, ""
     for of_sentence in pieces:
         of_sentence[0] = owed + of_sentence[0]
@@ -159,12 +161,15 @@ def _rows(tokenizer: Tokenizer, sentences: Sequence[Sentence], reading: Reading)
     return [row for row in rows if row.ids or row.index < len(row.sentence.words)]
 
 
-def _pieces(sentence: Sentence, join: str) -> list[str]:
+def _pieces(sentence: Sentence, reading: Reading) -> list[str]:
     """Return the words of a sentence, each with the white space before it, and its end."""
-    if sentence.text is not None:
+    if sentence.text is not None and reading.spell is str:
         return cut_before_spaces(sentence.text)
-    words = [" ".join(words_of(word)) for word in sentence.words]
-    return [*words[:1], *(join + word for word in words[1:]), "\n"]
+    words, is_first = [""] * len(sentence.words), True
+    for index, word in enumerate(sentence.words):
+        if text := " ".join(words_of(reading.spell(word))):
+            words[index], is_first = text if is_first else reading.join + text, False
+    return [*words, "\n"]
 
 
 def _measured_words(
@@ -177,8 +182,14 @@ def _measured_words(
     """Put together what was measured of the tokens of a context."""
     delimiter_ids, end, entropy_before = set(tokenizer.delimiter_ids), 0, None
     is_after_complete, given_away = False, 0.0
-    for row, following in zip_longest(rows, rows[1:]):
+    with_tokens = [row for row in rows if row.ids]
+    followers = dict(zip(map(id, with_tokens), with_tokens[1:], strict=False))
+    for row in rows:
         sentence, index, ids = row.sentence, row.index, row.ids
+        if not ids:
+            yield MeasuredWord(sentence, index, tokens=[], is_unknown=False, figures=None)
+            continue
+        following = followers.get(id(row))
         start, end = end, end + len(ids)
         token_nats = measured[start:end, NATS]
         ends_line = ids[-1] == tokenizer.start_id
@@ -196,6 +207,7 @@ def _measured_words(
             entropy_nats=entropy,
             entropy_reduction_nats=None if entropy_before is None else max(0.0, entropy_before - entropy),
             rank=int(measured[first, rank]),
+            is_likeliest=bool((measured[first:end, RANK] == 1).all()),
         )
         is_skipped = skip_first and start == 0
         yield MeasuredWord(
@@ -206,6 +218,14 @@ def _measured_words(
             figures=None if is_skipped else figures,
         )
         is_after_complete, given_away, entropy_before = follows, received, None if is_skipped else entropy
+
+
+def last_words(words: Iterable[MeasuredWord], context: WordContext) -> list[MeasuredWord]:
+    """Return the last word of each item, or where the context is the sentence, of each sentence."""
+    last = {
+        (id(word.sentence) if context == "sentence" else word.sentence.item): word for word in words if not word.is_end
+    }
+    return list(last.values())
 
 
 def _measure(tokenizer: Tokenizer) -> Measure:

@@ -139,7 +139,8 @@ def test_what_reading_does_away_with_is_told_once(corpus: Callable[..., str]) ->
         (
             b"a caf\xe9\n",
             "not UTF-8 (byte 0xE9 at offset 5, line 1). "
-            "Convert it: iconv -f windows-1252 -t utf-8 {path}.txt > {path}.utf8.txt",
+            "It may be windows-1252, which reads 'a café'. If that is right, give data.encoding or --encoding "
+            "windows-1252, or convert it: iconv -f windows-1252 -t utf-8 {path}.txt > {path}.utf8.txt",
         ),
     ],
 )

@@ -7,9 +7,9 @@ written its way.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from lstmlm.corpus.tokenizers import UNK
+from lstmlm.corpus.tokenizers import UNK, Tokenizer
 from lstmlm.errors import ConfigError, did_you_mean
 
 Normalization = Callable[[str], str]
@@ -71,3 +71,33 @@ def find_normalization(name: str | None) -> Normalization:
             f"Choose one of: {', '.join(NORMALIZATIONS)}."
         )
     return NORMALIZATIONS[name]
+
+
+NEARLY_NOTHING = 0.05
+"""A model that knows all words of at most this share of sentences may know them in another spelling."""
+
+_ASKED = 1000
+
+_SIGNS = {"lowercase": "", "ptb": "N n't", "wikitext": "@-@ @,@"}
+"""What a model knows that has learnt to read a convention."""
+
+
+def advice(texts: Sequence[str], tokenizer: Tokenizer) -> str | None:
+    """Return what to say where a model knows all words of hardly any text, but of more in the spelling of a corpus."""
+    asked = texts[:_ASKED]
+
+    def n_known(normalize: Normalization) -> int:
+        return sum(not tokenizer.unknown_pieces(normalize(text)) for text in asked)
+
+    n_plain = n_known(str)
+    if n_plain > NEARLY_NOTHING * len(asked):
+        return None
+    likely = [name for name, signs in _SIGNS.items() if not tokenizer.unknown_pieces(signs)]
+    found = {name: n_known(NORMALIZATIONS[name]) for name in likely}
+    name = max(found, key=lambda name: found[name])
+    if found[name] <= max(2 * n_plain, NEARLY_NOTHING * len(asked)):
+        return None
+    return (
+        f"sentences of which the model knows all words: {n_plain:,} of {len(asked):,}; with --normalize {name}: "
+        f"{found[name]:,}"
+    )
