@@ -78,7 +78,7 @@ def _row(text: "EncodedText") -> dict[str, Any]:
         "n_tokens": text.n_tokens,
         "n_types": None if counts is None else int((counts > 0).sum()),
         "n_unk": text.n_unk,
-        "unk_rate": text.n_unk / text.n_tokens,
+        "unk_rate": text.unk_rate,
         "n_bytes": text.n_bytes,
         "bytes_per_token": text.n_bytes / text.n_tokens,
     }

@@ -68,8 +68,8 @@ def _for_people(report: "Report") -> "Report":
         "context": values["context"],
         "fingerprint": str(values["fingerprint"])[:SHOWN_DIGITS],
     }
-    if values["n_oov"]:
-        notes["bits per byte"] = f"none: {values['n_oov']:,} tokens are <unk> in place of what the text says"
+    if values["unsaid"]:
+        notes["bits per byte"] = f"none: {values['unsaid']}"
     else:
         figures["bits per character"] = ("bits_per_char", f"{values['n_chars']:,} characters")
         figures["bits per byte"] = ("bits_per_byte", f"{values['n_bytes']:,} bytes")

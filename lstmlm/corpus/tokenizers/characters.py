@@ -62,8 +62,8 @@ class CharTokenizer(LearntTokenizer):
         return [token_id for token, token_id in self._ids.items() if token.isspace()]
 
     def unknown_pieces(self, text: str) -> list[str]:
-        """The distinct characters of a text that become `<unk>`, in the order of the text."""
-        return [character for character in dict.fromkeys(require_utf8(text)) if character not in self._ids]
+        """The characters of a text that become `<unk>`, in its order."""
+        return [character for character in require_utf8(text) if character not in self._ids]
 
 
 class ByteTokenizer(ByteLevelTokenizer):

@@ -3,6 +3,7 @@
 A word `<unk>` or `<eos>` in the text is that token, as corpora such as Penn Treebank have it.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
@@ -22,6 +23,9 @@ SPLITTERS: Mapping[str, pre_tokenizers.PreTokenizer] = {
     "punctuation": pre_tokenizers.Split(library.Regex(WORD_OR_MARK), behavior="removed", invert=True),
 }
 
+_SPACING_THAT_IS_LOST = re.compile(r"[^\S \n]| (?=[ \n]|\Z)|\n ")
+"""All but a space between two words and a newline between two lines."""
+
 
 class WordTokenizer(LearntTokenizer):
     """Words, cut at white space or at punctuation too; `<eos>` ends a line.
@@ -30,6 +34,7 @@ class WordTokenizer(LearntTokenizer):
     """
 
     special_tokens = (UNK, EOS)
+    always_restores = False
 
     @classmethod
     def _untrained(cls, options: WordTokenizerOptions) -> library.Tokenizer:
@@ -81,15 +86,24 @@ class WordTokenizer(LearntTokenizer):
         return []
 
     def unknown_pieces(self, text: str) -> list[str]:
-        """The distinct words of a text that become `<unk>`, in the order of the text; not `<unk>` itself."""
+        """The words of a text that become `<unk>`, in its order; not `<unk>` itself."""
         pieces = self._engine.pre_tokenizer.pre_tokenize_str(require_utf8(text))
-        return [piece for piece in dict.fromkeys(piece for piece, _ in pieces) if piece not in self._ids]
+        return [piece for piece, _ in pieces if piece not in self._ids]
 
     def count_written_unk(self, text: str) -> int:
         """How many tokens of a text are `<unk>` because it says so."""
         # Cutting takes as long as encoding does; few words come into question.
         candidates = " ".join(word for word in text.split() if UNK in word)
         return sum(piece == UNK for piece, _ in self._engine.pre_tokenizer.pre_tokenize_str(candidates))
+
+    def restores(self, stretch: str, ids: Ids, *, is_line_begun: bool) -> bool:
+        """Whether words are parted by single spaces, each is a token, and no word is `<eos>`."""
+        if _SPACING_THAT_IS_LOST.search(stretch) or (stretch.startswith(" ") and not is_line_begun):
+            return False
+        n_lines = stretch.count("\n")
+        return (
+            len(ids) == n_lines + len(stretch.split()) and np.count_nonzero(np.asarray(ids) == self.start_id) == n_lines
+        )
 
     def decode(self, ids: Ids) -> str:
         """The lines of ids, one space between words."""
