@@ -41,14 +41,14 @@ class EncodedText:
     """Tokens that are `<unk>`, also where the text itself says so, and characters that no token stands for."""
     n_oov: int
     """Those that are in place of what the text says."""
-    restores_text: bool
-    """Whether the tokens say all of the text, its case and white space too, but for what is `<unk>` among them."""
     sha256: str
     """Digest of the text after the rules of `read_blocks`."""
-    unknown_pieces: Sequence[str] = ()
-    """Most of what is unknown in the first stretch that has such, the commonest first."""
     token_counts: Integer[np.ndarray, " vocab"] | None = None
     """How often each token of the vocabulary occurs, where that is known without reading the tokens."""
+    restores_text: bool = True
+    """Whether the tokens say all of the text, its case and white space too, but for what is `<unk>` among them."""
+    unknown_pieces: Sequence[str] = ()
+    """Most of what is unknown in the first stretch that has such, the commonest first."""
 
     @property
     def n_tokens(self) -> int:

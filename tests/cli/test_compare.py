@@ -44,7 +44,7 @@ def test_people_see_the_figures_that_mean_something(trained: Path, lstmlm: Cli) 
     ]
     shown = lstmlm("eval", "perplexity", "--text", "unknown.txt").stdout
     assert "perplexity without <unk>" in shown
-    assert "bits per byte  none: 1 tokens are <unk> in place of what the text says\n" in shown
+    assert "bits per byte  none: 1 tokens are <unk>, or none at all, in place of what the text says\n" in shown
     assert "bits per character" not in shown
 
 
@@ -103,7 +103,7 @@ def test_other_tokens_of_a_text_that_both_know(trained: Path, add_run: Callable[
     (trained / "unknown.txt").write_text("the eht\n")
     refused = lstmlm(*COMPARE, "--text", "unknown.txt")
     assert (refused.exit_code, refused.stdout) == (3, "")
-    assert "1 of 3 tokens (33.33%) of runs/tiny and 0 of 8 tokens (0.00%) of runs/other." in refused.stderr
+    assert "says: of runs/tiny, 1 tokens are <unk>, or none at all, in place of what the text says. " in refused.stderr
 
 
 def test_other_texts_are_refused(trained: Path, lstmlm: Cli) -> None:

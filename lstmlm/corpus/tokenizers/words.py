@@ -100,10 +100,8 @@ class WordTokenizer(LearntTokenizer):
         """Whether words are parted by single spaces, each is a token, and no word is `<eos>`."""
         if _SPACING_THAT_IS_LOST.search(stretch) or (stretch.startswith(" ") and not is_line_begun):
             return False
-        n_lines = stretch.count("\n")
-        return (
-            len(ids) == n_lines + len(stretch.split()) and np.count_nonzero(np.asarray(ids) == self.start_id) == n_lines
-        )
+        n_lines, n_ends = stretch.count("\n"), int(np.count_nonzero(np.asarray(ids) == self.start_id))
+        return n_ends == n_lines and len(ids) == n_lines + len(stretch.split())
 
     def decode(self, ids: Ids) -> str:
         """The lines of ids, one space between words."""

@@ -111,6 +111,8 @@ class _Line:
     """With the end of the line."""
     region_sizes: Mapping[int, int]
     """How many tokens each region has, by its number and in order."""
+    n_dropped: int
+    """Characters that no token stands for."""
 
 
 def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer) -> list[Verdict]:
@@ -126,7 +128,8 @@ def _encode(regions: Mapping[int, str], tokenizer: Tokenizer) -> _Line:
     ids_of_words = iter(tokenizer.encode_words([word for part in words.values() for word in part]))
     parts = {number: list(chain(*islice(ids_of_words, len(part)))) for number, part in words.items()}
     ids = (*chain(*parts.values()), tokenizer.start_id)
-    return _Line(ids, {number: len(part) for number, part in parts.items()})
+    n_dropped = sum(len(tokenizer.dropped(text)) for text in regions.values())
+    return _Line(ids, {number: len(part) for number, part in parts.items()}, n_dropped)
 
 
 def _verdict(
@@ -139,7 +142,7 @@ def _verdict(
     for name, line in lines.items():
         bits |= _surprisals(name, line, nats[line.ids])
     totals = {name: float(nats[line.ids].sum()) for name, line in lines.items()}
-    n_unk = {name: line.ids.count(unk_id) for name, line in lines.items()}
+    n_unk = {name: line.ids.count(unk_id) + line.n_dropped for name, line in lines.items()}
     correct = item.formula.holds(bits)
     return Verdict(
         file=item.file,

@@ -63,7 +63,8 @@ class Rescorer:
             hypothesis,
             lm_nats=lm_nats,
             n_tokens=len(tokens),
-            n_unk=sum(token == self.tokenizer.unk_id for token in tokens),
+            n_unk=sum(token == self.tokenizer.unk_id for token in tokens)
+            + len(self.tokenizer.dropped(hypothesis.text)),
             length=length,
             total=self.combination.total(hypothesis.acoustic_score, lm_nats, length),
         )

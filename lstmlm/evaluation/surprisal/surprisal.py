@@ -143,7 +143,7 @@ def _measured_words(
             start, end = end, end + len(ids)
             token_nats = measured[start:end, NATS]
             is_last = index == len(sentence.words)
-            follows = not is_last and of_sentence[index + 1][0] in delimiter_ids
+            follows = not is_last and not delimiter_ids.isdisjoint(of_sentence[index + 1][:1])
             received = measured[end, DELIMITER] if follows else 0.0
             first = start + (len(ids) > 1 and tokenizer.decode(ids[:1]).isspace())
             entropy = float(measured[first, ENTROPY])
@@ -159,7 +159,7 @@ def _measured_words(
                 sentence,
                 index,
                 tokens=[EOS] if is_last else [tokenizer.token(token).replace(" ", "␣") for token in ids],
-                is_unknown=tokenizer.unk_id in ids,
+                is_unknown=tokenizer.unk_id in ids or (not is_last and bool(tokenizer.dropped(sentence.words[index]))),
                 figures=None if is_skipped else figures,
             )
             given_away, entropy_before = received, None if is_skipped else entropy

@@ -137,16 +137,15 @@ class FileTokenizer(Tokenizer):
 
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Ids of each word of a line; see `Tokenizer.encode_words`."""
-        whole = self.encode_prompt(" ".join(words))
-        if self._file.cuts_at_spaces:
-            found = self._file.encode(words)
-        else:
-            delimiter_ids, found = set(self.delimiter_ids), list[list[int]]()
-            for token_id in whole:
-                if token_id in delimiter_ids or not found:
-                    found.append([])
-                found[-1].append(token_id)
-        if len(found) != len(words) or [*chain(*found)] != whole:
+        whole, found = self.encode_prompt(" ".join(words)), self._file.encode(list(map(require_utf8, words)))
+        if [*chain(*found)] == whole:  # spaces are in no token, or before every word
+            return found
+        delimiter_ids, found = set(self.delimiter_ids), []
+        for token_id in whole:
+            if token_id in delimiter_ids or not found:
+                found.append([])
+            found[-1].append(token_id)
+        if len(found) != len(words):
             raise DataError(
                 f"data.tokenizer: reads {len(words)} words as {len(found)}: {' '.join(words)!r}. "
                 "Its tokens do not tell where words end; ask a model with another tokenizer."
