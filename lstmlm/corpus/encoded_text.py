@@ -89,6 +89,10 @@ class EncodedText:
             else "its tokens do not give the text back (white space, case, or a word read as a token that ends lines)"
         )
 
+    def n_written_ends(self, end_id: int) -> int:
+        """How many lines are ended by a word, such as `<eos>`, that the text itself says, where `end_id` ends one."""
+        return max(0, int(self.count_tokens(end_id + 1)[end_id]) - self.n_lines)
+
     def split_lines(
         self, of_tokens: Shaped[np.ndarray, " tokens"], end_id: int
     ) -> list[Shaped[np.ndarray, " tokens_of_line"]]:

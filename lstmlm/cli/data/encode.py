@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lstmlm.cli.options import JsonOption, name_or_path, path
-from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, working
+from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, warn, working
 from lstmlm.errors import Interrupted, as_command
 
 if TYPE_CHECKING:
@@ -62,7 +62,16 @@ def encode(
         if is_store(output):
             say(f"Interrupted. {output} is not finished: the same command goes on where it was.")
         raise
-    rows = [_row(store.text(split, split=split)) for split in store.index.texts]
+    texts = [store.text(split, split=split) for split in store.index.texts]
+    rows = [_row(text) for text in texts]
+    learnt = store.load_tokenizer()
+    written = [(text.split, learnt.unk_id, text.n_unk - text.n_oov) for text in texts]
+    written += [(text.split, learnt.start_id, text.n_written_ends(learnt.start_id)) for text in texts]
+    warn(
+        f"{split}: says {learnt.token(i or 0)} {n:,} times, which is read as that token."
+        for split, i, n in written
+        if n
+    )
     if as_json:
         print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
     else:

@@ -59,7 +59,7 @@ def _for_people(report: "Report") -> "Report":
 
     values = report.values
     figures = {"perplexity": ("perplexity", f"{values['n_tokens']:,} tokens")}
-    if values["n_unk"]:
+    if values["n_tokens_without_unk"] != values["n_tokens"]:
         figures["perplexity without <unk>"] = ("perplexity_without_unk", f"{values['n_tokens_without_unk']:,} tokens")
     if values["n_words"]:
         figures["perplexity per word"] = ("perplexity_per_word", f"{values['n_words']:,} words")

@@ -111,6 +111,12 @@ def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
             f"data.tokenizer: {corpus.train.unk_rate:.0%} of the training split is unknown, the commonest are "
             f"{commonest}: the model learns little but to expect <unk>. Take a tokenizer that knows them: name: bpe."
         )
+    end_id = corpus.tokenizer.start_id
+    if n_ends := corpus.train.n_written_ends(end_id):
+        found.append(
+            f"data.corpus: the training split has the word {corpus.tokenizer.token(end_id)} {n_ends:,} times, and each "
+            "ends a line. Write it otherwise where it does not."
+        )
     if corpus.valid and corpus.valid.sha256 == corpus.train.sha256:
         found.append(
             "data.corpus: train and valid are the same text, so valid perplexity tells nothing of other texts."
