@@ -197,6 +197,28 @@ def test_unknown_words_that_training_never_shows_are_warned_of(here: Path, lstml
     assert "warning: data.tokenizer: <unk> never occurs in the training split" in said
 
 
+def test_what_is_unknown_or_ends_lines_is_warned_of(here: Path, lstmlm: Cli) -> None:
+    (here / "corpus").mkdir()
+    (here / "corpus" / "train.txt").write_text("a b c d <eos> a b d e\n" * 100 + "b\n")
+    said = lstmlm(
+        *("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus"),
+        *("--set", "data.tokenizer={name: word, min_count: 101}"),
+    ).stderr
+    # c and e are seen 100 times each, a and d 200 times, b 201 times; there are 1,002 tokens.
+    assert (
+        "% of the training split is unknown" not in said
+        and "the training split has the word <eos> 100 times, and each ends a line. Write it otherwise" in said
+    )
+    said = lstmlm(
+        *("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus", "--run-dir", "runs/few"),
+        *("--set", "data.tokenizer={name: word, min_count: 201}"),
+    ).stderr
+    assert (
+        "warning: data.tokenizer: 60% of the training split is unknown, the commonest are 'a', 'd', 'c', 'e': "
+        "the model learns little but to expect <unk>. Take a tokenizer that knows them: name: bpe." in said
+    )
+
+
 def test_options_without_effect_are_warned_of(here: Path, lstmlm: Cli) -> None:
     for command in (["config", "check", "tiny.yaml"], ["train", "--config", "tiny.yaml"]):
         said = lstmlm(*command, "--set", "model.dropout.hidden=0.5").stderr

@@ -37,7 +37,10 @@ class SentencePieceEngine(Engine):
         self.prepends_space, self._appends_space = of_a_word.startswith(SPACE), of_a_word.endswith(SPACE)
 
     def content(self, token: str) -> bytes:
-        """What a piece is in a text; one of white space at the end of a word begins none."""
+        """What a piece is in a text; where spaces end words, none says by them that the word before it is complete."""
+        return token.encode() if self._appends_space else self._spelled(token)
+
+    def _spelled(self, token: str) -> bytes:
         if self._model.is_byte(self.ids[token]):
             return bytes([int(token[3:5], 16)])
         return token.replace(SPACE, " ").encode()
@@ -50,7 +53,7 @@ class SentencePieceEngine(Engine):
     def decode(self, ids: Sequence[int]) -> str:
         """The text of a line, with U+FFFD in place of what is not UTF-8."""
         pieces = (self._model.id_to_piece(piece_id) for piece_id in ids)
-        text = b"".join(map(self.content, pieces)).decode("utf-8", errors="replace")
+        text = b"".join(map(self._spelled, pieces)).decode("utf-8", errors="replace")
         text = text.removeprefix(" ") if self.prepends_space else text
         return text.removesuffix(" ") if self._appends_space else text
 
