@@ -48,7 +48,7 @@ def adaptation(
     chosen, options = methods_in_order(methods), from_overrides(AdaptationOptions, overrides or [])
     from lstmlm import questions, workflows
 
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     report = questions.evaluate_adaptation(trained, chosen, options, split=split, text=text, tune=tune)
     say(f"{trained.run.path}: {report.values['text']}")
     names = [name for name in report.values if name.split(".")[0] in ("tuned_on", *METHODS)]
