@@ -1,5 +1,6 @@
 """The questions of `lstmlm eval`, `next` and `inspect`: each reads what it needs, asks, and returns the answer."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain
@@ -20,10 +21,12 @@ from lstmlm.evaluation.memory.gates import LayerActivity, read_gates
 from lstmlm.evaluation.memory.gradients import GradientNorms, measure_gradients
 from lstmlm.evaluation.pairs.accuracy import PairsResult, Scorer, measure_accuracy
 from lstmlm.evaluation.pairs.files import SUFFIXES, read_items
+from lstmlm.evaluation.pairs.items import Item
 from lstmlm.evaluation.pairs.normalization import find_normalization
 from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
 from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
+from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
 from lstmlm.evaluation.rescoring.formats import FORMATS
 from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
@@ -37,6 +40,8 @@ from lstmlm.models.ngram import NgramModel
 from lstmlm.scoring import score_each
 from lstmlm.workflows import TrainedModel
 
+logger = logging.getLogger(__name__)
+
 
 def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None) -> Report:
     """Compare two models on a text file, or on a split of the corpus that each was trained on.
@@ -48,9 +53,9 @@ def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text:
 
 
 def measure_surprisal(
-    trained: TrainedModel, path: Path, *, context: WordContext, first_word: FirstWord
+    trained: TrainedModel, path: Path, *, context: WordContext, first_word: FirstWord, join: str | None = None
 ) -> tuple[Stimuli, list[MeasuredWord]]:
-    """Measure every word of a file of sentences in its context.
+    """Measure every word of a file of sentences in its context; `join` stands between words that a table has.
 
     Returns:
         What the file holds, with what of it could not be read, and its words and ends of sentences in order.
@@ -59,8 +64,20 @@ def measure_surprisal(
         DataError: the file cannot be read at all.
     """
     stimuli = read_stimuli(path)
-    words = measure_words(trained.model, trained.tokenizer, stimuli.sentences, context=context, first_word=first_word)
+    are_joined = any(sentence.text is None and len(sentence.words) > 1 for sentence in stimuli.sentences)
+    reading = _reading(trained, join, are_joined=are_joined)
+    words = measure_words(
+        trained.model, trained.tokenizer, stimuli.sentences, context=context, first_word=first_word, reading=reading
+    )
     return stimuli, list(words)
+
+
+def _reading(trained: TrainedModel, join: str | None, *, are_joined: bool) -> Reading:
+    """How the model reads; where that is unusual, it is said."""
+    reading = trained.reading(join)
+    if are_joined and join is None and not reading.join:
+        logger.info("the model knows no blank: words are joined without one (--join ' ' puts one there)")
+    return reading
 
 
 def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bool = False) -> NextWords:
@@ -138,6 +155,7 @@ def evaluate_pairs(
     format_name: str | None = None,
     normalization: str | None = None,
     ngram_order: int | None = None,
+    join: str | None = None,
 ) -> PairsResult:
     """Ask which sentences of minimal pairs and test suites are less surprising.
 
@@ -147,6 +165,7 @@ def evaluate_pairs(
         format_name: A name in `lstmlm.evaluation.pairs.files.FORMATS`; recognised file by file where not given.
         normalization: A name in `NORMALIZATIONS`, for a model that knows words as a corpus writes them.
         ngram_order: Ask instead an n-gram model of the run's training split, of this order.
+        join: What stands between the regions of a suite; as in `TrainedModel.reading`.
 
     Raises:
         ConfigError: there is no format or normalization of that name.
@@ -154,13 +173,17 @@ def evaluate_pairs(
     """
     normalize = find_normalization(normalization)
     texts = map(text_file, files_in(paths, SUFFIXES))
-    items = chain.from_iterable(read_items(text, format_name, normalize) for text in texts)
+    items = list(chain.from_iterable(read_items(text, format_name, normalize) for text in texts))
+    are_joined = any(
+        len(regions) > 1 for item in items if isinstance(item, Item) for regions in item.sentences.values()
+    )
+    reading = _reading(trained, join, are_joined=are_joined)
     tokenizer, name = trained.tokenizer, trained.name
     score: Scorer = partial(score_each, trained.model, start_id=tokenizer.start_id)
     if ngram_order is not None:
         training = trained.encode_split("train")
         score, name = _estimate_ngrams(training, tokenizer, ngram_order).nats_each, f"{ngram_order}-gram of {name}"
-    return measure_accuracy(items, tokenizer, score, name, normalization)
+    return measure_accuracy(items, tokenizer, score, name, normalization, reading)
 
 
 def evaluate_adaptation(
@@ -231,6 +254,7 @@ def rescore(
     costs: Path | None = None,
     references: Path | None = None,
     output: Path | None = None,
+    join: str | None = None,
 ) -> tuple[Report, list[str]]:
     """Rescore n-best lists, and where references are given, count the errors before and after.
 
@@ -242,6 +266,7 @@ def rescore(
         costs: Acoustic costs of Kaldi's hypotheses.
         references: What was said.
         output: Where to write the rescored lists, in their own format.
+        join: What stands between the words of a hypothesis; as in `TrainedModel.reading`.
 
     Returns:
         Error rates or else hypotheses; and what is wrong with lines that had to be left out.
@@ -254,7 +279,8 @@ def rescore(
     list_format = list_format or recognise_format(paths)
     lists = read_nbest(paths, list_format, costs, problems)
     said = read_references(references, lists, problems) if references else {}
-    rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name)
+    reading = _reading(trained, join, are_joined=True)
+    rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name, reading)
     if output is not None:
         FORMATS[list_format].write(output, rescoring.lists)
     return rescoring.report, problems

@@ -65,6 +65,16 @@ RunOption = Annotated[
     Path | None, typer.Option("--run", parser=path, help="Run directory.", show_default="the newest under runs/")
 ]
 
+JoinOption = Annotated[
+    str | None,
+    typer.Option(
+        "--join",
+        metavar="TEXT",
+        help="What stands between words that are given one by one.",
+        show_default="a blank where the training text has some",
+    ),
+]
+
 SplitOption = Annotated[
     str | None,
     typer.Option("--split", help="train, valid or test.", show_default="test where there is one, else valid"),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, new_file, path, refuse_same_file
+from lstmlm.cli.options import JoinOption, JsonOption, RunOption, new_file, path, refuse_same_file
 from lstmlm.cli.render import print_report
 from lstmlm.errors import DataError
 
@@ -27,6 +27,7 @@ def pairs(
         int | None,
         typer.Option("--ngram", min=1, help="Ask an n-gram model of the run's training split instead, of this order."),
     ] = None,
+    join: JoinOption = None,
     items: Annotated[
         Path | None, typer.Option(parser=new_file, help="Write a row for each item to this TSV file.")
     ] = None,
@@ -51,7 +52,7 @@ def pairs(
 
     trained = workflows.load(run)
     result = questions.evaluate_pairs(
-        trained, files, format_name=format_name, normalization=normalization, ngram_order=ngram
+        trained, files, format_name=format_name, normalization=normalization, ngram_order=ngram, join=join
     )
     print_report(result.report, as_json=as_json)
     if items is not None:

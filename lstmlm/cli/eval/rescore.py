@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, new_path, path, refuse_same_file
+from lstmlm.cli.options import JoinOption, JsonOption, RunOption, new_path, path, refuse_same_file
 from lstmlm.cli.render import print_report, result_text, say
 from lstmlm.errors import ConfigError, DataError
 
@@ -52,6 +52,7 @@ def rescore(
     metric: Annotated[
         Literal["wer", "cer"], typer.Option(help="Count errors and lengths in words or in characters.")
     ] = "wer",
+    join: JoinOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,7 +82,14 @@ def rescore(
     options = RescoringOptions(None if tune else Combination(**given), metric, carry_state=context == "carried")
     trained = workflows.load(run)
     report, problems = questions.rescore(
-        trained, lists, options, list_format=list_format, costs=scores, references=tune or references, output=output
+        trained,
+        lists,
+        options,
+        list_format=list_format,
+        costs=scores,
+        references=tune or references,
+        output=output,
+        join=join,
     )
     n_hypotheses, n_utterances = report.values["n_hypotheses"], report.values["n_utterances"]
     say(f"{trained.run.path}: {n_hypotheses:,} hypotheses of {n_utterances:,} utterances")

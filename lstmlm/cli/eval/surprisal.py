@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import RunOption, new_file, path, refuse_same_file
+from lstmlm.cli.options import JoinOption, RunOption, new_file, path, refuse_same_file
 from lstmlm.cli.render import result_text, say
 from lstmlm.errors import ConfigError, DataError
 
@@ -33,6 +33,7 @@ def surprisal(
         Literal["neural-complexity", "lm-zoo"] | None,
         typer.Option("--format", help="Write as another program does.", show_default=False),
     ] = None,
+    join: JoinOption = None,
     output: Annotated[
         Path | None, typer.Option(parser=new_file, help="File to write.", show_default="standard output")
     ] = None,
@@ -40,7 +41,8 @@ def surprisal(
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
 
     A .tsv has a header with a column word, and may have item and sentence; an object of a .jsonl has text, sentence or
-    words, and may have item. An item is a document of its own. All other columns come back after ours.
+    words, and may have item. An item is a document of its own. All other columns come back after ours. White space
+    before a word belongs to it, as a text has it; what is no table is read as the corpus was.
 
     Examples:
 
@@ -58,7 +60,9 @@ def surprisal(
     from lstmlm.evaluation.surprisal.formats import FORMATS
 
     trained = workflows.load(run)
-    stimuli, words = questions.measure_surprisal(trained, file, context=wanted_context, first_word=first_word)
+    stimuli, words = questions.measure_surprisal(
+        trained, file, context=wanted_context, first_word=first_word, join=join
+    )
     shown = [word for word in words if not (no_eos and word.is_end)]
     lines = FORMATS[foreign_format or ("jsonl" if as_jsonl else "tsv")](shown, stimuli.other_columns)
     if output is None:
@@ -86,10 +90,11 @@ def _context(text: str) -> "WordContext":
 
 
 def _summary(words: "list[MeasuredWord]") -> str:
-    n_ends = sum(word.is_end for word in words)
-    n_words, n_unknown = len(words) - n_ends, sum(word.is_unknown for word in words)
+    n_words = sum(not word.is_end for word in words)
+    n_sentences = len({id(word.sentence) for word in words if not word.is_end})
+    n_unknown = sum(word.is_unknown for word in words)
     n_empty = sum(word.is_end and word.index == 0 for word in words)
-    parts = [f"{n_words:,} words in {n_ends - n_empty:,} sentences"]
+    parts = [f"{n_words:,} words in {n_sentences:,} sentences"]
     if n_unknown:
         parts.append(f"unknown: {n_unknown:,} ({n_unknown / n_words:.1%}), measured as <unk>")
     if n_empty:

@@ -4,7 +4,7 @@ A word `<unk>` or `<eos>` in the text is that token, as corpora such as Penn Tre
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Int32
 from tokenizers import models, normalizers, pre_tokenizers
 
 from lstmlm.config.data import WordTokenizerOptions
+from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.corpus.tokenizers.components import WORD_OR_MARK
 from lstmlm.corpus.tokenizers.joining import Joiner, WordJoiner
 from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Ids, LearntTokenizer, make_vocabulary, require_utf8
@@ -23,7 +24,7 @@ SPLITTERS: Mapping[str, pre_tokenizers.PreTokenizer] = {
     "punctuation": pre_tokenizers.Split(library.Regex(WORD_OR_MARK), behavior="removed", invert=True),
 }
 
-_SPACING_THAT_IS_LOST = re.compile(r"[^\S \n]| (?=[ \n]|\Z)|\n ")
+_SPACING_THAT_IS_LOST = re.compile(r"[^\S \n\x1c-\x1f]| (?=[ \n]|\Z)|\n ")
 """All but a space between two words and a newline between two lines."""
 
 
@@ -35,6 +36,7 @@ class WordTokenizer(LearntTokenizer):
 
     special_tokens = (UNK, EOS)
     always_restores = False
+    ends_open_lines = True
 
     @classmethod
     def _untrained(cls, options: WordTokenizerOptions) -> library.Tokenizer:
@@ -59,7 +61,7 @@ class WordTokenizer(LearntTokenizer):
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
     ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
-        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`. An open last line is ended."""
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
         for stretch, ids in super().encode_blocks(blocks):
             yield stretch, ids
             is_line_begun = not stretch.endswith("\n")
@@ -75,11 +77,6 @@ class WordTokenizer(LearntTokenizer):
         encoding = self._engine.encode(require_utf8(text))
         return encoding.ids[:-1], text[encoding.offsets[-1][0] :]
 
-    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
-        """Ids of each word of a line; see `Tokenizer.encode_words`."""
-        # Not as a batch, whose threads take longer to start than words to encode.
-        return [self._engine.encode(require_utf8(word)).ids for word in words]
-
     @property
     def delimiter_ids(self) -> list[int]:
         """None: no token is white space."""
@@ -93,7 +90,7 @@ class WordTokenizer(LearntTokenizer):
     def count_written_unk(self, text: str) -> int:
         """How many tokens of a text are `<unk>` because it says so."""
         # Cutting takes as long as encoding does; few words come into question.
-        candidates = " ".join(word for word in text.split() if UNK in word)
+        candidates = " ".join(word for word in words_of(text) if UNK in word)
         return sum(piece == UNK for piece, _ in self._engine.pre_tokenizer.pre_tokenize_str(candidates))
 
     def restores(self, stretch: str, ids: Ids, *, is_line_begun: bool) -> bool:
@@ -101,7 +98,7 @@ class WordTokenizer(LearntTokenizer):
         if _SPACING_THAT_IS_LOST.search(stretch) or (stretch.startswith(" ") and not is_line_begun):
             return False
         n_lines, n_ends = stretch.count("\n"), int(np.count_nonzero(np.asarray(ids) == self.start_id))
-        return n_ends == n_lines and len(ids) == n_lines + len(stretch.split())
+        return n_ends == n_lines and len(ids) == n_lines + len(words_of(stretch))
 
     def decode(self, ids: Ids) -> str:
         """The lines of ids, one space between words."""

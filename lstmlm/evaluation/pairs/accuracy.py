@@ -1,7 +1,7 @@
 """How often a model finds the right sentence less surprising.
 
-Every sentence is scored as a line of its own: from the zero state after the end of a line, its own end included. So the
-sentences of a pair differ in nothing but their words, and no sentence knows of another.
+Every sentence is scored as a line of its own, as it is written: from the zero state after the end of a line, its own
+end included. So the sentences of a pair differ in nothing but their words, and no sentence knows of another.
 """
 
 import math
@@ -15,11 +15,13 @@ from statistics import NormalDist, fmean
 import numpy as np
 from jaxtyping import Float
 
+from lstmlm.corpus.reading.white_space import cut_before_spaces, words_of
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
 from lstmlm.evaluation.bootstrap import CONFIDENCE
 from lstmlm.evaluation.pairs.formulas import Region
 from lstmlm.evaluation.pairs.items import BAD, GOOD, Item
+from lstmlm.evaluation.reading import AS_LINES, Reading
 from lstmlm.evaluation.report import Report, Value
 
 Scorer = Callable[[Sequence[Sequence[int]]], Sequence[Float[np.ndarray, " tokens"]]]
@@ -59,14 +61,19 @@ class PairsResult:
 
 
 def measure_accuracy(
-    items: Iterable[Item | DataError], tokenizer: Tokenizer, score: Scorer, run: str, normalization: str | None
+    items: Iterable[Item | DataError],
+    tokenizer: Tokenizer,
+    score: Scorer,
+    run: str,
+    normalization: str | None,
+    reading: Reading = AS_LINES,
 ) -> PairsResult:
     """Judge items and report accuracies with 95 % intervals (Wilson): of each paradigm, of all items, and their mean.
 
     A tie counts as wrong. `mean_accuracy` gives every paradigm the same weight, as BLiMP does; `known` stands for items
     without an unknown token, and the mean over paradigms is then over those that have such items. An error stands in
     place of an item that cannot be asked. `run` and `normalization` are what the report calls the model and the way in
-    which the sentences are written.
+    which the sentences are written, `reading` is how regions make a line.
 
     Raises:
         DataError: no item can be asked.
@@ -77,7 +84,7 @@ def measure_accuracy(
     problems = [problem for problem in found if isinstance(problem, DataError)]
     if not askable:
         raise DataError("\n".join(map(str, problems)) or "No file holds a pair, or an item with a prediction. Add one.")
-    verdicts = judge(askable, tokenizer, score)
+    verdicts = judge(askable, tokenizer, score, reading)
 
     by_paradigm: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
@@ -108,28 +115,37 @@ class _Line:
     """A sentence in tokens."""
 
     ids: tuple[int, ...]
-    """With the end of the line."""
+    """With the end of the line, and the white space before it."""
     region_sizes: Mapping[int, int]
     """How many tokens each region has, by its number and in order."""
     n_dropped: int
     """Characters that no token stands for."""
 
 
-def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer) -> list[Verdict]:
+def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer, reading: Reading = AS_LINES) -> list[Verdict]:
     """Score every sentence, one that occurs several times once, and say of each item whether its formula holds."""
-    encoded = [{name: _encode(regions, tokenizer) for name, regions in item.sentences.items()} for item in items]
+    encoded = [
+        {name: _encode(regions, tokenizer, reading) for name, regions in item.sentences.items()} for item in items
+    ]
     distinct = list(dict.fromkeys(line.ids for lines in encoded for line in lines.values()))
     nats = dict(zip(distinct, score(distinct), strict=True))
     return [_verdict(item, lines, nats, tokenizer.unk_id) for item, lines in zip(items, encoded, strict=True)]
 
 
-def _encode(regions: Mapping[int, str], tokenizer: Tokenizer) -> _Line:
-    words = {number: text.split() for number, text in regions.items()}
-    ids_of_words = iter(tokenizer.encode_words([word for part in words.values() for word in part]))
-    parts = {number: list(chain(*islice(ids_of_words, len(part)))) for number, part in words.items()}
-    ids = (*chain(*parts.values()), tokenizer.start_id)
-    n_dropped = sum(len(tokenizer.dropped(text)) for text in regions.values())
-    return _Line(ids, {number: len(part) for number, part in parts.items()}, n_dropped)
+def _encode(regions: Mapping[int, str], tokenizer: Tokenizer, reading: Reading) -> _Line:
+    parts: dict[int, list[str]] = {}
+    rest = ""
+    for number, text in regions.items():
+        *words, rest = cut_before_spaces(text)
+        if words and any(parts.values()):
+            words[0] = reading.join + words_of(words[0])[0]
+        parts[number] = words
+    ids = tokenizer.encode_pieces([*chain(*parts.values()), rest + reading.line_end])
+    if tokenizer.ends_open_lines and reading.eos == "never":
+        ids[-1] = [*ids[-1], tokenizer.start_id]
+    of_words = iter(ids)
+    sizes = {number: sum(map(len, islice(of_words, len(part)))) for number, part in parts.items()}
+    return _Line(tuple(chain(*ids)), sizes, sum(len(tokenizer.dropped(text)) for text in regions.values()))
 
 
 def _verdict(
@@ -155,7 +171,7 @@ def _verdict(
         n_unk_good=n_unk.get(GOOD),
         n_unk_bad=n_unk.get(BAD),
         n_unk=sum(n_unk.values()),
-        n_tokens=sum(len(line.ids) - 1 for line in lines.values()),
+        n_tokens=sum(sum(line.region_sizes.values()) for line in lines.values()),
     )
 
 

@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
+from lstmlm.evaluation.reading import AS_LINES, Reading
 from lstmlm.evaluation.report import Report, Row, Value
 from lstmlm.evaluation.rescoring.combination import Combination, count_errors, error_rates, find_combination
 from lstmlm.evaluation.rescoring.error_rate import Metric, units_of
@@ -32,6 +34,7 @@ class Rescorer:
     combination: Combination
     metric: Metric
     """Says what lengths are counted in."""
+    reading: Reading = AS_LINES
 
     def rescore(self, lists: Sequence[Sequence[Hypothesis]]) -> list[list[ScoredHypothesis]]:
         """Score every hypothesis as a text of its own."""
@@ -53,7 +56,8 @@ class Rescorer:
         return scored_lists
 
     def _encode(self, hypothesis: Hypothesis) -> list[int]:
-        return list(map(int, self.tokenizer.encode(f"{hypothesis.text}\n")))
+        text = self.reading.join.join(words_of(hypothesis.text))
+        return list(map(int, self.tokenizer.encode(text + self.reading.line_end)))
 
     def _scored(
         self, hypothesis: Hypothesis, tokens: list[int], nats: Float[np.ndarray, " tokens"]
@@ -98,18 +102,19 @@ def evaluate_rescoring(
     references: Mapping[str, str],
     options: RescoringOptions,
     run: str,
+    reading: Reading = AS_LINES,
 ) -> Rescoring:
     """Rescore lists, and where it is known what was said, count the errors before and after.
 
     A combination that is searched is measured on the utterances that it was not searched on. `references` tell what was
-    said in each utterance; `run` is what the report calls the model.
+    said in each utterance; `run` is what the report calls the model, `reading` is how words make a line.
 
     Raises:
         DataError: a combination is to be searched, and fewer than two utterances have a reference.
     """
     started = time.monotonic()
     combination = options.combination or Combination()
-    rescorer = Rescorer(model, tokenizer, combination, options.metric)
+    rescorer = Rescorer(model, tokenizer, combination, options.metric, reading)
     rescored = (rescorer.rescore_in_context if options.carry_state else rescorer.rescore)(lists)
     measured: dict[str, Value] = {}
     rates: list[Row] = []

@@ -1,12 +1,14 @@
 """Stimuli of an experiment: sentences of the user's own words, from plain text, TSV or JSONL."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lstmlm.corpus.reading.json_lines import parse_object, shown
-from lstmlm.corpus.reading.text_files import name_of, read_lines
+from lstmlm.corpus.reading.text_files import name_of, read_blocks, read_lines
+from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.errors import DataError, did_you_mean
 
 TEXT_KEYS = ("text", "sentence", "words")
@@ -17,6 +19,8 @@ TSV_COLUMNS = ("item", "sentence", "word")
 
 THE_ITEM = 1
 """What the only item of a file is called that names none."""
+
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Sentence:
     words: Sequence[str]
     others: Sequence[Mapping[str, Any]]
     """What else the file says of each word, and after them of the end of the sentence, by the names of columns."""
+    text: str | None = None
+    """The line that has the words, with its white space and its end; None where the file has words by themselves."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,8 @@ def read_stimuli(path: Path) -> Stimuli:
 
 def _read_text(path: Path) -> Stimuli:
     """Read lines; an empty one is a sentence without words, as the end of a line is a token."""
-    return Stimuli([_sentence(THE_ITEM, line.number, line.text.split(), {}) for line in read_lines(path)], [], [])
+    lines = _LINE.findall("".join(read_blocks(path)))
+    return Stimuli([_sentence(THE_ITEM, number, line, {}) for number, line in enumerate(lines, 1)], [], [])
 
 
 def _read_tsv(path: Path) -> Stimuli:
@@ -111,7 +118,7 @@ def _cells(header: Sequence[str], line: str) -> dict[str, str]:
     if len(cells) != len(header):
         raise ValueError(f"has {len(cells)} cells where the header has {len(header)}. Put one tab between two cells.")
     row = dict(zip(header, cells, strict=True))
-    if not row["word"].strip():
+    if not words_of(row["word"]):
         raise ValueError("has no word. Put one there, or remove the line.")
     return row
 
@@ -144,8 +151,8 @@ def _item_of(record: Mapping[str, Any]) -> Any:
     return item
 
 
-def _lines_of(record: Mapping[str, Any]) -> list[list[str]]:
-    """Return the words of each line that an object holds."""
+def _lines_of(record: Mapping[str, Any]) -> Sequence[str | Sequence[str]]:
+    """Return each line that an object holds, or the words of the only one."""
     keys = [key for key in TEXT_KEYS if key in record]
     if len(keys) != 1:
         found = " and ".join(keys) or "none of them"
@@ -153,21 +160,19 @@ def _lines_of(record: Mapping[str, Any]) -> list[list[str]]:
     [key] = keys
     value = record[key]
     if key == "words":
-        if not isinstance(value, list) or not all(isinstance(word, str) and word.strip() for word in value):
+        if not isinstance(value, list) or not all(isinstance(word, str) and words_of(word) for word in value):
             raise ValueError(f"words: expected a list of words, got {shown(value)}. Put each in quotes.")
-        lines = [value]
-    else:
-        if not isinstance(value, str):
-            raise ValueError(f"{key}: expected text, got {shown(value)}. Put it in quotes.")
-        lines = [line.split() for line in value.removesuffix("\n").split("\n")]
-    if not any(lines):
+    elif not isinstance(value, str):
+        raise ValueError(f"{key}: expected text, got {shown(value)}. Put it in quotes.")
+    if not words_of("".join(value)):
         raise ValueError(f"{key}: holds no words. Leave the object out, or give it some.")
-    return lines
+    return [value] if key == "words" else _LINE.findall(value.removesuffix("\n") + "\n")
 
 
-def _sentence(item: Any, number: int, words: Sequence[str], others: Mapping[str, Any]) -> Sentence:
-    """Return a sentence of which the file says the same at each word and at its end."""
-    return Sentence(item, number, words, [others] * (len(words) + 1))
+def _sentence(item: Any, number: int, line: str | Sequence[str], others: Mapping[str, Any]) -> Sentence:
+    """Return a sentence, given as a line or as words, of which the file says the same at each word and at its end."""
+    words, text = (words_of(line), line) if isinstance(line, str) else (line, None)
+    return Sentence(item, number, words, [others] * (len(words) + 1), text)
 
 
 READERS: Mapping[str, Callable[[Path], Stimuli]] = {".tsv": _read_tsv, ".jsonl": _read_jsonl}

@@ -174,8 +174,7 @@ def test_a_sentence_has_the_nats_of_its_line(options: TokenizerOptions, name: st
     good, bad = "Ann's  dogs bark é 🙂 .", "The dogs barks."
     [verdict] = judge([pair(good, bad)], tokenizer, partial(score_each, model, start_id=tokenizer.start_id))
     for text, nats in ((good, verdict.nats_good), (bad, verdict.nats_bad)):
-        line = " ".join(text.split()) + "\n"
-        assert nats == pytest.approx(score(model, tokenizer.encode(line), tokenizer.start_id).sum(), rel=1e-12)
+        assert nats == pytest.approx(score(model, tokenizer.encode(f"{text}\n"), tokenizer.start_id).sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("options", [WordTokenizerOptions(split="punctuation"), CharTokenizerOptions()])

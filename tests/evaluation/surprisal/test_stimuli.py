@@ -21,7 +21,8 @@ def shown(path: Path) -> list[tuple[object, object, list[str]]]:
 def test_plain_text_is_one_item_with_a_sentence_a_line(tmp_path: Path) -> None:
     path = written(tmp_path, "a.txt", "\ufeffThe  cat\tsat.\r\n\r\nIt slept\u2028well")
     assert shown(path) == [(1, 1, ["The", "cat", "sat."]), (1, 2, []), (1, 3, ["It", "slept", "well"])]
-    [first, empty, _] = read_stimuli(path).sentences
+    [first, empty, last] = read_stimuli(path).sentences
+    assert [line.text for line in (first, empty, last)] == ["The  cat\tsat.\n", "\n", "It slept\u2028well"]
     assert (len(first.others), len(empty.others)) == (4, 1)
     assert read_stimuli(path).other_columns == []
 
@@ -56,10 +57,10 @@ def test_objects_hold_text_or_words(tmp_path: Path) -> None:
     stimuli = read_stimuli(written(tmp_path, "a.jsonl", "\n".join(lines) + "\n"))
     a, n = {"condition": "a"}, {"n": [1, 2]}
     assert stimuli.sentences == [
-        Sentence("x", 1, ["One", "cat."], [a, a, a]),
-        Sentence("x", 2, ["Two", "cats."], [a, a, a]),
+        Sentence("x", 1, ["One", "cat."], [a, a, a], "One cat.\n"),
+        Sentence("x", 2, ["Two", "cats."], [a, a, a], "Two cats.\n"),
         Sentence("x", 3, ["New York", "é"], [n, n, n]),
-        Sentence(2, 1, ["A", "dog"], [{}, {}, {}]),
+        Sentence(2, 1, ["A", "dog"], [{}, {}, {}], "A dog\n"),
     ]
     assert stimuli.other_columns == ["condition", "n"]
 

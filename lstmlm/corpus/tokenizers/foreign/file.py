@@ -19,6 +19,8 @@ import numpy as np
 from jaxtyping import Int32
 
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, FileTokenizerOptions
+from lstmlm.corpus.reading.json_lines import shown
+from lstmlm.corpus.reading.white_space import is_white, words_of
 from lstmlm.corpus.tokenizers.foreign.engine import Engine
 from lstmlm.corpus.tokenizers.foreign.library import LibraryEngine
 from lstmlm.corpus.tokenizers.foreign.sentencepiece import SentencePieceEngine
@@ -45,8 +47,9 @@ class FileTokenizer(Tokenizer):
         self._tokens = [names.get(token_id, f"<unused {token_id}>") for token_id in range(max(names) + 1)]
         self._contents = [self._file.content(names[i]) if i in names else b"" for i in range(len(self._tokens))]
         self._has_newline = self._file.decode([self.start_id]) == "\n"
+        self.ends_open_lines = not self._has_newline
         self._has_whole_words = self._file.model_type == "WordLevel" and self._file.cuts_at_spaces
-        self._space_ids = [token_id for token_id, begins in enumerate(self._contents) if begins[:1].isspace()]
+        self._space_ids = super().delimiter_ids
         self.unk_id, self.model_type = self._file.unk_id, self._file.model_type
         self.added_tokens = self._file.added_tokens
         self._is_dropped: dict[str, bool] = {}
@@ -100,13 +103,13 @@ class FileTokenizer(Tokenizer):
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
     ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
-        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`. An open last line is ended if need be."""
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
         for piece in pieces_of(blocks):
             # Some engines put a space before what they take for the beginning of a text.
             text = piece.removeprefix(" ") if is_line_begun and self._file.prepends_space else piece
             yield piece, np.array(self.encode_prompt(text), dtype=np.int32)
             is_line_begun = not piece.endswith("\n")
-        if is_line_begun and not self._has_newline:
+        if is_line_begun and self.ends_open_lines:
             yield "", np.array([self.start_id], dtype=np.int32)
 
     def restores(self, stretch: str, ids: Ids, *, is_line_begun: bool) -> bool:
@@ -119,8 +122,8 @@ class FileTokenizer(Tokenizer):
         for character in set(text) - self._is_dropped.keys():
             [ids] = self._file.encode([character])
             decoded = self._file.decode(ids)
-            is_lost = not decoded.strip() or ("\ufffd" in decoded and character != "\ufffd")
-            self._is_dropped[character] = is_lost and self.unk_id not in ids and not character.isspace()
+            is_lost = not words_of(decoded) or ("\ufffd" in decoded and character != "\ufffd")
+            self._is_dropped[character] = is_lost and self.unk_id not in ids and not is_white(character)
         return [character for character in text if self._is_dropped[character]]
 
     def encode_prompt(self, text: str) -> list[int]:
@@ -135,22 +138,44 @@ class FileTokenizer(Tokenizer):
         has_space = unread.startswith(" ") or not set(self.encode_prompt(unread)[:1]) & set(self._space_ids)
         return ids, unread if has_space else f" {unread}"
 
-    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
-        """Ids of each word of a line; see `Tokenizer.encode_words`."""
-        whole, found = self.encode_prompt(" ".join(words)), self._file.encode(list(map(require_utf8, words)))
-        if [*chain(*found)] == whole:  # spaces are in no token, or before every word
-            return found
-        delimiter_ids, found = set(self.delimiter_ids), []
-        for token_id in whole:
-            if token_id in delimiter_ids or not found:
-                found.append([])
-            found[-1].append(token_id)
+    def encode_pieces(self, pieces: Sequence[str]) -> list[list[int]]:
+        """Ids of each piece of a text; see `Tokenizer.encode_pieces`."""
+        found, line = list[list[int]](), list[str]()
+        for piece in pieces:
+            line.append(piece)
+            if piece.endswith("\n"):
+                found += self._pieces_of_line(line)
+                line = []
+        return found + self._pieces_of_line(line)
+
+    def _pieces_of_line(self, pieces: Sequence[str]) -> list[list[int]]:
+        """Ids of words, each with the white space before it, and of what may follow them: white space, newlines."""
+        text = "".join(pieces)
+        line, words = text.rstrip("\n"), [piece for piece in pieces if words_of(piece)]
+        ends = [self.start_id] * (len(text) - len(line))
+        found, white = self._words_of_line(line, words)
         if len(found) != len(words):
             raise DataError(
-                f"data.tokenizer: reads {len(words)} words as {len(found)}: {' '.join(words)!r}. "
+                f"data.tokenizer: reads {len(words)} words as {len(found)}: {shown(line)}. "
                 "Its tokens do not tell where words end; ask a model with another tokenizer."
             )
-        return found
+        return [*found, white + ends][: len(pieces)]
+
+    def _words_of_line(self, line: str, words: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+        """Ids of each word of a line with the white space before it, and of the white space at its end."""
+        whole, found, white = self.encode_prompt(line), self._file.encode(words), list[int]()
+        if [*chain(*found)] == whole:  # spaces are in no token, or before every word
+            return found, white
+        delimiter_ids, found = set(self.delimiter_ids), []
+        for token_id in whole:
+            if is_white(self._contents[token_id].decode("utf-8", "ignore")):
+                white.append(token_id)
+            elif white or not found or token_id in delimiter_ids:
+                found.append([*white, token_id])
+                white = []
+            else:
+                found[-1].append(token_id)
+        return found, white
 
     @property
     def delimiter_ids(self) -> list[int]:

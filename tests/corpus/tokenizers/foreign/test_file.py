@@ -17,6 +17,7 @@ from lstmlm.config.data import (
     UnigramTokenizerOptions,
     WordTokenizerOptions,
 )
+from lstmlm.corpus.reading.white_space import cut_before_spaces
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer, training_text
 from lstmlm.corpus.tokenizers.components import PATTERNS
 from lstmlm.errors import DataError
@@ -153,7 +154,7 @@ class TestWords:
     @pytest.mark.parametrize("name", ["unigram.model", "bpe_bytes.model", "unigram_newline.model", "byte_level.json"])
     def test_tokens_that_begin_with_a_space_begin_words(self, name: str) -> None:
         tokenizer, words = read(FOREIGN / name), ["The", "cat's", "market", "☃"]
-        found = tokenizer.encode_words(words)
+        found = tokenizer.encode_pieces(cut_before_spaces(" ".join(words))[:-1])
         assert [token for word in found for token in word] == tokenizer.encode_prompt(" ".join(words))
         assert len(found) == 4
         assert all(word[0] in tokenizer.delimiter_ids for word in found[1:])
@@ -169,8 +170,8 @@ class TestWords:
         assert b"".join(map(tokenizer.content, rest)).decode() == unread
 
     def test_word_pieces_that_go_on_with_no_word_begin_one(self, bert: Path) -> None:
-        tokenizer, words = read(bert), ["the", "cats,", "sat"]
-        assert [[tokenizer.token(i) for i in word] for word in tokenizer.encode_words(words)] == [
+        tokenizer, words = read(bert), ["the", " cats,", " sat"]
+        assert [[tokenizer.token(i) for i in word] for word in tokenizer.encode_pieces(words)] == [
             *(["the"], ["cat", "##s", "[UNK]"], ["sat"])
         ]
         assert WORD_PIECES.index("##s") not in tokenizer.delimiter_ids
@@ -183,7 +184,7 @@ class TestWords:
         engine.pre_tokenizer = pre_tokenizers.Whitespace()
         engine.save(str(tmp_path / "bare.json"))
         tokenizer = read(tmp_path / "bare.json")
-        assert tokenizer.encode_words(["ab", "a"]) == [[0, 1], [0]]
+        assert tokenizer.encode_pieces(["ab", " a"]) == [[0, 1], [0]]
         with pytest.raises(DataError) as caught:
             _ = tokenizer.delimiter_ids
         assert str(caught.value) == (
@@ -195,7 +196,7 @@ class TestWords:
         engine = library.Tokenizer(models.Unigram([("<unk>", 0.0), ("</s>", 0.0), (" a", -1.0), (" b c", -1.0)], 0))
         engine.save(str(tmp_path / "two.json"))
         with pytest.raises(DataError) as caught:
-            read(tmp_path / "two.json").encode_words(["a", "b", "c"])
+            read(tmp_path / "two.json").encode_pieces(["a", " b", " c"])
         assert str(caught.value) == (
             "data.tokenizer: reads 3 words as 2: 'a b c'. "
             "Its tokens do not tell where words end; ask a model with another tokenizer."

@@ -201,12 +201,12 @@ def test_a_missing_decoder_is_inferred(kind: str, decoded: str, tmp_path: Path) 
 @pytest.mark.parametrize("kind", [*KINDS, "unigram nmt_nfkc", "word identity", "spaces at the end"])
 def test_words_have_the_tokens_of_their_line(kind: str, tmp_path: Path) -> None:
     tokenizer = read(learnt(kind), tmp_path)
-    words = ["The", "cat", "sat,", "on", "xyz"]
+    words = ["The", " cat", " sat,", " on", " xyz"]
     if kind == "spaces at the end":
         with pytest.raises(DataError, match="do not tell where words end"):
             _ = tokenizer.delimiter_ids
-    found = tokenizer.encode_words(words)
-    assert [token for word in found for token in word] == tokenizer.encode_prompt(" ".join(words))
+    found = tokenizer.encode_pieces(words)
+    assert [token for word in found for token in word] == tokenizer.encode_prompt("".join(words))
     assert tokenizer.decode(found[1]).strip() == "cat" or tokenizer.unk_id in found[1]
 
 
