@@ -11,7 +11,10 @@ from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, warn, wor
 from lstmlm.errors import Interrupted, as_command
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from lstmlm.corpus.encoded_text import EncodedText, TextEncoder
+    from lstmlm.corpus.tokenizers import Tokenizer
 
 
 def encode(
@@ -64,20 +67,22 @@ def encode(
         raise
     texts = [store.text(split, split=split) for split in store.index.texts]
     rows = [_row(text) for text in texts]
-    learnt = store.load_tokenizer()
-    written = [(text.split, learnt.unk_id, text.n_unk - text.n_oov) for text in texts]
-    written += [(text.split, learnt.start_id, text.n_written_ends(learnt.start_id)) for text in texts]
-    warn(
-        f"{split}: says {learnt.token(i or 0)} {n:,} times, which is read as that token."
-        for split, i, n in written
-        if n
-    )
+    warn(_written_tokens(texts, store.load_tokenizer()))
     if as_json:
         print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
     else:
         print_table(rows)
     corpus = output.as_posix() if "/" in output.as_posix() else f"./{output}"
     say(f"{output} is ready. Train from it: --set {as_command([f'data.corpus={corpus}'])}")
+
+
+def _written_tokens(texts: "Sequence[EncodedText]", tokenizer: "Tokenizer") -> "Iterator[str]":
+    """Say which tokens the texts themselves have as words."""
+    for text in texts:
+        n_unk, n_ends = text.n_unk - text.n_oov, text.n_written_ends(tokenizer.start_id)
+        for token_id, n in ((tokenizer.unk_id or 0, n_unk), (tokenizer.start_id, n_ends)):
+            if n:
+                yield f"{text.split}: says {tokenizer.token(token_id)} {n:,} times, which is read as that token."
 
 
 def _row(text: "EncodedText") -> dict[str, Any]:
