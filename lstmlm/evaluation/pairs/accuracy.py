@@ -118,6 +118,8 @@ class _Line:
     """With the end of the line and the white space before it, if it counts."""
     region_sizes: Mapping[int, int]
     """How many tokens each region has, by its number and in order."""
+    n_dropped: int
+    """Characters that no token stands for."""
 
 
 def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer, reading: Reading = AS_LINES) -> list[Verdict]:
@@ -144,7 +146,7 @@ def _encode(regions: Mapping[int, str], tokenizer: Tokenizer, reading: Reading, 
         ids[-1] = [*ids[-1], tokenizer.start_id]
     of_words = iter(ids)
     sizes = {number: sum(map(len, islice(of_words, len(part)))) for number, part in parts.items()}
-    return _Line(tuple(chain(*ids)), sizes)
+    return _Line(tuple(chain(*ids)), sizes, sum(len(tokenizer.dropped(text)) for text in regions.values()))
 
 
 def _verdict(
@@ -157,7 +159,7 @@ def _verdict(
     for name, line in lines.items():
         bits |= _surprisals(name, line, nats[line.ids])
     totals = {name: float(nats[line.ids].sum()) for name, line in lines.items()}
-    n_unk = {name: line.ids.count(unk_id) for name, line in lines.items()}
+    n_unk = {name: line.ids.count(unk_id) + line.n_dropped for name, line in lines.items()}
     correct = item.formula.holds(bits)
     return Verdict(
         file=item.file,

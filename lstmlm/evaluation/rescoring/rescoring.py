@@ -79,7 +79,8 @@ class Rescorer:
             hypothesis,
             lm_nats=lm_nats,
             n_tokens=len(tokens),
-            n_unk=sum(token == self.tokenizer.unk_id for token in tokens),
+            n_unk=sum(token == self.tokenizer.unk_id for token in tokens)
+            + len(self.tokenizer.dropped(hypothesis.text)),
             length=length,
             total=0.0,
             lm_score=0.0,
