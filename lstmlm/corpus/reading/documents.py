@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from lstmlm.config.data import EosPlace
 from lstmlm.corpus.reading.compression import split_suffixes
-from lstmlm.corpus.reading.json_lines import parse_object, shown
-from lstmlm.corpus.reading.text_files import Line, Version, in_blocks, read_blocks, read_lines
-from lstmlm.errors import DataError, did_you_mean
+from lstmlm.corpus.reading.json_lines import parse_object, text_of
+from lstmlm.corpus.reading.text_files import Line, Version, in_blocks, name_of, read_blocks, read_lines
+from lstmlm.errors import DataError
 
 RECORD_SUFFIXES = (".json", ".jsonl")
 """Ends of the names of files that hold a JSON object a line, before that of a compression."""
@@ -56,16 +56,9 @@ def _read_records(path: Path, field: str, version: Version | None) -> Iterator[s
 
 def _text_of(line: Line, field: str) -> str:
     try:
-        record = parse_object(line.text)
+        return text_of(parse_object(line.text), field, name_of(line.file))
     except ValueError as error:
         raise line.error(str(error)) from None
-    if field not in record:
-        names = ", ".join(map(repr, record)) or "no field at all"
-        raise line.error(f"has no field {field!r}, got {names}. {did_you_mean(field, record)}Name it in data.field.")
-    text = record[field]
-    if not isinstance(text, str):
-        raise line.error(f"{field}: expected text, got {shown(text)}. Put it in quotes, or remove the line.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def join_documents(pieces: Iterable[Piece], eos: EosPlace) -> Iterator[str]:

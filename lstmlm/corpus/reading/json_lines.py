@@ -1,7 +1,10 @@
 """JSON lines: an object a line, and what is said of a line that holds none."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from lstmlm.errors import conversion, did_you_mean
 
 SHOWN_CHARS = 40
 """How much of a wrong value a message shows."""
@@ -10,7 +13,7 @@ SHOWN_CHARS = 40
 def parse_object(line: str) -> dict[str, Any]:
     """The object of a line. Raises ValueError, which says what to do, if it holds none or text that is none."""
     try:
-        record = json.loads(line)
+        record = json.loads(line, object_pairs_hook=_object_of)
         if "\\u" in line:
             # Halves of surrogate pairs are JSON, but no text.
             json.dumps(record, ensure_ascii=False).encode()
@@ -21,6 +24,53 @@ def parse_object(line: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise ValueError(f"is no object, got {shown(record)}. Write one object a line.")
     return record
+
+
+def _object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        names = [name for name, _ in pairs]
+        name = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {name!r} occurs twice")
+    return record
+
+
+def text_of(record: Mapping[str, Any], field: str, file: str) -> str:
+    """The text of a record of a file. Raises ValueError, which says what to do, if it has none under that name."""
+    text = record.get(field, record)
+    if isinstance(text, str):
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+    if field in record:
+        problem, advice = f"{field}: expected text, got {shown(text)}.", "Put it in quotes, or remove the line."
+        paths = [field]
+        if text is None:
+            problem, advice = f"{field}: expected text, got null.", "Write some, or remove the line."
+    else:
+        names = ", ".join(map(repr, record)) or "no field at all"
+        problem, advice = (
+            f"has no field {field!r}, got {names}.",
+            f"{did_you_mean(field, record)}Name it in data.field.",
+        )
+        outer = field.split(".", maxsplit=1)[0]
+        paths = [outer] if outer in record else list(record)
+    for name in paths:
+        if inner := _path_to_text(record.get(name)):
+            program = f"{{text: (.{name}{inner})}}"
+            advice = (
+                f"Fields within fields are not read. Take it out: {conversion(file, ['jq', '-c', program], '.jsonl')}"
+            )
+            break
+    raise ValueError(f"{problem} {advice}")
+
+
+def _path_to_text(value: Any) -> str:
+    """How `jq` gets at a text in a value; "" for a value that has none within."""
+    if isinstance(value, list) and value:
+        return ' | join(" ")' if isinstance(value[0], str) else f"[]{_path_to_text(value[0])}"
+    if isinstance(value, dict):
+        texts = {key: inner for key, inner in value.items() if isinstance(inner, str)}
+        return f".{max(texts, key=lambda key: len(texts[key]))}" if texts else ""
+    return ""
 
 
 def shown(value: Any) -> str:

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from lstmlm.corpus.reading.compression import LONGEST_MARK, read_chunks, split_suffixes
-from lstmlm.errors import DataError, conversion
+from lstmlm.corpus.reading.recognition import Kind, kind_of, refuse_what_is_no_text
+from lstmlm.corpus.reading.tables import Row, read_table
+from lstmlm.errors import DataError, to_utf8
 
 BLOCK_BYTES = 1 << 20
 """How much of a file is read at once; a block of text has no more characters."""
@@ -35,6 +37,8 @@ _FOREIGN_MARKS = (
 )
 _NUL_SHARE = 1 / 3
 """UTF-16 of most languages has a NUL in every other byte."""
+
+DEFAULT_ENCODING = "utf-8"
 
 STANDARD_INPUT = Path("-")
 """Read in place of a file; it is kept in memory, so that it can be read again."""
@@ -59,7 +63,9 @@ class Version(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns)
 
 
-def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | None = None) -> Iterator[str]:
+def read_blocks(
+    path: Path, block_bytes: int = BLOCK_BYTES, version: Version | None = None, encoding: str = DEFAULT_ENCODING
+) -> Iterator[str]:
     r"""The text of a UTF-8 file in blocks; see `in_blocks`.
 
     A file is decompressed if its name says so; see `COMPRESSIONS`.
@@ -69,6 +75,7 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | N
         path: The file, a pipe, or `STANDARD_INPUT`.
         block_bytes: How much is read at once, and the most characters of a block.
         version: What the file was when it was read before; by default, what it is when reading begins.
+        encoding: How its characters are written.
 
     Raises:
         DataError: no such file, a folder, unreadable, damaged, empty, not what its name says, not UTF-8 (with the byte,
@@ -76,7 +83,7 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | N
         MissingExtraError: what decompresses it is not installed.
     """
     chunks = _chunks_of_input(block_bytes) if path == STANDARD_INPUT else raw_chunks(path, block_bytes, version)
-    return in_blocks(_decoded(name_of(path), chunks), block_bytes)
+    return in_blocks(_decoded(name_of(path), chunks, encoding), block_bytes)
 
 
 def in_blocks(pieces: Iterable[str], block_chars: int = BLOCK_BYTES) -> Iterator[str]:
@@ -173,6 +180,36 @@ def line_pieces(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
         yield "", True
 
 
+@dataclass(frozen=True)
+class WholeFile:
+    """A text file in memory."""
+
+    path: Path
+    content: str
+    """By the rules of `read_blocks`."""
+    kind: Kind
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return name_of(self.path)
+
+    def lines(self) -> list[Line]:
+        """Its lines."""
+        lines = self.content.removesuffix("\n").split("\n")
+        return [Line(self.path, number, text) for number, text in enumerate(lines, start=1)]
+
+    def rows(self, delimiter: str | None = None) -> list[Row]:
+        """Its rows, if it is a table; see `read_table`."""
+        return read_table(self.name, self.content, delimiter)
+
+
+def read_file(path: Path, encoding: str = DEFAULT_ENCODING) -> WholeFile:
+    """Read a file as a whole and recognise what it is. Raises DataError as `read_blocks` does."""
+    content = "".join(read_blocks(path, encoding=encoding))
+    return WholeFile(path, content, kind_of(path, content))
+
+
 def read_lines(path: Path, version: Version | None = None) -> Iterator[Line]:
     """The lines of a UTF-8 file, by the rules of `read_blocks`; each is in memory as a whole."""
     number, begun = 1, list[str]()
@@ -235,14 +272,16 @@ def _content_of(stream: TextIOWrapper) -> bytes:
     return bytes(stream.buffer.read())
 
 
-def _decoded(name: str, chunks: Iterable[bytes]) -> Iterator[str]:
+def _decoded(name: str, chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
     r"""The text of UTF-8 that may be cut anywhere, also within a character or between `\r` and `\n`."""
-    utf8 = codecs.getincrementaldecoder("utf-8-sig")()
+    utf8 = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)()
     line_ends = IncrementalNewlineDecoder(None, translate=True)
     offset, line = 0, 1
     is_empty, is_ascii = True, True
     for chunk in chain(chunks, [b""]):
         if offset == 0:
+            refuse_what_is_no_text(name, chunk)
+        if offset == 0 and encoding == "utf-8":
             _refuse_wide_characters(name, chunk)
         offset += len(chunk)
         try:
@@ -270,8 +309,8 @@ def _advice(name: str, content: bytes, is_ascii: bool) -> str:
     if b"\0" in content:
         return "It has NUL bytes as well, so that it may be no text at all: name a text file."
     if not is_ascii:
-        return f"What comes before is UTF-8: mend that line, or leave such bytes out: {conversion(name, 'utf-8', '-c')}"
-    return f"Convert it: {conversion(name, 'windows-1252')}"
+        return f"What comes before is UTF-8: mend that line, or leave such bytes out: {to_utf8(name, 'utf-8')}"
+    return f"Convert it: {to_utf8(name, 'windows-1252')}"
 
 
 @contextmanager
@@ -295,11 +334,11 @@ def _refuse_wide_characters(name: str, content: bytes) -> None:
         if content.startswith(mark):
             raise DataError(
                 f"{name}: not UTF-8 (begins with the byte-order mark of {encoding}). "
-                f"Convert it: {conversion(name, encoding.lower())}"
+                f"Convert it: {to_utf8(name, encoding.lower())}"
             )
     if content.count(0) > len(content) * _NUL_SHARE:
         order = "le" if content[1::2].count(0) > content[::2].count(0) else "be"
         raise DataError(
             f"{name}: not UTF-8 (over a third of its bytes are NUL, as in UTF-16). "
-            f"Convert it: {conversion(name, f'utf-16{order}')}"
+            f"Convert it: {to_utf8(name, f'utf-16{order}')}"
         )
