@@ -54,6 +54,18 @@ def _read_records(path: Path, field: str, version: Version | None) -> Iterator[s
         raise DataError(f"{path}: holds no text. Put some into a record.")
 
 
+def problems_of_records(path: Path, field: str) -> Iterator[str]:
+    """What is wrong with the records of a file, each with its line; nothing where it holds none."""
+    if not holds_records(path):
+        return
+    for line in read_lines(path):
+        try:
+            if line.text.strip():
+                _text_of(line, field)
+        except DataError as error:
+            yield str(error)
+
+
 def _text_of(line: Line, field: str) -> str:
     try:
         return text_of(parse_object(line.text), field, name_of(line.file))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from glob import glob
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -187,7 +188,8 @@ def _held_out_positions(n_chars: int, holdout: float) -> list[int]:
 
 def _how_to_hold_out(text: Text, n_chars: int, options: DataOptions) -> str:
     """The smallest change of the configuration with which a text can be cut, else that of the text."""
-    for change in (*({"holdout": percent / 100} for percent in range(10, 50, 5)), {"eos": "never"}):
+    changes: list[dict[str, Any]] = [{"holdout": percent / 100} for percent in range(10, 50, 5)]
+    for change in [*changes, {"eos": "never"}]:
         changed = options.model_copy(update=change)
         source = _on_one_line(text) if changed.eos == "never" else text
         if _bounds(source, _held_out_positions(n_chars, changed.holdout), n_chars, changed):

@@ -12,6 +12,9 @@ from lstmlm.corpus.loading import Corpus
 from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
 
+MUCH_UNKNOWN = 0.3
+"""Share of a split's tokens."""
+
 
 def require_same_start(config: RunConfig, device: torch.device, world: World) -> None:
     """Check that all processes have the same configuration, versions and devices, and can share the columns equally.
@@ -97,6 +100,13 @@ def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
     found, others = [], [split for split in (corpus.valid, corpus.test) if split]
     if corpus.valid is None:
         found.append("data.corpus: has no validation split: nothing tells the best weights, so the last are kept.")
+    unknown = {split.name: split.n_unk / split.n_tokens for split in (corpus.train, *others)}
+    mostly_unknown = {name: share for name, share in unknown.items() if share >= MUCH_UNKNOWN}
+    if mostly_unknown:
+        shares = ", ".join(f"{share:.0%} of {name}" for name, share in mostly_unknown.items())
+        found.append(
+            f"data.tokenizer: {shares} is <unk>, so that figures say little. Take parts of words, name: bpe, or char."
+        )
     elif corpus.train.n_unk == 0 and any(split.n_unk for split in others):
         found.append(
             "data.tokenizer: <unk> never occurs in the training split, so the model cannot learn to expect unknown "
