@@ -170,7 +170,8 @@ def generate_texts(
     """
     opening = _without_open_blank(prompt, trained.tokenizer)
     given_blank = prompt[len(opening) :]
-    joiners = [trained.tokenizer.joiner(opening) for _ in seeds]
+    make_joiner = trained.tokenizer.raw_joiner if options.raw else trained.tokenizer.joiner
+    joiners = [make_joiner(opening) for _ in seeds]
     ends = [StopBefore(options.stop) for _ in seeds]
     for step in generate(trained.model, trained.tokenizer, opening, options, seeds):
         pieces = [joiner.feed(int(token)) for joiner, token in zip(joiners, step.ids, strict=True)]

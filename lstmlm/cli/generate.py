@@ -31,6 +31,9 @@ def generate(
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of samples.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Same seed, same text; sample k has seed + k - 1.")] = None,
     allow_unk: Annotated[bool, typer.Option("--allow-unk", help="Let <unk> be sampled.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print tokens as the vocabulary has them, a blank between.")
+    ] = False,
     precision: Annotated[
         Literal["float32", "bfloat16"],
         typer.Option(help="Number format of the weights; bfloat16 draws about twice as fast, and another text."),
@@ -51,9 +54,11 @@ def generate(
 
     lstmlm generate "Q: who sings?" --stop "Q:" --stop "."
 
+    lstmlm generate "The" --raw --max-tokens 20
+
     lstmlm generate - < texts/chapter.txt
     """
-    options = SamplingOptions(max_tokens, temperature, top_k, top_p, allow_unk, precision, tuple(stop or []))
+    options = SamplingOptions(max_tokens, temperature, top_k, top_p, allow_unk, precision, tuple(stop or []), raw)
     from lstmlm import workflows
     from lstmlm.corpus.reading.text_files import read_prompt
 

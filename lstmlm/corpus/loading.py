@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -124,7 +124,7 @@ def open_corpus(options: DataOptions) -> tuple[dict[str, Text], dict[str, Text]]
         DataError: there is no such file.
     """
     splits: dict[str, Text] = {}
-    with suppress(DataError):
+    with suppress(DataError) if "/" in options.corpus else nullcontext():
         splits = _texts(options)
     if len({text.files for text in splits.values()}) == len(splits) > 0:
         return splits, splits

@@ -14,7 +14,7 @@ from jaxtyping import Int32
 from tokenizers import pre_tokenizers
 
 from lstmlm.corpus.reading.text_files import cut_between_words
-from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner
+from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner, RawJoiner
 from lstmlm.errors import ConfigError, DataError
 
 Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
@@ -169,6 +169,10 @@ class Tokenizer(ABC):
         """A joiner of generated tokens to a text that goes on from `prompt`."""
         return ByteJoiner(self._contents)
 
+    def raw_joiner(self, prompt: str = "") -> Joiner:
+        """A joiner that tells the tokens themselves."""
+        return RawJoiner(self.token, self.start_id, prompt)
+
 
 class LearntTokenizer(Tokenizer):
     """A tokenizer whose vocabulary comes from the training text, and all else of it from its options."""
@@ -180,13 +184,19 @@ class LearntTokenizer(Tokenizer):
         """Check that nothing but the vocabulary differs from what `options` describe."""
         ids = self._engine.get_vocab(with_added_tokens=False)
         is_whole = ids.keys() >= set(self.special_tokens) and sorted(ids.values()) == [*range(len(ids))]
-        if not is_whole or _settings_of(self._engine) != _settings_of(self._untrained(options)):
+        described = map(_settings_of, [self._untrained(options), *self._earlier(options)])
+        if not is_whole or _settings_of(self._engine) not in described:
             raise DataError("tokenizer.json: not that of the run's data.tokenizer. Restore the file from its run.")
 
     @classmethod
     @abstractmethod
     def _untrained(cls, options: Any) -> library.Tokenizer:
         """The library's tokenizer that `options` describe, without vocabulary."""
+
+    @classmethod
+    def _earlier(cls, options: Any) -> list[library.Tokenizer]:
+        """What earlier versions have understood by the same options."""
+        return []
 
 
 class ByteLevelTokenizer(LearntTokenizer):
