@@ -21,6 +21,8 @@ from xml.etree import ElementTree as ET
 
 from machine import MOUNTS
 
+from lstmlm.benchmark.restriction import ISAS
+
 PROJECT = Path(__file__).resolve().parent.parent
 COMPILERS = ("c++", "g++", "clang++", "gcc", "cc", "clang")
 NOBODY = "65534"
@@ -71,23 +73,13 @@ def conditions(folder: Path) -> Iterator[Condition]:
         "AVX2 alone",
         "torch.backends.cpu.get_cpu_capability() == 'AVX2'",
         f"{numbers} tests/optim tests/benchmark tests/generation {commands}",
-        {
-            "LSTMLM_MARCH": "x86-64-v3",
-            "ATEN_CPU_CAPABILITY": "avx2",
-            "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-            "ONEDNN_MAX_CPU_ISA": "AVX2",
-        },
+        {**ISAS["avx2"]},
     )
     yield Condition(
         "no vector instructions beyond SSE4",
         "torch.backends.cpu.get_cpu_capability() == 'DEFAULT'",
         "tests/models/kernels tests/models/cells tests/test_scoring.py",
-        {
-            "LSTMLM_MARCH": "x86-64-v2",
-            "ATEN_CPU_CAPABILITY": "default",
-            "MKL_CBWR": "COMPATIBLE",
-            "ONEDNN_MAX_CPU_ISA": "SSE41",
-        },
+        {**ISAS["sse4"]},
     )
     yield Condition(
         "one core",

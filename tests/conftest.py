@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 PROJECT = Path(__file__).parent.parent
 
@@ -71,6 +72,8 @@ def tiny_benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
         losses=(plan.LossShape(n_tokens=15, hidden_size=16, vocab_size=40),),
         training_steps=(model,),
         bptt=5,
+        busy_steps=(model,),
+        busy_effort=effort,
         generation=model,
         n_generated_tokens=3,
         evaluation=model,
@@ -85,7 +88,12 @@ def tiny_benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def pytest_configure() -> None:
-    """Listen to signals: `nohup`, and shells in the background, have what they start ignore some."""
+    """Keep no examples, as the project may be read only, and listen to signals.
+
+    `nohup`, and shells in the background, have what they start ignore some.
+    """
+    settings.register_profile("lstmlm", database=None)
+    settings.load_profile("lstmlm")
     for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) == signal.SIG_IGN:

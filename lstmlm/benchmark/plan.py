@@ -52,6 +52,10 @@ class Plan:
     bptt: int
     """Length of the windows of training steps and evaluation (tokens)."""
 
+    busy_steps: tuple[ModelShape, ...]
+    busy_effort: Effort
+    """Of each turn, alone or beside another process."""
+
     generation: ModelShape
     n_generated_tokens: int
     """Tokens drawn in one round."""
@@ -85,6 +89,11 @@ FULL = Plan(
         ModelShape(hidden_size=650, vocab_size=33_278, batch_size=20),
     ),
     bptt=35,
+    busy_steps=(
+        ModelShape(hidden_size=200, vocab_size=10_000, batch_size=20),
+        ModelShape(hidden_size=650, vocab_size=10_000, batch_size=20),
+    ),
+    busy_effort=Effort(seconds=6.0, min_rounds=5, max_rounds=100),
     generation=ModelShape(hidden_size=650, vocab_size=33_278, batch_size=1),
     n_generated_tokens=50,
     evaluation=ModelShape(hidden_size=650, vocab_size=10_000, batch_size=20),
@@ -100,6 +109,8 @@ QUICK = Plan(
     losses=(LossShape(n_tokens=700, hidden_size=650, vocab_size=10_000),),
     training_steps=(ModelShape(hidden_size=650, vocab_size=10_000, batch_size=20),),
     bptt=35,
+    busy_steps=(ModelShape(hidden_size=200, vocab_size=10_000, batch_size=20),),
+    busy_effort=Effort(seconds=1.5, min_rounds=3, max_rounds=50),
     generation=ModelShape(hidden_size=650, vocab_size=33_278, batch_size=1),
     n_generated_tokens=20,
     evaluation=ModelShape(hidden_size=200, vocab_size=10_000, batch_size=20),

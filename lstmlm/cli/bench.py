@@ -1,6 +1,9 @@
 """`lstmlm bench`: our kernels beside torch's, on this machine."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from lstmlm.benchmark.section import Row, Section
 
 SLOWER = "▼"
+COLUMNS_OF_A_TABLE = 80
 LEGEND = (
     f"Medians of rounds in which all take turns; ± half the distance between the quartiles. {SLOWER} we are slower.\n"
     "of peak: share of the GEMM peak of that number format. extra MB: peak of memory beyond operands and results."
@@ -24,6 +28,13 @@ LEGEND = (
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A few shapes and rounds: half a minute.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    isa: Annotated[
+        str | None,
+        typer.Option("--isa", help="Compute as a processor of this instruction set would: avx2 or sse4."),
+    ] = None,
+    no_compiler: Annotated[
+        bool, typer.Option("--no-compiler", help="Compute as on a machine without a C++ compiler.")
+    ] = False,
 ) -> None:
     """Measure our kernels beside torch's on this machine; takes some minutes.
 
@@ -34,7 +45,11 @@ def bench(
     lstmlm bench --quick
 
     lstmlm bench --json > bench.json
+
+    lstmlm bench --isa avx2
     """
+    if isa is not None or no_compiler:
+        raise typer.Exit(_bench_restricted(isa, no_compiler, quick, as_json))
     from lstmlm.benchmark.machine import measure_machine
     from lstmlm.benchmark.plan import PLANS
     from lstmlm.benchmark.sections import SECTIONS
@@ -53,6 +68,19 @@ def bench(
         if not as_json:
             _print_section(section)
     print(json.dumps(answers, ensure_ascii=False, allow_nan=False) if as_json else f"\n{LEGEND}")
+
+
+def _bench_restricted(isa: str | None, no_compiler: bool, quick: bool, as_json: bool) -> int:
+    """Run the same command in a process that is restricted, since libraries look at the processor as they load."""
+    from lstmlm.benchmark.restriction import ISAS, restricted
+    from lstmlm.errors import ConfigError, did_you_mean
+
+    if isa is not None and isa not in ISAS:
+        raise ConfigError(f"--isa: unknown {isa!r}. {did_you_mean(isa, ISAS)}Choose one of: {', '.join(ISAS)}.")
+    options = [*(["--quick"] if quick else []), *(["--json"] if as_json else [])]
+    with restricted(isa, no_compiler=no_compiler) as variables:
+        command = [sys.executable, "-m", "lstmlm", "bench", *options]
+        return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
 
 
 def _print_machine(machine: "Machine") -> None:
@@ -76,7 +104,9 @@ def _print_section(section: "Section") -> None:
     for row in section.rows:
         table.add_row(*("" if row.get(key) is None else form(row, key) for _, key, form in columns))
     print(f"\n{section.title}\n")
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.width = max(COLUMNS_OF_A_TABLE, console.width)  # on a narrow terminal lines are wrapped, and nothing is cut
+    console.print(table)
     for row in section.rows:
         if "differs" in row:
             shape = ", ".join(f"{key} {value}" for key, value in row.items() if key != "differs")
@@ -140,6 +170,11 @@ COLUMNS: "tuple[tuple[str, str, Callable[[Row, str], Text | str]], ...]" = (
     ("torch\ntokens/s", "torch_float32_tokens_per_second", _spread),
     ("cells\ntokens/s", "reference_tokens_per_second", _spread),
     ("forward\ntokens/s", "training_forward_tokens_per_second", _spread),
+    ("alone\ntokens/s", "lstmlm_alone_tokens_per_second", _count),
+    ("beside\ntokens/s", "lstmlm_beside_tokens_per_second", _count),
+    ("share\nleft", "lstmlm_share_of_speed_alone", _percent),
+    ("torch\nbeside", "torch_float32_beside_tokens_per_second", _count),
+    ("share\nleft", "torch_float32_share_of_speed_alone", _percent),
     ("times as\nfast", "times_as_fast_as_torch_float32", _speed),
     ("as torch\nbfloat16", "times_as_fast_as_torch_bfloat16", _speed),
     ("times as\nfast", "times_as_fast_as_reference", _speed),

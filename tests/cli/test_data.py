@@ -94,7 +94,10 @@ def test_get_shows_how_much_has_come(
     from lstmlm.corpus.named import DATASETS
 
     monkeypatch.setattr(sys.modules["lstmlm.cli.data.get"], "is_live", lambda: True)
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes what is not a terminal for one
+    # rich takes what is not a terminal for one, and a dumb terminal for none
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
     with _download_display(DATASETS["text8"]) as progress:
         progress(31_344_016 // 2)
     shown = capsys.readouterr().err

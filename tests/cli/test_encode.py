@@ -210,7 +210,10 @@ def test_it_shows_how_far_it_is(
     assert f"train: 0 MB read, {60 * 7} tokens\n" in result.stderr
 
     monkeypatch.setattr("lstmlm.cli.render.is_live", lambda: True)
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes what is not a terminal for one
+    # rich takes what is not a terminal for one, and a dumb terminal for none
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
     with module.working("train: ") as tell:
         tell("3 MB read, 70 tokens")
     assert "train: 3 MB read, 70 tokens" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)

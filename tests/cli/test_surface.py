@@ -43,7 +43,7 @@ COMMANDS = {
         "--output",
         "--json",
     },
-    "bench": {"--quick", "--json"},
+    "bench": {"--quick", "--json", "--isa", "--no-compiler"},
     "data list": {"--json"},
     "data get": set(),
     "data check": {"--config", "-c", "--set", "--json"},
