@@ -9,6 +9,7 @@ import errno
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -117,11 +118,12 @@ def to_utf8(name: str, encoding: str) -> str:
     return conversion(name, ["iconv", "-f", encoding, "-t", "utf-8"], f".utf8{kept.suffix}")
 
 
-def in_proportion(problems: Sequence[str]) -> list[str]:
+def in_proportion(problems: Iterable[str]) -> list[str]:
     """Return the first problems of many, and how many there are beside them."""
-    n_more = len(problems) - SHOWN_PROBLEMS
-    shown = [*problems[:SHOWN_PROBLEMS]]
-    return [*shown, f"and {n_more:,} more of this kind."] if n_more > 0 else shown
+    remaining = iter(problems)
+    shown = [*islice(remaining, SHOWN_PROBLEMS)]
+    n_more = sum(1 for _ in remaining)
+    return [*shown, f"and {n_more:,} more of this kind."] if n_more else shown
 
 
 def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import load_corpus, load_halves
+from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.splits import text_file
 from lstmlm.corpus.reading.text_files import files_in
 from lstmlm.corpus.tokenizers import Tokenizer
@@ -38,13 +39,15 @@ from lstmlm.scoring import score_each
 from lstmlm.workflows import TrainedModel
 
 
-def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None) -> Report:
+def compare(
+    a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None, encoding: str = UTF8
+) -> Report:
     """Compare two models on a text file, or on a split of the corpus that each was trained on.
 
     Raises:
         DataError: the text cannot be read, is not the same for both, or leaves nothing to compare.
     """
-    return compare_models(*(Contestant(t.name, t.model, t.tokenizer, t.encode(split, text)) for t in (a, b)))
+    return compare_models(*(Contestant(t.name, t.model, t.tokenizer, t.encode(split, text, encoding)) for t in (a, b)))
 
 
 def measure_surprisal(
@@ -69,7 +72,12 @@ def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bo
 
 
 def inspect_gradients(
-    models: Iterable[TrainedModel], *, split: str | None = None, text: Path | None = None, max_lag: int
+    models: Iterable[TrainedModel],
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    encoding: str = UTF8,
+    max_lag: int,
 ) -> list[GradientNorms]:
     """Measure how far back the predictions of each model reach, on a text file or on a split of its own corpus.
 
@@ -78,7 +86,7 @@ def inspect_gradients(
     """
     found: list[GradientNorms] = []
     for trained in models:
-        read, start_id = trained.encode(split, text), trained.tokenizer.start_id
+        read, start_id = trained.encode(split, text, encoding), trained.tokenizer.start_id
         found += measure_gradients(trained.model, read, start_id, trained.name, max_lag)
     return found
 
@@ -94,7 +102,13 @@ def inspect_gates(trained: TrainedModel, sentence: str, layer: int | None = None
 
 
 def evaluate_ngrams(
-    trained: TrainedModel, order: int, *, split: str | None = None, text: Path | None = None, arpa: Path | None = None
+    trained: TrainedModel,
+    order: int,
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    encoding: str = UTF8,
+    arpa: Path | None = None,
 ) -> Report:
     """Estimate an n-gram model from what the run has learnt, and measure it, the run and their mixture on a text.
 
@@ -106,6 +120,7 @@ def evaluate_ngrams(
         order: Number of tokens of the longest n-grams, 1 or more.
         split: As in `TrainedModel.encode`.
         text: As in `TrainedModel.encode`.
+        encoding: As in `TrainedModel.encode`.
         arpa: Where to write the n-gram model in the format of other toolkits.
 
     Raises:
@@ -120,7 +135,7 @@ def evaluate_ngrams(
         )
     for own in (corpus.train, corpus.valid):
         trained.require_same_text(own)
-    measured, validation = trained.encode(split, text), corpus.valid
+    measured, validation = trained.encode(split, text, encoding), corpus.valid
     if measured.sha256 == validation.sha256:
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
     ngrams = _estimate_ngrams(corpus.train, tokenizer, order)
@@ -173,6 +188,7 @@ def evaluate_adaptation(
     *,
     split: str | None = None,
     text: Path | None = None,
+    encoding: str = UTF8,
     tune: str | None = None,
 ) -> Report:
     """Measure how well a model predicts a text to which it adapts as it reads.
@@ -183,6 +199,7 @@ def evaluate_adaptation(
         options: The hyper-parameters, or where the search for them starts.
         split: As in `TrainedModel.encode`.
         text: As in `TrainedModel.encode`.
+        encoding: As in `TrainedModel.encode`.
         tune: Split to choose the hyper-parameters on. Where that is what is measured, they are chosen on its first half
             and measured on the second.
 
@@ -190,7 +207,7 @@ def evaluate_adaptation(
         DataError: a text cannot be read, or the corpus has no such split.
     """
     data, tokenizer, tuned_on = trained.run.config.data, trained.tokenizer, None
-    measured = trained.encode(split, text)
+    measured = trained.encode(split, text, encoding)
     gradient_rms: Sequence[Tensor] = ()
     if "dynamic" in methods and isinstance(options.dynamic, RMSOptions):
         training = trained.encode_split("train")
@@ -207,7 +224,9 @@ def evaluate_adaptation(
     return adaptation.report(measured, options, trained.name, tuned_on)
 
 
-def evaluate_together(members: Sequence[TrainedModel], *, split: str | None = None, text: Path | None = None) -> Report:
+def evaluate_together(
+    members: Sequence[TrainedModel], *, split: str | None = None, text: Path | None = None, encoding: str = UTF8
+) -> Report:
     """Measure how well models predict a text together, their probabilities averaged.
 
     Raises:
@@ -222,7 +241,7 @@ def evaluate_together(members: Sequence[TrainedModel], *, split: str | None = No
                 "tokens can be averaged. Choose runs with one tokenizer.json."
             )
     models = {member.name: member.model for member in members}
-    return evaluate_ensemble(models, first.encode(split, text), first.tokenizer)
+    return evaluate_ensemble(models, first.encode(split, text, encoding), first.tokenizer)
 
 
 def rescore(

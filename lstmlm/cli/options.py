@@ -1,5 +1,6 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
+import codecs
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +13,16 @@ from lstmlm.errors import ConfigError, as_command
 
 if TYPE_CHECKING:
     from lstmlm.config import RunConfig
+
+
+def encoding_name(text: str) -> str:
+    """Read the name of an encoding."""
+    try:
+        return codecs.lookup(text).name
+    except LookupError:
+        raise ConfigError(
+            f"--encoding: unknown encoding {text!r}. Python has utf-8, windows-1252, shift_jis, gb18030 and many more."
+        ) from None
 
 
 def name_or_path(text: str) -> str:
@@ -85,6 +96,10 @@ SplitOption = Annotated[
 
 TextOption = Annotated[
     Path | None, typer.Option("--text", parser=path, help="A text file in place of a split; - is standard input.")
+]
+
+EncodingOption = Annotated[
+    str, typer.Option("--encoding", parser=encoding_name, help="How the characters of the files are written.")
 ]
 
 CorpusArgument = Annotated[

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from lstmlm.config.options import Options, PathText
 
@@ -10,6 +10,19 @@ SMALLEST_VARIABLE_BPTT = 10
 
 MOST_TOKENIZER_BYTES = 1 << 28
 """Of the file of a tokenizer: a million types take a tenth of it."""
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        is_known = "A b\n".encode(name).decode(name) == "A b\n"
+    except (LookupError, UnicodeError, TypeError):
+        is_known = False
+    if not is_known:
+        raise ValueError(
+            f"unknown encoding {name!r}. Python has utf-8, windows-1252, shift_jis, gb18030 and many others."
+        )
+    return name
+
 
 EosPlace = Literal["line", "line_and_document", "document", "never"]
 
@@ -110,13 +123,18 @@ class DataOptions(Options):
     as `python-docs`.
 
     A folder has `train.txt` and optional `valid.txt` and `test.txt`, or else any `.txt` files, also in folders below.
-    In place of `.txt` there can be `.jsonl` or `.json`, an object a line, each followed by `.gz`, `.bz2`, `.xz` or
-    `.zst` if it is compressed. The objects of a file, and the files of a folder or pattern, are documents.
+    In place of `.txt` there can be `.jsonl`, `.ndjson`, `.jsonlines` or `.json`, an object a line, each followed by
+    `.gz`, `.bz2`, `.xz` or `.zst` if it is compressed. The objects of a file, and the files of a folder or pattern, are
+    documents.
 
     A folder that `lstmlm data encode` has made is read as the tokens that it holds, and brings its tokenizer along."""
 
     field: str = "text"
-    """What the objects of `.jsonl` and `.json` files call their text."""
+    """What the objects of JSON lines call their text."""
+
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
+    """How the characters of the corpus are written, such as `windows-1252`, `shift_jis` or `gb18030`; what a byte-order
+    mark or a first line `<?xml … encoding=…?>` says is believed without it."""
 
     eos: EosPlace = "line"
     """What ends in `<eos>`, or in a newline where the tokenizer has no `<eos>`: a `line`; with `line_and_document` a

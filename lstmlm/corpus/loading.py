@@ -14,8 +14,9 @@ from typing import Any
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.encoded_text import EncodedText, encode_text
 from lstmlm.corpus.named import DATASETS
+from lstmlm.corpus.reading.decoding import NORMALIZATION, UTF8
 from lstmlm.corpus.reading.splits import SPLITS, Text, halves_of, named_splits, splits_of, text_of, text_of_files
-from lstmlm.corpus.reading.text_files import NORMALIZATION, Version
+from lstmlm.corpus.reading.text_files import Version
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
@@ -90,9 +91,15 @@ def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple
     return first, second
 
 
-def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer) -> EncodedText:
-    """Read and encode a file as a model has read its corpus. Raises DataError if it is missing, empty or not UTF-8."""
-    text = text_of(path, options)
+def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer, encoding: str = UTF8) -> EncodedText:
+    """Read and encode a file as a model has read its corpus, but for its encoding.
+
+    Records may also call their text `text`, where they have no field that is called as in the corpus.
+
+    Raises:
+        DataError: the file cannot be read, or not so.
+    """
+    text = text_of(path, options.model_copy(update={"encoding": encoding}), "text")
     return encode_text(text.name, text.blocks(), tokenizer, None)
 
 
@@ -133,7 +140,13 @@ def open_corpus(options: DataOptions) -> tuple[dict[str, Text], dict[str, Text]]
 
 
 def encode_files(
-    files: Mapping[str, Sequence[Path]], tokenizer: str, output: Path, observe: Observer, *, field: str = "text"
+    files: Mapping[str, Sequence[Path]],
+    tokenizer: str,
+    output: Path,
+    observe: Observer,
+    *,
+    field: str = "text",
+    encoding: str = UTF8,
 ) -> TokenStore:
     """Encode the files of each split, one after the other, into a token store.
 
@@ -143,13 +156,14 @@ def encode_files(
         output: The folder that becomes the store.
         observe: Is told how far it is.
         field: What holds the text of a record of JSON lines.
+        encoding: How the characters of the files are written.
 
     Raises:
         ConfigError: there is no such tokenizer.
         DataError: a text cannot be read, or the store not be written.
     """
     readers = {
-        split: text_of_files(paths, DataOptions(corpus=str(paths[0]), field=field)).blocks
+        split: text_of_files(paths, DataOptions(corpus=str(paths[0]), field=field, encoding=encoding)).blocks
         for split, paths in files.items()
     }
     options, found = find_tokenizer(tokenizer, readers["train"], "--tokenizer")
@@ -178,7 +192,11 @@ class _Source:
 def _source(options: DataOptions) -> _Source:
     store = _store(options)
     if store is not None:
-        for name in ("eos", "field"):  # they say something of a text, and a store has been made of it already
+        for name in (
+            "eos",
+            "field",
+            "encoding",
+        ):  # they say something of a text, and a store has been made of it already
             value = getattr(options, name)
             if value != DataOptions.model_fields[name].default:
                 why = f"as {options.corpus} holds tokens"

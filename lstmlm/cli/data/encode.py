@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstmlm.cli.options import JsonOption, name_or_path, path
+from lstmlm.cli.options import EncodingOption, JsonOption, name_or_path, path
 from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, working
 from lstmlm.errors import Interrupted, as_command
 
@@ -32,6 +32,7 @@ def encode(
     valid: Annotated[Path | None, typer.Option(parser=path, help="A text to validate on.")] = None,
     test: Annotated[Path | None, typer.Option(parser=path, help="A text to test on.")] = None,
     field: Annotated[str, typer.Option(help="What holds the text of a record of JSON lines.")] = "text",
+    encoding: EncodingOption = "utf-8",
     as_json: JsonOption = False,
 ) -> None:
     """Encode texts into a token store: a folder from which `data.corpus` trains at once, whatever its size.
@@ -57,7 +58,9 @@ def encode(
             def observe(split: str, encoder: "TextEncoder") -> None:
                 tell(f"{split}: {encoder.n_bytes / 1e6:,.0f} MB read, {encoder.n_tokens:,} tokens")
 
-            store = encode_files({"train": files, **held_out}, tokenizer, output, observe, field=field)
+            store = encode_files(
+                {"train": files, **held_out}, tokenizer, output, observe, field=field, encoding=encoding
+            )
     except Interrupted:
         if is_store(output):
             say(f"Interrupted. {output} is not finished: the same command goes on where it was.")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.options import (
+    EncodingOption,
     JsonOption,
     RunOption,
     SplitOption,
@@ -22,6 +23,7 @@ def ngram(
     order: Annotated[int, typer.Option(min=1, help="Length of the longest n-grams (tokens).")] = 5,
     split: SplitOption = None,
     text: TextOption = None,
+    encoding: EncodingOption = "utf-8",
     arpa: Annotated[
         Path | None, typer.Option(parser=new_file, help="Write the n-gram model to this file, for SRILM or KenLM.")
     ] = None,
@@ -45,6 +47,6 @@ def ngram(
     from lstmlm import questions, workflows
 
     trained = workflows.load(workflows.choose_run(run))
-    report = questions.evaluate_ngrams(trained, order, split=split, text=text, arpa=arpa)
+    report = questions.evaluate_ngrams(trained, order, split=split, text=text, encoding=encoding, arpa=arpa)
     say(f"{trained.run.path}: {report.values['text']}")
     print_report(report, as_json=as_json)

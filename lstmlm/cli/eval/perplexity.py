@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.options import EncodingOption, JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say, speaks
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ def perplexity(
     run: RunOption = None,
     split: SplitOption = None,
     text: TextOption = None,
+    encoding: EncodingOption = "utf-8",
     context: Annotated[
         Literal["document", "line"],
         typer.Option(help="What a token is predicted from: all of the text before it, or its own line alone."),
@@ -46,7 +47,9 @@ def perplexity(
 
     with World.from_environment() as world:
         trained = workflows.load(workflows.choose_run(run))
-        report = workflows.evaluate(trained, "perplexity", split=split, text=text, context=context, world=world)
+        report = workflows.evaluate(
+            trained, "perplexity", split=split, text=text, encoding=encoding, context=context, world=world
+        )
     if not speaks():
         return
     say(f"{trained.run.path}: {report.values['text']}")

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 from unicodedata import lookup
@@ -20,11 +19,10 @@ from lstmlm.corpus.inspection.characters_and_lines import (
 )
 from lstmlm.corpus.inspection.layout import describe, is_indented, wrapped_width
 from lstmlm.corpus.reading.compression import split_suffixes
-from lstmlm.corpus.reading.documents import problems_of_records
 from lstmlm.corpus.reading.splits import Text
 from lstmlm.corpus.store.token_store import TokenStore
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import DataError, conversion, in_proportion
+from lstmlm.errors import DataError, conversion
 
 LONGEST_LINE_CHARS = 100_000
 BLANK_SHARE = 0.5
@@ -103,9 +101,8 @@ def check_texts(
         try:
             seen[name] = observe(text)
         except DataError as error:
-            problems = [*chain(*(problems_of_records(file, options.field) for file in text.files))] or [str(error)]
-            for problem in in_proportion([problem.removeprefix(f"{text.name}: ") for problem in problems]):
-                yield Finding(text.name, "reading", "error", problem)
+            for problem in str(error).split("\n"):
+                yield Finding(text.name, "reading", "error", problem.removeprefix(f"{text.name}: "))
             continue
         yield from _of_text(seen[name], text, options)
         yield from _of_files(text)

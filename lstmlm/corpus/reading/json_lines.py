@@ -31,34 +31,35 @@ def _object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(record) < len(pairs):
         names = [name for name, _ in pairs]
         name = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {name!r} occurs twice")
+        raise ValueError(f"{name!r} occurs twice")
     return record
 
 
-def text_of(record: Mapping[str, Any], field: str, file: str) -> str:
-    """The text of a record of a file. Raises ValueError, which says what to do, if it has none under that name."""
-    text = record.get(field, record)
+def text_of(record: Mapping[str, Any], fields: Sequence[str], file: str) -> str:
+    """The text of a record of a file. Raises ValueError, which says what to do, if it has none under any of the names.
+
+    Args:
+        record: What `parse_object` returns.
+        fields: What the text may be called; the first that is there is taken.
+        file: What messages call the file.
+    """
+    field = next((name for name in fields if name in record), None)
+    text = None if field is None else record[field]
     if isinstance(text, str):
         return text.replace("\r\n", "\n").replace("\r", "\n")
-    if field in record:
-        problem, advice = f"{field}: expected text, got {shown(text)}.", "Put it in quotes, or remove the line."
-        paths = [field]
-        if text is None:
-            problem, advice = f"{field}: expected text, got null.", "Write some, or remove the line."
+    if field is not None:
+        problem = f"{field}: expected text, got {'null' if text is None else shown(text)}."
+        advice = "Write some, or remove the line." if text is None else "Put it in quotes, or remove the line."
+        outer = [field]
     else:
         names = ", ".join(map(repr, record)) or "no field at all"
-        problem, advice = (
-            f"has no field {field!r}, got {names}.",
-            f"{did_you_mean(field, record)}Name it in data.field.",
-        )
-        outer = field.split(".", maxsplit=1)[0]
-        paths = [outer] if outer in record else list(record)
-    for name in paths:
-        if inner := _path_to_text(record.get(name)):
-            program = f"{{text: (.{name}{inner})}}"
-            advice = (
-                f"Fields within fields are not read. Take it out: {conversion(file, ['jq', '-c', program], '.jsonl')}"
-            )
+        problem = f"has no field {' or '.join(map(repr, fields))}, got {names}."
+        advice = f"{did_you_mean(fields[0], record)}Name the one that is its text: data.field."
+        outer = [name for name in (field.split(".", maxsplit=1)[0] for field in fields) if name in record]
+    for name in outer or record:
+        if inner := _path_to_text(record[name]):
+            command = conversion(file, ["jq", "-c", f"{{{fields[0].split('.')[-1]}: (.{name}{inner})}}"], ".jsonl")
+            advice = f"Fields within fields are not read. Take it out: {command}"
             break
     raise ValueError(f"{problem} {advice}")
 
@@ -66,7 +67,7 @@ def text_of(record: Mapping[str, Any], field: str, file: str) -> str:
 def _path_to_text(value: Any) -> str:
     """How `jq` gets at a text in a value; "" for a value that has none within."""
     if isinstance(value, list) and value:
-        return ' | join(" ")' if isinstance(value[0], str) else f"[]{_path_to_text(value[0])}"
+        return ' | join("\\n")' if isinstance(value[0], str) else f"[]{_path_to_text(value[0])}"
     if isinstance(value, dict):
         texts = {key: inner for key, inner in value.items() if isinstance(inner, str)}
         return f".{max(texts, key=lambda key: len(texts[key]))}" if texts else ""

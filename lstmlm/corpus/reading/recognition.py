@@ -1,13 +1,15 @@
 """What a file is, decided by its content and its name together: text, JSON or a table, or nothing that is read."""
 
+import csv
 import json
+import logging
 import re
 import shlex
 from pathlib import PurePath
 from typing import Any, Literal
 
 from lstmlm.corpus.reading.compression import split_suffixes
-from lstmlm.corpus.reading.tables import has_header
+from lstmlm.corpus.reading.tables import find_delimiter, has_header, read_table
 from lstmlm.errors import DataError, as_command, conversion
 
 Kind = Literal["text", "jsonl", "json", "table"]
@@ -54,6 +56,8 @@ _MARKS = (
 )
 """Where a mark stands, the mark, what has it, and the command that makes something of it that is read."""
 
+_log = logging.getLogger(__name__)
+
 
 def refuse_what_is_no_text(name: str, beginning: bytes) -> None:
     """Refuse a file that begins like something that is no text, `BEGINNING_BYTES` of it or more being given.
@@ -91,7 +95,7 @@ def _kind_of_json(text: str, *, is_named: bool) -> Kind | None:
     first, _, rest = text.partition("\n")
     following = rest.lstrip()[:1]
     value = _value(first)
-    if isinstance(value, dict) and following in ("", "{"):
+    if isinstance(value, dict) and value and following in ("", "{"):
         return "jsonl"
     if isinstance(value, list) and not following and (is_named or any(isinstance(part, dict) for part in value)):
         return "json"
@@ -119,6 +123,76 @@ def _value(line: str) -> Any:
 def refuse_one_value(name: str, beginning: str) -> None:
     """Refuse a file of the kind `json` where records are read. Raises DataError, with the command that makes lines."""
     is_list = beginning.lstrip().startswith("[")
-    command = conversion(name, ["jq", "-c", ".[]" if is_list else "."], ".jsonl")
-    what = "an array" if is_list else "an object over several lines"
-    raise DataError(f"{name}: is {what} of JSON, but an object a line is read. Make lines of it: {command}")
+    value = _value(beginning)
+    lists = [key for key, inner in value.items() if isinstance(inner, list)] if isinstance(value, dict) else []
+    program = ".[]" if is_list else f".[{json.dumps(lists[0])}][]" if lists else "."
+    command = conversion(name, ["jq", "-c", program], ".jsonl")
+    what = "a JSON array" if is_list else "a JSON object over several lines"
+    raise DataError(f"{name}: is {what}, but an object a line is read. Make lines of it: {command}")
+
+
+_RECORDS_OF_A_TABLE = (
+    "import csv, json, sys; [print(json.dumps(row)) for row in csv.DictReader(open((sys.argv + [0])[1], "
+    'newline="", encoding="{}"), delimiter="{}", quoting={})]'
+)
+_TEXT_OF_MARKUP = (
+    "import sys, xml.etree.ElementTree as tree; "
+    "print(*tree.parse((sys.argv + [sys.stdin.buffer])[1]).getroot().itertext())"
+)
+_MARKED = (
+    (r"\s*<(!doctype html|html)\b", "HTML: its tags", ("pandoc", "-f", "html", "-t", "plain", "--wrap=none")),
+    (r"\s*<(\?xml|!DOCTYPE)\b", "XML: its tags", ("python", "-c", _TEXT_OF_MARKUP)),
+    (
+        r"WEBVTT\b|\d+\n[\d:,.]+ --> ",
+        "subtitles: their numbers and times",
+        ("sed", "-E", r"/^[0-9]+\r?$|-->|^WEBVTT/d"),
+    ),
+)
+"""How a text begins that is more than text, what it is and has beside it, and the command that makes text of it."""
+
+
+def refuse_what_is_no_corpus(name: str, path: PurePath, kind: Kind, beginning: str, encoding: str) -> None:
+    """Refuse a file from which more would be learnt than its text, and warn of one that only looks so.
+
+    Raises:
+        DataError: it is a table by its name, or one JSON value; with the command that makes JSON lines of it.
+    """
+    if kind == "json":
+        refuse_one_value(name, beginning)
+    if kind == "table":
+        is_named = split_suffixes(path)[0] in TABLE_SUFFIXES
+        command = _command_for_records(name, beginning, encoding)
+        problem = (
+            f"{name}: {'is' if is_named else 'looks like'} a table, of which numbers and marks would be learnt too."
+        )
+        advice = f"Make JSON lines of it, and name the column of the text in data.field: {command}"
+        if is_named:
+            raise DataError(f"{problem} {advice}")
+        _warn_once("table", path.parent, f"{problem} {advice}")
+    for mark, what, words in _MARKED if kind == "text" else ():
+        if re.match(mark, beginning, re.IGNORECASE):
+            command = conversion(name, words, ".txt")
+            _warn_once(mark, path.parent, f"{name}: looks like {what} are learnt too. Make a text of it: {command}")
+            break
+
+
+def _command_for_records(name: str, beginning: str, encoding: str) -> str:
+    default = "," if PurePath(name.removesuffix(".gz")).suffix == ".csv" else "\t"
+    delimiter = find_delimiter(beginning) or default
+    has_quotes_as_words = any(
+        cell.startswith('"') for row in read_table(name, beginning, delimiter) for cell in row.cells
+    )
+    quoting = csv.QUOTE_NONE if has_quotes_as_words else csv.QUOTE_MINIMAL
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    shown = {"\t": "\\t"}.get(delimiter, delimiter)
+    return conversion(name, ["python", "-c", _RECORDS_OF_A_TABLE.format(codec, shown, quoting)], ".jsonl")
+
+
+_warned: set[tuple[str, PurePath]] = set()
+
+
+def _warn_once(what: str, folder: PurePath, message: str) -> None:
+    """Warn of the first of a folder's files; they are read more than once, and their like may be many."""
+    if (what, folder) not in _warned:
+        _warned.add((what, folder))
+        _log.warning("%s", message)

@@ -12,12 +12,13 @@ import numpy as np
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.reading.compression import COMPRESSIONS
 from lstmlm.corpus.reading.documents import (
-    RECORD_SUFFIXES,
     document_ends,
     holds_records,
     join_documents,
+    open_text,
     read_documents,
 )
+from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES
 from lstmlm.corpus.reading.text_files import Version, explained, files_below, name_of, read_blocks
 from lstmlm.errors import ConfigError, DataError
 
@@ -44,9 +45,12 @@ def text_file(path: Path) -> Text:
     return Text(name_of(path), lambda: read_blocks(path), (path,))
 
 
-def text_of(path: Path, options: DataOptions) -> Text:
-    """A file as a text that a model reads as it has read its corpus, whose options are given; not read yet."""
-    return _joined(name_of(path), {path: None}, options)
+def text_of(path: Path, options: DataOptions, *other_fields: str) -> Text:
+    """A file as a text that a model reads as it has read its corpus, whose options are given; not read yet.
+
+    Where its records have no field of that name, they may have one of the others.
+    """
+    return _joined(name_of(path), {path: None}, options, (options.field, *other_fields))
 
 
 def text_of_files(paths: Sequence[Path], options: DataOptions) -> Text:
@@ -91,23 +95,26 @@ def _on_one_line(text: Text) -> Text:
     return replace(text, blocks=lambda: (block.replace("\n", " ") for block in text.blocks()))
 
 
-def _joined(name: str, files: Mapping[Path, Version | None], options: DataOptions) -> Text:
-    if options.eos in ("line", "never") and not _are_documents(files):
-        [(path, version)] = files.items()
-        text = Text(name, lambda: read_blocks(path, version=version), (path,))
-    else:
-        text = Text(
-            name,
-            lambda: join_documents(read_documents(files, options.field), options.eos),
-            (*files,),
-            lambda: document_ends(read_documents(files, options.field), options.eos),
-        )
+def _joined(name: str, files: Mapping[Path, Version | None], options: DataOptions, fields: Sequence[str] = ()) -> Text:
+    fields = fields or (options.field,)
+
+    def blocks() -> Iterator[str]:
+        if options.eos in ("line", "never") and not _are_documents(files, options):
+            [(path, version)] = files.items()
+            return open_text(path, version, options.encoding)[1]
+        return join_documents(read_documents(files, options.encoding, fields), options.eos)
+
+    def ends() -> Iterator[int]:
+        if _are_documents(files, options):
+            yield from document_ends(read_documents(files, options.encoding, fields), options.eos)
+
+    text = Text(name, blocks, (*files,), ends)
     return _on_one_line(text) if options.eos == "never" else text
 
 
-def _are_documents(files: Collection[Path]) -> bool:
+def _are_documents(files: Collection[Path], options: DataOptions) -> bool:
     """Whether a text of these files has ends of documents in it: a single text has none."""
-    return len(files) > 1 or any(map(holds_records, files))
+    return len(files) > 1 or any(holds_records(file, options.encoding) for file in files)
 
 
 def _versions(files: Iterable[Path]) -> dict[Path, Version | None]:
@@ -158,14 +165,16 @@ def _files_of(corpus: str) -> list[Path]:
 
 def _refuse_options_without_effect(options: DataOptions, texts: Collection[Collection[Path]]) -> None:
     """Refuse what says something of documents or records where the files of no text have any."""
-    if options.eos in ("line_and_document", "document") and not any(map(_are_documents, texts)):
+    if options.eos in ("line_and_document", "document") and not any(_are_documents(files, options) for files in texts):
         raise ConfigError(
             f"data.eos: {options.eos!r} has no effect, as {options.corpus} is no collection of documents. "
             "Name a .jsonl file, a pattern or a folder of files, or set data.eos: line."
         )
-    if options.field != DataOptions.model_fields["field"].default and not any(map(holds_records, chain(*texts))):
+    if options.field != DataOptions.model_fields["field"].default and not any(
+        holds_records(file, options.encoding) for file in chain(*texts)
+    ):
         raise ConfigError(
-            f"data.field: {options.field!r} has no effect, as {options.corpus} has no .jsonl file. Leave it out."
+            f"data.field: {options.field!r} has no effect, as {options.corpus} has no JSON lines. Leave it out."
         )
 
 

@@ -116,7 +116,8 @@ class TestCollections:
             str(caught.value)
             == {
                 "texts": (
-                    "texts: holds neither train.txt nor other text (.txt, .json, .jsonl, compressed or not). "
+                    "texts: holds neither train.txt nor other text "
+                    "(.txt, .jsonl, .ndjson, .jsonlines, .json, compressed or not). "
                     "Name a file, another folder, or a pattern: 'texts/*'."
                 ),
                 "texts/*.txt": (
@@ -305,7 +306,7 @@ class TestOptionsWithoutEffect:
         with pytest.raises(ConfigError) as caught:
             splits_of(options_of(put(tmp_path, {"train.txt": "a\n"}), field="body"))
         assert str(caught.value) == (
-            f"data.field: 'body' has no effect, as {tmp_path} has no .jsonl file. Leave it out."
+            f"data.field: 'body' has no effect, as {tmp_path} has no JSON lines. Leave it out."
         )
 
     def test_a_corpus_with_a_name_has_no_documents(self) -> None:
