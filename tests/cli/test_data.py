@@ -166,13 +166,12 @@ def test_check(lstmlm: Cli) -> None:
 
 
 def test_check_ends_with_3_where_something_is_wrong_and_says_the_rest(lstmlm: Cli, tmp_path: Path) -> None:
-    for split, content in {"train": b"caf\xe9\n", "valid": b"a b c\n"}.items():
+    for split, content in {"train": b"", "valid": b"a b c\n"}.items():
         (tmp_path / f"{split}.txt").write_bytes(content)
     result = lstmlm("data", "check", "./")
     assert result.exit_code == 3
     assert result.stdout.splitlines()[0] == (
-        "✘ train.txt: reading: not UTF-8 (byte 0xE9 at offset 3, line 1). "
-        "Convert it: iconv -f windows-1252 -t utf-8 train.txt > train.utf8.txt"
+        "✘ train.txt: reading: is empty. Put text into it, a sentence or paragraph a line."
     )
     assert "✔ valid.txt: encoding: UTF-8." in result.stdout
     as_json = lstmlm("data", "check", "./", "--json")
@@ -213,7 +212,7 @@ def test_check_of_the_corpus_of_a_configuration(lstmlm: Cli, here: Path) -> None
     assert result.stdout.splitlines()[0] == f"✔ {TINY}/train.txt: encoding: UTF-8."
     refused = lstmlm("data", "check", "--config", "tiny.yaml", "--set", "data.batch_size=4000")
     assert refused.exit_code == 3
-    assert refused.stdout.splitlines()[-1].startswith(f"✘ {TINY}: training: {TINY}/train.txt: 2")
+    assert refused.stdout.splitlines()[-1].startswith(f"✘ {TINY}: training: {TINY}/train.txt: 3350 tokens, but batch")
     missing = lstmlm("data", "check")
     assert missing.exit_code == 2
     assert missing.stderr == ("CORPUS: is missing. Name a corpus, or a configuration that does: --config CONFIG\n")

@@ -151,6 +151,7 @@ class TestSingleFile:
 
     def test_too_few_lines(self, tmp_path: Path) -> None:
         options = single_file(tmp_path, "one\nline\nand more of\nthem", holdout=0.05)
+        options = options.model_copy(update={"tokenizer": WordTokenizerOptions()})
         with pytest.raises(DataError) as caught:
             load_corpus(options)
         assert str(caught.value) == (
