@@ -3,10 +3,14 @@
 This file and the package's own are written so that an old Python can read them, and say that it is one.
 """
 
+import os
 import sys
 
 OLDEST_PYTHON = (3, 11)
 LACKS_SOMETHING = 6
+
+SPINS = "1000"
+"""How often a thread that waits for another one looks for it before it sleeps: some microseconds."""
 
 
 def main() -> None:
@@ -19,6 +23,7 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(LACKS_SOMETHING)
+    let_waiting_threads_sleep()
     try:
         from lstmlm.cli import main as command_line
 
@@ -31,6 +36,16 @@ def main() -> None:
             raise
         print(line, file=sys.stderr)
         sys.exit(LACKS_SOMETHING)
+
+
+def let_waiting_threads_sleep() -> None:
+    """Have threads of GNU's OpenMP, which torch brings, sleep while they wait, unless the user has chosen.
+
+    They would spin for milliseconds, also on the processor that the thread they wait for needs where another program
+    keeps the other one busy. The library reads this once, as it is loaded with torch.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ):
+        os.environ["GOMP_SPINCOUNT"] = SPINS
 
 
 if __name__ == "__main__":

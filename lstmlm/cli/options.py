@@ -1,6 +1,5 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
-import codecs
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
 
 def encoding_name(text: str) -> str:
     """Read the name of an encoding."""
+    from lstmlm.config.options import known_encoding
+
     try:
-        return codecs.lookup(text).name
-    except LookupError:
-        raise ConfigError(
-            f"--encoding: unknown encoding {text!r}. Python has utf-8, windows-1252, shift_jis, gb18030 and many more."
-        ) from None
+        return known_encoding(text)
+    except ValueError as error:
+        raise ConfigError(f"--encoding: {error}") from None
 
 
 def name_or_path(text: str) -> str:

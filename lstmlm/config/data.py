@@ -4,25 +4,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from lstmlm.config.options import Options, PathText
+from lstmlm.config.options import Options, PathText, known_encoding
 
 SMALLEST_VARIABLE_BPTT = 10
 
 MOST_TOKENIZER_BYTES = 1 << 28
 """Of the file of a tokenizer: a million types take a tenth of it."""
-
-
-def _known_encoding(name: str) -> str:
-    try:
-        is_known = "A b\n".encode(name).decode(name) == "A b\n"
-    except (LookupError, UnicodeError, TypeError):
-        is_known = False
-    if not is_known:
-        raise ValueError(
-            f"unknown encoding {name!r}. Python has utf-8, windows-1252, shift_jis, gb18030 and many others."
-        )
-    return name
-
 
 EosPlace = Literal["line", "line_and_document", "document", "never"]
 
@@ -132,7 +119,7 @@ class DataOptions(Options):
     field: str = "text"
     """What the objects of JSON lines call their text."""
 
-    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
+    encoding: Annotated[str, AfterValidator(known_encoding)] = "utf-8"
     """How the characters of the corpus are written, such as `windows-1252`, `shift_jis` or `gb18030`; what a byte-order
     mark or a first line `<?xml … encoding=…?>` says is believed without it."""
 

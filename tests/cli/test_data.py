@@ -166,12 +166,14 @@ def test_check(lstmlm: Cli) -> None:
 
 
 def test_check_ends_with_3_where_something_is_wrong_and_says_the_rest(lstmlm: Cli, tmp_path: Path) -> None:
-    for split, content in {"train": b"", "valid": b"a b c\n"}.items():
+    for split, content in {"train": b"caf\xe9\n", "valid": b"a b c\n"}.items():
         (tmp_path / f"{split}.txt").write_bytes(content)
     result = lstmlm("data", "check", "./")
     assert result.exit_code == 3
     assert result.stdout.splitlines()[0] == (
-        "✘ train.txt: reading: is empty. Put text into it, a sentence or paragraph a line."
+        "✘ train.txt: reading: not UTF-8 (byte 0xE9 at offset 3, line 1). "
+        "It may be windows-1252, which reads 'café'. If that is right, give data.encoding or --encoding windows-1252, "
+        "or convert it: iconv -f windows-1252 -t utf-8 train.txt > train.utf8.txt"
     )
     assert "✔ valid.txt: encoding: UTF-8." in result.stdout
     as_json = lstmlm("data", "check", "./", "--json")

@@ -84,7 +84,8 @@ def test_a_text_that_is_not_utf8(here: Path, lstmlm: Cli) -> None:
     message = fails(lstmlm(*TRAIN, "--set", choice), 3)
     wanted = (
         "corpus/train.txt: not UTF-8 (byte 0xE9 at offset 273, line 31). "
-        "Convert it: iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt"
+        "It may be windows-1252, which reads 'café'. If that is right, give data.encoding or --encoding windows-1252, "
+        "or convert it: iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt"
     )
     assert message == wanted
 

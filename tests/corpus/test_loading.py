@@ -19,7 +19,7 @@ from lstmlm.config.data import (
 )
 from lstmlm.corpus import loading
 from lstmlm.corpus.loading import encode_file, load_corpus, load_halves, load_split
-from lstmlm.corpus.reading import splits, text_files
+from lstmlm.corpus.reading import documents, text_files
 from lstmlm.corpus.reading.text_files import Version, read_blocks
 from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError
@@ -92,7 +92,7 @@ class TestFolder:
     def test_blocks_join_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = "one two\n\nthree\nfour five six\n" * 20 + "no newline"
         whole = encode_file_of(tmp_path, text)
-        monkeypatch.setattr(splits, "read_blocks", read_small_blocks)
+        monkeypatch.setattr(documents, "read_blocks", read_small_blocks)
         in_blocks = encode_file_of(tmp_path, text)
         np.testing.assert_array_equal(in_blocks.tokens, whole.tokens)
         assert (in_blocks.n_words, in_blocks.line_chars.tolist(), in_blocks.line_bytes.tolist(), in_blocks.sha256) == (
@@ -142,7 +142,7 @@ class TestSingleFile:
         options = single_file(tmp_path_factory.mktemp("file"), text)
         expected = reference_split(text, options.holdout)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(splits, "read_blocks", lambda path, **given: read_small_blocks(path, block_bytes, **given))
+            patch.setattr(documents, "read_blocks", lambda path, **given: read_small_blocks(path, block_bytes, **given))
             if not all(expected.values()):
                 with pytest.raises(DataError, match="too few lines"):
                     load_split(options, "train", BYTES)
@@ -259,8 +259,10 @@ def encode_file_of(path: Path, text: str, tokenizer: Tokenizer | None = None) ->
     return encode_file(file, DataOptions(corpus="./any"), tokenizer or train_tokenizer(WordTokenizerOptions(), [text]))
 
 
-def read_small_blocks(path: Path, block_bytes: int = 16, version: Version | None = None) -> Iterator[str]:
-    return read_blocks(path, block_bytes, version)
+def read_small_blocks(
+    path: Path, block_bytes: int = 16, version: Version | None = None, encoding: str = "utf-8"
+) -> Iterator[str]:
+    return read_blocks(path, block_bytes, version, encoding)
 
 
 def reference_split(text: str, holdout: float) -> dict[str, str]:
@@ -306,7 +308,7 @@ def test_a_line_longer_than_a_block_is_one_line(
     text = "short\n" + "fünf wörter in einer zeile " * 9 + f"ende\nnoch eine und noch eine{end}"
     tokenizer = train_tokenizer(options, [text])
     whole = encode_file_of(tmp_path, text, tokenizer)
-    monkeypatch.setattr(splits, "read_blocks", read_small_blocks)
+    monkeypatch.setattr(documents, "read_blocks", read_small_blocks)
     in_blocks = encode_file_of(tmp_path, text, tokenizer)
     np.testing.assert_array_equal(in_blocks.tokens, whole.tokens)
     assert (in_blocks.n_words, in_blocks.n_lines, in_blocks.n_bytes) == (1 + 46 + 5, 3, len(text.encode()))

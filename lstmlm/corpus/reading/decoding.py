@@ -8,6 +8,7 @@ from functools import cache
 from io import IncrementalNewlineDecoder
 from itertools import chain
 
+from lstmlm.config.options import known_encoding
 from lstmlm.corpus.reading.recognition import BEGINNING_BYTES, refuse_what_is_no_text
 from lstmlm.errors import DataError, as_command, to_utf8
 
@@ -68,7 +69,7 @@ def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterato
     while len(beginning) < BEGINNING_BYTES and (chunk := next(remaining, b"")):
         beginning += chunk
     refuse_what_is_no_text(name, beginning)
-    if encoding == UTF8:
+    if codecs.lookup(encoding).name == UTF8:
         encoding = _declared(name, beginning)
     decoder, line_ends = codecs.getincrementaldecoder(encoding)(), IncrementalNewlineDecoder(None, translate=True)
     offset, line, is_empty, is_ascii = 0, 1, True, True
@@ -82,6 +83,8 @@ def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterato
             where = f"byte 0x{content[place]:02X} at offset {offset - len(content) + place}, line {line}"
             advice = _advice(name, content, place, line, encoding, is_mixed=not is_ascii)
             raise DataError(f"{name}: not {encoding.upper()} ({where}). {advice}") from None
+        except UnicodeError as error:  # such as of UTF-16 without the mark that says in which order its bytes are
+            raise DataError(f"{name}: not {encoding.upper()} ({error}). {_guess(name, chunk, 0)}") from None
         text = line_ends.decode(text, final=not chunk)
         if is_empty:
             text = text.removeprefix("\ufeff")
@@ -107,8 +110,8 @@ def _declared(name: str, beginning: bytes) -> str:
         is_utf8 = False
     found = None if is_utf8 else _DECLARATION.match(beginning[:BEGINNING_BYTES])
     try:
-        declared = codecs.lookup(found[1].decode()).name if found else UTF8
-    except LookupError:
+        declared = codecs.lookup(known_encoding(found[1].decode())).name if found else UTF8
+    except ValueError:
         return UTF8
     if declared == "ascii" or declared.startswith("utf"):
         return UTF8
@@ -185,4 +188,21 @@ def _likeliest(sample: bytes, candidates: Sequence[str]) -> str | None:
         if match.chaos <= best.chaos + _NEARLY_AS_CLEAN
         and (names[codecs.lookup(match.encoding).name] in _OF_ONE_BYTE) == is_of_one_byte
     ]
-    return names[codecs.lookup(max(alike, key=lambda match: match.coherence).encoding).name]
+    # A match stands for all encodings that read the same; of equals, the first candidate is taken.
+    merits = {
+        codecs.lookup(name).name: match.coherence + _share_of_an_alphabet(str(match))
+        for match in alike
+        for name in match.could_be_from_charset
+    }
+    clean = [name for name in candidates if codecs.lookup(name).name in merits]
+    return max(clean, key=lambda name: merits[codecs.lookup(name).name])
+
+
+def _share_of_an_alphabet(text: str) -> float:
+    """The share of the letters beyond ASCII that are among the frequent ones of one language."""
+    from charset_normalizer.constant import FREQUENCIES
+
+    letters = [letter for letter in text.lower() if letter.isalpha() and not letter.isascii()]
+    return max(sum(letter in frequent for letter in letters) for frequent in FREQUENCIES.values()) / max(
+        1, len(letters)
+    )

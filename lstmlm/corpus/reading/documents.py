@@ -48,14 +48,33 @@ def read_documents(files: Mapping[Path, Version | None], encoding: str, fields: 
     Raises:
         DataError: a file cannot be read, or lines of it hold no such record.
     """
-    for path, version in files.items():
-        kind, blocks = open_text(path, version, encoding)
-        if kind == "jsonl":
-            for text in _read_records(lines_of(path, blocks), path, fields):
-                yield Piece(text, ends_document=True)
-        else:
-            yield from map(Piece, blocks)
-            yield Piece("", ends_document=True)
+    remaining = iter(files.items())
+    for path, version in remaining:
+        try:
+            yield from _documents_of(path, version, encoding, fields)
+        except DataError as error:
+            others = (_problem_of(*other, encoding, fields) for other in remaining)
+            raise DataError("\n".join(in_proportion(chain([str(error)], filter(None, others))))) from None
+
+
+def _documents_of(path: Path, version: Version | None, encoding: str, fields: Sequence[str]) -> Iterator[Piece]:
+    kind, blocks = open_text(path, version, encoding)
+    if kind == "jsonl":
+        for text in _read_records(lines_of(path, blocks), path, fields):
+            yield Piece(text, ends_document=True)
+    else:
+        yield from map(Piece, blocks)
+        yield Piece("", ends_document=True)
+
+
+def _problem_of(path: Path, version: Version | None, encoding: str, fields: Sequence[str]) -> str:
+    """What is wrong with a file; "" for one that can be read."""
+    try:
+        for _ in _documents_of(path, version, encoding, fields):
+            pass
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _read_records(lines: Iterable[Line], path: Path, fields: Sequence[str]) -> Iterator[str]:

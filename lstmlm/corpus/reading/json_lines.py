@@ -50,28 +50,40 @@ def text_of(record: Mapping[str, Any], fields: Sequence[str], file: str) -> str:
     if field is not None:
         problem = f"{field}: expected text, got {'null' if text is None else shown(text)}."
         advice = "Write some, or remove the line." if text is None else "Put it in quotes, or remove the line."
-        outer = [field]
+        searched = {field: text}
     else:
         names = ", ".join(map(repr, record)) or "no field at all"
-        problem = f"has no field {' or '.join(map(repr, fields))}, got {names}."
-        advice = f"{did_you_mean(fields[0], record)}Name the one that is its text: data.field."
-        outer = [name for name in (field.split(".", maxsplit=1)[0] for field in fields) if name in record]
-    for name in outer or record:
-        if inner := _path_to_text(record[name]):
-            command = conversion(file, ["jq", "-c", f"{{{fields[0].split('.')[-1]}: (.{name}{inner})}}"], ".jsonl")
+        problem = f"has no field {' or '.join(map(repr, dict.fromkeys(fields)))}, got {names}."
+        advice = f"{did_you_mean(fields[0], record)}Write one."
+        outer = fields[0].split(".", maxsplit=1)[0]
+        searched = {outer: record[outer]} if outer in record else dict(record)
+    n_chars, path = _longest_text(searched)
+    if n_chars:
+        program = f"{{{_key(fields[0].rsplit('.', maxsplit=1)[-1])}: ({path})}}"
+        command = conversion(file, ["jq", "-c", program], ".jsonl")
+        if any(path == f".{_key(name)}" for name in record):
+            hint = advice.removesuffix("Write one.")
+            advice = f"{hint}Name the one that is its text in data.field, or rename it: {command}"
+        else:
             advice = f"Fields within fields are not read. Take it out: {command}"
-            break
     raise ValueError(f"{problem} {advice}")
 
 
-def _path_to_text(value: Any) -> str:
-    """How `jq` gets at a text in a value; "" for a value that has none within."""
-    if isinstance(value, list) and value:
-        return ' | join("\\n")' if isinstance(value[0], str) else f"[]{_path_to_text(value[0])}"
+def _longest_text(value: Any, path: str = "") -> tuple[int, str]:
+    """How long the longest text in a value is, 0 where it has none, and how `jq` gets at it."""
+    if isinstance(value, str):
+        return len(value), path
     if isinstance(value, dict):
-        texts = {key: inner for key, inner in value.items() if isinstance(inner, str)}
-        return f".{max(texts, key=lambda key: len(texts[key]))}" if texts else ""
-    return ""
+        return max((_longest_text(inner, f"{path}.{_key(name)}") for name, inner in value.items()), default=(0, ""))
+    if isinstance(value, list) and value:
+        joins = f'{path} | join("\\n")' if isinstance(value[0], str) else f"{path}[]"
+        return _longest_text(value[0], joins)
+    return 0, ""
+
+
+def _key(name: str) -> str:
+    """A name as `jq` writes it."""
+    return name if name.isascii() and name.isidentifier() else json.dumps(name)
 
 
 def shown(value: Any) -> str:

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import shlex
+import sys
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -27,8 +28,9 @@ BEGINNING_BYTES = 512
 _HEADER_NAMES = "word words sentence sentences text tweet label good bad sentence_good sentence_bad".split()
 
 _PANDOC = "pandoc --wrap=none -t plain -o {stem}.txt {file}"
+_PYTHON = "python" if sys.platform == "win32" else "python3"
 _PARQUET = (
-    "python -c 'import pandas, sys; "
+    f"{_PYTHON} -c 'import pandas, sys; "
     'pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient="records", lines=True)\' {file} {stem}.jsonl'
 )
 _OFFICE = "libreoffice --headless --convert-to {} {{file}}"
@@ -136,12 +138,12 @@ _RECORDS_OF_A_TABLE = (
     'newline="", encoding="{}"), delimiter="{}", quoting={})]'
 )
 _TEXT_OF_MARKUP = (
-    "import sys, xml.etree.ElementTree as tree; "
-    "print(*tree.parse((sys.argv + [sys.stdin.buffer])[1]).getroot().itertext())"
+    "import html, re, sys; "
+    'print(html.unescape(re.sub("<[^>]*>", " ", open((sys.argv + [0])[1], encoding="{}").read())))'
 )
 _MARKED = (
     (r"\s*<(!doctype html|html)\b", "HTML: its tags", ("pandoc", "-f", "html", "-t", "plain", "--wrap=none")),
-    (r"\s*<(\?xml|!DOCTYPE)\b", "XML: its tags", ("python", "-c", _TEXT_OF_MARKUP)),
+    (r"\s*<(\?xml|!DOCTYPE)\b", "XML: its tags", (_PYTHON, "-c", _TEXT_OF_MARKUP)),
     (
         r"WEBVTT\b|\d+\n[\d:,.]+ --> ",
         "subtitles: their numbers and times",
@@ -171,7 +173,9 @@ def refuse_what_is_no_corpus(name: str, path: PurePath, kind: Kind, beginning: s
         _warn_once("table", path.parent, f"{problem} {advice}")
     for mark, what, words in _MARKED if kind == "text" else ():
         if re.match(mark, beginning, re.IGNORECASE):
-            command = conversion(name, words, ".txt")
+            declared = re.search(r"encoding\s*=\s*[\"']([\w.:-]+)", beginning[:BEGINNING_BYTES])
+            codec = declared[1] if declared and encoding == "utf-8" else encoding
+            command = conversion(name, [word.replace("{}", codec) for word in words], ".txt")
             _warn_once(mark, path.parent, f"{name}: looks like {what} are learnt too. Make a text of it: {command}")
             break
 
@@ -185,7 +189,7 @@ def _command_for_records(name: str, beginning: str, encoding: str) -> str:
     quoting = csv.QUOTE_NONE if has_quotes_as_words else csv.QUOTE_MINIMAL
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
     shown = {"\t": "\\t"}.get(delimiter, delimiter)
-    return conversion(name, ["python", "-c", _RECORDS_OF_A_TABLE.format(codec, shown, quoting)], ".jsonl")
+    return conversion(name, [_PYTHON, "-c", _RECORDS_OF_A_TABLE.format(codec, shown, quoting)], ".jsonl")
 
 
 _warned: set[tuple[str, PurePath]] = set()

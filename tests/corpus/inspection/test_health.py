@@ -175,8 +175,10 @@ def test_what_reading_does_away_with_is_told_once(corpus: Callable[..., str]) ->
     [
         (b"", "is empty. Put text into it, a sentence or paragraph a line."),
         (
-            b"%PDF-1.7\n",
-            "is a PDF, no text. Make a text of it: pdftotext {path}.txt {path}.txt",
+            b"a caf\xe9\n",
+            "not UTF-8 (byte 0xE9 at offset 5, line 1). "
+            "It may be windows-1252, which reads 'a café'. If that is right, give data.encoding or --encoding "
+            "windows-1252, or convert it: iconv -f windows-1252 -t utf-8 {path}.txt > {path}.utf8.txt",
         ),
     ],
 )

@@ -74,6 +74,12 @@ def test_a_declaration_is_believed(declaration: str, encoding: str, text: str) -
     assert read(f"{declaration}\n{text}\n".encode(encoding)) == f"{declaration}\n{text}\n"
 
 
+def test_a_declaration_of_what_is_no_encoding_of_texts_is_none() -> None:
+    for name in ("hex", "punycode", "no-such-one"):
+        text = f'<?xml version="1.0" encoding="{name}"?>\n'
+        assert read(text.encode()) == text
+
+
 def test_a_mixed_file_is_mended_where_it_is_broken() -> None:
     mixed = "naïve\ncafé\n".encode() + b"a caf\xe9\n" + "naïve\n".encode() * 9
     assert refusal(mixed) == (
@@ -109,6 +115,9 @@ def test_what_cannot_be_told_is_not_converted() -> None:
 def test_what_is_not_in_the_encoding_that_was_given() -> None:
     assert refusal(b"ab\n\x81\x20", "windows-1252").startswith(
         "a.txt: not WINDOWS-1252 (byte 0x81 at offset 3, line 2). "
+    )
+    assert refusal("some text\n".encode("utf-16be"), "utf-16").startswith(
+        "a.txt: not UTF-16 (UTF-16 stream does not start with BOM). It may be utf-16be, which reads 'some text'. "
     )
     assert refusal("é".encode()[:1]).startswith("a.txt: not UTF-8 (byte 0xC3 at offset 0, line 1). ")
 

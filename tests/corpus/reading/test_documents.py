@@ -82,9 +82,10 @@ def test_files_are_documents_beside_records(tmp_path: Path) -> None:
         ('["text"]', "is no object, got ['text']. Write one object a line."),
         (
             '{"Text": "a"}',
-            "has no field 'text', got 'Text'. Did you mean 'Text'? Name the one that is its text: data.field.",
+            "has no field 'text', got 'Text'. Did you mean 'Text'? Name the one that is its text in data.field, "
+            "or rename it: jq -c '{text: (.Text)}' PATH.jsonl > PATH.new.jsonl",
         ),
-        ("{}", "has no field 'text', got no field at all. Name the one that is its text: data.field."),
+        ("{}", "has no field 'text', got no field at all. Write one."),
         ('{"text": null}', "text: expected text, got null. Write some, or remove the line."),
         ('{"text": 3}', "text: expected text, got 3. Put it in quotes, or remove the line."),
         ('{"text": "a", "text": "b"}', "cannot be used ('text' occurs twice). Write plain text or numbers."),
@@ -92,6 +93,11 @@ def test_files_are_documents_beside_records(tmp_path: Path) -> None:
             '{"text": ["a"]}',
             "text: expected text, got ['a']. Fields within fields are not read. Take it out: "
             "jq -c '{text: (.text | join(\"\\n\"))}' PATH.jsonl > PATH.new.jsonl",
+        ),
+        (
+            '{"full text": "a b", "id": "x", "tags": ["c"]}',
+            "has no field 'text', got 'full text', 'id', 'tags'. Did you mean 'full text'? Name the one that is its "
+            "text in data.field, or rename it: jq -c '{text: (.\"full text\")}' PATH.jsonl > PATH.new.jsonl",
         ),
         (
             '{"doc": {"title": "a", "body": "a b"}}',
@@ -123,6 +129,15 @@ def test_three_bad_records_are_shown_and_the_rest_is_counted(tmp_path: Path) -> 
         list(read_documents({path: None}, "utf-8", ["text"]))
     lines = [f"{path}:{number}: text: expected text, got null. Write some, or remove the line." for number in (2, 4, 6)]
     assert str(caught.value) == "\n".join([*lines, "and 2 more of this kind."])
+
+
+def test_all_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    for name, content in {"a": b"one\n", "b": b"", "c": b"two\n", "d": b"%PDF-1.7", "e": b""}.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        list(read_documents({tmp_path / name: None for name in "abcde"}, "utf-8", ["text"]))
+    named = [line.split(":")[0] for line in str(caught.value).splitlines()]
+    assert named == [str(tmp_path / name) for name in "bde"]
 
 
 def test_a_record_may_have_its_text_under_another_name(tmp_path: Path) -> None:
@@ -160,7 +175,7 @@ def test_the_command_in_the_message_makes_records_of_a_table(tmp_path: Path) -> 
     with pytest.raises(DataError) as caught:
         list(read_documents({path: None}, "utf-8", ["text"]))
     command = str(caught.value).partition("data.field: ")[2]
-    subprocess.run(command.replace("python ", f"{sys.executable} ", 1), shell=True, check=True)
+    subprocess.run(command.replace("python3", sys.executable, 1), shell=True, check=True)
     made = tmp_path / "my posts.jsonl"
     assert [piece.text for piece in read_documents({made: None}, "utf-8", ["text"])] == ['one "two"', "a\nb, ü"]
 

@@ -49,7 +49,7 @@ ZIP = b"PK\x03\x04" + bytes(26)
     [
         (b"%PDF-1.7\n", "a PDF", "pdftotext 'my file.x' 'my file.txt'"),
         (b"{\\rtf1", "rich text (RTF)", "pandoc --wrap=none -t plain -o 'my file.txt' 'my file.x'"),
-        (b"PAR1\x15\x04", "a parquet file", "python -c"),
+        (b"PAR1\x15\x04", "a parquet file", "python3 -c"),
         (b"SQLite format 3\0", "a database (SQLite)", None),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old office document (.doc, .xls)", None),
         (b"7z\xbc\xaf\x27\x1c", "an archive (7z)", "7z x 'my file.x'"),

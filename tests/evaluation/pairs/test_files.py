@@ -227,7 +227,8 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     [problem] = read_items(text_file(path), None, str)
     assert str(problem) == (
         f"{path}: not UTF-8 (byte 0xE9 at offset 7, line 2). "
-        f"Convert it: iconv -f windows-1252 -t utf-8 {path} > {tmp_path}/x.utf8.tsv"
+        f"It may be windows-1252, which reads 'café\\tb'. If that is right, give data.encoding or --encoding "
+        f"windows-1252, or convert it: iconv -f windows-1252 -t utf-8 {path} > {tmp_path}/x.utf8.tsv"
     )
 
 

@@ -34,11 +34,12 @@ def compare(
 
     lstmlm data tokenizer compare texts/bpe.json runs/quickstart --text essay.txt --json
     """
-    from lstmlm.corpus.reading.splits import text_file
+    from lstmlm.config.data import DataOptions
+    from lstmlm.corpus.reading.splits import text_of
     from lstmlm.corpus.tokenizers import find_tokenizer
     from lstmlm.corpus.tokenizers.description import measure
 
-    source = text_file(text)
+    source = text_of(text, DataOptions(corpus=str(text)))
     found = ((name, find_tokenizer(name, source.blocks, "NAME")) for name in names)
     rows = [{"tokenizer": name, **measure(tokenizer, source.blocks())} for name, (_, tokenizer) in found]
     if as_json:
