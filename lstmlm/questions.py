@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
 from lstmlm.corpus.encoded_text import EncodedText
-from lstmlm.corpus.loading import load_corpus, load_halves
+from lstmlm.corpus.loading import load_halves
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.splits import text_file
 from lstmlm.corpus.reading.text_files import files_in
@@ -127,18 +127,15 @@ def evaluate_ngrams(
         DataError: the text or the corpus cannot be read, or the corpus has no validation split.
         CheckpointError: `arpa` cannot be written.
     """
-    tokenizer = trained.tokenizer
-    corpus = load_corpus(trained.run.config.data, tokenizer)
-    if corpus.valid is None:
-        raise DataError(
-            f"{corpus.name}: has no validation split, in which the mixture's weights are found. Add a valid.txt."
-        )
-    for own in (corpus.train, corpus.valid):
-        trained.require_same_text(own)
-    measured, validation = trained.encode(split, text, encoding), corpus.valid
+    tokenizer, training = trained.tokenizer, trained.encode_split("train")
+    try:
+        validation = trained.encode_split("valid")
+    except DataError as error:
+        raise DataError(f"{error} The mixture's weights are found in it.") from None
+    measured = trained.encode(split, text, encoding)
     if measured.sha256 == validation.sha256:
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
-    ngrams = _estimate_ngrams(corpus.train, tokenizer, order)
+    ngrams = _estimate_ngrams(training, tokenizer, order)
     if arpa is not None:
         names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
         write_blocks_atomically(arpa, (block.encode() for block in arpa_blocks(ngrams, names)))

@@ -26,12 +26,11 @@ from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
 from lstmlm.errors import DataError
-from lstmlm.evaluation import EVALUATIONS
 from lstmlm.evaluation.fingerprint import Context
+from lstmlm.evaluation.perplexity import EVALUATIONS
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.options import SamplingOptions
-from lstmlm.generation.sampler import generate
-from lstmlm.generation.stop import StopBefore
+from lstmlm.generation.texts import continue_prompt
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.training.budget import budget_of
 from lstmlm.training.callbacks import EarlyStop, Record, Sample, Save, Tell, Validate
@@ -134,27 +133,19 @@ class TrainedModel:
         Raises:
             DataError: the corpus cannot be read, has no such split, or another text than in training.
         """
-        encoded = load_split(self.run.config.data, split, self.tokenizer, flag=flag)
-        self.require_same_text(encoded)
+        data = self.run.config.data
+        encoded = load_split(data, split, self.tokenizer, flag=flag)
+        self.run.require_same_text(data.corpus, str(encoded.split), encoded.sha256, "Restore that text.")
         return encoded
 
-    def require_same_text(self, encoded: EncodedText) -> None:
-        """Check that a split of the run's own corpus is the text that the run was started on.
 
-        Raises:
-            DataError: it is another one.
-        """
-        corpus = self.run.config.data.corpus
-        self.run.require_same_text(corpus, str(encoded.split), encoded.sha256, "Restore that text.")
-
-
-def load(run_dir: Path) -> TrainedModel:
-    """Load the best weights of a run. The corpus is not needed.
+def load(run_dir: Path | None = None) -> TrainedModel:
+    """Load the best weights of a run, of the newest below runs/ where none is named. The corpus is not needed.
 
     Raises:
         CheckpointError: there is no run, it has no checkpoint yet, or a file of it is damaged.
     """
-    run = RunDirectory.open(run_dir)
+    run = RunDirectory.open(run_dir) if run_dir else RunDirectory.newest(Path("runs"))
     tokenizer = tokenizer_of(run)
     model = build_language_model(run.config.model, tokenizer.vocab_size, run.config.seed)
     load_best_weights(model, run)
@@ -164,33 +155,8 @@ def load(run_dir: Path) -> TrainedModel:
 def generate_texts(
     trained: TrainedModel, prompt: str, options: SamplingOptions, seeds: Sequence[int]
 ) -> Iterator[list[str]]:
-    """Continue `prompt` once for each seed, side by side.
-
-    Yields:
-        After each token, the piece of text that it adds to each sample: prompt and pieces read as one text. Nothing for
-        one that is over, and "" for a piece that may be the beginning of a stop text.
-    """
-    opening = _without_open_blank(prompt, trained.tokenizer)
-    given_blank = prompt[len(opening) :]
-    make_joiner = trained.tokenizer.raw_joiner if options.raw else trained.tokenizer.joiner
-    joiners = [make_joiner(opening) for _ in seeds]
-    ends = [StopBefore(options.stop) for _ in seeds]
-    for step in generate(trained.model, trained.tokenizer, opening, options, seeds):
-        pieces = [joiner.feed(int(token)) for joiner, token in zip(joiners, step.ids, strict=True)]
-        pieces, given_blank = [piece.removeprefix(given_blank) for piece in pieces], ""
-        yield [end.feed(piece) for end, piece in zip(ends, pieces, strict=True)]
-        if all(end.is_over for end in ends):
-            return
-    yield [end.feed(joiner.flush()) + end.flush() for end, joiner in zip(ends, joiners, strict=True)]
-
-
-def _without_open_blank(prompt: str, tokenizer: Tokenizer) -> str:
-    """Leave a blank at the end of a prompt to the next token, where the tokens of words begin with one."""
-    blank = tokenizer.encode_prompt(" ")
-    is_begun = prompt.endswith(" ") and any(
-        tokenizer.encode_prompt(f" {letter}")[: len(blank)] != blank for letter in set(prompt) if letter.isalpha()
-    )
-    return prompt[:-1] if is_begun else prompt
+    """Continue `prompt` once for each seed, side by side; yields pieces of text as `continue_prompt` does."""
+    return continue_prompt(trained.model, trained.tokenizer, prompt, options, seeds)
 
 
 def evaluate(
@@ -219,11 +185,6 @@ def evaluate(
     """
     encoded = trained.encode(split, text, encoding)
     return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context, world)
-
-
-def choose_run(run_dir: Path | None) -> Path:
-    """Return `run_dir`, or without one the run with the newest published checkpoint under runs/."""
-    return run_dir or RunDirectory.newest(Path("runs")).path
 
 
 def last_step(run_dir: Path) -> int | None:

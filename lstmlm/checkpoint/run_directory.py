@@ -220,15 +220,7 @@ class RunDirectory:
         finally:
             self._is_locked = False
 
-    def save(
-        self,
-        step: int,
-        weights: Mapping[str, Tensor],
-        training: Mapping[str, Tensor],
-        state: Mapping[str, object],
-        *,
-        is_best: bool,
-    ) -> None:
+    def save(self, step: int, content: Checkpoint, *, is_best: bool) -> None:
         """Publish a checkpoint, once the events so far are on the disk: a resume finds no gap in the metrics.
 
         A kill at any instant leaves the previous checkpoint or the new one, whole, also when `step` is saved again.
@@ -236,9 +228,7 @@ class RunDirectory:
 
         Args:
             step: The number of updates made.
-            weights: The model's parameters by name, without duplicates of tied ones.
-            training: The other tensors that a resume needs.
-            state: The other values that a resume needs, as JSON has them; integers of any size.
+            content: What a resume needs.
             is_best: Whether this is the best model so far.
 
         Raises:
@@ -248,7 +238,6 @@ class RunDirectory:
         if not self._is_locked:
             raise RuntimeError("RunDirectory.save needs the lock: call it inside `with run.lock():`")
         self.metrics.force_to_disk()
-        content = Checkpoint(dict(weights), dict(training), dict(state))
         self._checkpoints.publish(step, content, self._run_files, is_best=is_best)
 
     def load_weights(self, step: int) -> dict[str, Tensor]:

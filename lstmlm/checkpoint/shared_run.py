@@ -44,7 +44,7 @@ class SharedRun:
             CheckpointError: The main process cannot write it; the previous checkpoints are untouched.
         """
         run = self.directory
-        self.world.on_main(lambda: run.save(step, *content, is_best=is_best) if run else None)
+        self.world.on_main(lambda: run.save(step, content, is_best=is_best) if run else None)
 
     def load_weights(self, step: int) -> dict[str, Tensor]:
         """The weights of a checkpoint; see `RunDirectory.load_weights`."""

@@ -38,11 +38,11 @@ class Checkpoint(NamedTuple):
     """What a training needs to continue exactly where it was."""
 
     weights: dict[str, Tensor]
-    """The model's parameters by name: all that using the model needs."""
+    """The model's parameters by name, without duplicates of tied ones: all that using the model needs."""
     training: dict[str, Tensor]
     """The other tensors: optimizer, carried state."""
     state: dict[str, object]
-    """The other values, as JSON has them: counters, positions."""
+    """The other values, as JSON has them, integers of any size: counters, positions."""
 
 
 class FileRecord(BaseModel, frozen=True, extra="forbid", strict=True):

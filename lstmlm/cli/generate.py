@@ -69,7 +69,7 @@ def generate(
     if prompt != "-" and _is_file(prompt):
         say(f"{prompt} is the prompt. To continue what that file holds: lstmlm generate - < {as_command([prompt])}")
     prompt = read_prompt() if prompt == "-" else prompt
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     first_seed = secrets.randbelow(1_000_000) if seed is None else seed
     say(f"{trained.run.path}, seed {first_seed}")
     warn_of_unknown(trained.tokenizer.unknown_pieces(prompt))

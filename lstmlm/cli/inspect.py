@@ -76,7 +76,7 @@ def gradients(
     refuse_two_texts(split, text)
     from lstmlm import questions, workflows
 
-    models = [workflows.load(run_dir) for run_dir in run or [workflows.choose_run(None)]]
+    models = [workflows.load(run_dir) for run_dir in run or (None,)]
     measured = questions.inspect_gradients(models, split=split, text=text, encoding=encoding, max_lag=max_lag)
     for source in dict.fromkeys(f"{norms.run}: {norms.text}, {norms.n_positions} positions" for norms in measured):
         say(source)
@@ -116,7 +116,7 @@ def gates(
     """
     from lstmlm import questions, workflows
 
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     activity = questions.inspect_gates(trained, sentence, layer)
     say(f"{activity.run}, layer {activity.layer}")
     warn_of_unknown(trained.tokenizer.unknown_pieces(sentence))

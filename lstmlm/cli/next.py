@@ -35,7 +35,7 @@ def next_word(
     """
     from lstmlm import questions, workflows
 
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     say(str(trained.run.path))
     context = " ".join(prompt.split()[:-1]) if complete else prompt
     warn_of_unknown(trained.tokenizer.unknown_pieces(context))

@@ -65,6 +65,8 @@ def refuse_same_file(output: Path | None, inputs: Iterable[Path | None]) -> None
             raise ConfigError(f"{output}: is what the command reads. Name another file to write.")
 
 
+LEARNT_TOKENIZERS = "word, char, byte, bpe or unigram"
+
 CONFIG_HELP = "YAML file that describes the run, or the name of a shipped one, such as quickstart."
 
 SetOption = Annotated[

@@ -38,6 +38,11 @@ class Corpus:
     provenance: dict[str, Any]
     """What to compare when results differ: digests and counts of the splits, for environment.json."""
 
+    @property
+    def splits(self) -> list[EncodedText]:
+        """Those that there are, the training split first."""
+        return [split for split in (self.train, self.valid, self.test) if split]
+
 
 def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Corpus:
     """Read a corpus and encode its splits; without a tokenizer, train one on the training split.

@@ -11,7 +11,3 @@ They share `report`, the form of an answer; `fingerprint`, what a figure depends
 chance; `interpolation`, probabilities of several models averaged. No question imports from another. All take a model, a
 tokenizer and text, never a path of a run: that is what `questions.py` is for, which asks them.
 """
-
-from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
-
-EVALUATIONS = {"perplexity": evaluate_perplexity}

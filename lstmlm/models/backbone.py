@@ -5,18 +5,14 @@ from functools import reduce
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from lstmlm.config.model import BackboneOptions, DropoutOptions
 from lstmlm.models.cells import build_cell
-from lstmlm.models.cells.cell import Cell, CellState, map_state, run_steps
+from lstmlm.models.cells.cell import Cell, CellState, Inputs, Outputs, map_state, run_steps
 from lstmlm.models.dropout import dropout, state_mask, weight_drop
 from lstmlm.models.kernels import EVALUATION, Execution, run_window
 from lstmlm.randomness import Randomness
-
-Window = Float[Tensor, "time batch input"]
-Outputs = Float[Tensor, "time batch hidden"]
 
 BackboneState = tuple[CellState, ...]
 """The state of every layer, the first layer's first."""
@@ -47,7 +43,7 @@ class Backbone(nn.Module):
 
     def forward(
         self,
-        inputs: Window,
+        inputs: Inputs,
         state: BackboneState,
         randomness: Randomness | None = None,
         execution: Execution = EVALUATION,

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from lstmlm.config.model import ModelOptions
 from lstmlm.errors import CheckpointError
-from lstmlm.models.backbone import Backbone, BackboneState, Outputs
+from lstmlm.models.backbone import Backbone, BackboneState
+from lstmlm.models.cells.cell import Outputs
 from lstmlm.models.dropout import dropout, word_dropout
 from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.output_layers import build_output_layer

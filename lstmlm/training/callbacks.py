@@ -15,7 +15,7 @@ from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DivergenceError
 from lstmlm.generation.options import SamplingOptions
-from lstmlm.generation.sampler import generate
+from lstmlm.generation.texts import continue_prompt
 from lstmlm.metrics import NatsTotal
 from lstmlm.models.language_model import weights_of
 from lstmlm.randomness import Randomness
@@ -189,9 +189,9 @@ class Sample(Callback):
     def _sample(self, trainer: Trainer, n_tokens: int) -> str:
         options = SamplingOptions(max_tokens=n_tokens, temperature=self._temperature)
         seed = Randomness(trainer.seed, trainer.state.step).seed_of("sample")
-        joiner = self._tokenizer.joiner("")
-        steps = generate(trainer.average.model, self._tokenizer, "", options, [seed])
-        return "".join(joiner.feed(int(step.ids[0])) for step in steps) + joiner.flush()
+        return "".join(
+            piece for [piece] in continue_prompt(trainer.average.model, self._tokenizer, "", options, [seed])
+        )
 
 
 class EarlyStop(Callback):

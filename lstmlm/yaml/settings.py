@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lstmlm.errors import ConfigError, as_command, to_utf8
-from lstmlm.yaml.strict import Document, KeyPath, UnreadableError, Value, kind_of, parse
+from lstmlm.yaml.strict import KeyPath, UnreadableError, Value, kind_of, parse
 
 MAX_BYTES = 100_000
 
@@ -152,10 +152,6 @@ def _quoted(text: str) -> str:
     plain = text.strip()
     is_yaml = re.match(r"[\[{'\"!&|>]|- |\w+:(\s|$)", plain) or "\n" in plain or kind_of(plain) != "str"
     return text if is_yaml else "'" + plain.replace("'", "''") + "'"
-
-
-def _all_lines(document: Document) -> set[int]:
-    return {*document.lines.values(), *(problem.line for problem in document.problems)}
 
 
 def _read_text(path: Path) -> str:

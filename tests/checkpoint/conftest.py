@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 if TYPE_CHECKING:
     from lstmlm.checkpoint.run_directory import RunDirectory
+    from lstmlm.checkpoint.storage import Checkpoint
 
 TOKENIZER_JSON = '{"vocab": ["<unk>", "<eos>", "naïve\\r"]}\n'
 
@@ -42,26 +43,27 @@ def run(create: Callable[[str], "RunDirectory"]) -> "RunDirectory":
 
 
 @pytest.fixture
-def content() -> Callable[..., dict[str, Any]]:
+def content() -> Callable[..., "Checkpoint"]:
     """What `save` is given at a step: something else at each step, and for each `version` of a step."""
+    from lstmlm.checkpoint.storage import Checkpoint
 
-    def content(step: int, version: int = 0) -> dict[str, Any]:
+    def content(step: int, version: int = 0) -> Checkpoint:
         weights = {"embedding": torch.full((3, 2), float(step)), "bias": torch.tensor([0.5, -0.0])}
         training = {"optimizer/step": torch.tensor(step, dtype=torch.int64)}
-        return {"weights": weights, "training": training, "state": {"step": step, "version": version}}
+        return Checkpoint(weights, training, {"step": step, "version": version})
 
     return content
 
 
 @pytest.fixture
-def assert_holds(content: Callable[..., dict[str, Any]]) -> Callable[["RunDirectory", int, int], None]:
+def assert_holds(content: Callable[..., "Checkpoint"]) -> Callable[["RunDirectory", int, int], None]:
     """Check that a run holds a checkpoint of a step with the content of a version."""
 
     def check(run: "RunDirectory", step: int, version: int = 0) -> None:
         expected = content(step, version)
         weights, training, state = run.load_training(step)
-        assert state == expected["state"]
-        for found, given in [(weights, expected["weights"]), (training, expected["training"])]:
+        assert state == expected.state
+        for found, given in [(weights, expected.weights), (training, expected.training)]:
             assert found.keys() == given.keys()
             assert all(torch.equal(found[name], given[name]) for name in given)
 

@@ -12,12 +12,13 @@ import pytest
 
 from lstmlm import files
 from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.errors import CheckpointError
 
 EFFECTS = {"open", "write", "fsync", "replace", "rename", "mkdir", "unlink", "rmdir", "ftruncate"}
 
 Create = Callable[[str], RunDirectory]
-Content = Callable[..., dict[str, Any]]
+Content = Callable[..., Checkpoint]
 AssertHolds = Callable[..., None]
 
 
@@ -85,8 +86,8 @@ SAVES = [(400, 0, True), (400, 0, False), (300, 1, True)]
 def saved_run(create: Create, content: Content, number: int) -> RunDirectory:
     run = create(f"runs/{number}")
     with run.lock():
-        run.save(200, **content(200), is_best=True)
-        run.save(300, **content(300), is_best=True)
+        run.save(200, content(200), is_best=True)
+        run.save(300, content(300), is_best=True)
     return run
 
 
@@ -107,7 +108,7 @@ def test_a_kill_at_any_operation_of_a_save_leaves_the_old_or_the_new_checkpoint(
         run = saved_run(create, content, n_effects)
         with failure_after(n_effects, stop()) as failing:
             with suppress(stop), run.lock():
-                run.save(step, **content(step, version), is_best=is_best)
+                run.save(step, content(step, version), is_best=is_best)
             has_failed = failing.has_failed
         # A reader without the lock, before anything is tidied up.
         reader = RunDirectory.open(run.path)
@@ -118,7 +119,7 @@ def test_a_kill_at_any_operation_of_a_save_leaves_the_old_or_the_new_checkpoint(
         with reader.lock():
             assert_no_leftovers(run.path)
             assert (reader.last, version_of(reader, reader.last)) == outcomes[-1]
-            reader.save(step, **content(step, version), is_best=is_best)
+            reader.save(step, content(step, version), is_best=is_best)
         assert_holds(reader, step, version)
         kept = {reader.best, reader.last, 300 if step == 400 else 200}
         assert kept == {int(path.name) for path in (run.path / "checkpoints").iterdir()}
@@ -141,7 +142,7 @@ def test_a_full_disk_at_any_operation_of_a_save_is_a_sentence_and_loses_nothing(
             refusal = ""
             with failure_after(n_effects, full_disk) as failing:
                 try:
-                    run.save(step, **content(step, version), is_best=is_best)
+                    run.save(step, content(step, version), is_best=is_best)
                 except CheckpointError as error:
                     refusal = str(error)
                 has_failed = failing.has_failed
@@ -149,7 +150,7 @@ def test_a_full_disk_at_any_operation_of_a_save_is_a_sentence_and_loses_nothing(
             assert re.fullmatch(sentence if has_failed else "", refusal)
             assert_holds(run, run.last, version_of(run, run.last))
             # The training goes on, and there is space again.
-            run.save(500, **content(500), is_best=False)
+            run.save(500, content(500), is_best=False)
         for saved in {run.best, run.last}:
             run.load_weights(saved)
         with run.lock():

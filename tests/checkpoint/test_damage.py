@@ -9,9 +9,10 @@ import pytest
 
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.errors import CheckpointError
 
-Content = Callable[..., dict[str, Any]]
+Content = Callable[..., Checkpoint]
 AssertHolds = Callable[..., None]
 
 FILES = ("model.safetensors", "training.safetensors", "state.json", "manifest.json", "manifest.sha256")
@@ -22,7 +23,7 @@ def saved(run: RunDirectory, content: Content) -> RunDirectory:
     """A run with checkpoints 200 (best), 300 and 400 (last)."""
     with run.lock():
         for step in (100, 200, 300, 400):
-            run.save(step, **content(step), is_best=step == 200)
+            run.save(step, content(step), is_best=step == 200)
     return run
 
 
@@ -120,7 +121,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(
         manifest = read_manifest(*arguments)
         monkeypatch.setattr(storage, "read_manifest", read_manifest)
         with saved.lock():
-            saved.save(400, **content(400, version=1), is_best=False)
+            saved.save(400, content(400, version=1), is_best=False)
         return manifest
 
     monkeypatch.setattr(storage, "read_manifest", overtaken)

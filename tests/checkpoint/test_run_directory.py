@@ -3,16 +3,16 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lstmlm import files
 from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.errors import CheckpointError
 
 Create = Callable[[str], RunDirectory]
-Content = Callable[..., dict[str, Any]]
+Content = Callable[..., Checkpoint]
 AssertHolds = Callable[..., None]
 
 
@@ -29,7 +29,7 @@ def listing(path: str) -> list[str]:
 def test_a_run_is_laid_out_as_documented(run: RunDirectory, content: Content) -> None:
     assert listing("runs/a") == ["config.yaml", "environment.json", "format", "lock", "tokenizer.json"]
     with run.lock():
-        run.save(400, **content(400), is_best=True)
+        run.save(400, content(400), is_best=True)
     assert listing("runs/a") == [
         *("best", "checkpoints", "config.yaml", "environment.json", "format", "last", "lock", "tokenizer.json")
     ]
@@ -52,7 +52,7 @@ def test_an_opened_run_is_the_one_that_was_created(run: RunDirectory) -> None:
 
 def test_a_run_with_checkpoints_is_not_created_again(run: RunDirectory, create: Create, content: Content) -> None:
     with run.lock():
-        run.save(400, **content(400), is_best=True)
+        run.save(400, content(400), is_best=True)
     message = "runs/a: already holds 400 steps. Use --resume to continue it, or another --run-dir."
     assert refusal(create, "runs/a") == message
     assert refusal(RunDirectory.require_free, Path("runs/a")) == message
@@ -116,7 +116,7 @@ def test_the_newest_run_is_the_one_that_published_last(create: Create, content: 
     Path("runs/notes/last").write_text("1\n")
     for name in ("a", "b", "c"):
         with runs[name].lock():
-            runs[name].save(400, **content(400), is_best=False)
+            runs[name].save(400, content(400), is_best=False)
     for name, seconds in [("a", 2), ("b", 3), ("c", 3), ("notes", 9)]:
         os.utime(f"runs/{name}/last", (seconds, seconds))
     assert RunDirectory.newest(Path("runs")).path == Path("runs/c")
@@ -137,7 +137,7 @@ def test_the_best_the_last_and_the_one_before_it_are_kept(
     kept = []
     with run.lock():
         for step, is_best in [(100, False), (200, True), (300, False), (400, False), (500, True), (600, False)]:
-            run.save(step, **content(step), is_best=is_best)
+            run.save(step, content(step), is_best=is_best)
             kept.append((run.best, run.last, listing("runs/a/checkpoints")))
     assert kept == [
         (None, 100, ["00000100"]),
@@ -153,8 +153,8 @@ def test_the_best_the_last_and_the_one_before_it_are_kept(
 
 def test_a_step_can_be_saved_again(run: RunDirectory, content: Content, assert_holds: AssertHolds) -> None:
     with run.lock():
-        run.save(400, **content(400, version=1), is_best=False)
-        run.save(400, **content(400, version=2), is_best=True)
+        run.save(400, content(400, version=1), is_best=False)
+        run.save(400, content(400, version=2), is_best=True)
     assert_holds(run, 400, 2)
     assert (run.best, run.last) == (400, 400)
     assert listing("runs/a/checkpoints") == ["00000400"]
@@ -162,8 +162,8 @@ def test_a_step_can_be_saved_again(run: RunDirectory, content: Content, assert_h
 
 def test_a_missing_checkpoint_is_named_with_those_there_are(run: RunDirectory, content: Content) -> None:
     with run.lock():
-        run.save(400, **content(400), is_best=True)
-        run.save(500, **content(500), is_best=False)
+        run.save(400, content(400), is_best=True)
+        run.save(500, content(500), is_best=False)
     assert refusal(run.load_weights, 300) == (
         "runs/a/checkpoints/00000300: no such checkpoint (saved: 400, 500). "
         "Run the command again if the run is being trained, or restore it from a copy."
@@ -173,20 +173,20 @@ def test_a_missing_checkpoint_is_named_with_those_there_are(run: RunDirectory, c
 def test_a_checkpoint_vouches_for_what_the_run_worked_with(run: RunDirectory, content: Content) -> None:
     Path("runs/a/tokenizer.json").write_text("{}")
     with run.lock():
-        run.save(400, **content(400), is_best=True)
+        run.save(400, content(400), is_best=True)
     assert refusal(run.load_weights, 400).startswith("runs/a/tokenizer.json: is damaged (")
 
 
 def test_a_run_has_one_writer_and_readers_need_no_lock(run: RunDirectory, content: Content) -> None:
     with pytest.raises(RuntimeError, match="needs the lock"):
-        run.save(400, **content(400), is_best=True)
+        run.save(400, content(400), is_best=True)
     other = RunDirectory.open(run.path)
     with run.lock():
-        run.save(400, **content(400), is_best=True)
+        run.save(400, content(400), is_best=True)
         assert refusal(other.lock().__enter__).startswith(f"runs/a: is in use by process {os.getpid()}. ")
         assert RunDirectory.open(run.path).load_weights(400).keys() == {"embedding", "bias"}
     with other.lock():
-        other.save(500, **content(500), is_best=False)
+        other.save(500, content(500), is_best=False)
     assert run.last == 500
 
 
@@ -194,7 +194,7 @@ def test_a_new_run_has_one_writer_from_the_first_file_on(run: RunDirectory) -> N
     with RunDirectory.create(Path("runs/b"), run.config, "{}", {}) as new:
         in_use = f"runs/b: is in use by process {os.getpid()}. "
         assert refusal(RunDirectory.open(new.path).lock().__enter__).startswith(in_use)
-        new.save(1, {}, {}, {}, is_best=False)
+        new.save(1, Checkpoint({}, {}, {}), is_best=False)
     with new.lock():
         pass
 
@@ -211,7 +211,7 @@ def test_a_disk_without_room_for_the_checkpoints_is_refused_before_anything_is_w
     assert not Path("runs/b").exists()
     # One is there already.
     with run.lock():
-        run.save(400, **content(400), is_best=True)
+        run.save(400, content(400), is_best=True)
     RunDirectory.require_space(run.path, 1_000_000)
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.errors import CheckpointError
 
 CHECKPOINT = Path("runs/a/checkpoints/00000400")
@@ -26,13 +27,13 @@ VERIFIED = [
 ]
 REMEDY = "Restore it from a copy, or train the run again."
 
-Content = Callable[..., dict[str, Any]]
+Content = Callable[..., Checkpoint]
 
 
 @pytest.fixture
 def saved(run: RunDirectory, content: Content) -> RunDirectory:
     with run.lock():
-        run.save(400, **content(400), is_best=True)
+        run.save(400, content(400), is_best=True)
     return run
 
 
@@ -60,7 +61,7 @@ def test_tensors_come_back_bit_for_bit(run: RunDirectory, dtype: torch.dtype) ->
     matrix = random_bytes.view(dtype)
     tensors = {"matrix": matrix, "transposed": matrix.T, "scalar": matrix[0, 0], "empty": matrix[:, :0]}
     with run.lock():
-        run.save(400, tensors, {}, {}, is_best=False)
+        run.save(400, Checkpoint(tensors, {}, {}), is_best=False)
     loaded = run.load_weights(400)
     assert loaded.keys() == tensors.keys()
     for name, tensor in tensors.items():
@@ -77,7 +78,7 @@ def test_views_and_parameters_are_saved_as_tensors_of_their_own(run: RunDirector
     states = torch.arange(6.0).reshape(2, 3)
     parameter = torch.nn.Parameter(states)
     with run.lock():
-        run.save(400, {"w": parameter}, {"first": states[0], "second": states[1]}, {}, is_best=False)
+        run.save(400, Checkpoint({"w": parameter}, {"first": states[0], "second": states[1]}, {}), is_best=False)
     weights, training, _ = run.load_training(400)
     assert torch.equal(weights["w"], states)
     assert not weights["w"].requires_grad
@@ -88,21 +89,21 @@ def test_views_and_parameters_are_saved_as_tensors_of_their_own(run: RunDirector
 def test_the_state_comes_back_with_integers_of_any_size(run: RunDirectory) -> None:
     state = {"step": 400, "seed": 2**63 - 1, "position": 10**40, "best_nats": 0.1 + 0.2, "rates": [1, None, True, "é"]}
     with run.lock():
-        run.save(400, {}, {}, state, is_best=False)
+        run.save(400, Checkpoint({}, {}, state), is_best=False)
     assert run.load_training(400).state == state
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_a_number_that_json_does_not_have_is_refused(saved: RunDirectory, number: float) -> None:
     with saved.lock(), pytest.raises(ValueError, match="JSON"):
-        saved.save(500, {}, {}, {"nats": number}, is_best=False)
+        saved.save(500, Checkpoint({}, {}, {"nats": number}), is_best=False)
     assert saved.last == 400
 
 
 @pytest.mark.usefixtures("saved")
 def test_the_formats_are_open(content: Content) -> None:
-    assert torch.equal(load_file(CHECKPOINT / "model.safetensors")["embedding"], content(400)["weights"]["embedding"])
-    assert json.loads((CHECKPOINT / "state.json").read_bytes()) == content(400)["state"]
+    assert torch.equal(load_file(CHECKPOINT / "model.safetensors")["embedding"], content(400).weights["embedding"])
+    assert json.loads((CHECKPOINT / "state.json").read_bytes()) == content(400).state
     manifest = json.loads((CHECKPOINT / "manifest.json").read_bytes())
     records = {CHECKPOINT / name: record for name, record in manifest.pop("checkpoint").items()}
     records |= {Path("runs/a") / name: record for name, record in manifest.pop("run").items()}
@@ -120,7 +121,7 @@ def test_the_same_content_gives_the_same_bytes(create: Callable[[str], RunDirect
     for name in ("runs/a", "runs/b"):
         run = create(name)
         with run.lock():
-            run.save(400, **content(400), is_best=True)
+            run.save(400, content(400), is_best=True)
         files.append({path.name: path.read_bytes() for path in Path(name).rglob("*") if path.is_file()})
     assert files[0] == files[1]
 
@@ -197,7 +198,7 @@ def test_tensors_that_change_while_they_are_read_are_those_verified_or_none(
             yield file
 
     monkeypatch.setattr(storage, "open_to_read", open_to_read)
-    expected = content(400)["weights"]
+    expected = content(400).weights
     if n_read_before < len(expected):
         with pytest.raises(CheckpointError, match="its SHA-256 differs from the manifest"):
             saved.load_weights(400)

@@ -58,10 +58,7 @@ def test_a_corpus_without_validation_split(here: Path, lstmlm: Cli) -> None:
     assert lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus").exit_code == 0
     result = lstmlm("eval", "ngram", "--text", "corpus/train.txt")
     assert (result.exit_code, result.stdout) == (3, "")
-    assert (
-        result.stderr
-        == "./corpus: has no validation split, in which the mixture's weights are found. Add a valid.txt.\n"
-    )
+    assert result.stderr == "./corpus: has no valid split. Add one. The mixture's weights are found in it.\n"
 
 
 def test_split_and_text_together(trained: Path, lstmlm: Cli) -> None:

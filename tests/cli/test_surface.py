@@ -106,3 +106,10 @@ def test_help_shows_examples(command: str, lstmlm: Callable[..., Any]) -> None:
 
 def test_version(lstmlm: Callable[..., Any]) -> None:
     assert lstmlm("--version").stdout == f"lstmlm {version('lstmlm')}\n"
+
+
+def test_help_names_the_tokenizers_that_there_are() -> None:
+    from lstmlm.cli.options import LEARNT_TOKENIZERS
+    from lstmlm.corpus.tokenizers import default_options
+
+    assert LEARNT_TOKENIZERS.replace(" or ", ", ").split(", ") == list(default_options())

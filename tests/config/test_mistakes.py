@@ -1,10 +1,12 @@
 """What a user reads after a mistake in a configuration: every message word for word."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lstmlm.config import RunConfig
+from lstmlm.config.model import AnyBackboneOptions
 from lstmlm.errors import ConfigError
 from lstmlm.yaml.schema import load_yaml
 
@@ -12,7 +14,7 @@ VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
 
 KEYS = "averaging, data, model, optimizer, schedule, seed, training"
 MODEL_KEYS = "backbone, dropout, embedding_size, initial_bias, output, tie_weights"
-CELLS = "gru, layer_norm_lstm, lstm, mogrifier, rnn"
+CELLS = ", ".join(sorted(cell.model_fields["name"].default for cell in get_args(get_args(AnyBackboneOptions)[0])))
 
 # What follows the two lines of VALID, and the message about it without the name of the file.
 ADDED_LINES = [

@@ -128,7 +128,7 @@ def test_weight_drop_trains_the_raw_matrix_with_a_fresh_mask_a_step(options: Bac
     assert 0.2 < share_without_gradient < 0.8
 
 
-def test_every_cell_has_a_kernel_that_agrees_with_it() -> None:
+def test_a_kernel_agrees_with_its_cell() -> None:
     for options_class in CELLS:
         for dropout in (DropoutOptions(), DropoutOptions(locked=True, hidden=0.4, state=0.4, weight_drop=0.4)):
             found = []

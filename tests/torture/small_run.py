@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.config import RunConfig
 from lstmlm.config.data import DataOptions
 from lstmlm.config.training import TrainingOptions
@@ -23,7 +24,8 @@ def create(path: Path) -> AbstractContextManager[RunDirectory]:
 def save(run: RunDirectory, step: int, *, is_best: bool) -> None:
     """Write an event of a step, and the step itself."""
     run.metrics.write({"event": "step", "step": step})
-    run.save(step, weights(step), {"optimizer/step": torch.tensor(step)}, {"step": step}, is_best=is_best)
+    content = Checkpoint(weights(step), {"optimizer/step": torch.tensor(step)}, {"step": step})
+    run.save(step, content, is_best=is_best)
 
 
 def weights(step: int) -> Mapping[str, Tensor]:

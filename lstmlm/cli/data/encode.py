@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, JsonOption, name_or_path, path
+from lstmlm.cli.options import LEARNT_TOKENIZERS, EncodingOption, JsonOption, name_or_path, path
 from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, working
 from lstmlm.errors import Interrupted, as_command
 
@@ -26,7 +26,7 @@ def encode(
         str,
         typer.Option(
             parser=name_or_path,
-            help="What to learn on the texts (word, char, byte, bpe, unigram), or a tokenizer.json or run.",
+            help=f"What to learn on the texts ({LEARNT_TOKENIZERS}), or a tokenizer.json or run.",
         ),
     ] = "word",
     valid: Annotated[Path | None, typer.Option(parser=path, help="A text to validate on.")] = None,

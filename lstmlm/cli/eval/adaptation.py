@@ -49,7 +49,7 @@ def adaptation(
     chosen, options = methods_in_order(methods), from_overrides(AdaptationOptions, overrides or [])
     from lstmlm import questions, workflows
 
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     report = questions.evaluate_adaptation(
         trained, chosen, options, split=split, text=text, encoding=encoding, tune=tune
     )

@@ -46,7 +46,7 @@ def ngram(
     refuse_same_file(arpa, [text])
     from lstmlm import questions, workflows
 
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     report = questions.evaluate_ngrams(trained, order, split=split, text=text, encoding=encoding, arpa=arpa)
     say(f"{trained.run.path}: {report.values['text']}")
     print_report(report, as_json=as_json)

@@ -49,7 +49,7 @@ def pairs(
     from lstmlm.evaluation.report import to_tsv
     from lstmlm.files import write_atomically
 
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     result = questions.evaluate_pairs(
         trained, files, format_name=format_name, normalization=normalization, ngram_order=ngram
     )

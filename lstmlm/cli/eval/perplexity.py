@@ -46,7 +46,7 @@ def perplexity(
     from lstmlm.distributed import World
 
     with World.from_environment() as world:
-        trained = workflows.load(workflows.choose_run(run))
+        trained = workflows.load(run)
         report = workflows.evaluate(
             trained, "perplexity", split=split, text=text, encoding=encoding, context=context, world=world
         )

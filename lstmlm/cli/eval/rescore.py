@@ -79,7 +79,7 @@ def rescore(
     from lstmlm.evaluation.rescoring.rescoring import RescoringOptions
 
     options = RescoringOptions(None if tune else Combination(**given), metric, carry_state=context == "carried")
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     report, problems = questions.rescore(
         trained, lists, options, list_format=list_format, costs=scores, references=tune or references, output=output
     )

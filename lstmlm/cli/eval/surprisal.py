@@ -57,7 +57,7 @@ def surprisal(
     from lstmlm import files, questions, workflows
     from lstmlm.evaluation.surprisal.formats import FORMATS
 
-    trained = workflows.load(workflows.choose_run(run))
+    trained = workflows.load(run)
     stimuli, words = questions.measure_surprisal(trained, file, context=wanted_context, first_word=first_word)
     shown = [word for word in words if not (no_eos and word.is_end)]
     lines = FORMATS[foreign_format or ("jsonl" if as_jsonl else "tsv")](shown, stimuli.other_columns)

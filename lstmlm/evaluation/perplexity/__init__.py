@@ -5,5 +5,10 @@
 - `ensemble`: several models, their probabilities averaged.
 - `ngram`: a model and n-grams, alone and together.
 
-Each returns a report. `interpolation`, in the folder above, averages the probabilities of the last two.
+Each returns a report. `interpolation`, in the folder above, averages the probabilities of the last two. What asks one
+model about one text is a file here and a line in `EVALUATIONS`, from which `workflows.evaluate` takes it.
 """
+
+from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
+
+EVALUATIONS = {"perplexity": evaluate_perplexity}

@@ -69,11 +69,21 @@ class ScoredHypothesis:
 
 @dataclass(frozen=True)
 class NBestFormat:
-    """How a line is read, into a name that no other has and a hypothesis, and how lists are written."""
+    """How a file is recognised, a line read into a name that no other has and a hypothesis, and lists written."""
 
+    begins_with: Callable[[str], bool]
+    """Whether a first line looks like one of this format."""
     parse: Callable[[Line], tuple[str, Hypothesis] | None]
     """None: the line is a header."""
     write: Callable[[Path, Sequence[Sequence[ScoredHypothesis]]], None]
+
+
+def _is_srilm(first_line: str) -> bool:
+    try:
+        float(first_line.split(maxsplit=1)[0])
+    except (ValueError, IndexError):
+        return first_line.startswith(("NBestList", "("))
+    return True
 
 
 def _parse_srilm(line: Line) -> tuple[str, Hypothesis] | None:
@@ -176,7 +186,8 @@ def quoted(line: Line) -> str:
 
 
 FORMATS: Mapping[str, NBestFormat] = {
-    "srilm": NBestFormat(_parse_srilm, _write_srilm),
-    "kaldi": NBestFormat(_parse_kaldi, _write_kaldi),
-    "jsonl": NBestFormat(_parse_jsonl, _write_jsonl),
+    "srilm": NBestFormat(_is_srilm, _parse_srilm, _write_srilm),
+    "jsonl": NBestFormat(lambda first_line: first_line.startswith("{"), _parse_jsonl, _write_jsonl),
+    "kaldi": NBestFormat(lambda _: True, _parse_kaldi, _write_kaldi),
 }
+"""In the order in which they are looked for in a file."""

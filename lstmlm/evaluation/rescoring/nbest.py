@@ -23,15 +23,7 @@ def recognise_format(paths: Sequence[Path]) -> str:
         DataError: there is no such file, or it is empty.
     """
     first = next(read_lines(next(files_in(paths)))).text
-    if first.startswith("{"):
-        return "jsonl"
-    if first.startswith(("NBestList", "(")):
-        return "srilm"
-    try:
-        float(first.split()[0])
-    except (ValueError, IndexError):
-        return "kaldi"
-    return "srilm"
+    return next(name for name, nbest_format in FORMATS.items() if nbest_format.begins_with(first))
 
 
 def read_nbest(

@@ -34,6 +34,13 @@ Input = Float[Tensor, "batch input"]
 Hidden = Float[Tensor, "batch hidden"]
 """What goes into a step, and what it gives: a row for each text that is read side by side."""
 
+Inputs = Float[Tensor, "time batch input"]
+Outputs = Float[Tensor, "time batch hidden"]
+"""The same of all steps of a window."""
+
+Mask = Hidden | None
+"""State dropout: what h_{t-1} is multiplied with on its way into W_h, and nowhere else; None drops nothing."""
+
 CellState = tuple[Tensor, ...]
 """The state of one cell: a `NamedTuple` of tensors (batch, hidden)."""
 
@@ -81,7 +88,7 @@ class Cell(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
     ) -> tuple[Hidden, CellState]:
         """Read one token a column.
 
@@ -89,14 +96,14 @@ class Cell(nn.Module, ABC):
             x_t: Input of this step.
             state: State after the step before.
             weights: What to use in place of the cell's own weights, such as dropped ones.
-            state_mask: State dropout: what h_{t-1} is multiplied with on its way into W_h, and nowhere else.
+            state_mask: State dropout.
 
         Returns:
             The output of this step and the next state.
         """
 
     def gates(
-        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
     ) -> tuple[Tensor, ...]:
         """Return what a step decides before it changes the state: a `NamedTuple` of tensors (batch, hidden).
 
@@ -115,7 +122,7 @@ def linear(
     return product if bias is None else product + bias
 
 
-def masked(hidden: Hidden, state_mask: Hidden | None) -> Tensor:
+def masked(hidden: Hidden, state_mask: Mask) -> Tensor:
     """Apply the mask of state dropout, if there is one."""
     return hidden if state_mask is None else hidden * state_mask
 
@@ -131,12 +138,8 @@ def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
 
 
 def run_steps(
-    cell: Cell,
-    inputs: Float[Tensor, "time batch input"],
-    state: CellState,
-    weights: CellWeights,
-    state_mask: Hidden | None = None,
-) -> tuple[Float[Tensor, "time batch hidden"], CellState]:
+    cell: Cell, inputs: Inputs, state: CellState, weights: CellWeights, state_mask: Mask = None
+) -> tuple[Outputs, CellState]:
     """Apply `cell` to every time step in turn: the reference of the kernels. Returns outputs and the last state."""
     outputs = []
     for x_t in inputs:

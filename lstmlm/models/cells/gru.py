@@ -19,7 +19,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import nn
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, linear, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, Mask, linear, masked
 
 
 class GRUState(NamedTuple):
@@ -58,7 +58,7 @@ class GRUCell(Cell):
         nn.init.zeros_(self.bias_hn)
 
     def forward(
-        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
     ) -> tuple[Hidden, GRUState]:
         """Read one token a column; see `Cell.forward`."""
         (hidden,) = state
@@ -67,7 +67,7 @@ class GRUCell(Cell):
         return hidden, GRUState(hidden)
 
     def gates(
-        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
     ) -> GRUGates:
         """Return the gates of a step; see `Cell.gates`."""
         w = weights or self.weights()

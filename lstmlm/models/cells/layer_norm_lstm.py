@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn.functional import layer_norm
 
-from lstmlm.models.cells.cell import CellState, CellWeights, Hidden, Input, linear, masked
+from lstmlm.models.cells.cell import CellState, CellWeights, Hidden, Input, Mask, linear, masked
 from lstmlm.models.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 EPSILON = 1e-5
@@ -42,7 +42,7 @@ class LayerNormLSTMCell(LSTMCell):
         nn.init.zeros_(self.bias_cell)
 
     def forward(
-        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
     ) -> tuple[Hidden, LSTMState]:
         """Read one token a column; see `Cell.forward`."""
         w = weights or self.weights()
@@ -54,7 +54,7 @@ class LayerNormLSTMCell(LSTMCell):
         return hidden, LSTMState(hidden, cell)
 
     def gates(
-        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
     ) -> LSTMGates:
         """Return the gates of a step; see `Cell.gates`."""
         w = weights or self.weights()

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, linear, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, Mask, linear, masked
 
 
 class LSTMState(NamedTuple):
@@ -66,7 +66,7 @@ class LSTMCell(Cell):
             self.bias[self.hidden_size : 2 * self.hidden_size] = self.forget_bias
 
     def forward(
-        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
     ) -> tuple[Hidden, LSTMState]:
         """Read one token a column; see `Cell.forward`."""
         _, cell = state
@@ -76,7 +76,7 @@ class LSTMCell(Cell):
         return hidden, LSTMState(hidden, cell)
 
     def gates(
-        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
     ) -> LSTMGates:
         """Return the gates of a step; see `Cell.gates`."""
         w = weights or self.weights()

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from lstmlm.models.cells.cell import CellState, CellWeights, Hidden, Input, linear, masked
+from lstmlm.models.cells.cell import CellState, CellWeights, Input, Mask, linear, masked
 from lstmlm.models.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 
@@ -52,7 +52,7 @@ class MogrifierCell(LSTMCell):
             nn.init.zeros_(bias)
 
     def gates(
-        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
     ) -> LSTMGates:
         """Return the gates of the LSTM, which reads what the rounds leave of x and h; see `Cell.gates`."""
         w = weights or self.weights()

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import nn
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, linear, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, Mask, linear, masked
 
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
@@ -45,7 +45,7 @@ class RNNCell(Cell):
         nn.init.zeros_(self.bias)
 
     def forward(
-        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Hidden | None = None
+        self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
     ) -> tuple[Hidden, RNNState]:
         """Read one token a column; see `Cell.forward`."""
         w = weights or self.weights()

@@ -8,10 +8,9 @@ page alone, where `KERNELS` has a line for each cell that has a kernel.
 
 from collections.abc import Callable
 
-from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, run_steps
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Inputs, Mask, Outputs, run_steps
 from lstmlm.models.cells.gru import GRUCell
 from lstmlm.models.cells.layer_norm_lstm import LayerNormLSTMCell
 from lstmlm.models.cells.lstm import LSTMCell
@@ -56,12 +55,12 @@ the last of them, or None where the cell itself is to run, step by step."""
 
 def run_window(
     cell: Cell,
-    inputs: Float[Tensor, "time batch input"],
+    inputs: Inputs,
     state: CellState,
     weights: CellWeights,
-    state_mask: Float[Tensor, "batch hidden"] | None = None,
+    state_mask: Mask = None,
     execution: Execution = EVALUATION,
-) -> tuple[Float[Tensor, "time batch hidden"], CellState]:
+) -> tuple[Outputs, CellState]:
     """Apply `cell` to every time step of a window.
 
     Args:

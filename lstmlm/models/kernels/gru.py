@@ -14,10 +14,9 @@ and :math:`\bar h_t \odot z` reaches :math:`h_{t-1}` beside the product: the car
 """
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.models.cells.cell import CellState, CellWeights
+from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.gru import GRUCell
 from lstmlm.models.kernels.window import Execution, WindowKernel, run_kernel
 
@@ -52,13 +51,8 @@ KERNEL = WindowKernel("gru", n_gates=3, n_kept=4, has_memory=False, forward=_for
 
 
 def run_gru(
-    cell: GRUCell,
-    inputs: Float[Tensor, "time batch input"],
-    state: CellState,
-    weights: CellWeights,
-    state_mask: Float[Tensor, "batch hidden"] | None,
-    execution: Execution,
-) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
+    cell: GRUCell, inputs: Inputs, state: CellState, weights: CellWeights, state_mask: Mask, execution: Execution
+) -> tuple[Outputs, tuple[Tensor, ...]]:
     """Run a window; returns the outputs and the memory after the last step."""
     (bias_hn,) = weights.extra
     recurrent_bias = torch.cat([bias_hn.new_zeros(2 * cell.hidden_size), bias_hn])

@@ -18,11 +18,10 @@ The loops over time exist compiled only (native/cpp/layer_norm_lstm.cpp): elsewh
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lstmlm.models.cells.cell import CellState, CellWeights
+from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.layer_norm_lstm import EPSILON, LayerNormLSTMCell
 from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.native import LayerNormLSTM, native_function
@@ -31,12 +30,12 @@ from lstmlm.models.kernels.window import Execution, all_steps, first_operands, i
 
 def run_layer_norm_lstm(
     cell: LayerNormLSTMCell,
-    inputs: Float[Tensor, "time batch input"],
+    inputs: Inputs,
     state: CellState,
     weights: CellWeights,
-    state_mask: Float[Tensor, "batch hidden"] | None,
+    state_mask: Mask,
     execution: Execution,
-) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]] | None:
+) -> tuple[Outputs, tuple[Tensor, ...]] | None:
     """Run a window; returns the outputs and the memory after the last step, or None where the cell itself is to run."""
     name = "layer_norm_lstm_capped" if cell.input_gate_cap else "layer_norm_lstm"
     keep = needs_gradient(inputs, *state, *weights)

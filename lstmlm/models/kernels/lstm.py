@@ -17,10 +17,9 @@ cap :math:`1 - f` takes its place, its own gradient is zero and f's is
 """
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.models.cells.cell import CellState, CellWeights
+from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.lstm import LSTMCell
 from lstmlm.models.kernels.window import Execution, WindowKernel, run_kernel
 
@@ -71,13 +70,8 @@ CAPPED_KERNEL = _kernel("lstm_capped", is_capped=True)
 
 
 def run_lstm(
-    cell: LSTMCell,
-    inputs: Float[Tensor, "time batch input"],
-    state: CellState,
-    weights: CellWeights,
-    state_mask: Float[Tensor, "batch hidden"] | None,
-    execution: Execution,
-) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
+    cell: LSTMCell, inputs: Inputs, state: CellState, weights: CellWeights, state_mask: Mask, execution: Execution
+) -> tuple[Outputs, tuple[Tensor, ...]]:
     """Run a window; returns the outputs and the memory after the last step."""
     kernel = CAPPED_KERNEL if cell.input_gate_cap else KERNEL
     return run_kernel(kernel, inputs, state, weights, state_mask, execution)

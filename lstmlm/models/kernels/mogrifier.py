@@ -25,11 +25,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lstmlm.models.cells.cell import CellState, CellWeights
+from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.mogrifier import MogrifierCell
 from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.native import Mogrifier, native_function
@@ -37,13 +36,8 @@ from lstmlm.models.kernels.window import Execution, all_steps, is_compiled, is_o
 
 
 def run_mogrifier(
-    cell: MogrifierCell,
-    inputs: Float[Tensor, "time batch input"],
-    state: CellState,
-    weights: CellWeights,
-    state_mask: Float[Tensor, "batch hidden"] | None,
-    execution: Execution,
-) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]] | None:
+    cell: MogrifierCell, inputs: Inputs, state: CellState, weights: CellWeights, state_mask: Mask, execution: Execution
+) -> tuple[Outputs, tuple[Tensor, ...]] | None:
     """Run a window; returns the outputs and the memory after the last step, or None where the cell itself is to run."""
     name = "mogrifier_capped" if cell.input_gate_cap else "mogrifier"
     keep = needs_gradient(inputs, *state, *weights)

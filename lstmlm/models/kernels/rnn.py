@@ -11,10 +11,9 @@ The derivative of both nonlinearities is a function of the output, so that nothi
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.models.cells.cell import CellState, CellWeights
+from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.rnn import RNNCell
 from lstmlm.models.kernels.window import Execution, WindowKernel, run_kernel
 
@@ -43,12 +42,7 @@ KERNELS = {
 
 
 def run_rnn(
-    cell: RNNCell,
-    inputs: Float[Tensor, "time batch input"],
-    state: CellState,
-    weights: CellWeights,
-    state_mask: Float[Tensor, "batch hidden"] | None,
-    execution: Execution,
-) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
+    cell: RNNCell, inputs: Inputs, state: CellState, weights: CellWeights, state_mask: Mask, execution: Execution
+) -> tuple[Outputs, tuple[Tensor, ...]]:
     """Run a window; returns the outputs and the memory after the last step."""
     return run_kernel(KERNELS[cell.nonlinearity], inputs, state, weights, state_mask, execution)

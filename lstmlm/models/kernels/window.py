@@ -37,7 +37,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lstmlm.models.cells.cell import CellState, CellWeights
+from lstmlm.models.cells.cell import CellState, CellWeights, Hidden, Inputs, Mask, Outputs, masked
 from lstmlm.models.kernels.gemm import Gemm, GemmPath, linear
 from lstmlm.models.kernels.native import Arguments, Window, native_function
 from lstmlm.models.kernels.pointwise import bind
@@ -100,7 +100,7 @@ class WindowKernel:
         h_t, c_t, values = self.forward(projected + bias, recurrent, hidden_before, memory_before)
         hidden.copy_(h_t)
         if operand is not None:
-            operand.copy_(h_t if mask is None else h_t * mask)
+            operand.copy_(masked(h_t, mask))
         if memory is not None and c_t is not None:
             memory.copy_(c_t)
         for place, value in zip(kept.chunk(max(1, self.n_kept), dim=1), values, strict=False):
@@ -121,8 +121,7 @@ class WindowKernel:
         carry: Tensor,
     ) -> None:
         """Compute the gradients of one step into `grad_projected`, `grad_recurrent` (None: the same) and `carry`."""
-        through_weight = through_weight.to(hidden.dtype)
-        grad_hidden = grad_output + (through_weight if mask is None else through_weight * mask)
+        grad_hidden = grad_output + masked(through_weight.to(hidden.dtype), mask)
         values = kept.chunk(max(1, self.n_kept), dim=1)
         for_x, for_h, carried = self.backward(grad_hidden, carry, hidden_before, hidden, memory_before, memory, values)
         for gates, gradients in ((grad_projected, for_x), (grad_recurrent, for_h)):
@@ -135,13 +134,13 @@ class WindowKernel:
 
 def run_kernel(
     kernel: WindowKernel,
-    inputs: Float[Tensor, "time batch input"],
+    inputs: Inputs,
     state: CellState,
     weights: CellWeights,
-    state_mask: Float[Tensor, "batch hidden"] | None,
+    state_mask: Mask,
     execution: Execution,
     recurrent_bias: Float[Tensor, " gates"] | None = None,
-) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
+) -> tuple[Outputs, tuple[Tensor, ...]]:
     """Run `kernel` over a window; returns the outputs and the memory after the last step."""
     keep = needs_gradient(inputs, *state, *weights)
     if is_one_token(inputs, keep, execution):
@@ -166,13 +165,13 @@ def _single_step(
     inputs: Float[Tensor, "1 batch input"],
     state: CellState,
     weights: CellWeights,
-    state_mask: Float[Tensor, "batch hidden"] | None,
+    state_mask: Mask,
     recurrent_bias: Float[Tensor, " gates"] | None,
 ) -> tuple[Float[Tensor, "1 batch hidden"], tuple[Tensor, ...]]:
     """Run a window of one token."""
     hidden, *memory = state
     projected = linear(inputs[0], weights.weight_ih, weights.bias)
-    recurrent = linear(hidden if state_mask is None else hidden * state_mask, weights.weight_hh, recurrent_bias)
+    recurrent = linear(masked(hidden, state_mask), weights.weight_hh, recurrent_bias)
     output, last_memory, _ = kernel.forward(projected, recurrent, hidden, *(memory or (None,)))
     return output[None], () if last_memory is None else (last_memory,)
 
@@ -182,12 +181,12 @@ def needs_gradient(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
-def is_one_token(inputs: Float[Tensor, "time batch input"], keep: bool, execution: Execution) -> bool:
+def is_one_token(inputs: Inputs, keep: bool, execution: Execution) -> bool:
     """Return whether a window is a token, as in generation: to lay out matrices for a single product does not pay."""
     return len(inputs) == 1 and not keep and execution.gemm_path != GemmPath.BFLOAT16
 
 
-def is_compiled(name: str, inputs: Float[Tensor, "time batch input"], execution: Execution) -> bool:
+def is_compiled(name: str, inputs: Inputs, execution: Execution) -> bool:
     """Return whether the loop over time called `name` runs compiled, for `inputs` in the format of their products."""
     operand = Gemm.of(execution.gemm_path, inputs.dtype).cast(inputs[0])
     return execution.compiled and native_function(name, operand, "_forward") is not None
@@ -236,9 +235,7 @@ class _Pass:
             )
             bind(self.kernel.write_step, operands, fuse=fuse)(*operands)
 
-    def backward(
-        self, grad_outputs: Tensor, grad_projected: Tensor, grad_recurrent: Tensor, carry: Tensor
-    ) -> Float[Tensor, "batch hidden"]:
+    def backward(self, grad_outputs: Tensor, grad_projected: Tensor, grad_recurrent: Tensor, carry: Tensor) -> Hidden:
         """Write the gradients of all pre-activations; returns the first hidden state's, through W_h."""
         native = native_function(self.kernel.name, self.operands, "_backward") if self.compiled else None
         if native is not None:
@@ -258,8 +255,7 @@ class _Pass:
             )
             bind(self.kernel.write_step_back, operands, fuse=fuse)(*operands)
             through_weight = product(grad_recurrent[t])
-        through_weight = through_weight.to(carry.dtype)
-        return through_weight if self.mask is None else through_weight * self.mask
+        return masked(through_weight.to(carry.dtype), self.mask)
 
     def _memories_of(self, t: int) -> tuple[Tensor | None, Tensor | None]:
         return (None, None) if self.memories is None else (self.memories[t], self.memories[t + 1])
@@ -329,8 +325,8 @@ class _Window(torch.autograd.Function):
 
         grad_projected = rows.new_empty(n_steps, n_rows, kernel.n_gates * n_units)
         grad_recurrent = grad_projected if window.recurrent_bias is None else torch.empty_like(grad_projected)
-        carry = grad_memory[0].clone(memory_format=torch.contiguous_format) if grad_memory else None
-        carry = window.hiddens.new_zeros(n_rows, n_units) if carry is None else carry
+        before = grad_memory[0] if grad_memory else window.hiddens.new_zeros(n_rows, n_units)
+        carry = before.clone(memory_format=torch.contiguous_format)
         grad_hidden = window.backward(grad_outputs.contiguous(), grad_projected, grad_recurrent, carry)
         if not kernel.has_memory:
             grad_hidden = grad_hidden + carry  # what reaches the first hidden state beside W_h
@@ -347,19 +343,17 @@ class _Window(torch.autograd.Function):
         return None, None, None, None, *gradients, *state
 
 
-def all_steps(first: Float[Tensor, "batch hidden"], n_steps: int) -> Float[Tensor, "time batch hidden"]:
+def all_steps(first: Hidden, n_steps: int) -> Outputs:
     """Return room for a state before and after every step; the first is given."""
     states = first.new_empty(n_steps + 1, *first.shape)
     states[0] = first
     return states
 
 
-def first_operands(
-    hiddens: Float[Tensor, "time batch hidden"], dtype: torch.dtype, mask: Float[Tensor, "batch hidden"] | None
-) -> Float[Tensor, "time batch hidden"]:
+def first_operands(hiddens: Outputs, dtype: torch.dtype, mask: Hidden | None) -> Outputs:
     """Return room for what products take of every hidden state, with the first of them: `hiddens` where that is it."""
     if mask is None and dtype == hiddens.dtype:
         return hiddens
     operands = torch.empty_like(hiddens, dtype=dtype)
-    operands[0] = hiddens[0] if mask is None else hiddens[0] * mask
+    operands[0] = masked(hiddens[0], mask)
     return operands

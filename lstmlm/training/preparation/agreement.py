@@ -40,8 +40,7 @@ def require_same_text(corpus: Corpus, world: World) -> None:
     Raises:
         ConfigError: they have not.
     """
-    splits = {split: facts["sha256"] for split, facts in corpus.provenance.items() if isinstance(facts, dict)}
-    digests = {f"SHA-256 of {split}": digest for split, digest in splits.items()}
+    digests = {f"SHA-256 of {text.split}": text.sha256 for text in corpus.splits}
     _require_same({**digests, "digest of the tokenizer": corpus.tokenizer.digest}, world, "text")
 
 
@@ -97,7 +96,7 @@ def check_against_corpus(config: RunConfig, corpus: Corpus) -> None:
 
 def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
     """Say what of this corpus will disappoint, and which options have no effect on it, a sentence each."""
-    found, others = [], [split for split in (corpus.valid, corpus.test) if split]
+    found, (_, *others) = [], corpus.splits
     if corpus.valid is None:
         found.append("data.corpus: has no validation split: nothing tells the best weights, so the last are kept.")
     unknown = {split.name: split.n_unk / split.n_tokens for split in (corpus.train, *others)}

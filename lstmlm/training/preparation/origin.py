@@ -128,10 +128,9 @@ def require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:
     Raises:
         DataError: a split is another text.
     """
-    for split, facts in corpus.provenance.items():
-        if isinstance(facts, dict):
-            advice = "Restore that text, or choose another --run-dir."
-            run.require_same_text(corpus.name, split, facts["sha256"], advice)
+    for text in corpus.splits:
+        advice = "Restore that text, or choose another --run-dir."
+        run.require_same_text(corpus.name, str(text.split), text.sha256, advice)
 
 
 def environment_warnings(run: RunDirectory, environment: Mapping[str, object]) -> list[str]:

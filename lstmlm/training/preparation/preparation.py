@@ -77,11 +77,10 @@ class Preparation:
 
     def _announcement(self, warnings: Sequence[str]) -> StartEvent:
         corpus, config = self.corpus, self.execution.config
-        splits = [split for split in (corpus.train, corpus.valid, corpus.test) if split]
         return StartEvent(
             step=0,
             corpus=corpus.name,
-            splits=tuple(SplitSummary(split=str(s.split), n_tokens=s.n_tokens, n_unk=s.n_unk) for s in splits),
+            splits=tuple(SplitSummary(split=str(s.split), n_tokens=s.n_tokens, n_unk=s.n_unk) for s in corpus.splits),
             vocab_size=corpus.tokenizer.vocab_size,
             n_parameters=sum(weight.numel() for weight in self.trainer.model.parameters()),
             n_steps=self.trainer.n_steps if config.training.budget is None else None,

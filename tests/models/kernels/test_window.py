@@ -108,8 +108,8 @@ def assert_all_close(got: list[Tensor], wanted: list[Tensor], tolerance: float) 
         assert distance <= tolerance, f"result {place} is off by {distance:.2e}"
 
 
-def test_every_cell_has_a_kernel_and_is_tested_here() -> None:
-    assert set(KERNELS) == set(CELLS.values())
+def test_every_kernel_is_of_a_cell_and_is_tested_here() -> None:
+    assert set(KERNELS) <= set(CELLS.values())  # a cell without one runs step by step
     assert {type(make()) for make in MAKERS.values()} == set(KERNELS)
 
 

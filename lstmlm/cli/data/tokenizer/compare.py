@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, name_or_path, path
+from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, name_or_path, path
 from lstmlm.cli.render import print_table, say
 
 
@@ -16,7 +16,7 @@ def compare(
         typer.Argument(
             metavar="NAME|FILE|RUN...",
             parser=name_or_path,
-            help="word, char, byte, bpe or unigram, learnt on the text itself; or tokenizers that there are.",
+            help=f"{LEARNT_TOKENIZERS}, learnt on the text itself; or tokenizers that there are.",
             show_default=False,
         ),
     ],

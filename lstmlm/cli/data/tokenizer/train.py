@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.data.tokenizer.show import print_summary
-from lstmlm.cli.options import JsonOption, name_or_path, new_file, refuse_same_file
+from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, name_or_path, new_file, refuse_same_file
 from lstmlm.cli.render import say
 from lstmlm.errors import as_command
 
@@ -17,7 +17,7 @@ def train(
         str, typer.Argument(metavar="CORPUS", parser=name_or_path, help="As data.corpus: a file, a folder or a name.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", parser=new_file, help="The tokenizer.json to write.")],
-    tokenizer: Annotated[str, typer.Option(help="word, char, byte, bpe or unigram.")] = "bpe",
+    tokenizer: Annotated[str, typer.Option(help=f"{LEARNT_TOKENIZERS}.")] = "bpe",
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the section data. Can be repeated."),

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from lstmlm.generation.stop import StopBefore
+from lstmlm.generation.texts import StopBefore
 
 
 def told(pieces: list[str], stops: list[str]) -> list[str]:

@@ -1,0 +1,78 @@
+"""Sampled texts: what is read of a prompt, the pieces of text that tokens add to it, and the text that ends it."""
+
+from collections.abc import Iterator, Sequence
+
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.generation.options import SamplingOptions
+from lstmlm.generation.sampler import generate
+from lstmlm.models.language_model import LanguageModel
+
+
+def continue_prompt(
+    model: LanguageModel, tokenizer: Tokenizer, prompt: str, options: SamplingOptions, seeds: Sequence[int]
+) -> Iterator[list[str]]:
+    """Continue `prompt` once for each seed, side by side.
+
+    Yields:
+        After each token, the piece of text that it adds to each sample: prompt and pieces read as one text. Nothing for
+        one that is over, and "" for a piece that may be the beginning of a stop text.
+    """
+    opening = _without_open_blank(prompt, tokenizer)
+    given_blank = prompt[len(opening) :]
+    make_joiner = tokenizer.raw_joiner if options.raw else tokenizer.joiner
+    joiners = [make_joiner(opening) for _ in seeds]
+    ends = [StopBefore(options.stop) for _ in seeds]
+    for step in generate(model, tokenizer, opening, options, seeds):
+        pieces = [joiner.feed(int(token)) for joiner, token in zip(joiners, step.ids, strict=True)]
+        pieces, given_blank = [piece.removeprefix(given_blank) for piece in pieces], ""
+        yield [end.feed(piece) for end, piece in zip(ends, pieces, strict=True)]
+        if all(end.is_over for end in ends):
+            return
+    yield [end.feed(joiner.flush()) + end.flush() for end, joiner in zip(ends, joiners, strict=True)]
+
+
+def _without_open_blank(prompt: str, tokenizer: Tokenizer) -> str:
+    """Leave a blank at the end of a prompt to the next token, where the tokens of words begin with one."""
+    blank = tokenizer.encode_prompt(" ")
+    is_begun = prompt.endswith(" ") and any(
+        tokenizer.encode_prompt(f" {letter}")[: len(blank)] != blank for letter in set(prompt) if letter.isalpha()
+    )
+    return prompt[:-1] if is_begun else prompt
+
+
+class StopBefore:
+    """One sample's text on its way, which is held back as long as it may be the beginning of a stop text.
+
+    It ends before the first of them, of which no part is let through.
+
+    Args:
+        stops: Texts, none of them empty.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = stops
+        self._held = ""
+        self.is_over = False
+
+    def feed(self, piece: str) -> str:
+        """Take what comes next; return what can be shown of the text by now."""
+        if self.is_over:
+            return ""
+        text = self._held + piece
+        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        if places:
+            self.is_over, self._held = True, ""
+            return text[: min(places)]
+        n_held = max((_n_begun(text, stop) for stop in self._stops), default=0)
+        self._held = text[len(text) - n_held :]
+        return text[: len(text) - n_held]
+
+    def flush(self) -> str:
+        """Return what was held back of a text that has ended without."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _n_begun(text: str, stop: str) -> int:
+    """The number of last characters of `text` with which `stop` begins."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
