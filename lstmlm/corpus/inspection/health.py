@@ -1,6 +1,6 @@
 """What is wrong with a corpus, what is not, and what to do: every finding a line."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ from lstmlm.corpus.inspection.characters_and_lines import (
 )
 from lstmlm.corpus.inspection.layout import describe, is_indented, wrapped_width
 from lstmlm.corpus.reading.compression import split_suffixes
-from lstmlm.corpus.reading.splits import Text
+from lstmlm.corpus.reading.splits import Text, text_of
 from lstmlm.corpus.store.token_store import TokenStore
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import DataError, conversion
+from lstmlm.errors import DataError, conversion, in_proportion
 
 LONGEST_LINE_CHARS = 100_000
 BLANK_SHARE = 0.5
@@ -101,7 +101,7 @@ def check_texts(
         try:
             seen[name] = observe(text)
         except DataError as error:
-            for problem in str(error).split("\n"):
+            for problem in _problems(text, options) or str(error).split("\n"):
                 yield Finding(text.name, "reading", "error", problem.removeprefix(f"{text.name}: "))
             continue
         yield from _of_text(seen[name], text, options)
@@ -114,6 +114,17 @@ def check_texts(
         for split in ("valid", "test"):
             if split in seen:
                 yield from _overlap(seen["train"], seen[split])
+
+
+def _problems(text: Text, options: DataOptions) -> list[str]:
+    """What keeps the files of a text of several from being read."""
+    found = []
+    for file in text.files if len(text.files) > 1 else ():
+        try:
+            deque(text_of(file, options).blocks(), maxlen=0)
+        except DataError as error:
+            found.append(str(error))
+    return list(in_proportion(found))
 
 
 def check_tokens(train: EncodedText, held_out: Iterable[EncodedText], tokenizer: Tokenizer) -> Iterator[Finding]:
@@ -144,8 +155,9 @@ def _of_text(seen: Observation, text: Text, options: DataOptions) -> Iterator[Fi
         yield _repeated_paragraphs(seen)
     for found in describe(seen.head):
         yield Finding(seen.name, "layout", "warning", found)
+    marked = {word: count for word, count in seen.words.counts.items() if "<" in word or "[" in word}
     for marker, advice in _MARKERS.items():
-        count = seen.words.counts[marker]
+        count = sum(count for word, count in marked.items() if marker in word)
         if count and (advice or options.tokenizer.name == "word"):
             role = "is no word but a mark" if advice else "is that token, not a word"
             yield _finding(seen.name, "markers", f"{count:,} times {marker}, which {role}.", advice)

@@ -361,6 +361,17 @@ def test_all_bad_records_are_counted_and_three_are_shown(tmp_path: Path) -> None
     assert told[3][2] == "and 7 more of this kind."
 
 
+def test_all_files_of_a_folder_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_bytes(b"" if number == 3 else b"%PDF-1.7\n" if number % 2 else b"a b c\n")
+    told = [(one.check, one.message.partition(": ")) for one in found(str(tmp_path))]
+    assert [check for check, _ in told] == ["reading", "reading"]
+    assert [(Path(file).name, what[:9]) for _, (file, _, what) in told] == [
+        ("1.txt", "is a PDF,"),
+        ("5.txt", "is a PDF,"),
+    ]
+
+
 def test_lines_that_are_wrapped_and_what_unwraps_them(corpus: Callable[..., str], tmp_path: Path) -> None:
     paragraphs = [" ".join(sentences(seed, 5).split()) for seed in range(12)]
     wrapped = "\n\n".join(textwrap.fill(paragraph, 64) for paragraph in paragraphs) + "\n"
@@ -395,6 +406,8 @@ def test_marks_that_other_tools_leave_in_a_text(corpus: Callable[..., str]) -> N
     text = "".join(f"<s> the <unk> {word} </s>\n" for word in SUBJECTS * 5)
     told = {one.message.partition(",")[0]: one.level for one in found(corpus(train=text)) if one.check == "markers"}
     assert told == {"30 times <unk>": "ok", "30 times <s>": "warning", "30 times </s>": "warning"}
+    attached = found(corpus(train="The end.<|endoftext|>A beginning.\n" * 20))
+    assert [one.message.partition(",")[0] for one in attached if one.check == "markers"] == ["20 times <|endoftext|>"]
     by_characters = found(corpus(train=text.replace("s>", "b>")), tokenizer=CharTokenizerOptions())
     assert "markers" not in {one.check for one in by_characters}
 
