@@ -156,7 +156,7 @@ class TestSingleFile:
             load_corpus(options)
         assert str(caught.value) == (
             f"{tmp_path}/input.txt: too few lines to hold out 0.05 of it twice, as valid and test split. "
-            "Set data.holdout=0.15"
+            "Set data.holdout=0.35"
         )
 
     def test_an_empty_file(self, tmp_path: Path) -> None:
