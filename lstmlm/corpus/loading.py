@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -135,8 +135,11 @@ def open_corpus(options: DataOptions) -> tuple[dict[str, Text], dict[str, Text]]
         ConfigError: there is no such corpus, or an option has no effect on it.
         DataError: there is no such file.
     """
-    splits: dict[str, Text] = {}
-    with suppress(DataError) if "/" in options.corpus else nullcontext():
+    if "/" not in options.corpus:
+        splits = _texts(options)
+        return splits, splits
+    splits = {}
+    with suppress(DataError):
         splits = _texts(options)
     if len({text.files for text in splits.values()}) == len(splits) > 0:
         return splits, splits

@@ -287,7 +287,7 @@ def _of_training_text(train: Observation, options: DataOptions) -> Iterator[Find
         return
     yield from _tokenisation(train, options.tokenizer.split)
     growth = train.words.new_types_per_thousand_words()
-    if growth is not None:
+    if growth is not None and options.tokenizer.split == "whitespace":
         found = f"{train.words.n_types:,} types; {growth:.1f} new ones per 1,000 words at the end."
         is_open = growth > NEW_TYPES_PER_THOUSAND_WORDS and options.tokenizer.max_vocab is None
         advice = "Set data.tokenizer.max_vocab, or take parts of words: name: bpe." if is_open else ""

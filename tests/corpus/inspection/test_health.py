@@ -361,6 +361,12 @@ def test_all_bad_records_are_counted_and_three_are_shown(tmp_path: Path) -> None
     assert told[3][2] == "and 7 more of this kind."
 
 
+def test_a_corpus_with_a_name_has_the_splits_that_it_has() -> None:
+    texts, splits = open_corpus(DataOptions(corpus="python-docs"))
+    assert texts is splits
+    assert list(splits) == ["train", "valid", "test"]
+
+
 def test_all_files_of_a_folder_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     for number in range(6):
         (tmp_path / f"{number}.txt").write_bytes(b"" if number == 3 else b"%PDF-1.7\n" if number % 2 else b"a b c\n")
