@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from lstmlm.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from lstmlm.config import RunConfig
     from lstmlm.corpus.inspection.health import Finding
+
+_UNREADABLE = (("error", "reading"), ("error", "checksums"))
 
 MARKS = {"ok": "✔", "warning": "⚠", "error": "✘"}
 
@@ -61,17 +64,17 @@ def _findings(corpora: Sequence[str], config: "RunConfig") -> "Iterator[Finding]
 
     stores = [Path(corpus) for corpus in corpora if is_store(Path(corpus))]
     texts = [corpus for corpus in corpora if Path(corpus) not in stores]
-    yield from map(check_store, stores)
     if len(corpora) > 1:
+        yield from map(check_store, stores)
         yield from check_texts(open_texts(texts, config.data), config.data) if texts else ()
         return
     [corpus] = corpora
     corpus = corpus if "/" in corpus or not Path(corpus).exists() else f"./{corpus}"
     config = config.model_copy(update={"data": config.data.model_copy(update={"corpus": corpus})})
-    can_be_read = True
     opened, splits = open_corpus(config.data) if texts else ({}, {})
-    for finding in check_texts(opened, config.data, splits):
-        can_be_read = can_be_read and finding.check != "reading"
+    can_be_read = True
+    for finding in chain(map(check_store, stores), check_texts(opened, config.data, splits)):
+        can_be_read = can_be_read and (finding.level, finding.check) not in _UNREADABLE
         yield finding
     if can_be_read:
         yield from _of_training(config)
