@@ -25,9 +25,10 @@ from lstmlm.corpus.loading import Corpus, encode_file, load_split
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
-from lstmlm.errors import DataError
+from lstmlm.errors import ConfigError, DataError
 from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.perplexity import EVALUATIONS
+from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.texts import continue_prompt
@@ -109,6 +110,13 @@ class TrainedModel:
         """What reports call it."""
         return str(self.run.path)
 
+    def reading(self, join: str | None) -> Reading:
+        """How the model reads words and sentences: between words `join`, by default a blank where it knows one."""
+        if join is None:
+            # Where words are tokens, there is always something between them.
+            join = " " if self.run.knows_blank or not self.tokenizer.encode_prompt(" ") else ""
+        return Reading(join, self.run.config.data.eos)
+
     def encode(self, split: str | None, text: Path | None, encoding: str = UTF8) -> EncodedText:
         """Read and encode a text file, or without one a split of the run's own corpus.
 
@@ -181,8 +189,11 @@ def evaluate(
         world: The processes that share the work; all call this, and get the same report.
 
     Raises:
+        ConfigError: lines are to be read one by one, which the run does not know.
         DataError: the text cannot be read, or the corpus has no such split.
     """
+    if context == "line" and trained.run.config.data.eos == "never":
+        raise ConfigError(f"--context line: {trained.name} knows no lines, as its data.eos is never. Leave it out.")
     encoded = trained.encode(split, text, encoding)
     return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context, world)
 

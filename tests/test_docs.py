@@ -35,6 +35,8 @@ TEXTS = [
 
 FILES = {
     "sentences.txt": "The farmer goes to the market.\nThe cat sleeps.\n",
+    "stimuli.csv": "item;word\n1;The\n1;farmer\n",
+    "passages.jsonl": '{"text": "The farmer goes to the market"}\n',
     "pairs.tsv": "The farmer goes to the market.\tThe farmer go to the market.\n",
     "nbest.txt": "call-1 the farmer goes\ncall-2 the farmer knows\n",
 }

@@ -90,6 +90,16 @@ RunOption = Annotated[
     Path | None, typer.Option("--run", parser=path, help="Run directory.", show_default="the newest under runs/")
 ]
 
+JoinOption = Annotated[
+    str | None,
+    typer.Option(
+        "--join",
+        metavar="TEXT",
+        help="What stands between words that are given one by one.",
+        show_default="a blank where the training text has some",
+    ),
+]
+
 SplitOption = Annotated[
     str | None,
     typer.Option("--split", help="train, valid or test.", show_default="test where there is one, else valid"),
@@ -97,6 +107,13 @@ SplitOption = Annotated[
 
 TextOption = Annotated[
     Path | None, typer.Option("--text", parser=path, help="A text file in place of a split; - is standard input.")
+]
+
+NormalizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--normalize", help="Write sentences as a corpus does: lowercase, ptb or wikitext.", show_default=False
+    ),
 ]
 
 EncodingOption = Annotated[

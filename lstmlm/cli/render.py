@@ -1,6 +1,7 @@
 """What people see: errors, the log, progress and tables. The one place where a user's error becomes an exit status."""
 
 import logging
+import math
 import os
 import re
 import sys
@@ -30,6 +31,9 @@ SHOWN_UNKNOWN = 5
 
 SMALLEST_DECIMAL = 0.01
 """Of a smaller number four decimals would show less than three digits."""
+
+LARGEST_DECIMAL = 1e9
+"""A larger number is shown by its magnitude, such as a perplexity per word of a text without blanks."""
 
 
 class ErrorRenderingGroup(TyperGroup):
@@ -83,6 +87,11 @@ def say(message: str) -> None:
     # Nobody may be listening any more, as in `lstmlm train … 2>&1 | head`: no reason to end a training.
     with suppress(OSError):
         print(printable(message), file=sys.stderr, flush=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def warn(warnings: Iterable[str]) -> None:
@@ -175,7 +184,10 @@ def _format(value: "Value") -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.3g}" if 0 < abs(value) < SMALLEST_DECIMAL else f"{value:,.4f}"
+        if math.isnan(value):  # a single line says nothing about others
+            return "-"
+        is_readable = value == 0 or SMALLEST_DECIMAL <= abs(value) < LARGEST_DECIMAL
+        return f"{value:,.4f}" if is_readable else f"{value:.3g}"
     return str(value)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Int, Integer, Shaped
 
+from lstmlm.corpus.reading.white_space import is_white, words_of
 from lstmlm.corpus.tokenizers import Tokenizer
 
 Item = TypeVar("Item")
@@ -119,10 +120,10 @@ class TextCounter:
         """Count a part of the text, cut anywhere; return characters and bytes of the lines that end in it."""
         content = stretch.encode()
         self._digest.update(content)
-        words = stretch.split()
-        continues_word = self._is_within_word and not stretch[:1].isspace()
+        words = words_of(stretch)
+        continues_word = self._is_within_word and not is_white(stretch[:1])
         self.n_words += len(words) - (bool(words) and continues_word)
-        self._is_within_word = not stretch[-1:].isspace() if stretch else self._is_within_word
+        self._is_within_word = not is_white(stretch[-1:]) if stretch else self._is_within_word
         self.n_chars += len(stretch)
         self.n_bytes += len(content)
 

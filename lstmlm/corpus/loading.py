@@ -55,9 +55,9 @@ def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Cor
     _require_training_split(source.splits, options)
     tokenizer = tokenizer or source.make_tokenizer()
     encoded = {split: encode(tokenizer) for split, encode in source.splits.items()}
+    counts = ("sha256", "n_tokens", "n_unk", "n_words", "n_lines", "n_chars", "n_bytes")
     provenance: dict[str, Any] = {
-        split: {"sha256": text.sha256, "n_tokens": text.n_tokens, "n_unk": text.n_unk, "n_bytes": text.n_bytes}
-        for split, text in encoded.items()
+        split: {name: getattr(text, name) for name in counts} for split, text in encoded.items()
     }
     if options.corpus in DATASETS:
         provenance |= DATASETS[options.corpus].provenance()

@@ -30,6 +30,7 @@ def test_an_object(trained: Path, lstmlm: Cli) -> None:
         "n_prefixes",
         "unexplored_probability",
         "largest_missed_probability",
+        "complete_probability",
     ]
     assert len(result["words"]) == 10
     probabilities = [word["probability"] for word in result["words"]]
@@ -46,7 +47,8 @@ def test_the_last_word_is_completed(trained: Path, lstmlm: Cli) -> None:
 
 def test_no_word_begins_so(trained: Path, lstmlm: Cli) -> None:
     result = lstmlm("next", "The xq", "--complete")
-    assert (result.exit_code, result.stdout) == (0, "Every word of the vocabulary was considered.\n")
+    wanted = "No word that the model knows begins so. Capitals and accents count.\n"
+    assert (result.exit_code, result.stdout) == (0, wanted)
 
 
 def test_nothing_to_complete(trained: Path, lstmlm: Cli) -> None:

@@ -84,9 +84,10 @@ class TestFolder:
 
     def test_provenance_has_digests_and_no_path(self, tmp_path: Path) -> None:
         corpus = load_corpus(folder(tmp_path, train="a\n", valid="b\n"))
+        counts = {"n_words": 1, "n_lines": 1, "n_chars": 2, "n_bytes": 2}
         assert corpus.provenance == {
-            "train": {"sha256": hashlib.sha256(b"a\n").hexdigest(), "n_tokens": 2, "n_unk": 0, "n_bytes": 2},
-            "valid": {"sha256": hashlib.sha256(b"b\n").hexdigest(), "n_tokens": 2, "n_unk": 1, "n_bytes": 2},
+            "train": {"sha256": hashlib.sha256(b"a\n").hexdigest(), "n_tokens": 2, "n_unk": 0, **counts},
+            "valid": {"sha256": hashlib.sha256(b"b\n").hexdigest(), "n_tokens": 2, "n_unk": 1, **counts},
         }
 
     def test_blocks_join_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

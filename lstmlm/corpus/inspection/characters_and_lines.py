@@ -12,6 +12,7 @@ from lstmlm.corpus.inspection.repetition import DigestSample, TextDigest
 from lstmlm.corpus.inspection.word_counts import WordCounts
 from lstmlm.corpus.reading.splits import Text
 from lstmlm.corpus.reading.text_files import line_pieces, raw_chunks
+from lstmlm.corpus.reading.white_space import words_of
 
 WORDS_OF_A_LONG_LINE = 8
 """A shorter line may well occur twice by chance."""
@@ -71,7 +72,7 @@ def observe(text: Text) -> Observation:
     line, paragraph, begun = TextDigest(), TextDigest(), ""
     n_chars = n_words = n_paragraph_lines = 0
     for piece, is_end in line_pieces(blocks()):
-        words = piece.split()
+        words = words_of(piece)
         seen.words.read(words)
         line.read(piece)
         paragraph.read(piece)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.corpus.tokenizers.tokenizer import Tokenizer
 from lstmlm.errors import DataError
 
@@ -44,7 +45,7 @@ def measure(tokenizer: Tokenizer, blocks: Iterable[str]) -> dict[str, int | floa
     is_line_begun = False
     for stretch, ids in tokenizer.encode_blocks(blocks):
         counts += np.bincount(ids, minlength=tokenizer.vocab_size)
-        n_words += len(stretch.split())
+        n_words += len(words_of(stretch))
         n_bytes += len(stretch.encode())
         if stretch:  # or else a last line that is not ended is ended by its tokens
             # Where a line was cut, the space belongs between two stretches.

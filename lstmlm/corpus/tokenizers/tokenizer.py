@@ -13,7 +13,9 @@ import tokenizers as library
 from jaxtyping import Int32
 from tokenizers import pre_tokenizers
 
+from lstmlm.corpus.reading.json_lines import shown
 from lstmlm.corpus.reading.text_files import cut_between_words
+from lstmlm.corpus.reading.white_space import is_white, words_of
 from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner, RawJoiner
 from lstmlm.errors import ConfigError, DataError
 
@@ -41,6 +43,9 @@ def byte_alphabet() -> Sequence[str]:
 
 class Tokenizer(ABC):
     """A fixed vocabulary with the way from text to ids and back."""
+
+    ends_open_lines = False
+    """Whether `encode` ends a last line that is open."""
 
     def __init__(self, options: Any, json_text: str) -> None:
         """Take a tokenizer as `to_json` wrote it. Raises DataError if it is not one that `options` describe."""
@@ -87,7 +92,7 @@ class Tokenizer(ABC):
         return self._json_text
 
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32) of whole lines of text; `encode_blocks` says whether an open last one is ended too."""
+        """Ids (int32) of whole lines of text, of which an open last one is ended where `ends_open_lines`."""
         return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
 
     def encode_blocks(
@@ -118,20 +123,19 @@ class Tokenizer(ABC):
         Raises:
             DataError: the text holds bytes that are not UTF-8.
         """
-        start = len(text) - len(text.rsplit(maxsplit=1)[-1])
+        start = len(text) - len(words_of(text)[-1])
         start -= text[:start].endswith(" ")
         return self.encode_prompt(text[:start]), text[start:]
 
-    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
-        """Ids of each word of a line; all together are those of the words with one space between them.
+    def encode_pieces(self, pieces: Sequence[str]) -> list[list[int]]:
+        """Ids of each piece of a text; all together are those of the beginning of a text that they make.
 
-        Words are pieces of text without white space. Where white space has tokens of its own, the space before a word
-        belongs to it.
+        Pieces are words, each with the white space before it, or white space alone; a newline ends its piece.
 
         Raises:
-            DataError: a word holds bytes that are not UTF-8, or the tokens do not tell where words end.
+            DataError: a piece holds bytes that are not UTF-8, or the tokens do not tell where words end.
         """
-        return [self.encode_prompt(f" {word}" if index else word) for index, word in enumerate(words)]
+        return [self.encode_prompt(piece) for piece in pieces]
 
     @property
     def delimiter_ids(self) -> list[int]:
@@ -142,7 +146,8 @@ class Tokenizer(ABC):
         Raises:
             DataError: the tokens do not tell where words end.
         """
-        return [token_id for token_id, content in enumerate(self._contents) if content[:1].isspace()]
+        beginnings = (content.decode("utf-8", "ignore")[:1] for content in self._contents)
+        return [token_id for token_id, beginning in enumerate(beginnings) if is_white(beginning)]
 
     def unknown_pieces(self, text: str) -> list[str]:
         """The distinct pieces of a text that become `<unk>`, in the order of the text; none where bytes are tokens."""
@@ -277,6 +282,5 @@ def require_utf8(prompt: str) -> str:
     try:
         prompt.encode()
     except UnicodeEncodeError:
-        shown = repr(prompt if len(prompt) <= 60 else prompt[:59] + "…")
-        raise DataError(f"prompt: not UTF-8, got {shown}. Set the terminal's encoding to UTF-8.") from None
+        raise DataError(f"prompt: not UTF-8, got {shown(prompt)}. Set the terminal's encoding to UTF-8.") from None
     return prompt

@@ -4,7 +4,7 @@ A word `<unk>` or `<eos>` in the text is that token, as corpora such as Penn Tre
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Self
 
@@ -14,6 +14,7 @@ from jaxtyping import Int32
 from tokenizers import models, normalizers, pre_tokenizers
 
 from lstmlm.config.data import WordTokenizerOptions
+from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.corpus.tokenizers.components import WORD_OR_MARK, WORD_OR_MARK_0_1
 from lstmlm.corpus.tokenizers.joining import Joiner, WordJoiner
 from lstmlm.corpus.tokenizers.spacing import EnglishSpacing, LearntSpacing, Spacing, SpacingCounter
@@ -36,6 +37,7 @@ class WordTokenizer(LearntTokenizer):
     """
 
     special_tokens = (UNK, EOS)
+    ends_open_lines = True
 
     @classmethod
     def _untrained(cls, options: WordTokenizerOptions) -> library.Tokenizer:
@@ -78,7 +80,7 @@ class WordTokenizer(LearntTokenizer):
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
     ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
-        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`. An open last line is ended."""
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
         for stretch, ids in super().encode_blocks(blocks):
             yield stretch, ids
             is_line_begun = not stretch.endswith("\n")
@@ -94,11 +96,6 @@ class WordTokenizer(LearntTokenizer):
         encoding = self._engine.encode(require_utf8(text))
         return encoding.ids[:-1], text[encoding.offsets[-1][0] :]
 
-    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
-        """Ids of each word of a line; see `Tokenizer.encode_words`."""
-        # Not as a batch, whose threads take longer to start than words to encode.
-        return [self._engine.encode(require_utf8(word)).ids for word in words]
-
     @property
     def delimiter_ids(self) -> list[int]:
         """None: no token is white space."""
@@ -112,7 +109,7 @@ class WordTokenizer(LearntTokenizer):
     def count_written_unk(self, text: str) -> int:
         """How many tokens of a text are `<unk>` because it says so."""
         # Cutting takes as long as encoding does; few words come into question.
-        candidates = " ".join(word for word in text.split() if UNK in word)
+        candidates = " ".join(word for word in words_of(text) if UNK in word)
         return sum(piece == UNK for piece, _ in self._engine.pre_tokenizer.pre_tokenize_str(candidates))
 
     def decode(self, ids: Ids) -> str:

@@ -138,5 +138,5 @@ def _require_tokens_that_say_all(a: Contestant, b: Contestant) -> None:
         if n_lines != one.text.n_lines:
             raise DataError(
                 f"{one.text.name}: has {one.text.n_lines:,} lines, but {one.run} reads {n_lines:,}, because the word "
-                "<eos> ends one. Remove that word from the text."
+                f"{one.tokenizer.token(one.tokenizer.start_id)} ends one. Remove that word from the text."
             )

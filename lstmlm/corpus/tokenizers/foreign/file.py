@@ -16,6 +16,8 @@ import tokenizers as library
 from jaxtyping import Int32
 
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, FileTokenizerOptions
+from lstmlm.corpus.reading.json_lines import shown
+from lstmlm.corpus.reading.white_space import is_white, words_of
 from lstmlm.corpus.tokenizers.components import component_types, require_known_components
 from lstmlm.corpus.tokenizers.foreign.sentencepiece import SPACE, to_tokenizer_json
 from lstmlm.corpus.tokenizers.joining import DecodingJoiner, Joiner
@@ -36,6 +38,7 @@ class FileTokenizer(Tokenizer):
         names = {token_id: token for token, token_id in self._ids.items()}
         self._tokens = [names.get(token_id, f"<unused {token_id}>") for token_id in range(max(names) + 1)]
         self._has_newline = self._decode_line([self.start_id]) == "\n"
+        self.ends_open_lines = not self._has_newline
         content = json.loads(self._engine.to_str())
         model = content["model"]
         self.unk_id = model["unk_id"] if "unk_id" in model else self._ids.get(model.get("unk_token"))
@@ -43,7 +46,7 @@ class FileTokenizer(Tokenizer):
         self._has_whole_words = model["type"] == "WordLevel"
         is_byte_level = "ByteLevel" in component_types(content, "decoder")
         self._contents = _contents_of(self._tokens, is_byte_level=is_byte_level)
-        self._space_ids = [token_id for token_id, begins in enumerate(self._contents) if begins[:1].isspace()]
+        self._space_ids = super().delimiter_ids
 
     def _require_harmless(self, options: FileTokenizerOptions) -> None:
         require_known_components(json.loads(self._engine.to_str()))
@@ -87,13 +90,13 @@ class FileTokenizer(Tokenizer):
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
     ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
-        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`. An open last line is ended if need be."""
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
         for piece in pieces_of(blocks):
             # Some engines put a space before what they take for the beginning of a text.
             text = piece.removeprefix(" ") if is_line_begun and self._prepends_space else piece
             yield piece, np.array(self.encode_prompt(text), dtype=np.int32)
             is_line_begun = not piece.endswith("\n")
-        if is_line_begun and not self._has_newline:
+        if is_line_begun and self.ends_open_lines:
             yield "", np.array([self.start_id], dtype=np.int32)
 
     def encode_prompt(self, text: str) -> list[int]:
@@ -108,21 +111,45 @@ class FileTokenizer(Tokenizer):
         has_space = unread.startswith(" ") or self.encode_prompt(unread)[0] not in self._space_ids
         return ids, unread if has_space else f" {unread}"
 
-    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
-        """Ids of each word of a line; see `Tokenizer.encode_words`."""
+    def encode_pieces(self, pieces: Sequence[str]) -> list[list[int]]:
+        """Ids of each piece of a text; see `Tokenizer.encode_pieces`."""
+        found, line = list[list[int]](), list[str]()
+        for piece in pieces:
+            line.append(piece)
+            if piece.endswith("\n"):
+                found += self._pieces_of_line(line)
+                line = []
+        return found + self._pieces_of_line(line)
+
+    def _pieces_of_line(self, pieces: Sequence[str]) -> list[list[int]]:
+        """Ids of words, each with the white space before it, and of what may follow them: white space, newlines."""
+        text = "".join(pieces)
+        line, words = text.rstrip("\n"), [piece for piece in pieces if words_of(piece)]
+        ends = [self.start_id] * (len(text) - len(line))
         if self._has_whole_words:
-            return [self.encode_prompt(word) for word in words]
-        delimiter_ids, found = set(self.delimiter_ids), list[list[int]]()
-        for token_id in self.encode_prompt(" ".join(words)):
-            if token_id in delimiter_ids or not found:
-                found.append([])
-            found[-1].append(token_id)
+            found = [ids for ids in map(self.encode_prompt, words) if ids]
+        else:
+            found, white = self._words_of_line(line)
+            ends = white + ends
         if len(found) != len(words):
             raise DataError(
-                f"data.tokenizer: reads {len(words)} words as {len(found)}: {' '.join(words)!r}. "
+                f"data.tokenizer: reads {len(words)} words as {len(found)}: {shown(line)}. "
                 "Its tokens do not tell where words end; ask a model with another tokenizer."
             )
-        return found
+        return [*found, ends][: len(pieces)]
+
+    def _words_of_line(self, line: str) -> tuple[list[list[int]], list[int]]:
+        """Ids of each word of a line with the white space before it, and of the white space at its end."""
+        delimiter_ids, found, white = set(self.delimiter_ids), list[list[int]](), list[int]()
+        for token_id in self.encode_prompt(line):
+            if is_white(self._contents[token_id].decode("utf-8", "ignore")):
+                white.append(token_id)
+            elif white or not found or token_id in delimiter_ids:
+                found.append([*white, token_id])
+                white = []
+            else:
+                found[-1].append(token_id)
+        return found, white
 
     @property
     def delimiter_ids(self) -> list[int]:

@@ -18,6 +18,7 @@ from lstmlm.config.data import (
     UnigramTokenizerOptions,
     WordTokenizerOptions,
 )
+from lstmlm.corpus.reading.white_space import cut_before_spaces
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer, training_text
 from lstmlm.corpus.tokenizers.components import PATTERNS
 from lstmlm.errors import DataError
@@ -153,7 +154,7 @@ class TestWords:
     @pytest.mark.parametrize("name", ["unigram.model", "bpe_bytes.model", "unigram_newline.model", "byte_level.json"])
     def test_tokens_that_begin_with_a_space_begin_words(self, name: str) -> None:
         tokenizer, words = read(FOREIGN / name), ["The", "cat's", "market", "☃"]
-        found = tokenizer.encode_words(words)
+        found = tokenizer.encode_pieces(cut_before_spaces(" ".join(words))[:-1])
         assert [token for word in found for token in word] == tokenizer.encode_prompt(" ".join(words))
         assert len(found) == 4
         assert all(word[0] in tokenizer.delimiter_ids for word in found[1:])
@@ -170,7 +171,7 @@ class TestWords:
 
     def test_word_pieces_do_not_tell_where_words_end(self, bert: Path) -> None:
         tokenizer = read(bert)
-        for ask in (lambda: tokenizer.delimiter_ids, lambda: tokenizer.encode_words(["the", "cat"])):
+        for ask in (lambda: tokenizer.delimiter_ids, lambda: tokenizer.encode_pieces(["the", " cat"])):
             with pytest.raises(DataError) as caught:
                 ask()
             assert str(caught.value) == (
@@ -182,7 +183,7 @@ class TestWords:
         engine = library.Tokenizer(models.Unigram([("<unk>", 0.0), ("</s>", 0.0), (" a", -1.0), (" b c", -1.0)], 0))
         engine.save(str(tmp_path / "two.json"))
         with pytest.raises(DataError) as caught:
-            read(tmp_path / "two.json").encode_words(["a", "b", "c"])
+            read(tmp_path / "two.json").encode_pieces(["a", " b", " c"])
         assert str(caught.value) == (
             "data.tokenizer: reads 3 words as 2: 'a b c'. "
             "Its tokens do not tell where words end; ask a model with another tokenizer."
