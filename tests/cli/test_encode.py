@@ -146,8 +146,12 @@ def test_options_of_text_have_no_effect_on_a_store(
 def test_a_store_is_checked(here: Path, lstmlm: Callable[..., Any]) -> None:
     texts(here)
     lstmlm("data", "encode", "a.txt", "--output", "store")
-    result = lstmlm("data", "check", "store")
-    assert (result.exit_code, result.stdout) == (0, "✔ store: checksums: all tokens are as they were written.\n")
+    result = lstmlm("data", "check", "store", "--config", "tiny.yaml")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(
+        "✔ store: checksums: all tokens are as they were written.\n✔ store (train): length: "
+    )
+    assert lstmlm("data", "check", "store", "--set", "data.batch_size=4000").exit_code == 3
     assert lstmlm("data", "check", "store", "a.txt").stdout.startswith("✔ store: checksums: ")
     shard = here / "store" / "train-tokens-00000.shard"
     shard.write_bytes(shard.read_bytes()[:-1] + b"\xff")
