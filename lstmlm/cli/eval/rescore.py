@@ -86,10 +86,9 @@ def rescore(
     """Rescore n-best lists of SRILM, Kaldi or JSON lines: acoustic score + weight · ln p(words) + bonus · length.
 
     To this adds what the list has of the first pass, SRILM's lscore or lm_score, times --first-pass-weight. References
-    are Kaldi's text (UTTERANCE word word), STM, TRN or JSON lines. <s>, </s>, <eps>, -pau- and !SIL are no words.
+    are Kaldi's text (UTTERANCE word word), STM, TRN or JSON lines; <s>, <eps>, -pau- and the like are no words.
 
-    Prints a row for each hypothesis, or with references the error rates of the first, the rescored and the best
-    hypotheses, each with its 95 % interval over utterances.
+    Prints a row for each hypothesis, or with references error rates, each with its 95 % interval over utterances.
 
     Examples:
 
@@ -102,21 +101,20 @@ def rescore(
     refuse_same_file(output, [*lists, scores, tune, references])
     weights = {"weight": weight, "length_bonus": length_bonus, "first_pass_weight": first_pass_weight}
     given = {name: value for name, value in weights.items() if value is not None}
-    if tune is not None:
-        _check_tune(given, references, context)
+    _check_tune(tune, given, references, context)
     from lstmlm import questions, workflows
     from lstmlm.evaluation.rescoring.combination import Combination
     from lstmlm.evaluation.rescoring.rescoring import RescoringOptions
 
     options = RescoringOptions(None if tune else Combination(**given), metric, carry_state=context == "carried")
-    trained = workflows.load(run)
+    trained, said = workflows.load(run), tune or references
     report, problems = questions.rescore(
         trained,
         lists,
         options,
         list_format=list_format,
         costs=scores,
-        references=tune or references,
+        references=said,
         ignored=ignore.split(),
         output=output,
         join=join,
@@ -124,7 +122,7 @@ def rescore(
     )
     for problem in in_proportion(problems):
         say(problem)
-    _print(report, str(trained.run.path), as_json, has_errors=bool(tune or references), is_written=output is not None)
+    _print(report, str(trained.run.path), as_json, has_errors=said is not None, is_written=output is not None)
     if problems:
         raise typer.Exit(DataError.exit_status)
 
@@ -140,7 +138,9 @@ def _print(report: "Report", run: str, as_json: bool, *, has_errors: bool, is_wr
             print(result_text(line))
 
 
-def _check_tune(given: dict[str, float], references: Path | None, context: str) -> None:
+def _check_tune(tune: Path | None, given: dict[str, float], references: Path | None, context: str) -> None:
+    if tune is None:
+        return
     for name, value in given.items():
         raise ConfigError(f"--{name.replace('_', '-')} {value:g}: is what --tune searches. Leave one of them out.")
     if references is not None:
