@@ -93,7 +93,11 @@ def test_the_next_word_is_as_likely_as_it_is_surprising(run: Any, here: Path, ls
     (here / "next.txt").write_text(f"The farmer {found['word']}\n" if found["word"] != "<eos>" else "The farmer\n")
     _, _, third, *_ = map(json.loads, lstmlm("eval", "surprisal", "next.txt", "--jsonl").stdout.splitlines())
     assert third["word"] == found["word"]
-    assert -math.log2(found["probability"]) == pytest.approx(third["surprisal_bits"], abs=TOLERANCE * 20)
+    after_one_blank = -third["surprisal_bits"]
+    if run.run.config.data.tokenizer.name in ("char", "byte"):  # the other white space that these know adds something
+        assert math.log2(found["probability"]) >= after_one_blank - TOLERANCE * 20
+    else:
+        assert math.log2(found["probability"]) == pytest.approx(after_one_blank, abs=TOLERANCE * 20)
 
 
 @every_model
