@@ -144,7 +144,7 @@ def test_stats(lstmlm: Cli) -> None:
 
 def test_stats_as_json_are_the_same(lstmlm: Cli) -> None:
     train, *_ = json.loads(lstmlm("data", "stats", TINY, "--json").stdout)["texts"]
-    text = Path(TINY, "train.txt").read_text()
+    text = Path(TINY, "train.txt").read_text("utf-8")
     assert train["text"] == "train"
     assert (train["n_words"], train["n_types"]) == (len(text.split()), len(set(text.split())))
     assert (train["n_chars"], train["n_tokens"]) == (len(text), len(text.split()) + text.count("\n"))
@@ -198,7 +198,7 @@ def test_check_refuses_what_training_refuses_and_nothing_else(
     tokenizer: str, eos: str, lstmlm: Cli, here: Path
 ) -> None:
     for name, text in TEXTS.items():
-        (here / name).write_text(text)
+        (here / name).write_text(text, "utf-8")
         field = ["--set", "data.field=body"] if name.endswith("jsonl") else []
         options = ["--set", f"data.tokenizer.name={tokenizer}", "--set", f"data.eos={eos}", *field]
         checked = lstmlm("data", "check", name, "--config", "tiny.yaml", *options)
@@ -229,7 +229,7 @@ def test_check_takes_the_place_of_train_in_saying_what_does_not_suit(lstmlm: Cli
 
 
 def test_check_and_train_warn_where_most_is_unknown(lstmlm: Cli, here: Path) -> None:
-    (here / "names.txt").write_text(TEXTS["names.txt"])
+    (here / "names.txt").write_text(TEXTS["names.txt"], "utf-8")
     warning = (
         "data.tokenizer: 50% of names.txt (valid), 50% of names.txt (test) is unknown, so that figures say little. "
     )
@@ -239,7 +239,7 @@ def test_check_and_train_warn_where_most_is_unknown(lstmlm: Cli, here: Path) -> 
 
 
 def test_stats_of_records_by_the_field_that_holds_their_text(lstmlm: Cli, here: Path) -> None:
-    (here / "records.jsonl").write_text(TEXTS["records.jsonl"])
+    (here / "records.jsonl").write_text(TEXTS["records.jsonl"], "utf-8")
     [text] = json.loads(lstmlm("data", "stats", "records.jsonl", "--set", "data.field=body", "--json").stdout)["texts"]
     assert (text["n_lines"], text["n_words"]) == (120, 300)
 
@@ -252,5 +252,5 @@ def test_a_corpus_that_is_not_there(lstmlm: Cli) -> None:
 
 
 def test_control_codes_of_a_corpus_do_not_reach_the_terminal(lstmlm: Cli, tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_text("\x1b[31mred\x1b[0m text\n" * 30)
+    (tmp_path / "x.txt").write_text("\x1b[31mred\x1b[0m text\n" * 30, "utf-8")
     assert "\x1b" not in lstmlm("data", "stats", "x.txt").stdout

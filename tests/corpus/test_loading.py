@@ -319,6 +319,6 @@ def test_a_line_longer_than_a_block_is_one_line(
 
 def test_lines_of_stimuli_may_be_longer_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lines.txt"
-    path.write_text("a long line of words\nb\n\nc")
+    path.write_text("a long line of words\nb\n\nc", "utf-8")
     monkeypatch.setattr(text_files, "read_blocks", read_small_blocks)
     assert [line.text for line in text_files.read_lines(path)] == ["a long line of words", "b", "", "c"]

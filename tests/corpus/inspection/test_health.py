@@ -119,7 +119,7 @@ def test_characters_that_nobody_sees_are_named_with_what_removes_them(
     said, _, command = finding.message.partition(": remove what means nothing: ")
     assert (finding.check, said) == ("encoding", named)
     assert shutil.which("perl") is None or subprocess.run(command, shell=True, check=True)
-    assert not shutil.which("perl") or (tmp_path / "train.clean.txt").read_text().splitlines()[-1] == kept
+    assert not shutil.which("perl") or (tmp_path / "train.clean.txt").read_text("utf-8").splitlines()[-1] == kept
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_split_twice(corpus: Callable[..., str]) -> None:
 def test_a_file_twice(tmp_path: Path) -> None:
     files = [str(tmp_path / name) for name in ("a.txt", "b.txt")]
     for file in files:
-        Path(file).write_text(HEALTHY)
+        Path(file).write_text(HEALTHY, "utf-8")
     options = DataOptions(corpus="./")
     assert only(list(check_texts(open_texts(files, options), options))) == Finding(
         files[1], "copy", "warning", f"is the same text as {files[0]}. Use each text once."
@@ -337,8 +337,8 @@ def test_a_file_twice(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_alone_is_cut_as_for_training_and_several_are_not(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text(HEALTHY)
-    (tmp_path / "b.txt").write_text(sentences(2))
+    (tmp_path / "a.txt").write_text(HEALTHY, "utf-8")
+    (tmp_path / "b.txt").write_text(sentences(2), "utf-8")
     alone = [(Path(finding.text).name, finding.check) for finding in found(str(tmp_path / "a.txt"))]
     assert alone == [
         *(("a.txt", "encoding"), ("a.txt", "lines"), ("a.txt", "repeated lines")),
@@ -352,7 +352,7 @@ def test_a_file_that_is_alone_is_cut_as_for_training_and_several_are_not(tmp_pat
 
 def test_all_bad_records_are_counted_and_three_are_shown(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
-    path.write_text("".join('{"text": null}\n' if n % 4 == 0 else '{"text": "a b"}\n' for n in range(40)))
+    path.write_text("".join('{"text": null}\n' if n % 4 == 0 else '{"text": "a b"}\n' for n in range(40)), "utf-8")
     told = [(one.check, one.level, one.message) for one in found(str(path))]
     assert [(check, level) for check, level, _ in told] == [("reading", "error")] * 4
     assert [message.partition("records.jsonl")[2] for _, _, message in told[:3]] == [
@@ -387,7 +387,7 @@ def test_lines_that_are_wrapped_and_what_unwraps_them(corpus: Callable[..., str]
     assert said.endswith(" characters, within sentences. Set data.eos=never")
     if shutil.which("perl"):
         subprocess.run(command, shell=True, check=True)
-        assert (tmp_path / "train.lines.txt").read_text().splitlines() == paragraphs
+        assert (tmp_path / "train.lines.txt").read_text("utf-8").splitlines() == paragraphs
     assert not [one for one in found(corpus(train=wrapped), eos="never") if one.check == "lines" and one.level != "ok"]
 
 
