@@ -4,6 +4,7 @@ A message reads `where: what is wrong, with the value. What to do.` and is shown
 exception is a bug and shows one.
 """
 
+import codecs
 import difflib
 import errno
 import sys
@@ -90,32 +91,56 @@ SHOWN_PROBLEMS = 3
 _UNPACKERS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 
 
-def conversion(name: str, command: Sequence[str], suffix: str) -> str:
+def conversion(name: str, command: Sequence[str], suffix: str, encoding: str = "utf-8") -> str:
     """Write the command that makes of a file, which may be compressed, another beside it, whose name ends in `suffix`.
 
     Args:
         name: What messages call the file.
-        command: Reads the file that its last word names, or else standard input, and writes to standard output.
-        suffix: What the new name has in place of the old one's suffix, before which it is put where both are the same.
+        command: Reads the UTF-8 file that its last word names, or else standard input, and writes to standard output.
+        suffix: As in `beside`.
+        encoding: How the file's characters are written, unless it has the mark of UTF-16.
     """
-    path = Path(name)
-    if name == "standard input":
-        return as_command(command)
-    if path.suffix in _UNPACKERS:
-        unpacked = path.with_suffix("")
-        whole = f"{as_command([_UNPACKERS[path.suffix], '-dc', name])} | {as_command(command)}"
-    else:
-        unpacked, whole = path, as_command([*command, name])
-    written = unpacked.with_name(unpacked.stem + suffix)
-    if written == path:
-        written = unpacked.with_name(f"{unpacked.stem}.new{suffix}")
-    return f"{whole} > {as_command([str(written)])}"
+    if encoding == "utf-8" and _begins_with(name, (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    return _piped(name, [command] if encoding == "utf-8" else [_to_utf8(encoding), command], suffix)
 
 
 def to_utf8(name: str, encoding: str) -> str:
     """Write the command that makes UTF-8 of a file."""
     kept = Path(name).with_suffix("") if Path(name).suffix in _UNPACKERS else Path(name)
-    return conversion(name, ["iconv", "-f", encoding, "-t", "utf-8"], f".utf8{kept.suffix}")
+    return _piped(name, [_to_utf8(encoding)], f".utf8{kept.suffix}")
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Name a file beside another, never that one: `suffix` in place of the old one, or after `.new` if that is it."""
+    written = path.with_name(path.stem + suffix)
+    return path.with_name(f"{path.stem}.new{suffix}") if written == path else written
+
+
+def _to_utf8(encoding: str) -> Sequence[str]:
+    return ["iconv", "-f", encoding, "-t", "utf-8"]
+
+
+def _piped(name: str, commands: Sequence[Sequence[str]], suffix: str) -> str:
+    path = Path(name)
+    first, *others = commands
+    if name == "standard input":
+        return " | ".join(map(as_command, commands))
+    if path.suffix in _UNPACKERS:
+        path = path.with_suffix("")
+        commands = [[_UNPACKERS[Path(name).suffix], "-dc", name], *commands]
+    else:
+        commands = [[*first, name], *others]
+    return f"{' | '.join(map(as_command, commands))} > {as_command([str(beside(path, suffix))])}"
+
+
+def _begins_with(name: str, marks: tuple[bytes, ...]) -> bool:
+    """Whether a file that can be read does; a pipe cannot be read twice."""
+    path = Path(name)
+    try:
+        return path.is_file() and path.open("rb").read(2).startswith(marks)
+    except OSError:
+        return False
 
 
 def in_proportion(problems: Iterable[str]) -> list[str]:

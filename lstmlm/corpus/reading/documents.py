@@ -60,7 +60,7 @@ def read_documents(files: Mapping[Path, Version | None], encoding: str, fields: 
 def _documents_of(path: Path, version: Version | None, encoding: str, fields: Sequence[str]) -> Iterator[Piece]:
     kind, blocks = open_text(path, version, encoding)
     if kind == "jsonl":
-        for text in _read_records(lines_of(path, blocks), path, fields):
+        for text in _read_records(lines_of(path, blocks), path, encoding, fields):
             yield Piece(text, ends_document=True)
     else:
         yield from map(Piece, blocks)
@@ -77,8 +77,8 @@ def _problem_of(path: Path, version: Version | None, encoding: str, fields: Sequ
     return ""
 
 
-def _read_records(lines: Iterable[Line], path: Path, fields: Sequence[str]) -> Iterator[str]:
-    records = (_text_or_problem(line, fields) for line in lines if line.text.strip())
+def _read_records(lines: Iterable[Line], path: Path, encoding: str, fields: Sequence[str]) -> Iterator[str]:
+    records = (_text_or_problem(line, encoding, fields) for line in lines if line.text.strip())
     is_empty = True
     for text in records:
         if isinstance(text, DataError):
@@ -91,9 +91,9 @@ def _read_records(lines: Iterable[Line], path: Path, fields: Sequence[str]) -> I
         raise DataError(f"{name_of(path)}: holds no text. Put some into a record.")
 
 
-def _text_or_problem(line: Line, fields: Sequence[str]) -> str | DataError:
+def _text_or_problem(line: Line, encoding: str, fields: Sequence[str]) -> str | DataError:
     try:
-        return text_of(parse_object(line.text), fields, name_of(line.file))
+        return text_of(parse_object(line.text), fields, name_of(line.file), encoding)
     except ValueError as error:
         return line.error(str(error))
 

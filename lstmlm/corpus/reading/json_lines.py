@@ -35,13 +35,14 @@ def _object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def text_of(record: Mapping[str, Any], fields: Sequence[str], file: str) -> str:
+def text_of(record: Mapping[str, Any], fields: Sequence[str], file: str, encoding: str) -> str:
     """The text of a record of a file. Raises ValueError, which says what to do, if it has none under any of the names.
 
     Args:
         record: What `parse_object` returns.
         fields: What the text may be called; the first that is there is taken.
         file: What messages call the file.
+        encoding: How its characters are written.
     """
     field = next((name for name in fields if name in record), None)
     text = None if field is None else record[field]
@@ -60,7 +61,7 @@ def text_of(record: Mapping[str, Any], fields: Sequence[str], file: str) -> str:
     n_chars, path = _longest_text(searched)
     if n_chars:
         program = f"{{{_key(fields[0].rsplit('.', maxsplit=1)[-1])}: ({path})}}"
-        command = conversion(file, ["jq", "-c", program], ".jsonl")
+        command = conversion(file, ["jq", "-c", program], ".jsonl", encoding)
         if any(path == f".{_key(name)}" for name in record):
             hint = advice.removesuffix("Write one.")
             advice = f"{hint}Name the one that is its text in data.field, or rename it: {command}"

@@ -6,12 +6,12 @@ import logging
 import re
 import shlex
 import sys
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from lstmlm.corpus.reading.compression import split_suffixes
-from lstmlm.corpus.reading.tables import find_delimiter, has_header, read_table
-from lstmlm.errors import DataError, as_command, conversion
+from lstmlm.corpus.reading.tables import find_delimiter, first_rows, has_header
+from lstmlm.errors import DataError, as_command, beside, conversion
 
 Kind = Literal["text", "jsonl", "json", "table"]
 """Lines of text, an object a line, one JSON value over the whole file, or rows of cells."""
@@ -27,16 +27,16 @@ BEGINNING_BYTES = 512
 
 _HEADER_NAMES = "word words sentence sentences text tweet label good bad sentence_good sentence_bad".split()
 
-_PANDOC = "pandoc --wrap=none -t plain -o {stem}.txt {file}"
+_PANDOC = "pandoc --wrap=none -t plain -o {text} {file}"
 _PYTHON = "python" if sys.platform == "win32" else "python3"
 _PARQUET = (
     f"{_PYTHON} -c 'import pandas, sys; "
-    'pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient="records", lines=True)\' {file} {stem}.jsonl'
+    'pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient="records", lines=True)\' {file} {jsonl}'
 )
-_OFFICE = "libreoffice --headless --convert-to {} {{file}}"
+_OFFICE = "libreoffice --headless --convert-to csv --outdir csv {file}"
 
 _MARKS = (
-    (0, rb"%PDF-", "a PDF", "pdftotext {file} {stem}.txt"),
+    (0, rb"%PDF-", "a PDF", "pdftotext {file} {text}"),
     (0, rb"\{\\rtf", "rich text (RTF)", _PANDOC),
     (0, rb"PAR1[\0-\x1f]", "a parquet file", _PARQUET),
     (0, rb"SQLite format 3\0", "a database (SQLite)", ""),
@@ -45,9 +45,9 @@ _MARKS = (
     (0, rb"Rar!\x1a\x07", "an archive (rar)", "unrar x {file}"),
     (257, rb"ustar", "an archive (tar)", "tar -xf {file}"),
     (0, rb"PK\x03\x04.{0,999}word/", "an office document (.docx)", _PANDOC),
-    (0, rb"PK\x03\x04.{0,999}xl/", "an office table (.xlsx)", _OFFICE.format("csv")),
+    (0, rb"PK\x03\x04.{0,999}xl/", "an office table (.xlsx)", _OFFICE),
     (0, rb"PK\x03\x04.{26}mimetypeapplication/epub", "a book (EPUB)", _PANDOC),
-    (0, rb"PK\x03\x04.{26}mimetypeapplication/vnd.oasis.opendocument.s", "an office table", _OFFICE.format("csv")),
+    (0, rb"PK\x03\x04.{26}mimetypeapplication/vnd.oasis.opendocument.s", "an office table", _OFFICE),
     (0, rb"PK\x03\x04.{26}mimetypeapplication/vnd.oasis", "an office document", _PANDOC),
     (0, rb"PK\x03\x04.{0,99}/data\.pkl|\x80[\x02-\x05]", "a pickle of Python or PyTorch", ""),
     (0, rb"PK\x03\x04", "an archive (zip)", "unzip {file}"),
@@ -73,8 +73,8 @@ def refuse_what_is_no_text(name: str, beginning: bytes) -> None:
     what, command = found[0]
     advice = "Name a text file."
     if command and name != "standard input":
-        stem = str(PurePath(name).with_suffix(""))
-        words = as_command([word.format(file=name, stem=stem) for word in shlex.split(command)])
+        text, jsonl = beside(Path(name), ".txt"), beside(Path(name), ".jsonl")
+        words = as_command([word.format(file=name, text=text, jsonl=jsonl) for word in shlex.split(command)])
         advice = f"{'Unpack it' if 'archive' in what else 'Make a text of it'}: {words}"
     raise DataError(f"{name}: is {what}, no text. {advice}")
 
@@ -122,24 +122,24 @@ def _value(line: str) -> Any:
         return None
 
 
-def refuse_one_value(name: str, beginning: str) -> None:
+def refuse_one_value(name: str, beginning: str, encoding: str = "utf-8") -> None:
     """Refuse a file of the kind `json` where records are read. Raises DataError, with the command that makes lines."""
     is_list = beginning.lstrip().startswith("[")
     value = _value(beginning)
     lists = [key for key, inner in value.items() if isinstance(inner, list)] if isinstance(value, dict) else []
     program = ".[]" if is_list else f".[{json.dumps(lists[0])}][]" if lists else "."
-    command = conversion(name, ["jq", "-c", program], ".jsonl")
+    command = conversion(name, ["jq", "-c", program], ".jsonl", encoding)
     what = "a JSON array" if is_list else "a JSON object over several lines"
     raise DataError(f"{name}: is {what}, but an object a line is read. Make lines of it: {command}")
 
 
 _RECORDS_OF_A_TABLE = (
     "import csv, json, sys; [print(json.dumps(row)) for row in csv.DictReader(open((sys.argv + [0])[1], "
-    'newline="", encoding="{}"), delimiter="{}", quoting={})]'
+    'newline="", encoding="utf-8-sig"), delimiter="{}", quoting={})]'
 )
 _TEXT_OF_MARKUP = (
     "import html, re, sys; "
-    'print(html.unescape(re.sub("<[^>]*>", " ", open((sys.argv + [0])[1], encoding="{}").read())))'
+    'print(html.unescape(re.sub("<[^>]*>", " ", open((sys.argv + [0])[1], encoding="utf-8-sig").read())))'
 )
 _MARKED = (
     (r"\s*<(!doctype html|html)\b", "HTML: its tags", ("pandoc", "-f", "html", "-t", "plain", "--wrap=none")),
@@ -160,36 +160,39 @@ def refuse_what_is_no_corpus(name: str, path: PurePath, kind: Kind, beginning: s
         DataError: it is a table by its name, or one JSON value; with the command that makes JSON lines of it.
     """
     if kind == "json":
-        refuse_one_value(name, beginning)
+        refuse_one_value(name, beginning, encoding)
     if kind == "table":
         is_named = split_suffixes(path)[0] in TABLE_SUFFIXES
         command = _command_for_records(name, beginning, encoding)
         problem = (
-            f"{name}: {'is' if is_named else 'looks like'} a table, of which numbers and marks would be learnt too."
+            f"{name}: {'is' if is_named else 'looks like'} a table, of which numbers and marks would be words too."
         )
         advice = f"Make JSON lines of it, and name the column of the text in data.field: {command}"
         if is_named:
             raise DataError(f"{problem} {advice}")
         _warn_once("table", path.parent, f"{problem} {advice}")
-    for mark, what, words in _MARKED if kind == "text" else ():
+    if kind == "text":
+        warn_of_more_than_text(name, path, beginning, encoding)
+
+
+def warn_of_more_than_text(name: str, path: PurePath, beginning: str, encoding: str) -> None:
+    """Warn of markup and subtitles, of which all is read as words."""
+    for mark, what, words in _MARKED:
         if re.match(mark, beginning, re.IGNORECASE):
             declared = re.search(r"encoding\s*=\s*[\"']([\w.:-]+)", beginning[:BEGINNING_BYTES])
-            codec = declared[1] if declared and encoding == "utf-8" else encoding
-            command = conversion(name, [word.replace("{}", codec) for word in words], ".txt")
-            _warn_once(mark, path.parent, f"{name}: looks like {what} are learnt too. Make a text of it: {command}")
+            codec = declared[1].lower() if declared and encoding == "utf-8" else encoding
+            command = conversion(name, words, ".txt", codec)
+            _warn_once(mark, path.parent, f"{name}: looks like {what} are words too. Make a text of it: {command}")
             break
 
 
 def _command_for_records(name: str, beginning: str, encoding: str) -> str:
     default = "," if PurePath(name.removesuffix(".gz")).suffix == ".csv" else "\t"
     delimiter = find_delimiter(beginning) or default
-    has_quotes_as_words = any(
-        cell.startswith('"') for row in read_table(name, beginning, delimiter) for cell in row.cells
-    )
+    has_quotes_as_words = any(cell.startswith('"') for cells in first_rows(beginning, delimiter) for cell in cells)
     quoting = csv.QUOTE_NONE if has_quotes_as_words else csv.QUOTE_MINIMAL
-    codec = "utf-8-sig" if encoding == "utf-8" else encoding
     shown = {"\t": "\\t"}.get(delimiter, delimiter)
-    return conversion(name, [_PYTHON, "-c", _RECORDS_OF_A_TABLE.format(codec, shown, quoting)], ".jsonl")
+    return conversion(name, [_PYTHON, "-c", _RECORDS_OF_A_TABLE.format(shown, quoting)], ".jsonl", encoding)
 
 
 _warned: set[tuple[str, PurePath]] = set()

@@ -59,12 +59,18 @@ def find_delimiter(content: str) -> str | None:
     Returns:
         None for what is no table, or one of a single column.
     """
-    lines = list(islice(_lines(content), _SAMPLE_LINES))
     for delimiter in DELIMITERS:
-        rows = [cells for _, cells in _rows(lines, delimiter) if cells]
+        rows = first_rows(content, delimiter)
         if rows and len(rows[0]) > 1 and _n_irregular(rows) <= len(rows) * (1 - _REGULAR_SHARE):
             return delimiter
     return None
+
+
+def first_rows(content: str, delimiter: str) -> list[Sequence[str]]:
+    """The cells of the first rows of a table that are not empty."""
+    lines = list(islice(_lines(content), _SAMPLE_LINES + 1))
+    is_cut = len(lines) > _SAMPLE_LINES
+    return [cells for _, cells in _rows(lines[:_SAMPLE_LINES], delimiter, is_cut=is_cut) if cells]
 
 
 def has_header(content: str, names: Iterable[str]) -> bool:
@@ -72,7 +78,7 @@ def has_header(content: str, names: Iterable[str]) -> bool:
     delimiter = find_delimiter(content)
     if delimiter is None:
         return False
-    header, *rows = [cells for _, cells in _rows(list(islice(_lines(content), _SAMPLE_LINES)), delimiter) if cells]
+    header, *rows = first_rows(content, delimiter)
     return bool(find_columns(header, dict.fromkeys(names, ()))) or any(
         rows and not _is_number(name) and all(len(row) > place and _is_number(row[place]) for row in rows)
         for place, name in enumerate(header)
@@ -141,18 +147,22 @@ def _lines(content: str) -> Iterable[str]:
 _Rows = list[tuple[int, Sequence[str]]]
 
 
-def _rows(lines: Sequence[str], delimiter: str) -> _Rows:
-    """The reading of lines that has the fewest rows unlike the first: a row has its line's number and its cells."""
+def _rows(lines: Sequence[str], delimiter: str, *, is_cut: bool = False) -> _Rows:
+    """The reading of lines that has the fewest rows unlike the first: a row has its line's number and its cells.
+
+    Lines that are cut off may end within a cell.
+    """
     plain: _Rows = [(number, line.split(delimiter) if line else []) for number, line in enumerate(lines, start=1)]
     if not any(line.startswith('"') or f'{delimiter}"' in line for line in lines):
         return plain
-    quoted = [rows for rows in (_quoted_rows(lines, delimiter, how) for how in _QUOTING) if rows is not None]
+    found = (_quoted_rows(lines, delimiter, how, is_cut=is_cut) for how in _QUOTING)
+    quoted = [rows for rows in found if rows is not None]
     # Of those that are alike the first is taken: a quote mark may be a word, but then lines break no cell.
     readings = [*(rows for rows in quoted if len(rows) == len(lines)), plain, *quoted]
     return min(readings, key=lambda rows: _n_irregular([cells for _, cells in rows if cells]))
 
 
-def _quoted_rows(lines: Sequence[str], delimiter: str, how: Mapping[str, Any]) -> _Rows | None:
+def _quoted_rows(lines: Sequence[str], delimiter: str, how: Mapping[str, Any], *, is_cut: bool) -> _Rows | None:
     """None where quotes are not balanced."""
     reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True, **how)
     rows: _Rows = []
@@ -162,7 +172,8 @@ def _quoted_rows(lines: Sequence[str], delimiter: str, how: Mapping[str, Any]) -
             rows.append((number, cells))
             number = reader.line_num + 1
     except csv.Error:
-        return None
+        is_only_cut = is_cut and reader.line_num == len(lines) and number > len(lines) * _REGULAR_SHARE
+        return rows if is_only_cut else None
     return rows
 
 

@@ -186,6 +186,8 @@ class WholeFile:
     content: str
     """By the rules of `read_blocks`."""
     kind: Kind
+    encoding: str
+    """How its characters are written, where it does not say itself."""
 
     @property
     def name(self) -> str:
@@ -204,7 +206,7 @@ class WholeFile:
 def read_file(path: Path, encoding: str = UTF8) -> WholeFile:
     """Read a file as a whole and recognise what it is. Raises DataError as `read_blocks` does."""
     content = "".join(read_blocks(path, encoding=encoding))
-    return WholeFile(path, content, kind_of(path, content))
+    return WholeFile(path, content, kind_of(path, content), encoding)
 
 
 def read_lines(path: Path, version: Version | None = None, encoding: str = UTF8) -> Iterator[Line]:

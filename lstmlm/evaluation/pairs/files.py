@@ -62,7 +62,7 @@ def recognize_format(file: WholeFile) -> str:
         if content.startswith("{") and any(key in content for key in _KEYS_OF_SUITES):
             return "syntaxgym"
         if file.kind == "json":
-            refuse_one_value(file.name, file.content)
+            refuse_one_value(file.name, file.content, file.encoding)
         return "blimp"
     delimiter = _delimiter_of(file)
     if delimiter is None:
@@ -127,7 +127,7 @@ def _advice(file: WholeFile, record: Mapping[str, Any]) -> str:
     names = ", ".join(map(repr, record)) or "nothing"
     for key, value in record.items():
         if isinstance(value, dict) and find_names(list(value)):
-            command = conversion(file.name, ["jq", "-c", f".{key}"], ".jsonl")
+            command = conversion(file.name, ["jq", "-c", f".{key}"], ".jsonl", file.encoding)
             return f"has its pair within the field {key!r}. Take it out: {command}"
     if "text" in record:
         command = as_command(["lstmlm", "eval", "surprisal", str(file.path), "--last-word"])

@@ -78,7 +78,7 @@ def read_nbest(
             file = read_file(path, encoding)
             _refuse_foreign(file)
             if list_format == "jsonl" and file.kind == "json":
-                refuse_one_value(file.name, file.content)
+                refuse_one_value(file.name, file.content, file.encoding)
             read_into(found, file, FORMATS[list_format].parse, problems)
     if list_format == "kaldi":
         found = _numbered_from_1(found, problems)
@@ -102,7 +102,8 @@ def _refuse_foreign(file: WholeFile) -> None:
         if re.match(beginning, file.content, re.MULTILINE):
             # Of fairseq's lines D has whole words, but may have been left out.
             command = ["jq", "-Rc", program.format("D" if re.search(r"^D-\d+\t", file.content, re.MULTILINE) else "H")]
-            raise DataError(f"{file.name}: looks like {what}. Make objects: {conversion(file.name, command, '.jsonl')}")
+            objects = conversion(file.name, command, ".jsonl", file.encoding)
+            raise DataError(f"{file.name}: looks like {what}. Make objects: {objects}")
 
 
 def without(ignored: Iterable[str], text: str) -> str:

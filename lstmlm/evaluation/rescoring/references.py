@@ -58,7 +58,7 @@ def read_references(
 
 def _parser_of(file: WholeFile) -> Callable[[Line], Parsed]:
     if file.kind == "json":
-        refuse_one_value(file.name, file.content)
+        refuse_one_value(file.name, file.content, file.encoding)
     lines = [line.text for line in file.lines() if line.text.strip() and not line.text.startswith(_COMMENT)]
     if file.kind == "jsonl" or (lines and lines[0].startswith("{")):
         return _parse_object

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.json_lines import parse_object, shown
-from lstmlm.corpus.reading.recognition import refuse_one_value
+from lstmlm.corpus.reading.recognition import refuse_one_value, warn_of_more_than_text
 from lstmlm.corpus.reading.tables import DELIMITERS, Row, columns_of, find_delimiter, read_table
 from lstmlm.corpus.reading.text_files import WholeFile, read_file
 from lstmlm.corpus.reading.white_space import words_of
@@ -84,13 +84,14 @@ def read_stimuli(path: Path, format_name: StimuliFormat | None = None, encoding:
 
 
 def _format_of(file: WholeFile) -> StimuliFormat:
-    """What a file is. Raises DataError for JSON of other forms, and tables without names."""
+    """What a file is; warns of markup and subtitles. Raises DataError for JSON of other forms."""
     if file.kind == "json":
-        refuse_one_value(file.name, file.content)
+        refuse_one_value(file.name, file.content, file.encoding)
     if file.kind == "jsonl" or _OF_JSON.match(file.content):
         return "jsonl"
     if file.kind == "table" or _delimiter_of_header(file.content) or _is_unnamed_table(file.content):
         return "csv"
+    warn_of_more_than_text(file.name, file.path, file.content, file.encoding)
     return "text"
 
 

@@ -155,7 +155,7 @@ def test_what_is_no_text_alone_is_refused_or_warned_of_once(tmp_path: Path, capl
     }.items():
         (tmp_path / name).write_text(content, "utf-8")
     with pytest.raises(
-        DataError, match=r"a\.csv: is a table, of which numbers and marks would be learnt too\. Make JSON"
+        DataError, match=r"a\.csv: is a table, of which numbers and marks would be words too\. Make JSON"
     ):
         list(read_documents({tmp_path / "a.csv": None}, "utf-8", ["text"]))
     with caplog.at_level("WARNING", "lstmlm"):
