@@ -15,7 +15,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
@@ -173,11 +173,13 @@ def free_bytes(path: Path) -> int:
         return shutil.disk_usage(existing).free
 
 
-def publish_directory(path: Path, files: Mapping[str, Iterable[Block]]) -> None:
+def publish_directory(
+    path: Path, files: Mapping[str, Iterable[Block]], verify: Callable[[Path], None] | None = None
+) -> None:
     """Create or replace a directory of `files`: afterwards, even after a crash, `published` finds the old or the new.
 
     What reached the disk is read back and compared before the directory gets its name, so that the blocks of each file
-    are gone through twice.
+    are gone through twice; `verify` may then refuse it, by an error.
 
     Raises:
         CheckpointError: The disk is full, not writable or failing; what was published before still is.
@@ -193,6 +195,8 @@ def publish_directory(path: Path, files: Mapping[str, Iterable[Block]]) -> None:
             for name, blocks in files.items():
                 if not _holds(temporary / name, blocks):
                     raise OSError(errno.EIO, f"the disk gave back other bytes for {name} than were written")
+            if verify is not None:
+                verify(temporary)
             if path.exists():
                 # No rename replaces a directory that is not empty, so the old one steps aside.
                 if aside.exists():
