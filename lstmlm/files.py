@@ -109,8 +109,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     write_blocks_atomically(path, [content])
 
 
-def write_blocks_atomically(path: Path, blocks: Iterable[Block]) -> None:
+def write_blocks_atomically(path: Path, blocks: Iterable[Block], verify: Callable[[Path], None] | None = None) -> None:
     """Replace a file as `write_atomically` does, by content that need not be in memory as a whole.
+
+    `verify` may refuse what was written, by an error.
 
     Raises:
         CheckpointError: The disk is full, not writable or failing; the old content is still there.
@@ -119,6 +121,8 @@ def write_blocks_atomically(path: Path, blocks: Iterable[Block]) -> None:
     with explained(path, "written"):
         with _removed_on_error(temporary):
             _write_new(temporary, blocks)
+            if verify is not None:
+                verify(temporary)
             os.replace(temporary, path)
         _sync_directory(path.parent)
 

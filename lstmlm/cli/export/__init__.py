@@ -4,7 +4,7 @@ from importlib import import_module
 
 import typer
 
-COMMANDS = ("huggingface",)
+COMMANDS = ("huggingface", "torch")
 """In the order of `lstmlm export --help`."""
 
 export_app = typer.Typer(no_args_is_help=True, help="Write a trained model in the format of other tools.")
