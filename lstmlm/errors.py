@@ -9,6 +9,7 @@ import errno
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -83,20 +84,46 @@ def as_command(words: Sequence[str]) -> str:
     return join(words)
 
 
+SHOWN_PROBLEMS = 3
+"""How many problems of many a command shows."""
+
 _UNPACKERS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 
 
-def conversion(name: str, encoding: str, *options: str) -> str:
-    """Write the command that makes UTF-8 of a file, which may be compressed, into another beside it."""
-    path, convert = Path(name), ["iconv", *options, "-f", encoding, "-t", "utf-8"]
+def conversion(name: str, command: Sequence[str], suffix: str) -> str:
+    """Write the command that makes of a file, which may be compressed, another beside it, whose name ends in `suffix`.
+
+    Args:
+        name: What messages call the file.
+        command: Reads the file that its last word names, or else standard input, and writes to standard output.
+        suffix: What the new name has in place of the old one's suffix, before which it is put where both are the same.
+    """
+    path = Path(name)
     if name == "standard input":
-        return as_command(convert)
+        return as_command(command)
     if path.suffix in _UNPACKERS:
         unpacked = path.with_suffix("")
-        command = f"{as_command([_UNPACKERS[path.suffix], '-dc', name])} | {as_command(convert)}"
+        whole = f"{as_command([_UNPACKERS[path.suffix], '-dc', name])} | {as_command(command)}"
     else:
-        unpacked, command = path, as_command([*convert, name])
-    return f"{command} > {as_command([str(unpacked.with_name(f'{unpacked.stem}.utf8{unpacked.suffix}'))])}"
+        unpacked, whole = path, as_command([*command, name])
+    written = unpacked.with_name(unpacked.stem + suffix)
+    if written == path:
+        written = unpacked.with_name(f"{unpacked.stem}.new{suffix}")
+    return f"{whole} > {as_command([str(written)])}"
+
+
+def to_utf8(name: str, encoding: str) -> str:
+    """Write the command that makes UTF-8 of a file."""
+    kept = Path(name).with_suffix("") if Path(name).suffix in _UNPACKERS else Path(name)
+    return conversion(name, ["iconv", "-f", encoding, "-t", "utf-8"], f".utf8{kept.suffix}")
+
+
+def in_proportion(problems: Iterable[str]) -> list[str]:
+    """Return the first problems of many, and how many there are beside them."""
+    remaining = iter(problems)
+    shown = [*islice(remaining, SHOWN_PROBLEMS)]
+    n_more = sum(1 for _ in remaining)
+    return [*shown, f"and {n_more:,} more of this kind."] if n_more else shown
 
 
 def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -1,8 +1,9 @@
 """The questions of `lstmlm eval`, `next` and `inspect`: each reads what it needs, asks, and returns the answer."""
 
+import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from torch import Tensor
@@ -10,57 +11,84 @@ from torch import Tensor
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import load_halves
-from lstmlm.corpus.reading.splits import text_file
-from lstmlm.corpus.reading.text_files import files_in
+from lstmlm.corpus.reading.decoding import UTF8
+from lstmlm.corpus.reading.text_files import files_in, name_of, read_lines
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import CheckpointError, DataError
+from lstmlm.errors import CheckpointError, DataError, in_proportion
 from lstmlm.evaluation.adaptation.adaptation import Adaptation
 from lstmlm.evaluation.adaptation.dynamic import measure_gradient_rms
 from lstmlm.evaluation.memory.gates import LayerActivity, read_gates
 from lstmlm.evaluation.memory.gradients import GradientNorms, measure_gradients
+from lstmlm.evaluation.normalization import advice as spelling_advice
+from lstmlm.evaluation.normalization import find_normalization
 from lstmlm.evaluation.pairs.accuracy import PairsResult, Scorer, measure_accuracy
 from lstmlm.evaluation.pairs.files import SUFFIXES, read_items
-from lstmlm.evaluation.pairs.normalization import find_normalization
+from lstmlm.evaluation.pairs.items import Item
 from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
 from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
-from lstmlm.evaluation.report import Report
+from lstmlm.evaluation.reading import Reading
+from lstmlm.evaluation.report import Report, most_frequent
 from lstmlm.evaluation.rescoring.formats import FORMATS
-from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
+from lstmlm.evaluation.rescoring.nbest import read_nbest, recognise_format
+from lstmlm.evaluation.rescoring.references import read_references
 from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
-from lstmlm.evaluation.surprisal.stimuli import Stimuli, read_stimuli
+from lstmlm.evaluation.surprisal.stimuli import Stimuli
 from lstmlm.evaluation.surprisal.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
-from lstmlm.files import write_blocks_atomically
+from lstmlm.files import gzipped, write_blocks_atomically
 from lstmlm.generation.next_word import NextWords, find_next_words
-from lstmlm.models.arpa import arpa_blocks
+from lstmlm.models.arpa import ForeignNgrams, arpa_blocks, read_arpa
 from lstmlm.models.ngram import NgramModel
 from lstmlm.scoring import score_each
 from lstmlm.workflows import TrainedModel
 
+logger = logging.getLogger(__name__)
 
-def compare(a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None) -> Report:
+
+def compare(
+    a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None, encoding: str = UTF8
+) -> Report:
     """Compare two models on a text file, or on a split of the corpus that each was trained on.
 
     Raises:
         DataError: the text cannot be read, is not the same for both, or leaves nothing to compare.
     """
-    return compare_models(*(Contestant(t.name, t.model, t.tokenizer, t.encode(split, text)) for t in (a, b)))
+    return compare_models(*(Contestant(t.name, t.model, t.tokenizer, t.encode(split, text, encoding)) for t in (a, b)))
 
 
 def measure_surprisal(
-    trained: TrainedModel, path: Path, *, context: WordContext, first_word: FirstWord
-) -> tuple[Stimuli, list[MeasuredWord]]:
-    """Measure every word of a file of sentences in its context.
+    trained: TrainedModel,
+    stimuli: Stimuli,
+    *,
+    context: WordContext,
+    first_word: FirstWord,
+    join: str | None = None,
+    normalization: str | None = None,
+) -> tuple[list[MeasuredWord], str | None]:
+    """Measure every word of sentences, and their ends, in its context; `join` stands between words that a table has.
 
     Returns:
-        What the file holds, with what of it could not be read, and its words and ends of sentences in order.
+        The words and ends in order; and what to say where the model knows next to nothing of them.
 
     Raises:
-        DataError: the file cannot be read at all.
+        ConfigError: there is no normalization of that name.
     """
-    stimuli = read_stimuli(path)
-    words = measure_words(trained.model, trained.tokenizer, stimuli.sentences, context=context, first_word=first_word)
-    return stimuli, list(words)
+    sentences = stimuli.sentences
+    are_joined = any(sentence.text is None and len(sentence.words) > 1 for sentence in sentences)
+    reading = _reading(trained, join, are_joined=are_joined)._replace(spell=find_normalization(normalization))
+    words = measure_words(
+        trained.model, trained.tokenizer, sentences, context=context, first_word=first_word, reading=reading
+    )
+    texts = [" ".join(sentence.words) for sentence in sentences]
+    return list(words), None if normalization else spelling_advice(texts, trained.tokenizer)
+
+
+def _reading(trained: TrainedModel, join: str | None, *, are_joined: bool) -> Reading:
+    """How the model reads; where that is unusual, it is said."""
+    reading = trained.reading(join)
+    if are_joined and join is None and not reading.join:
+        logger.info("the model knows no blank: words are joined without one (--join ' ' puts one there)")
+    return reading
 
 
 def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bool = False) -> NextWords:
@@ -69,7 +97,12 @@ def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bo
 
 
 def inspect_gradients(
-    models: Iterable[TrainedModel], *, split: str | None = None, text: Path | None = None, max_lag: int
+    models: Iterable[TrainedModel],
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    encoding: str = UTF8,
+    max_lag: int,
 ) -> list[GradientNorms]:
     """Measure how far back the predictions of each model reach, on a text file or on a split of its own corpus.
 
@@ -78,7 +111,7 @@ def inspect_gradients(
     """
     found: list[GradientNorms] = []
     for trained in models:
-        read, start_id = trained.encode(split, text), trained.tokenizer.start_id
+        read, start_id = trained.encode(split, text, encoding), trained.tokenizer.start_id
         found += measure_gradients(trained.model, read, start_id, trained.name, max_lag)
     return found
 
@@ -94,7 +127,14 @@ def inspect_gates(trained: TrainedModel, sentence: str, layer: int | None = None
 
 
 def evaluate_ngrams(
-    trained: TrainedModel, order: int, *, split: str | None = None, text: Path | None = None, arpa: Path | None = None
+    trained: TrainedModel,
+    order: int,
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    encoding: str = UTF8,
+    arpa: Path | None = None,
+    foreign: Path | None = None,
 ) -> Report:
     """Estimate an n-gram model from what the run has learnt, and measure it, the run and their mixture on a text.
 
@@ -106,24 +146,36 @@ def evaluate_ngrams(
         order: Number of tokens of the longest n-grams, 1 or more.
         split: As in `TrainedModel.encode`.
         text: As in `TrainedModel.encode`.
+        encoding: As in `TrainedModel.encode`.
         arpa: Where to write the n-gram model in the format of other toolkits.
+        foreign: An ARPA file of another tool, to be measured instead.
 
     Raises:
         DataError: the text or the corpus cannot be read, or the corpus has no validation split.
         CheckpointError: `arpa` cannot be written.
     """
-    tokenizer, training = trained.tokenizer, trained.encode_split("train")
+    tokenizer = trained.tokenizer
+    training = trained.encode_split("train") if foreign is None else None
     try:
         validation = trained.encode_split("valid")
     except DataError as error:
         raise DataError(f"{error} The mixture's weights are found in it.") from None
-    measured = trained.encode(split, text)
+    measured = trained.encode(split, text, encoding)
     if measured.sha256 == validation.sha256:
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
-    ngrams = _estimate_ngrams(training, tokenizer, order)
-    if arpa is not None:
-        names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
-        write_blocks_atomically(arpa, (block.encode() for block in arpa_blocks(ngrams, names)))
+    names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
+    ngrams: NgramModel | ForeignNgrams
+    if training is not None:
+        ngrams = estimated = _estimate_ngrams(training, tokenizer, order)
+        if arpa is not None:
+            blocks = (block.encode() for block in arpa_blocks(estimated, names, tokenizer.unk_id))
+            write_blocks_atomically(arpa, gzipped(blocks) if arpa.suffix == ".gz" else blocks)
+    elif foreign is not None:
+        lines = (line.text for line in read_lines(foreign, encoding=encoding))
+        ngrams = read_arpa(name_of(foreign), lines, names, tokenizer.start_id, tokenizer.unk_id)
+        if unknown := ngrams.unknown_in(measured.tokens):
+            of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
+            logger.info("%s: does not know %s", name_of(foreign), of_text)
     return evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name)
 
 
@@ -131,36 +183,69 @@ def _estimate_ngrams(training: EncodedText, tokenizer: Tokenizer, order: int) ->
     return NgramModel.estimate(training.tokens, tokenizer.vocab_size, tokenizer.start_id, order)
 
 
-def evaluate_pairs(
-    trained: TrainedModel,
+def read_pairs(
     paths: Sequence[Path],
-    *,
     format_name: str | None = None,
+    columns: Sequence[str] = (),
     normalization: str | None = None,
-    ngram_order: int | None = None,
-) -> PairsResult:
-    """Ask which sentences of minimal pairs and test suites are less surprising.
+    encoding: str = UTF8,
+    *,
+    has_ends: bool = True,
+) -> list[Item | DataError]:
+    """Read minimal pairs and test suites.
 
     Args:
-        trained: The model to ask.
         paths: Files of pairs or suites, or folders of them.
         format_name: A name in `lstmlm.evaluation.pairs.files.FORMATS`; recognised file by file where not given.
+        columns: Those of the better and the worse sentence; known by their names where not given.
         normalization: A name in `NORMALIZATIONS`, for a model that knows words as a corpus writes them.
-        ngram_order: Ask instead an n-gram model of the run's training split, of this order.
+        encoding: That of the files.
+        has_ends: Whether the ends of the sentences count.
+
+    Returns:
+        Items, and in place of what is none the error that says why.
 
     Raises:
         ConfigError: there is no format or normalization of that name.
         DataError: a folder holds no such files, or there is nothing to ask in any file.
     """
     normalize = find_normalization(normalization)
-    texts = map(text_file, files_in(paths, SUFFIXES))
-    items = chain.from_iterable(read_items(text, format_name, normalize) for text in texts)
+    files = files_in(paths, SUFFIXES)
+    found = [item for file in files for item in read_items(file, format_name, normalize, columns, encoding)]
+    if not any(isinstance(item, Item) for item in found):
+        listed = "\n".join(in_proportion(list(map(str, found))))
+        raise DataError(listed or "No file holds a pair, or an item with a prediction. Add one.")
+    return found if has_ends else [replace(item, has_end=False) if isinstance(item, Item) else item for item in found]
+
+
+def evaluate_pairs(
+    trained: TrainedModel,
+    items: Sequence[Item | DataError],
+    *,
+    normalization: str | None = None,
+    ngram_order: int | None = None,
+    join: str | None = None,
+) -> PairsResult:
+    """Ask which sentences of minimal pairs and test suites are less surprising.
+
+    Args:
+        trained: The model to ask.
+        items: What `read_pairs` has found, of which errors are counted.
+        normalization: What the sentences are written with.
+        ngram_order: Ask instead an n-gram model of the run's training split, of this order.
+        join: What stands between the regions of a suite; as in `TrainedModel.reading`.
+
+    Raises:
+        DataError: sentences break off, and the tokens do not say whether a word does.
+    """
+    sentences = [regions for item in items if isinstance(item, Item) for regions in item.sentences.values()]
+    reading = _reading(trained, join, are_joined=any(len(regions) > 1 for regions in sentences))
     tokenizer, name = trained.tokenizer, trained.name
     score: Scorer = partial(score_each, trained.model, start_id=tokenizer.start_id)
     if ngram_order is not None:
         training = trained.encode_split("train")
         score, name = _estimate_ngrams(training, tokenizer, ngram_order).nats_each, f"{ngram_order}-gram of {name}"
-    return measure_accuracy(items, tokenizer, score, name, normalization)
+    return measure_accuracy(items, tokenizer, score, name, normalization, reading)
 
 
 def evaluate_adaptation(
@@ -170,6 +255,7 @@ def evaluate_adaptation(
     *,
     split: str | None = None,
     text: Path | None = None,
+    encoding: str = UTF8,
     tune: str | None = None,
 ) -> Report:
     """Measure how well a model predicts a text to which it adapts as it reads.
@@ -180,6 +266,7 @@ def evaluate_adaptation(
         options: The hyper-parameters, or where the search for them starts.
         split: As in `TrainedModel.encode`.
         text: As in `TrainedModel.encode`.
+        encoding: As in `TrainedModel.encode`.
         tune: Split to choose the hyper-parameters on. Where that is what is measured, they are chosen on its first half
             and measured on the second.
 
@@ -187,7 +274,7 @@ def evaluate_adaptation(
         DataError: a text cannot be read, or the corpus has no such split.
     """
     data, tokenizer, tuned_on = trained.run.config.data, trained.tokenizer, None
-    measured = trained.encode(split, text)
+    measured = trained.encode(split, text, encoding)
     gradient_rms: Sequence[Tensor] = ()
     if "dynamic" in methods and isinstance(options.dynamic, RMSOptions):
         training = trained.encode_split("train")
@@ -204,7 +291,9 @@ def evaluate_adaptation(
     return adaptation.report(measured, options, trained.name, tuned_on)
 
 
-def evaluate_together(members: Sequence[TrainedModel], *, split: str | None = None, text: Path | None = None) -> Report:
+def evaluate_together(
+    members: Sequence[TrainedModel], *, split: str | None = None, text: Path | None = None, encoding: str = UTF8
+) -> Report:
     """Measure how well models predict a text together, their probabilities averaged.
 
     Raises:
@@ -219,7 +308,7 @@ def evaluate_together(members: Sequence[TrainedModel], *, split: str | None = No
                 "tokens can be averaged. Choose runs with one tokenizer.json."
             )
     models = {member.name: member.model for member in members}
-    return evaluate_ensemble(models, first.encode(split, text), first.tokenizer)
+    return evaluate_ensemble(models, first.encode(split, text, encoding), first.tokenizer)
 
 
 def rescore(
@@ -230,7 +319,10 @@ def rescore(
     list_format: str | None = None,
     costs: Path | None = None,
     references: Path | None = None,
+    ignored: Sequence[str] = (),
     output: Path | None = None,
+    join: str | None = None,
+    encoding: str = UTF8,
 ) -> tuple[Report, list[str]]:
     """Rescore n-best lists, and where references are given, count the errors before and after.
 
@@ -241,7 +333,10 @@ def rescore(
         list_format: A name in `FORMATS`; recognised by the first line where not given.
         costs: Acoustic costs of Kaldi's hypotheses.
         references: What was said.
+        ignored: Words of lists and references that are none, such as noises.
         output: Where to write the rescored lists, in their own format.
+        join: What stands between the words of a hypothesis; as in `TrainedModel.reading`.
+        encoding: How the characters of the files are written.
 
     Returns:
         Error rates or else hypotheses; and what is wrong with lines that had to be left out.
@@ -251,10 +346,11 @@ def rescore(
         DataError: a file cannot be read, or nothing in it can be used.
     """
     problems: list[str] = []
-    list_format = list_format or recognise_format(paths)
-    lists = read_nbest(paths, list_format, costs, problems)
-    said = read_references(references, lists, problems) if references else {}
-    rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name)
+    list_format = list_format or recognise_format(paths, encoding)
+    lists = read_nbest(paths, list_format, costs, problems, ignored, encoding)
+    said = read_references(references, lists, problems, ignored, encoding) if references else {}
+    reading = _reading(trained, join, are_joined=True)
+    rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name, reading)
     if output is not None:
         FORMATS[list_format].write(output, rescoring.lists)
     return rescoring.report, problems

@@ -22,11 +22,13 @@ from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import Corpus, encode_file, load_split
+from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
-from lstmlm.errors import DataError
+from lstmlm.errors import ConfigError, DataError
 from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.perplexity import EVALUATIONS
+from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.texts import continue_prompt
@@ -108,18 +110,26 @@ class TrainedModel:
         """What reports call it."""
         return str(self.run.path)
 
-    def encode(self, split: str | None, text: Path | None) -> EncodedText:
+    def reading(self, join: str | None) -> Reading:
+        """How the model reads words and sentences: between words `join`, by default a blank where it knows one."""
+        if join is None:
+            # Where words are tokens, there is always something between them.
+            join = " " if self.run.knows_blank or not self.tokenizer.encode_prompt(" ") else ""
+        return Reading(join, self.run.config.data.eos)
+
+    def encode(self, split: str | None, text: Path | None, encoding: str = UTF8) -> EncodedText:
         """Read and encode a text file, or without one a split of the run's own corpus.
 
         Args:
             split: "train", "valid" or "test"; without it "test" where there is one, else "valid".
             text: A file in place of a split, or `STANDARD_INPUT`.
+            encoding: How the characters of that file are written.
 
         Raises:
             DataError: the text cannot be read, or the corpus has no such split or another text than in training.
         """
         if text is not None:
-            return encode_file(text, self.run.config.data, self.tokenizer)
+            return encode_file(text, self.run.config.data, self.tokenizer, encoding)
         try:
             return self.encode_split(split)
         except DataError as error:
@@ -163,6 +173,7 @@ def evaluate(
     *,
     split: str | None = None,
     text: Path | None = None,
+    encoding: str = UTF8,
     context: Context = "document",
     world: World = ALONE,
 ) -> Report:
@@ -173,13 +184,17 @@ def evaluate(
         question: A name in `EVALUATIONS`.
         split: As in `TrainedModel.encode`.
         text: As in `TrainedModel.encode`.
+        encoding: As in `TrainedModel.encode`.
         context: What each token is predicted from.
         world: The processes that share the work; all call this, and get the same report.
 
     Raises:
+        ConfigError: lines are to be read one by one, which the run does not know.
         DataError: the text cannot be read, or the corpus has no such split.
     """
-    encoded = trained.encode(split, text)
+    if context == "line" and trained.run.config.data.eos == "never":
+        raise ConfigError(f"--context line: {trained.name} knows no lines, as its data.eos is never. Leave it out.")
+    encoded = trained.encode(split, text, encoding)
     return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context, world)
 
 

@@ -33,6 +33,9 @@ from lstmlm.yaml.settings import MAX_BYTES
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer.json"
 ENVIRONMENT = "environment.json"
+
+FEW_BLANKS = 30
+"""Characters for each blank in a text that is written without: words of alphabets have a third of them at most."""
 METRICS = "metrics.jsonl"
 FORMAT = "format"
 LOCK = "lock"
@@ -172,9 +175,24 @@ class RunDirectory:
 
     def digest_of(self, split: str) -> str | None:
         """The SHA-256 of a split of the text that the run was started on; None for a split that there was not."""
+        facts = self._facts_of(split)
+        return str(facts.get("sha256")) if facts else None
+
+    @property
+    def knows_blank(self) -> bool:
+        """Whether lines of the training text have white space in them, not next to none; so where nothing was counted.
+
+        It is little where on average more than `FEW_BLANKS` characters have none.
+        """
+        facts = self._facts_of("train")
+        if "n_words" not in facts:
+            return True
+        return bool((facts["n_words"] - facts["n_lines"]) * FEW_BLANKS >= facts["n_chars"])
+
+    def _facts_of(self, split: str) -> dict[str, Any]:
         data = self.environment.get("data")
         facts = data.get(split) if isinstance(data, dict) else None
-        return str(facts.get("sha256")) if isinstance(facts, dict) else None
+        return facts if isinstance(facts, dict) else {}
 
     def require_same_text(self, corpus: str, split: str, sha256: str, advice: str) -> None:
         """Check that a split is still the text that the run was started on, wherever it lies now.

@@ -2,12 +2,13 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next`, `inspect`, `config` and `bench` are commands; `eval`, `data`, `export` and `import` have
-commands of their own. They share `options`, parameters that several have, and `render`, all that is shown; `figures`
-draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py` or `export/`, and renders.
-Nothing but `__main__` imports from here.
+`train`, `generate`, `next`, `inspect`, `config` and `bench` are commands; `eval`, `data`, `export` and `import`
+(`imports`) have commands of their own. They share `options`, parameters that several have, and `render`, all that is
+shown; `figures` draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py` or
+`export/`, and renders. Nothing but `__main__` imports from here.
 """
 
+import os
 import sys
 from typing import Annotated
 
@@ -71,6 +72,9 @@ def _lstmlm(
 
 def main() -> None:
     """Run the command line; the exit statuses are those of design.md, section 13."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        # A locale without UTF-8, as batch systems have it: prompts, options and names of files come as UTF-8 even so.
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {"PYTHONUTF8": "1"})
     # Text goes out as UTF-8 whatever the terminal's locale: a generated character must never end the program.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lstmlm.cli.options import (
+    EncodingOption,
     JsonOption,
     RunOption,
     SplitOption,
@@ -56,6 +57,7 @@ def gradients(
     ] = None,
     split: SplitOption = None,
     text: TextOption = None,
+    encoding: EncodingOption = "utf-8",
     max_lag: Annotated[int, typer.Option(min=1, help="How many tokens to look back.")] = 200,
     plot: PlotOption = None,
     as_json: JsonOption = False,
@@ -75,7 +77,7 @@ def gradients(
     from lstmlm import questions, workflows
 
     models = [workflows.load(run_dir) for run_dir in run or (None,)]
-    measured = questions.inspect_gradients(models, split=split, text=text, max_lag=max_lag)
+    measured = questions.inspect_gradients(models, split=split, text=text, encoding=encoding, max_lag=max_lag)
     for source in dict.fromkeys(f"{norms.run}: {norms.text}, {norms.n_positions} positions" for norms in measured):
         say(source)
     if as_json:

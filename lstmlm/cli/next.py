@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 BAR_WIDTH = 24
 
+MOSTLY_COMPLETE = 0.5
+"""Below this probability that the last word is complete, it is said that it may go on."""
+
 
 def next_word(
     prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text.')] = "",
@@ -51,11 +54,22 @@ def next_word(
 
 def _what_else(found: "NextWords") -> str:
     """Say what is known of all other words."""
-    if found.n_prefixes == 1:
+    if not found.words:
+        return "No word that the model knows begins so. Capitals and accents count."
+    if found.n_prefixes == 1 and found.complete_probability == 1:
         return "Every word of the vocabulary was considered."
     missing = found.words and found.words[-1].probability < found.largest_missed_probability
     return (
         f"{found.n_prefixes:,} beginnings of words were read. Any other word has a probability of at most "
         f"{found.largest_missed_probability:.2g}, all of them together {found.unexplored_probability:.2g}."
         + (" So a likelier one may be missing." if missing else "")
+        + (f"\n{_goes_on(found)}" if found.complete_probability < MOSTLY_COMPLETE else "")
+    )
+
+
+def _goes_on(found: "NextWords") -> str:
+    """Say what is taken for granted though it is not likely."""
+    return (
+        f"The last word goes on with probability {1 - found.complete_probability:.2g}, which is left out. "
+        "Take it as the beginning of one: --complete"
     )

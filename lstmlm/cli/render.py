@@ -1,7 +1,9 @@
 """What people see: errors, the log, progress and tables. The one place where a user's error becomes an exit status."""
 
 import logging
+import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +31,9 @@ SHOWN_UNKNOWN = 5
 
 SMALLEST_DECIMAL = 0.01
 """Of a smaller number four decimals would show less than three digits."""
+
+LARGEST_DECIMAL = 1e9
+"""A larger number is shown by its magnitude, such as a perplexity per word of a text without blanks."""
 
 
 class ErrorRenderingGroup(TyperGroup):
@@ -84,6 +89,11 @@ def say(message: str) -> None:
         print(printable(message), file=sys.stderr, flush=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def warn(warnings: Iterable[str]) -> None:
     """Tell what will happen otherwise than someone may think."""
     for warning in warnings:
@@ -91,8 +101,8 @@ def warn(warnings: Iterable[str]) -> None:
 
 
 def warn_of_unknown(pieces: Sequence[str]) -> None:
-    """Tell which pieces of a text the model reads as `<unk>`, if there are any."""
-    if pieces:
+    """Tell which pieces of a text the model reads as `<unk>`, or not at all, if there are any."""
+    if pieces := list(dict.fromkeys(pieces)):
         shown = ", ".join(piece if len(piece) <= 60 else piece[:59] + "…" for piece in pieces[:SHOWN_UNKNOWN])
         more = f" and {len(pieces) - SHOWN_UNKNOWN:,} more" if len(pieces) > SHOWN_UNKNOWN else ""
         warn([f"the model does not know {shown}{more}: read as <unk>."])
@@ -123,11 +133,14 @@ class _SayingHandler(logging.Handler):
             say(message)
 
 
+_ESCAPED = re.compile("[\0-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control codes, what turns the direction of what follows, and halves of characters."""
+
+
 def printable(text: str, kept: str = "\n\t") -> str:
     """Escape control codes but for `kept`, which a corpus or a model may hold, so that no terminal interprets them."""
-    return "".join(
-        character if character.isprintable() or character in kept else character.encode("unicode_escape").decode()
-        for character in text
+    return _ESCAPED.sub(
+        lambda found: found[0] if found[0] in kept else found[0].encode("unicode_escape").decode(), text
     )
 
 
@@ -171,7 +184,10 @@ def _format(value: "Value") -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.3g}" if 0 < abs(value) < SMALLEST_DECIMAL else f"{value:,.4f}"
+        if math.isnan(value):  # a single line says nothing about others
+            return "-"
+        is_readable = value == 0 or SMALLEST_DECIMAL <= abs(value) < LARGEST_DECIMAL
+        return f"{value:,.4f}" if is_readable else f"{value:.3g}"
     return str(value)
 
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from lstmlm.config.options import Options, PathText
+from lstmlm.config.options import Options, PathText, known_encoding
 
 SMALLEST_VARIABLE_BPTT = 10
 
@@ -89,6 +89,10 @@ class FileTokenizerOptions(TokenizerOptions):
     """A `tokenizer.json` of the `tokenizers` library or a `.model` of SentencePiece, by a path relative to the working
     directory. The run keeps what it needs of it."""
 
+    line_end: str | None = None
+    """The token that ends a line. Without it the newline does, where that is a token, or what the file names, or one
+    that other tools end texts with, such as `</s>`."""
+
 
 AnyTokenizerOptions = Annotated[
     WordTokenizerOptions
@@ -110,13 +114,18 @@ class DataOptions(Options):
     as `python-docs`.
 
     A folder has `train.txt` and optional `valid.txt` and `test.txt`, or else any `.txt` files, also in folders below.
-    In place of `.txt` there can be `.jsonl` or `.json`, an object a line, each followed by `.gz`, `.bz2`, `.xz` or
-    `.zst` if it is compressed. The objects of a file, and the files of a folder or pattern, are documents.
+    In place of `.txt` there can be `.jsonl`, `.ndjson`, `.jsonlines` or `.json`, an object a line, each followed by
+    `.gz`, `.bz2`, `.xz` or `.zst` if it is compressed. The objects of a file, and the files of a folder or pattern, are
+    documents.
 
     A folder that `lstmlm data encode` has made is read as the tokens that it holds, and brings its tokenizer along."""
 
     field: str = "text"
-    """What the objects of `.jsonl` and `.json` files call their text."""
+    """What the objects of JSON lines call their text."""
+
+    encoding: Annotated[str, AfterValidator(known_encoding)] = "utf-8"
+    """How the characters of the corpus are written, such as `windows-1252`, `shift_jis` or `gb18030`; what a byte-order
+    mark or a first line `<?xml … encoding=…?>` says is believed without it."""
 
     eos: EosPlace = "line"
     """What ends in `<eos>`, or in a newline where the tokenizer has no `<eos>`: a `line`; with `line_and_document` a

@@ -1,5 +1,6 @@
 """The base class of every section and every pluggable part of a configuration, and the paths in them."""
 
+import codecs
 import os
 import re
 from typing import Annotated, ClassVar
@@ -34,6 +35,22 @@ def expanded(path: str) -> str:
             )
     path = re.sub(r"\$\{(\w+)\}", lambda name: os.environ[name[1]], path)
     return os.path.expanduser(path)  # noqa: PTH111 - a path of the user's as it was typed, `./` and all
+
+
+_NOT_OF_FILES = ("idna", "punycode", "raw-unicode-escape", "unicode-escape")
+
+
+def known_encoding(name: str) -> str:
+    """Return the name of an encoding as it is. Raises ValueError if it is none of texts that are stored in files."""
+    try:
+        is_known = "A b\n".encode(name).decode(name) == "A b\n"
+    except (LookupError, UnicodeError):
+        is_known = False
+    if not is_known or codecs.lookup(name).name in _NOT_OF_FILES:
+        raise ValueError(
+            f"unknown encoding {name!r}. Python has utf-8, windows-1252, shift_jis, gb18030 and many more."
+        )
+    return name
 
 
 PathText = Annotated[str, Field(min_length=1), AfterValidator(expanded)]

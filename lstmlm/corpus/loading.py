@@ -4,7 +4,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.encoded_text import EncodedText, encode_text
 from lstmlm.corpus.named import DATASETS
+from lstmlm.corpus.reading.decoding import NORMALIZATION, UTF8
 from lstmlm.corpus.reading.splits import SPLITS, Text, halves_of, named_splits, splits_of, text_of, text_of_files
-from lstmlm.corpus.reading.text_files import NORMALIZATION, Version
+from lstmlm.corpus.reading.text_files import Version
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
@@ -53,9 +55,9 @@ def load_corpus(options: DataOptions, tokenizer: Tokenizer | None = None) -> Cor
     _require_training_split(source.splits, options)
     tokenizer = tokenizer or source.make_tokenizer()
     encoded = {split: encode(tokenizer) for split, encode in source.splits.items()}
+    counts = ("sha256", "n_tokens", "n_unk", "n_words", "n_lines", "n_chars", "n_bytes")
     provenance: dict[str, Any] = {
-        split: {"sha256": text.sha256, "n_tokens": text.n_tokens, "n_unk": text.n_unk, "n_bytes": text.n_bytes}
-        for split, text in encoded.items()
+        split: {name: getattr(text, name) for name in counts} for split, text in encoded.items()
     }
     if options.corpus in DATASETS:
         provenance |= DATASETS[options.corpus].provenance()
@@ -94,29 +96,65 @@ def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple
     return first, second
 
 
-def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer) -> EncodedText:
-    """Read and encode a file as a model has read its corpus. Raises DataError if it is missing, empty or not UTF-8."""
-    text = text_of(path, options)
+def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer, encoding: str = UTF8) -> EncodedText:
+    """Read and encode a file as a model has read its corpus, but for its encoding.
+
+    Records may also call their text `text`, where they have no field that is called as in the corpus.
+
+    Raises:
+        DataError: the file cannot be read, or not so.
+    """
+    text = text_of(path, options.model_copy(update={"encoding": encoding}), "text")
     return encode_text(text.name, text.blocks(), tokenizer, None)
 
 
-def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
+def open_texts(corpora: Sequence[str], options: DataOptions) -> dict[str, Text]:
     """The texts to look at, not read yet: a file as a whole, and the splits of whatever else `data.corpus` can be.
+
+    Args:
+        corpora: Files, or what `data.corpus` can be.
+        options: How they are read; its own corpus is left out of account.
 
     Returns:
         Texts by split where a single corpus is given, else by what messages call them.
     """
     if len(corpora) == 1 and not Path(corpora[0]).is_file():
-        return _texts(DataOptions(corpus=corpora[0]))
+        return _texts(options.model_copy(update={"corpus": corpora[0]}))
     texts: list[Text] = []
-    for options in (DataOptions(corpus=corpus) for corpus in corpora):
-        path = Path(options.corpus)
-        texts += [text_of(path, options)] if path.is_file() else _texts(options).values()
+    for corpus in corpora:
+        is_file = Path(corpus).is_file()
+        one = options.model_copy(update={"corpus": corpus})
+        texts += [text_of(Path(corpus), options)] if is_file else _texts(one).values()
     return {text.name: text for text in texts}
 
 
+def open_corpus(options: DataOptions) -> tuple[dict[str, Text], dict[str, Text]]:
+    """The texts that a corpus consists of, and its splits, not read yet: none where it cannot be cut into such.
+
+    Raises:
+        ConfigError: there is no such corpus, or an option has no effect on it.
+        DataError: there is no such file.
+    """
+    if "/" not in options.corpus:
+        splits = _texts(options)
+        return splits, splits
+    splits = {}
+    with suppress(DataError):
+        splits = _texts(options)
+    if len({text.files for text in splits.values()}) == len(splits) > 0:
+        return splits, splits
+    path = Path(options.corpus)
+    return {"": replace(text_of_files([path], options), name=str(path))}, splits
+
+
 def encode_files(
-    files: Mapping[str, Sequence[Path]], tokenizer: str, output: Path, observe: Observer, *, field: str = "text"
+    files: Mapping[str, Sequence[Path]],
+    tokenizer: str,
+    output: Path,
+    observe: Observer,
+    *,
+    field: str = "text",
+    encoding: str = UTF8,
 ) -> TokenStore:
     """Encode the files of each split, one after the other, into a token store.
 
@@ -126,13 +164,14 @@ def encode_files(
         output: The folder that becomes the store.
         observe: Is told how far it is.
         field: What holds the text of a record of JSON lines.
+        encoding: How the characters of the files are written.
 
     Raises:
         ConfigError: there is no such tokenizer.
         DataError: a text cannot be read, or the store not be written.
     """
     readers = {
-        split: text_of_files(paths, DataOptions(corpus=str(paths[0]), field=field)).blocks
+        split: text_of_files(paths, DataOptions(corpus=str(paths[0]), field=field, encoding=encoding)).blocks
         for split, paths in files.items()
     }
     options, found = find_tokenizer(tokenizer, readers["train"], "--tokenizer")
@@ -161,7 +200,11 @@ class _Source:
 def _source(options: DataOptions) -> _Source:
     store = _store(options)
     if store is not None:
-        for name in ("eos", "field"):  # they say something of a text, and a store has been made of it already
+        for name in (
+            "eos",
+            "field",
+            "encoding",
+        ):  # they say something of a text, and a store has been made of it already
             value = getattr(options, name)
             if value != DataOptions.model_fields[name].default:
                 why = f"as {options.corpus} holds tokens"

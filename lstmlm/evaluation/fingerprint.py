@@ -5,7 +5,7 @@ import json
 from typing import Literal
 
 from lstmlm.corpus.encoded_text import EncodedText
-from lstmlm.corpus.reading.text_files import NORMALIZATION
+from lstmlm.corpus.reading.decoding import NORMALIZATION
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
 
 Context = Literal["document", "line"]

@@ -3,9 +3,9 @@
 - `huggingface`: a directory for transformers and what is built on it.
 - `torch_weights`: a file for `nn.LSTM`, `nn.GRU` and `nn.RNN`; `torch_import` makes a run of such a file.
 
-An export is written under another name, loaded from there again and compared with the model, and only then gets its
-name; nothing changes it afterwards. A new format is a function and a line in `EXPORTS`, from which the command line
-takes it; others import this table.
+An export is written under another name, loaded from there again, held to the model's probabilities (`comparison`), and
+only then gets its name; nothing changes it afterwards. A new format is a function and a line in `EXPORTS`, from which
+the command line takes it; others import this table.
 """
 
 from collections.abc import Callable, Mapping

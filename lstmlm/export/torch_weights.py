@@ -91,7 +91,7 @@ def from_torch(options: ModelOptions, tensors: Mapping[str, Tensor]) -> dict[str
 
 
 def torch_model(options: BackboneOptions, tensors: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    """PyTorch's own layers with these weights: from ids (time, batch) to log-probabilities (time, batch, vocab)."""
+    """PyTorch's own layers with these weights, in float64: from ids (time, batch) to (time, batch, vocab)."""
     vocab_size, embedding_size = tensors["encoder.weight"].shape
     kwargs = {"nonlinearity": getattr(options, "nonlinearity")} if options.name == "rnn" else {}  # noqa: B009
     width = options.hidden_sizes[0]
@@ -103,6 +103,7 @@ def torch_model(options: BackboneOptions, tensors: Mapping[str, Tensor]) -> Call
         }
     )
     model.load_state_dict(tensors)
+    model.double()
     return lambda ids: torch.log_softmax(model["decoder"](model["rnn"](model["encoder"](ids))[0]), dim=-1)
 
 

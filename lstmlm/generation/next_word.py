@@ -1,17 +1,19 @@
 """The most likely next words; where a word is many tokens, by a search over what it may begin with.
 
 Where white space is a token, a word is complete when a delimiter follows. Its probability is that of its tokens and of
-a delimiter after them, given that the word before it is complete, as `lstmlm eval surprisal` has it. The search reads
-prefixes of words, the most probable first. No word is more probable than its prefixes: once none is left that is more
-probable than the last of the words wanted, no word is missing.
+a delimiter after them, given that the word before it is complete, as `lstmlm eval surprisal` has it; of white space
+before it, all that there may be is added up. The search reads prefixes, of white space and of words, the most probable
+first. No word is more probable than its prefixes: once those that are left cannot make one more probable than the last
+of the words wanted, no word is missing.
 
 A word counts as the tokenizer cuts it: other tokens that spell it count for nothing. So the beginning of a word that is
 to be completed is not read as tokens of its own, as the word may be cut otherwise: the search begins before it, with
-tokens that agree with it.
+tokens that agree with it. White space at the end of a prompt is such a beginning.
 """
 
 import heapq
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import exp
@@ -22,8 +24,10 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from lstmlm.corpus.reading.json_lines import shown
+from lstmlm.corpus.reading.white_space import cut_before_spaces, is_white, space_before, words_of
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
-from lstmlm.errors import ConfigError
+from lstmlm.errors import ConfigError, DataError
 from lstmlm.models.backbone import BackboneState, join_states, part_of_state
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities
@@ -39,7 +43,7 @@ PREFIXES_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class NextWord:
-    """A word, or `<eos>`, with its probability."""
+    """A word, or `<eos>`, with its probability after all white space that the search has read."""
 
     word: str
     probability: float
@@ -53,9 +57,12 @@ class NextWords:
     n_prefixes: int
     """Prefixes read to find them; 1 where every token is a word."""
     unexplored_probability: float
-    """Of all words together that the search has not come upon."""
+    """Of all that the search has not read: other words, and those found after other white space."""
     largest_missed_probability: float
     """No word that the search has not come upon is more likely than this."""
+    complete_probability: float
+    """That the last word of the prompt is complete, which all other probabilities take for granted; else it goes on.
+    1 where this is known, and where the beginning of a word is completed."""
 
 
 @torch.inference_mode()
@@ -71,26 +78,29 @@ def find_next_words(
         ConfigError: there is no word to complete.
     """
     if complete:
-        if not prompt or prompt[-1].isspace():
-            raise ConfigError(f"--complete: needs a word that is begun, got {prompt!r}. Begin one, or leave it out.")
+        if not prompt or is_white(prompt[-1]):
+            raise ConfigError(
+                f"--complete: needs a word that is begun, got {shown(prompt)}. Begin one, or leave it out."
+            )
         ids, unread = tokenizer.encode_unfinished(prompt)
     else:
-        prompt = prompt.rstrip(" \t")
-        ids, unread = tokenizer.encode_prompt(prompt), ""
+        unread = cut_before_spaces(prompt.rpartition("\n")[2])[-1]
+        ids = tokenizer.encode_prompt(prompt.removesuffix(unread))
     inputs = torch.tensor([tokenizer.start_id, *ids])[:, None]
     log_probabilities, state = next_log_probabilities(model, inputs, model.initial_state(1))
     following = log_probabilities[0].double()
-    if not tokenizer.delimiter_ids:
-        return NextWords(_words_of_vocabulary(tokenizer, following, prompt, unread, n_words), 1, 0.0, 0.0)
+    delimiter_ids = tokenizer.delimiter_ids
+    if not delimiter_ids:
+        begun = words_of(unread)[-1] if complete else ""
+        return NextWords(_words_of_vocabulary(tokenizer, following, prompt, begun, n_words), 1, 0.0, 0.0, 1.0)
 
-    search = _Search(model, tokenizer)
-    if complete:
-        search.begin_word(unread, following, state)
-    elif prompt == "" or prompt.endswith("\n"):
-        search.begin_line(following, state)
-    else:
-        search.begin_after_word(following, state)
-    return search.run(n_words)
+    search = _Search(model, tokenizer, is_first=ids[-1:] in ([], [tokenizer.start_id]))
+    if unread:
+        search.begin_with(unread, following, state)
+        return search.run(n_words)
+    is_complete = 0.0 if search.is_first else float(following[delimiter_ids].logsumexp(0))
+    search.begin(following - is_complete, state)
+    return search.run(n_words, complete_probability=exp(is_complete))
 
 
 def _words_of_vocabulary(
@@ -100,7 +110,7 @@ def _words_of_vocabulary(
     ids, read = list(range(tokenizer.vocab_size)), ""
     if unread:
         # Of the last word, what is a token of its own, such as an opening bracket.
-        read = prompt.rsplit(maxsplit=1)[-1].removesuffix(unread)
+        read = words_of(prompt)[-1].removesuffix(unread)
         special = (tokenizer.start_id, tokenizer.unk_id)
         ids = [i for i in ids if tokenizer.token(i).startswith(unread) and i not in special]
         following = following[ids].log_softmax(dim=0)
@@ -113,12 +123,14 @@ def _words_of_vocabulary(
 
 @dataclass(frozen=True)
 class _Prefix:
-    """The first tokens of words, already read, with what one more token makes of them, the most probable first."""
+    """The first tokens of words, already read, with some that may come next, the most probable first."""
 
+    part: object
+    """Of the frontier."""
     ids: tuple[int, ...]
     state: BackboneState
-    next_ids: Int64[Tensor, " vocab"]
-    log_probabilities: LogProbabilities
+    next_ids: Int64[Tensor, " next"]
+    log_probabilities: Float64[Tensor, " next"]
     """Of the prefix with each of these tokens after it."""
 
 
@@ -156,9 +168,15 @@ class _Extension(NamedTuple):
 
 
 class _Search:
-    """Best-first search for words; the tokenizer has delimiters."""
+    """Best-first search for words; the tokenizer has delimiters.
 
-    def __init__(self, model: LanguageModel, tokenizer: Tokenizer) -> None:
+    A word comes after any white space, so its probability is a sum. The frontier has a part for each white space at the
+    beginning, as a word is below one extension only of each; one that is nothing but white space is a part of its own.
+    """
+
+    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, *, is_first: bool) -> None:
+        self.is_first = is_first
+        """Whether the word is the first of its line, so that there need be no white space before it."""
         self._model = model
         self._tokenizer = tokenizer
         self._delimiter_ids = torch.tensor(tokenizer.delimiter_ids)
@@ -168,21 +186,25 @@ class _Search:
         self._frontier: list[_Extension] = []
         self._numbers = count()
         self._unexplored_probability = 0.0
-
-    def begin_line(self, following: LogProbabilities, state: BackboneState) -> None:
-        """Look for the first word of a line, which may also end at once."""
-        self._add_word(EOS, following[self._tokenizer.start_id])
         # Some tokenizers put a space before what they take for the beginning of a text.
-        begins_with_space = self._tokenizer.encode_prompt("a")[0] in self._tokenizer.delimiter_ids
-        self._extend((), self._after_space(following) if begins_with_space else self._inside_word(following), state)
+        self._added_space = " " if is_first and tokenizer.encode_prompt("a")[0] in tokenizer.delimiter_ids else ""
+        self._all_ids = torch.arange(tokenizer.vocab_size)
+        self._ids_by_space = self._group_by_space()
 
-    def begin_after_word(self, following: LogProbabilities, state: BackboneState) -> None:
-        """Look for the word after one that is complete: given a delimiter, `<eos>`, or a space and what follows it."""
-        given_delimiter = following - following[self._delimiter_ids].logsumexp(0)
-        self._add_word(EOS, given_delimiter[self._tokenizer.start_id])
-        self._extend((), self._after_space(given_delimiter), state)
+    def _group_by_space(self) -> dict[object, Int64[Tensor, " ids"]]:
+        """All tokens but the end of a line by the white space at their beginning; white space alone is apart."""
+        groups: dict[object, list[int]] = defaultdict(list)
+        for token_id in range(self._tokenizer.vocab_size):
+            text = self._text([token_id])
+            if token_id != self._tokenizer.start_id:
+                groups[token_id if is_white(text) else space_before(text)].append(token_id)
+        return {space: torch.tensor(ids) for space, ids in groups.items()}
 
-    def begin_word(self, beginning: str, following: LogProbabilities, state: BackboneState) -> None:
+    def begin(self, following: LogProbabilities, state: BackboneState) -> None:
+        """Look for the first word of a line, or for one after another, given that this is complete."""
+        self._extend_space((), following if self.is_first else _only(following, self._delimiter_ids), state)
+
+    def begin_with(self, beginning: str, following: LogProbabilities, state: BackboneState) -> None:
         """Look for words that begin so, given that they do; none of their tokens is read yet.
 
         The first ones may spell a part of the beginning: these are read here, up to one that reaches its end.
@@ -199,7 +221,7 @@ class _Search:
                     reaching.append(token_id)
                 else:
                     parts.append(self._read_on(part, token_id))
-            possible.append(_only(part.log_probabilities, reaching))
+            possible.append(_only(part.log_probabilities, torch.tensor(reaching, dtype=torch.long)))
         # Where no word begins so, all stay impossible.
         begun = torch.cat(possible).logsumexp(0).nan_to_num(neginf=0.0)
         for part, log_probabilities in zip(parts, possible, strict=True):
@@ -209,7 +231,8 @@ class _Search:
         """Whether the tokenizer cuts words so that they begin with these tokens; a part of a character cannot tell."""
         if ids[-1] in (self._tokenizer.start_id, self._tokenizer.unk_id):
             return False
-        return self._tokenizer.decode(ids).endswith("\ufffd") or self._is_canonical(ids)
+        text = self._text(ids)
+        return is_white(text) or text.endswith("\ufffd") or self._is_canonical(ids)
 
     def _read_on(self, part: "_Part", token_id: int) -> "_Part":
         following, state = next_log_probabilities(self._model, torch.tensor([[token_id]]), part.state)
@@ -217,7 +240,7 @@ class _Search:
         rest = part.rest.removeprefix(self._tokenizer.content(token_id))
         return _Part((*part.ids, token_id), rest, log_probabilities, state)
 
-    def run(self, n_words: int) -> NextWords:
+    def run(self, n_words: int, *, complete_probability: float = 1.0) -> NextWords:
         """Read prefixes until none can begin a word that is missing among the `n_words` best, or enough are read."""
         while self._n_prefixes < MAX_PREFIXES and (extensions := self._take(n_words)):
             tokens = torch.tensor([[extension.ids[-1] for extension in extensions]])
@@ -225,58 +248,84 @@ class _Search:
             following, states = next_log_probabilities(self._model, tokens, states)
             for column, extension in enumerate(extensions):
                 extended = following[column].double() - extension.nats
-                if self._is_canonical(extension.ids):
-                    word = self._tokenizer.decode(extension.ids).removeprefix(" ")
-                    self._add_word(word, extended[self._delimiter_ids].logsumexp(0))
                 state = part_of_state(states, column, len(extensions))
-                self._extend(extension.ids, self._inside_word(extended), state)
+                if is_white(self._text(extension.ids)):
+                    self._extend_space(extension.ids, extended, state)
+                    continue
+                if self._is_canonical(extension.ids):
+                    word = " ".join(words_of(self._tokenizer.decode(extension.ids)))
+                    self._add_word(word, extended[self._delimiter_ids].logsumexp(0))
+                # A delimiter ends the word.
+                self._extend(extension.ids, extended.index_fill(0, self._delimiter_ids, -torch.inf), state)
         return NextWords(
             self._best(n_words),
             self._n_prefixes,
             max(0.0, self._unexplored_probability),
-            self._frontier[0].probability if self._frontier else 0.0,
+            self._largest_missed(),
+            complete_probability,
         )
+
+    def _text(self, ids: Iterable[int]) -> str:
+        """What tokens are in a text."""
+        return b"".join(map(self._tokenizer.content, ids)).decode("utf-8", "replace")
 
     def _is_canonical(self, ids: Sequence[int]) -> bool:
         """Whether the tokenizer would cut what these tokens spell into them; `<unk>` spells nothing."""
-        return self._tokenizer.unk_id in ids or self._tokenizer.encode_prompt(self._tokenizer.decode(ids)) == [*ids]
+        if self._tokenizer.unk_id in ids:
+            return True
+        before = [] if self.is_first else ["a"]
+        try:
+            found = self._tokenizer.encode_pieces([*before, self._text(ids).removeprefix(self._added_space)])
+        except DataError:  # several words that are cut otherwise
+            return False
+        return found[-1] == [*ids]
 
     def _add_word(self, word: str, log_probability: Tensor) -> None:
-        if word:  # else there are two spaces in a row
-            self._words[word] = self._words.get(word, 0.0) + exp(log_probability)
+        if probability := exp(log_probability):
+            self._words[word] = self._words.get(word, 0.0) + probability
 
     def _best(self, n_words: int) -> list[NextWord]:
         best = heapq.nlargest(n_words, self._words.items(), key=itemgetter(1))
         return [NextWord(word, probability) for word, probability in best]
 
-    def _after_space(self, log_probabilities: LogProbabilities) -> LogProbabilities:
-        """Leave one space, and the tokens that begin with it and go on; words do not stand further apart."""
-        texts = {token_id: self._tokenizer.decode([token_id]) for token_id in self._tokenizer.delimiter_ids}
-        left = [token_id for token_id, text in texts.items() if text == " " or not text.isspace()]
-        return _only(log_probabilities, left)
-
-    def _inside_word(self, log_probabilities: LogProbabilities) -> LogProbabilities:
-        """Leave the tokens that do not end a word."""
-        return log_probabilities.index_fill(0, self._delimiter_ids, -torch.inf)
+    def _extend_space(self, ids: tuple[int, ...], log_probabilities: LogProbabilities, state: BackboneState) -> None:
+        """Take up what may follow white space: the end of the line, a word, or more white space."""
+        self._add_word(EOS, log_probabilities[self._tokenizer.start_id])
+        self._extend(ids, log_probabilities, state)
 
     def _extend(self, ids: tuple[int, ...], log_probabilities: LogProbabilities, state: BackboneState) -> None:
         """Take up the extensions of a prefix that has been read."""
         self._n_prefixes += 1
-        self._unexplored_probability += float(log_probabilities.exp().sum())
-        ordered = log_probabilities.sort(descending=True)
-        self._push(_Prefix(ids, state, ordered.indices, ordered.values), 0)
+        text = self._text(ids)
+        space = space_before(text)
+        for part, next_ids in self._ids_by_space.items() if space == text else [("", self._all_ids)]:
+            of_part = log_probabilities[next_ids]
+            if probability := float(of_part.exp().sum()):
+                self._unexplored_probability += probability
+                ordered = of_part.sort(descending=True)
+                key = f"{space}{part}" if isinstance(part, str) else (*ids, part)
+                self._push(_Prefix(key, ids, state, next_ids[ordered.indices], ordered.values), 0)
 
     def _push(self, prefix: _Prefix, place: int) -> None:
         if place < len(prefix.next_ids):
             nats = -float(prefix.log_probabilities[place])
             heapq.heappush(self._frontier, _Extension(nats, next(self._numbers), prefix, place))
 
+    def _largest_missed(self) -> float:
+        """The most that a word has which the search has not come upon: that of one extension of each part."""
+        tops: dict[object, float] = {}
+        for extension in self._frontier:
+            tops[extension.prefix.part] = max(extension.probability, tops.get(extension.prefix.part, 0.0))
+        return sum(tops.values())
+
     def _take(self, n_words: int) -> list[_Extension]:
-        """Take extensions from the frontier, as long as they may begin a word that belongs among the best."""
+        """Take extensions from the frontier if any may begin a word that belongs among the best."""
         best = self._best(n_words)
         least = best[-1].probability if len(best) == n_words else 0.0
         taken: list[_Extension] = []
-        while self._frontier and len(taken) < PREFIXES_AT_ONCE and self._frontier[0].probability > least:
+        if self._largest_missed() <= least:
+            return taken
+        while self._frontier and len(taken) < PREFIXES_AT_ONCE and self._frontier[0].probability > 0:
             extension = heapq.heappop(self._frontier)
             self._unexplored_probability -= extension.probability
             self._push(extension.prefix, extension.place + 1)
@@ -284,7 +333,6 @@ class _Search:
         return taken
 
 
-def _only(log_probabilities: LogProbabilities, ids: Sequence[int]) -> LogProbabilities:
+def _only(log_probabilities: LogProbabilities, ids: Tensor) -> LogProbabilities:
     """Leave these tokens."""
-    kept = torch.tensor(ids, dtype=torch.long)
-    return torch.full_like(log_probabilities, -torch.inf).index_copy(0, kept, log_probabilities[kept])
+    return torch.full_like(log_probabilities, -torch.inf).index_copy(0, ids, log_probabilities[ids])

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lstmlm.errors import ConfigError, as_command, conversion
+from lstmlm.errors import ConfigError, as_command, to_utf8
 from lstmlm.yaml.strict import KeyPath, UnreadableError, Value, kind_of, parse
 
 MAX_BYTES = 100_000
@@ -168,12 +168,12 @@ def _read_text(path: Path) -> str:
         raise ConfigError(f"{path}: more than {MAX_BYTES} bytes. Give a YAML file of options.")
     try:
         if encoding := _utf16(content):
-            raise ConfigError(f"{path}: not UTF-8, but UTF-16. Convert it: {conversion(str(path), encoding)}")
+            raise ConfigError(f"{path}: not UTF-8, but UTF-16. Convert it: {to_utf8(str(path), encoding)}")
         return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         where = f"byte 0x{content[error.start]:02X} at offset {error.start}, line {line}"
-        raise ConfigError(f"{path}: not UTF-8 ({where}). Convert it: {conversion(str(path), 'windows-1252')}") from None
+        raise ConfigError(f"{path}: not UTF-8 ({where}). Convert it: {to_utf8(str(path), 'windows-1252')}") from None
 
 
 def _utf16(content: bytes) -> str | None:

@@ -36,25 +36,22 @@ REFUSED = {
         b"a",
         "corpus/train.txt: {} tokens, but batch_size 4 × (bptt 7 + 1) needs 32. Lower data.bptt and data.batch_size.",
     ),
-    "UTF-16": (
-        "one two".encode("utf-16"),
-        "corpus/train.txt: not UTF-8 (begins with the byte-order mark of UTF-16). "
-        "Convert it: iconv -f utf-16 -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
-    ),
     "latin1": (
         b"caf\xe9\n",
         "corpus/train.txt: not UTF-8 (byte 0xE9 at offset 3, line 1). "
-        "Convert it: iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
+        "It may be windows-1252, which reads 'café'. If that is right, give data.encoding or --encoding windows-1252, "
+        "or convert it: iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
     ),
     "half a surrogate pair": (
         b"a\xed\xa0\x80\n",
         "corpus/train.txt: not UTF-8 (byte 0xED at offset 1, line 1). "
-        "Convert it: iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
+        "It may be mac-cyrillic, which reads 'aн†А'. If that is right, give data.encoding or --encoding mac-cyrillic, "
+        "or convert it: iconv -f mac-cyrillic -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
     ),
     "random bytes": (
         bytes(range(256)) * 8,
         "corpus/train.txt: not UTF-8 (byte 0x80 at offset 128, line 3). "
-        "It has NUL bytes as well, so that it may be no text at all: name a text file.",
+        "It may be no text at all. Ask the program that wrote it, or, which guesses too: file -zi corpus/train.txt",
     ),
     "gzip": (
         gzip.compress(WORDS),

@@ -35,7 +35,7 @@ def feed() -> Feed:
     ids=lambda command: " ".join(command[:2]),
 )
 def test_a_text_gives_what_its_file_gives(command: list[str], trained: Path, feed: Feed) -> None:
-    Path("text.txt").write_text(TEXT)
+    Path("text.txt").write_text(TEXT, "utf-8")
     from_file, from_input = feed(None, *command, "text.txt"), feed(TEXT, *command, "-")
     assert (from_file.exit_code, from_input.exit_code) == (0, 0), from_input.output
     assert without_seconds(from_input.stdout) == without_seconds(from_file.stdout.replace("text.txt", "standard input"))
@@ -63,3 +63,16 @@ def test_an_empty_input(trained: Path, feed: Feed) -> None:
     assert result.stderr.splitlines()[-1] == message
     options = ("--max-tokens", "3", "--seed", "1")
     assert feed("", "generate", "-", *options).stdout == feed(None, "generate", "", *options).stdout != ""
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        ("item,word\n1,The\n1,cat\n", []),
+        ("item,word\n1,The\n1,cat\n", ["--format", "csv"]),
+        ('{"text": "The cat"}\n', []),
+    ],
+)
+def test_a_table_is_one_there_too(content: str, options: list[str], trained: Path, feed: Feed) -> None:
+    result = feed(content, "eval", "surprisal", "-", "--jsonl", *options)
+    assert [json.loads(line)["word"] for line in result.stdout.splitlines()] == ["The", "cat", "<eos>"]

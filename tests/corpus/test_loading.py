@@ -19,7 +19,7 @@ from lstmlm.config.data import (
 )
 from lstmlm.corpus import loading
 from lstmlm.corpus.loading import encode_file, load_corpus, load_halves, load_split
-from lstmlm.corpus.reading import splits, text_files
+from lstmlm.corpus.reading import documents, text_files
 from lstmlm.corpus.reading.text_files import Version, read_blocks
 from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError, DataError
@@ -84,15 +84,16 @@ class TestFolder:
 
     def test_provenance_has_digests_and_no_path(self, tmp_path: Path) -> None:
         corpus = load_corpus(folder(tmp_path, train="a\n", valid="b\n"))
+        counts = {"n_words": 1, "n_lines": 1, "n_chars": 2, "n_bytes": 2}
         assert corpus.provenance == {
-            "train": {"sha256": hashlib.sha256(b"a\n").hexdigest(), "n_tokens": 2, "n_unk": 0, "n_bytes": 2},
-            "valid": {"sha256": hashlib.sha256(b"b\n").hexdigest(), "n_tokens": 2, "n_unk": 1, "n_bytes": 2},
+            "train": {"sha256": hashlib.sha256(b"a\n").hexdigest(), "n_tokens": 2, "n_unk": 0, **counts},
+            "valid": {"sha256": hashlib.sha256(b"b\n").hexdigest(), "n_tokens": 2, "n_unk": 1, **counts},
         }
 
     def test_blocks_join_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = "one two\n\nthree\nfour five six\n" * 20 + "no newline"
         whole = encode_file_of(tmp_path, text)
-        monkeypatch.setattr(splits, "read_blocks", read_small_blocks)
+        monkeypatch.setattr(documents, "read_blocks", read_small_blocks)
         in_blocks = encode_file_of(tmp_path, text)
         np.testing.assert_array_equal(in_blocks.tokens, whole.tokens)
         assert (in_blocks.n_words, in_blocks.line_chars.tolist(), in_blocks.line_bytes.tolist(), in_blocks.sha256) == (
@@ -142,7 +143,7 @@ class TestSingleFile:
         options = single_file(tmp_path_factory.mktemp("file"), text)
         expected = reference_split(text, options.holdout)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(splits, "read_blocks", lambda path, **given: read_small_blocks(path, block_bytes, **given))
+            patch.setattr(documents, "read_blocks", lambda path, **given: read_small_blocks(path, block_bytes, **given))
             if not all(expected.values()):
                 with pytest.raises(DataError, match="too few lines"):
                     load_split(options, "train", BYTES)
@@ -150,12 +151,13 @@ class TestSingleFile:
                 assert {s: BYTES.decode(load_split(options, s, BYTES).tokens) for s in expected} == expected
 
     def test_too_few_lines(self, tmp_path: Path) -> None:
-        options = single_file(tmp_path, "one long line without an end", holdout=0.05)
+        options = single_file(tmp_path, "one\nline\nand more of\nthem", holdout=0.05)
+        options = options.model_copy(update={"tokenizer": WordTokenizerOptions()})
         with pytest.raises(DataError) as caught:
             load_corpus(options)
         assert str(caught.value) == (
-            f"{tmp_path}/input.txt: too few lines to hold out 0.05 of it as valid split. "
-            "Use a longer text with more lines, or a folder with train.txt, valid.txt and test.txt."
+            f"{tmp_path}/input.txt: too few lines to hold out 0.05 of it twice, as valid and test split. "
+            "Set data.holdout=0.35"
         )
 
     def test_an_empty_file(self, tmp_path: Path) -> None:
@@ -258,8 +260,10 @@ def encode_file_of(path: Path, text: str, tokenizer: Tokenizer | None = None) ->
     return encode_file(file, DataOptions(corpus="./any"), tokenizer or train_tokenizer(WordTokenizerOptions(), [text]))
 
 
-def read_small_blocks(path: Path, block_bytes: int = 16, version: Version | None = None) -> Iterator[str]:
-    return read_blocks(path, block_bytes, version)
+def read_small_blocks(
+    path: Path, block_bytes: int = 16, version: Version | None = None, encoding: str = "utf-8"
+) -> Iterator[str]:
+    return read_blocks(path, block_bytes, version, encoding)
 
 
 def reference_split(text: str, holdout: float) -> dict[str, str]:
@@ -305,7 +309,7 @@ def test_a_line_longer_than_a_block_is_one_line(
     text = "short\n" + "fünf wörter in einer zeile " * 9 + f"ende\nnoch eine und noch eine{end}"
     tokenizer = train_tokenizer(options, [text])
     whole = encode_file_of(tmp_path, text, tokenizer)
-    monkeypatch.setattr(splits, "read_blocks", read_small_blocks)
+    monkeypatch.setattr(documents, "read_blocks", read_small_blocks)
     in_blocks = encode_file_of(tmp_path, text, tokenizer)
     np.testing.assert_array_equal(in_blocks.tokens, whole.tokens)
     assert (in_blocks.n_words, in_blocks.n_lines, in_blocks.n_bytes) == (1 + 46 + 5, 3, len(text.encode()))
@@ -315,6 +319,6 @@ def test_a_line_longer_than_a_block_is_one_line(
 
 def test_lines_of_stimuli_may_be_longer_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lines.txt"
-    path.write_text("a long line of words\nb\n\nc")
+    path.write_text("a long line of words\nb\n\nc", "utf-8")
     monkeypatch.setattr(text_files, "read_blocks", read_small_blocks)
     assert [line.text for line in text_files.read_lines(path)] == ["a long line of words", "b", "", "c"]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.options import EncodingOption, JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say
 
 
@@ -13,6 +13,7 @@ def adaptation(
     run: RunOption = None,
     split: SplitOption = None,
     text: TextOption = None,
+    encoding: EncodingOption = "utf-8",
     tune: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +50,9 @@ def adaptation(
     from lstmlm import questions, workflows
 
     trained = workflows.load(run)
-    report = questions.evaluate_adaptation(trained, chosen, options, split=split, text=text, tune=tune)
+    report = questions.evaluate_adaptation(
+        trained, chosen, options, split=split, text=text, encoding=encoding, tune=tune
+    )
     say(f"{trained.run.path}: {report.values['text']}")
     names = [name for name in report.values if name.split(".")[0] in ("tuned_on", *METHODS)]
     print_report(report, as_json=as_json, shown={name: report.values[name] for name in names})

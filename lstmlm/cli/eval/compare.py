@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SplitOption, TextOption, path, refuse_two_texts
+from lstmlm.cli.options import EncodingOption, JsonOption, SplitOption, TextOption, path, refuse_two_texts
 from lstmlm.cli.render import print_report, say
 
 
@@ -16,6 +16,7 @@ def compare(
     ],
     split: SplitOption = None,
     text: TextOption = None,
+    encoding: EncodingOption = "utf-8",
     as_json: JsonOption = False,
 ) -> None:
     """Compare how well two models predict one text, and say whether the difference is more than chance.
@@ -31,7 +32,7 @@ def compare(
     refuse_two_texts(split, text)
     from lstmlm import questions, workflows
 
-    report = questions.compare(workflows.load(run_a), workflows.load(run_b), split=split, text=text)
+    report = questions.compare(workflows.load(run_a), workflows.load(run_b), split=split, text=text, encoding=encoding)
     values = report.values
     say(f"{values['text']}: {values['n_lines']:,} lines")
     shown = {

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SplitOption, TextOption, path, refuse_two_texts
+from lstmlm.cli.options import EncodingOption, JsonOption, SplitOption, TextOption, path, refuse_two_texts
 from lstmlm.cli.render import print_report, say
 from lstmlm.errors import ConfigError
 
@@ -14,6 +14,7 @@ def ensemble(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", parser=path, help="Run directories.")],
     split: SplitOption = None,
     text: TextOption = None,
+    encoding: EncodingOption = "utf-8",
     as_json: JsonOption = False,
 ) -> None:
     """Average the probabilities that several runs give each token of a text.
@@ -29,6 +30,8 @@ def ensemble(
         raise ConfigError(f"RUN: needs two or more different runs, got {', '.join(map(str, runs))}. Name others.")
     from lstmlm import questions, workflows
 
-    report = questions.evaluate_together([workflows.load(run) for run in runs], split=split, text=text)
+    report = questions.evaluate_together(
+        [workflows.load(run) for run in runs], split=split, text=text, encoding=encoding
+    )
     say(str(report.values["text"]))
     print_report(report, as_json=as_json, shown={})

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
+from lstmlm.cli.options import EncodingOption, JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
 from lstmlm.cli.render import print_report, say, speaks
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ def perplexity(
     run: RunOption = None,
     split: SplitOption = None,
     text: TextOption = None,
+    encoding: EncodingOption = "utf-8",
     context: Annotated[
         Literal["document", "line"],
         typer.Option(help="What a token is predicted from: all of the text before it, or its own line alone."),
@@ -46,7 +47,9 @@ def perplexity(
 
     with World.from_environment() as world:
         trained = workflows.load(run)
-        report = workflows.evaluate(trained, "perplexity", split=split, text=text, context=context, world=world)
+        report = workflows.evaluate(
+            trained, "perplexity", split=split, text=text, encoding=encoding, context=context, world=world
+        )
     if not speaks():
         return
     say(f"{trained.run.path}: {report.values['text']}")
@@ -59,7 +62,7 @@ def _for_people(report: "Report") -> "Report":
 
     values = report.values
     figures = {"perplexity": ("perplexity", f"{values['n_tokens']:,} tokens")}
-    if values["n_unk"]:
+    if values["n_tokens_without_unk"] != values["n_tokens"]:
         figures["perplexity without <unk>"] = ("perplexity_without_unk", f"{values['n_tokens_without_unk']:,} tokens")
     if values["n_words"]:
         figures["perplexity per word"] = ("perplexity_per_word", f"{values['n_words']:,} words")
@@ -68,8 +71,8 @@ def _for_people(report: "Report") -> "Report":
         "context": values["context"],
         "fingerprint": str(values["fingerprint"])[:SHOWN_DIGITS],
     }
-    if values["n_oov"]:
-        notes["bits per byte"] = f"none: {values['n_oov']:,} tokens are <unk> in place of what the text says"
+    if values["unsaid"]:
+        notes["bits per byte"] = f"none: {values['unsaid']}"
     else:
         figures["bits per character"] = ("bits_per_char", f"{values['n_chars']:,} characters")
         figures["bits per byte"] = ("bits_per_byte", f"{values['n_bytes']:,} bytes")

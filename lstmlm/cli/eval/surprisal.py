@@ -1,46 +1,71 @@
 """`lstmlm eval surprisal`: how unexpected each word of a file was."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import RunOption, new_file, path, refuse_same_file
-from lstmlm.cli.render import result_text, say
-from lstmlm.errors import ConfigError, DataError
+from lstmlm.cli.options import EncodingOption, JoinOption, NormalizeOption, RunOption, new_file, path, refuse_same_file
+from lstmlm.cli.render import counted, result_text, say, warn
+from lstmlm.errors import ConfigError, DataError, did_you_mean, in_proportion
 
 if TYPE_CHECKING:
+    from lstmlm.evaluation.surprisal.stimuli import StimuliFormat
     from lstmlm.evaluation.surprisal.surprisal import MeasuredWord, WordContext
+
+
+FirstWordOption = Annotated[
+    Literal["after-eos", "zero-state", "skip"],
+    typer.Option(
+        help="The first word of a context: predicted after <eos>, or before anything is read; or not reported."
+    ),
+]
+
+LastWordOption = Annotated[
+    bool,
+    typer.Option("--last-word", help="The last word of each context alone: how many are the likeliest, as in LAMBADA."),
+]
+
+FormatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        help="What FILE is: csv, jsonl, text or tsv; write as another program does: neural-complexity or lm-zoo.",
+        show_default="what the content looks like",
+    ),
+]
+
+OutputOption = Annotated[
+    Path | None, typer.Option(parser=new_file, help="File to write.", show_default="standard output")
+]
 
 
 def surprisal(
     file: Annotated[
-        Path, typer.Argument(parser=path, help="Text, a sentence a line; .tsv, a word a row; .jsonl; or - for stdin.")
+        Path,
+        typer.Argument(parser=path, help="A table, a row a word; JSON lines; text, a sentence a line; - is stdin."),
     ],
     run: RunOption = None,
     context: Annotated[
         str, typer.Option(help="What a word is given: document, sentence, or a number of tokens before it.")
     ] = "document",
-    first_word: Annotated[
-        Literal["after-eos", "zero-state", "skip"],
-        typer.Option(
-            help="The first word of a context: predicted after <eos>, or before anything is read; or not reported."
-        ),
-    ] = "after-eos",
+    first_word: FirstWordOption = "after-eos",
     no_eos: Annotated[bool, typer.Option("--no-eos", help="Leave out the rows of <eos>.")] = False,
+    last_word: LastWordOption = False,
+    normalization: NormalizeOption = None,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Write an object a line instead of TSV.")] = False,
-    foreign_format: Annotated[
-        Literal["neural-complexity", "lm-zoo"] | None,
-        typer.Option("--format", help="Write as another program does.", show_default=False),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(parser=new_file, help="File to write.", show_default="standard output")
-    ] = None,
+    formats: FormatOption = None,
+    encoding: EncodingOption = "utf-8",
+    join: JoinOption = None,
+    output: OutputOption = None,
 ) -> None:
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
 
-    A .tsv has a header with a column word, and may have item and sentence; an object of a .jsonl has text, sentence or
-    words, and may have item. An item is a document of its own. All other columns come back after ours.
+    A table (tabs, commas or semicolons) has a header with a column word, and may have item and sentence; an object of
+    JSON lines has text, sentence or words, and may have item. An item is a document of its own, and so is an object
+    that names none. All other columns come back after ours. White space before a word belongs to it, as a text has it.
+    R reads the result with read.delim(FILE, quote = "", na.strings = "").
 
     Examples:
 
@@ -50,29 +75,67 @@ def surprisal(
 
     lstmlm eval surprisal sentences.txt --format lm-zoo
     """
-    if as_jsonl and foreign_format is not None:
-        raise ConfigError(f"--jsonl: cannot be combined with --format {foreign_format}. Give one of them.")
-    refuse_same_file(output, [file])
     wanted_context = _context(context)
-    from lstmlm import files, questions, workflows
-    from lstmlm.evaluation.surprisal.formats import FORMATS
+    refuse_same_file(output, [file])
+    read_as, write_as = _formats(formats or [], as_jsonl=as_jsonl)
+    from lstmlm import questions, workflows
+    from lstmlm.evaluation.surprisal.formats import FORMATS, refuse_own_columns
+    from lstmlm.evaluation.surprisal.stimuli import read_stimuli
+    from lstmlm.evaluation.surprisal.surprisal import last_words
 
+    stimuli = read_stimuli(file, read_as, encoding)
+    if write_as in ("tsv", "jsonl"):
+        refuse_own_columns(file, stimuli.other_columns)
+    _say_problems(file, stimuli.problems)
     trained = workflows.load(run)
-    stimuli, words = questions.measure_surprisal(trained, file, context=wanted_context, first_word=first_word)
+    words, advice = questions.measure_surprisal(
+        trained, stimuli, context=wanted_context, first_word=first_word, join=join, normalization=normalization
+    )
+    warn([advice] if advice else [])
+    if last_word:
+        words = last_words(words, wanted_context)
     shown = [word for word in words if not (no_eos and word.is_end)]
-    lines = FORMATS[foreign_format or ("jsonl" if as_jsonl else "tsv")](shown, stimuli.other_columns)
+    _write(FORMATS[write_as](shown, stimuli.other_columns), output)
+    say(f"{trained.run.path}: {_summary_of_last(words) if last_word else _summary(words)}")
+    if stimuli.problems:
+        raise typer.Exit(DataError.exit_status)
+
+
+def _say_problems(file: Path, problems: Sequence[str]) -> None:
+    for problem in in_proportion(problems):
+        say(problem)
+    if problems:
+        say(f"{file}: rows left out: {len(problems):,}. What follows them is read without them: mend the file.")
+
+
+def _write(lines: Iterable[str], output: Path | None) -> None:
     if output is None:
         for line in lines:
             print(result_text(line))
     else:
-        files.write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
-    say(f"{trained.run.path}: {_summary(words)}")
-    if stimuli.problems:
-        listed = "\n".join(stimuli.problems)
-        raise DataError(
-            f"{listed}\n{file}: rows left out: {len(stimuli.problems):,}. What follows them was read without them: "
-            "mend the file."
-        )
+        from lstmlm.files import write_atomically
+
+        write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _formats(formats: Sequence[str], *, as_jsonl: bool) -> "tuple[StimuliFormat | None, str]":
+    """What the file is, if it is said, and how the result is written."""
+    from lstmlm.evaluation.surprisal.stimuli import STIMULI_FORMATS
+
+    known = (*STIMULI_FORMATS, "neural-complexity", "lm-zoo")
+    for name in formats:
+        if name not in known:
+            raise ConfigError(
+                f"--format: unknown format {name!r}. {did_you_mean(name, known)}Choose one of: {', '.join(known)}."
+            )
+    read_as: list[StimuliFormat | None] = [name for name in STIMULI_FORMATS if name in formats]
+    write_as = [name for name in formats if name not in STIMULI_FORMATS]
+    if as_jsonl and write_as:
+        raise ConfigError(f"--jsonl: cannot be combined with --format {write_as[0]}. Give one of them.")
+    for first, *others in (names for names in (read_as, write_as) if names):
+        if others:
+            raise ConfigError(f"--format {first}: cannot be combined with --format {others[0]}. Give one of them.")
+    return (read_as or [None])[0], (write_as or ["jsonl" if as_jsonl else "tsv"])[0]
 
 
 def _context(text: str) -> "WordContext":
@@ -86,12 +149,18 @@ def _context(text: str) -> "WordContext":
 
 
 def _summary(words: "list[MeasuredWord]") -> str:
-    n_ends = sum(word.is_end for word in words)
-    n_words, n_unknown = len(words) - n_ends, sum(word.is_unknown for word in words)
+    n_words = sum(not word.is_end for word in words)
+    n_sentences = len({id(word.sentence) for word in words if not word.is_end})
+    n_unknown = sum(word.is_unknown for word in words)
     n_empty = sum(word.is_end and word.index == 0 for word in words)
-    parts = [f"{n_words:,} words in {n_ends - n_empty:,} sentences"]
+    parts = [f"{counted(n_words, 'word')} in {counted(n_sentences, 'sentence')}"]
     if n_unknown:
         parts.append(f"unknown: {n_unknown:,} ({n_unknown / n_words:.1%}), measured as <unk>")
     if n_empty:
         parts.append(f"empty lines: {n_empty:,}, measured as <eos>")
     return "; ".join(parts)
+
+
+def _summary_of_last(words: "list[MeasuredWord]") -> str:
+    n_first = sum(word.figures is not None and word.figures.is_likeliest and not word.is_unknown for word in words)
+    return f"{counted(len(words), 'last word')}; the likeliest of all: {n_first:,} ({n_first / len(words):.2%})"

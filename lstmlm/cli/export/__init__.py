@@ -1,4 +1,7 @@
-"""`lstmlm export`: a trained model in the formats of other tools, one command a file, a function of the same name."""
+"""`lstmlm export`: a trained model in the formats of other tools, one command a file, a function of the same name.
+
+`huggingface` writes a directory, `torch` a file.
+"""
 
 from importlib import import_module
 

@@ -11,6 +11,7 @@ import numpy as np
 from lstmlm.corpus.inspection.word_counts import WordCounts
 from lstmlm.corpus.reading.splits import Text
 from lstmlm.corpus.reading.text_files import line_pieces
+from lstmlm.corpus.reading.white_space import words_of
 
 MOST_FREQUENT = 20
 COVERING_TYPES = (10_000, 30_000)
@@ -76,7 +77,7 @@ def measure(text: Text) -> TextStatistics:
             yield block
 
     for piece, is_end in line_pieces(counted_blocks()):
-        pieces = piece.split()
+        pieces = words_of(piece)
         words.read(pieces)
         n_words_of_line += len(pieces)
         if is_end:

@@ -44,8 +44,6 @@ COMPRESSIONS: Mapping[str, Compression] = {
 }
 """By the end of a file's name."""
 
-_ZIP_MARK = b"PK\x03\x04"
-
 LONGEST_MARK = max(len(mark) for compression in COMPRESSIONS.values() for mark in compression.marks)
 
 
@@ -66,8 +64,6 @@ def read_chunks(file: BufferedIOBase, name: str, beginning: bytes, suffix: str, 
         DataError: the file is damaged, or is not what its name says.
         MissingExtraError: what reads such files is not installed.
     """
-    if beginning.startswith(_ZIP_MARK):
-        raise DataError(f"{name}: is an archive (zip). Unpack it.")
     expected = COMPRESSIONS.get(suffix)
     for other_suffix, other in COMPRESSIONS.items():
         if other_suffix != suffix and beginning.startswith(other.marks):

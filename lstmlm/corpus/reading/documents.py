@@ -1,17 +1,15 @@
 """Documents: texts that end, in files of their own or as records of JSON lines, joined to one text."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from lstmlm.config.data import EosPlace
-from lstmlm.corpus.reading.compression import split_suffixes
-from lstmlm.corpus.reading.json_lines import parse_object, shown
-from lstmlm.corpus.reading.text_files import Line, Version, in_blocks, read_blocks, read_lines
-from lstmlm.errors import DataError, did_you_mean
-
-RECORD_SUFFIXES = (".json", ".jsonl")
-"""Ends of the names of files that hold a JSON object a line, before that of a compression."""
+from lstmlm.corpus.reading.json_lines import parse_object, text_of
+from lstmlm.corpus.reading.recognition import Kind, kind_of, refuse_what_is_no_corpus
+from lstmlm.corpus.reading.text_files import Line, Version, in_blocks, lines_of, name_of, read_blocks
+from lstmlm.errors import DataError, in_proportion
 
 
 class Piece(NamedTuple):
@@ -21,51 +19,83 @@ class Piece(NamedTuple):
     ends_document: bool = False
 
 
-def holds_records(path: Path) -> bool:
-    """Whether the name of a file says that each line is a record with a text."""
-    return split_suffixes(path)[0] in RECORD_SUFFIXES
+def open_text(path: Path, version: Version | None, encoding: str) -> tuple[Kind, Iterator[str]]:
+    """What a file of a text is, text or JSON lines, and its blocks.
+
+    Raises:
+        DataError: the file cannot be read, or is something of which a text has to be made first.
+    """
+    blocks = read_blocks(path, version=version, encoding=encoding)
+    beginning = next(blocks)
+    kind = kind_of(path, beginning)
+    refuse_what_is_no_corpus(name_of(path), path, kind, beginning, encoding)
+    return kind, chain([beginning], blocks)
 
 
-def read_documents(files: Mapping[Path, Version | None], field: str) -> Iterator[Piece]:
+def holds_records(path: Path, encoding: str) -> bool:
+    """Whether each line of a file is a record with a text. Raises DataError as `open_text` does."""
+    return open_text(path, None, encoding)[0] == "jsonl"
+
+
+def read_documents(files: Mapping[Path, Version | None], encoding: str, fields: Sequence[str]) -> Iterator[Piece]:
     """The documents of files: the records of each that holds records, any other one as a whole.
 
     Args:
         files: The files, with what they were when they were read before; see `read_blocks`.
-        field: What records call their text. Empty ones are left out, as blank lines are.
+        encoding: How their characters are written.
+        fields: What records may call their text. Empty ones are left out, as blank lines are.
 
     Raises:
-        DataError: a file cannot be read, or a line of it holds no such record.
+        DataError: a file cannot be read, or lines of it hold no such record.
     """
-    for path, version in files.items():
-        if holds_records(path):
-            yield from (Piece(text, ends_document=True) for text in _read_records(path, field, version))
-        else:
-            yield from map(Piece, read_blocks(path, version=version))
-            yield Piece("", ends_document=True)
+    remaining = iter(files.items())
+    for path, version in remaining:
+        try:
+            yield from _documents_of(path, version, encoding, fields)
+        except DataError as error:
+            others = (_problem_of(*other, encoding, fields) for other in remaining)
+            raise DataError("\n".join(in_proportion(chain([str(error)], filter(None, others))))) from None
 
 
-def _read_records(path: Path, field: str, version: Version | None) -> Iterator[str]:
-    texts = (_text_of(line, field) for line in read_lines(path, version) if line.text.strip())
-    is_empty = True
-    for text in filter(None, texts):
-        is_empty = False
-        yield text
-    if is_empty:
-        raise DataError(f"{path}: holds no text. Put some into a record.")
+def _documents_of(path: Path, version: Version | None, encoding: str, fields: Sequence[str]) -> Iterator[Piece]:
+    kind, blocks = open_text(path, version, encoding)
+    if kind == "jsonl":
+        for text in _read_records(lines_of(path, blocks), path, fields):
+            yield Piece(text, ends_document=True)
+    else:
+        yield from map(Piece, blocks)
+        yield Piece("", ends_document=True)
 
 
-def _text_of(line: Line, field: str) -> str:
+def _problem_of(path: Path, version: Version | None, encoding: str, fields: Sequence[str]) -> str:
+    """What is wrong with a file; "" for one that can be read."""
     try:
-        record = parse_object(line.text)
+        for _ in _documents_of(path, version, encoding, fields):
+            pass
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _read_records(lines: Iterable[Line], path: Path, fields: Sequence[str]) -> Iterator[str]:
+    records = (_text_or_problem(line, fields) for line in lines if line.text.strip())
+    is_empty = True
+    for text in records:
+        if isinstance(text, DataError):
+            problems = chain([text], (other for other in records if isinstance(other, DataError)))
+            raise DataError("\n".join(in_proportion(map(str, problems))))
+        if text:
+            is_empty = False
+            yield text
+    if is_empty:
+        raise DataError(f"{name_of(path)}: holds no text. Put some into a record.")
+
+
+def _text_or_problem(line: Line, fields: Sequence[str]) -> str | DataError:
+    try:
+        return text_of(parse_object(line.text), fields, name_of(line.file))
     except ValueError as error:
-        raise line.error(str(error)) from None
-    if field not in record:
-        names = ", ".join(map(repr, record)) or "no field at all"
-        raise line.error(f"has no field {field!r}, got {names}. {did_you_mean(field, record)}Name it in data.field.")
-    text = record[field]
-    if not isinstance(text, str):
-        raise line.error(f"{field}: expected text, got {shown(text)}. Put it in quotes, or remove the line.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        return line.error(str(error))
 
 
 def join_documents(pieces: Iterable[Piece], eos: EosPlace) -> Iterator[str]:
@@ -75,29 +105,42 @@ def join_documents(pieces: Iterable[Piece], eos: EosPlace) -> Iterator[str]:
         pieces: The documents, one after the other.
         eos: `line_and_document` puts an empty line after each, `document` puts each on a line of its own.
     """
+    return in_blocks(piece.text for piece in _joined(pieces, eos))
+
+
+def document_ends(pieces: Iterable[Piece], eos: EosPlace) -> Iterator[int]:
+    """How many characters of what `join_documents` makes there are up to the end of each document."""
+    n_chars = 0
+    for piece in _joined(pieces, eos):
+        n_chars += len(piece.text)
+        if piece.ends_document:
+            yield n_chars
+
+
+def _joined(pieces: Iterable[Piece], eos: EosPlace) -> Iterator[Piece]:
     if eos == "document":
-        return in_blocks(_on_lines_of_their_own(pieces))
-    return in_blocks(_one_after_the_other(pieces, end="\n" if eos == "line_and_document" else ""))
+        return _on_lines_of_their_own(pieces)
+    return _one_after_the_other(pieces, end="\n" if eos == "line_and_document" else "")
 
 
-def _one_after_the_other(pieces: Iterable[Piece], end: str) -> Iterator[str]:
+def _one_after_the_other(pieces: Iterable[Piece], end: str) -> Iterator[Piece]:
     is_open = False
     for text, ends_document in pieces:
         if text:
-            yield text
+            yield Piece(text)
             is_open = not text.endswith("\n")
         if ends_document:
-            yield f"\n{end}" if is_open else end
+            yield Piece(f"\n{end}" if is_open else end, ends_document=True)
             is_open = False
 
 
-def _on_lines_of_their_own(pieces: Iterable[Piece]) -> Iterator[str]:
+def _on_lines_of_their_own(pieces: Iterable[Piece]) -> Iterator[Piece]:
     # A newline is a space where more of the same document follows.
     owed = ""
     for text, ends_document in pieces:
         if text:
-            yield owed + text.removesuffix("\n").replace("\n", " ")
+            yield Piece(owed + text.removesuffix("\n").replace("\n", " "))
             owed = " " if text.endswith("\n") else ""
         if ends_document:
-            yield "\n"
+            yield Piece("\n", ends_document=True)
             owed = ""

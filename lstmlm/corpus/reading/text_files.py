@@ -1,43 +1,32 @@
 """Text files as blocks of text, in bounded memory: one set of rules for encodings and line ends."""
 
-import codecs
 import logging
 import os
 import re
 import stat
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from io import BytesIO, IncrementalNewlineDecoder, TextIOWrapper
-from itertools import chain
+from functools import cache, lru_cache
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from lstmlm.corpus.reading.compression import LONGEST_MARK, read_chunks, split_suffixes
-from lstmlm.errors import DataError, conversion
+from lstmlm.corpus.reading.decoding import UTF8, decoded
+from lstmlm.corpus.reading.recognition import Kind, kind_of
+from lstmlm.corpus.reading.tables import Row, read_table
+from lstmlm.errors import DataError, as_command
 
 BLOCK_BYTES = 1 << 20
 """How much of a file is read at once; a block of text has no more characters."""
 
 _BETWEEN_WORDS = re.compile(r"(?<=\n)|(?<=\S)(?= \S)")
 
-NORMALIZATION = "utf8-lf-v1"
-"""Name and version of what `read_blocks` does to a text: figures are comparable only where it was the same."""
-
-# UTF-32 first: its little-endian mark begins with that of UTF-16.
-_FOREIGN_MARKS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),
-    (codecs.BOM_UTF32_BE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-)
-_NUL_SHARE = 1 / 3
-"""UTF-16 of most languages has a NUL in every other byte."""
-
 STANDARD_INPUT = Path("-")
-"""Read in place of a file; it is kept in memory, so that it can be read again."""
+"""Read in place of a file; like a pipe it is kept in memory, so that it can be read again."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +48,9 @@ class Version(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns)
 
 
-def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | None = None) -> Iterator[str]:
+def read_blocks(
+    path: Path, block_bytes: int = BLOCK_BYTES, version: Version | None = None, encoding: str = UTF8
+) -> Iterator[str]:
     r"""The text of a UTF-8 file in blocks; see `in_blocks`.
 
     A file is decompressed if its name says so; see `COMPRESSIONS`.
@@ -69,6 +60,7 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | N
         path: The file, a pipe, or `STANDARD_INPUT`.
         block_bytes: How much is read at once, and the most characters of a block.
         version: What the file was when it was read before; by default, what it is when reading begins.
+        encoding: How its characters are written.
 
     Raises:
         DataError: no such file, a folder, unreadable, damaged, empty, not what its name says, not UTF-8 (with the byte,
@@ -76,7 +68,7 @@ def read_blocks(path: Path, block_bytes: int = BLOCK_BYTES, version: Version | N
         MissingExtraError: what decompresses it is not installed.
     """
     chunks = _chunks_of_input(block_bytes) if path == STANDARD_INPUT else raw_chunks(path, block_bytes, version)
-    return in_blocks(_decoded(name_of(path), chunks), block_bytes)
+    return in_blocks(decoded(name_of(path), chunks, encoding), block_bytes)
 
 
 def in_blocks(pieces: Iterable[str], block_chars: int = BLOCK_BYTES) -> Iterator[str]:
@@ -137,8 +129,21 @@ def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(parent, name) for name in names if not name.startswith(".")]
-    counted = (file for file in files if not suffixes or split_suffixes(file)[0] in suffixes)
+    counted = [file for file in files if not suffixes or split_suffixes(file)[0] in suffixes]
+    others = Counter(split_suffixes(file)[0] for file in {*files} - {*counted})
+    if counted and others:
+        _tell_of_others(folder, len(counted), len(files), others.most_common(1)[0][0])
     return sorted(file for file in counted if Version.of(file).size)
+
+
+@cache
+def _tell_of_others(folder: Path, n_counted: int, n_files: int, suffix: str) -> None:
+    """Say once which files of a folder are not read."""
+    pattern = as_command([f"{folder}/**/*{suffix}"])
+    ending = f"end in {suffix}" if suffix else "have no such ending"
+    _log.warning(
+        "%s: read are %d of %d files; most others %s. Name these: %s", folder, n_counted, n_files, ending, pattern
+    )
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -173,10 +178,44 @@ def line_pieces(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
         yield "", True
 
 
-def read_lines(path: Path, version: Version | None = None) -> Iterator[Line]:
-    """The lines of a UTF-8 file, by the rules of `read_blocks`; each is in memory as a whole."""
+@dataclass(frozen=True)
+class WholeFile:
+    """A text file in memory."""
+
+    path: Path
+    content: str
+    """By the rules of `read_blocks`."""
+    kind: Kind
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return name_of(self.path)
+
+    def lines(self) -> list[Line]:
+        """Its lines."""
+        return [*lines_of(self.path, [self.content])]
+
+    def rows(self, delimiter: str | None = None) -> list[Row]:
+        """Its rows, if it is a table; see `read_table`."""
+        return read_table(self.name, self.content, delimiter)
+
+
+def read_file(path: Path, encoding: str = UTF8) -> WholeFile:
+    """Read a file as a whole and recognise what it is. Raises DataError as `read_blocks` does."""
+    content = "".join(read_blocks(path, encoding=encoding))
+    return WholeFile(path, content, kind_of(path, content))
+
+
+def read_lines(path: Path, version: Version | None = None, encoding: str = UTF8) -> Iterator[Line]:
+    """The lines of a file, by the rules of `read_blocks`; each is in memory as a whole."""
+    return lines_of(path, read_blocks(path, version=version, encoding=encoding))
+
+
+def lines_of(path: Path, blocks: Iterable[str]) -> Iterator[Line]:
+    """The lines of a file whose blocks are given."""
     number, begun = 1, list[str]()
-    for piece, is_end in line_pieces(read_blocks(path, version=version)):
+    for piece, is_end in line_pieces(blocks):
         begun.append(piece)
         if is_end:
             yield Line(path, number, "".join(begun))
@@ -209,14 +248,21 @@ def raw_chunks(path: Path, chunk_bytes: int = BLOCK_BYTES, version: Version | No
     """The bytes of a file, decompressed, cut anywhere; it must not change meanwhile."""
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
+    with explained(path):
+        is_pipe = stat.S_ISFIFO(path.stat().st_mode)
+    if is_pipe:
+        content = _content_of_pipe(path)
+        yield from read_chunks(
+            BytesIO(content), str(path), content[:LONGEST_MARK], split_suffixes(path)[1], chunk_bytes
+        )
+        return
     with explained(path), path.open("rb") as file:
         status = os.fstat(file.fileno())
         _refuse_devices(path, status)
-        is_repeatable = stat.S_ISREG(status.st_mode)
         version = version or Version(status.st_size, status.st_mtime_ns)
         yield from read_chunks(file, str(path), file.peek(LONGEST_MARK), split_suffixes(path)[1], chunk_bytes)
         status = os.fstat(file.fileno())
-        if is_repeatable and version != (status.st_size, status.st_mtime_ns):
+        if version != (status.st_size, status.st_mtime_ns):
             raise DataError(f"{path}: changed while it was read. Run the command again when nothing writes to it.")
 
 
@@ -228,50 +274,18 @@ def _chunks_of_input(chunk_bytes: int) -> Iterator[bytes]:
 
 
 @lru_cache(maxsize=1)
+def _content_of_pipe(path: Path) -> bytes:
+    """What a pipe holds, which can be read only once."""
+    with explained(path):
+        return path.read_bytes()
+
+
+@lru_cache(maxsize=1)
 def _content_of(stream: TextIOWrapper) -> bytes:
     """What a stream holds that can be read only once."""
     if stream.isatty():
         _log.info("reading a text from the terminal: end it with Ctrl-D (on Windows Ctrl-Z) on a line of its own")
     return bytes(stream.buffer.read())
-
-
-def _decoded(name: str, chunks: Iterable[bytes]) -> Iterator[str]:
-    r"""The text of UTF-8 that may be cut anywhere, also within a character or between `\r` and `\n`."""
-    utf8 = codecs.getincrementaldecoder("utf-8-sig")()
-    line_ends = IncrementalNewlineDecoder(None, translate=True)
-    offset, line = 0, 1
-    is_empty, is_ascii = True, True
-    for chunk in chain(chunks, [b""]):
-        if offset == 0:
-            _refuse_wide_characters(name, chunk)
-        offset += len(chunk)
-        try:
-            text = utf8.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as error:
-            content, place = error.object, error.start
-            before = line_ends.decode(content[:place].decode(), final=True)
-            line += before.count("\n")
-            raise DataError(
-                f"{name}: not UTF-8 (byte 0x{content[place]:02X} at offset {offset - len(content) + place}, "
-                f"line {line}). {_advice(name, content, is_ascii and before.isascii())}"
-            ) from None
-        text = line_ends.decode(text, final=not chunk)
-        if text:
-            line += text.count("\n")
-            is_empty = False
-            is_ascii = is_ascii and text.isascii()
-            yield text
-    if is_empty:
-        raise DataError(f"{name}: is empty. Put text into it, a sentence or paragraph a line.")
-
-
-def _advice(name: str, content: bytes, is_ascii: bool) -> str:
-    """What to do about bytes that are not UTF-8 where the text before them `is_ascii`, or is UTF-8 beyond it."""
-    if b"\0" in content:
-        return "It has NUL bytes as well, so that it may be no text at all: name a text file."
-    if not is_ascii:
-        return f"What comes before is UTF-8: mend that line, or leave such bytes out: {conversion(name, 'utf-8', '-c')}"
-    return f"Convert it: {conversion(name, 'windows-1252')}"
 
 
 @contextmanager
@@ -288,18 +302,3 @@ def explained(path: Path) -> Iterator[None]:
 def _refuse_devices(path: Path, status: os.stat_result) -> None:
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         raise DataError(f"{path}: is a device, which need not end. Name a text file.")
-
-
-def _refuse_wide_characters(name: str, content: bytes) -> None:
-    for mark, encoding in _FOREIGN_MARKS:
-        if content.startswith(mark):
-            raise DataError(
-                f"{name}: not UTF-8 (begins with the byte-order mark of {encoding}). "
-                f"Convert it: {conversion(name, encoding.lower())}"
-            )
-    if content.count(0) > len(content) * _NUL_SHARE:
-        order = "le" if content[1::2].count(0) > content[::2].count(0) else "be"
-        raise DataError(
-            f"{name}: not UTF-8 (over a third of its bytes are NUL, as in UTF-16). "
-            f"Convert it: {conversion(name, f'utf-16{order}')}"
-        )

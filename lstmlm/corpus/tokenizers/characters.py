@@ -56,14 +56,9 @@ class CharTokenizer(LearntTokenizer):
             code_points = np.frombuffer(block.encode("utf-32-le"), dtype="<u4")
             yield block, np.take(self._id_of_code_point, code_points)
 
-    @property
-    def delimiter_ids(self) -> list[int]:
-        """The white space of the vocabulary."""
-        return [token_id for token, token_id in self._ids.items() if token.isspace()]
-
     def unknown_pieces(self, text: str) -> list[str]:
-        """The distinct characters of a text that become `<unk>`, in the order of the text."""
-        return [character for character in dict.fromkeys(require_utf8(text)) if character not in self._ids]
+        """The characters of a text that become `<unk>`, in its order."""
+        return [character for character in require_utf8(text) if character not in self._ids]
 
 
 class ByteTokenizer(ByteLevelTokenizer):

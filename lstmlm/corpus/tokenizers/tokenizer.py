@@ -13,8 +13,10 @@ import tokenizers as library
 from jaxtyping import Int32
 from tokenizers import pre_tokenizers
 
+from lstmlm.corpus.reading.json_lines import shown
 from lstmlm.corpus.reading.text_files import cut_between_words
-from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner
+from lstmlm.corpus.reading.white_space import is_white, words_of
+from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner, RawJoiner
 from lstmlm.errors import ConfigError, DataError
 
 Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
@@ -42,16 +44,23 @@ def byte_alphabet() -> Sequence[str]:
 class Tokenizer(ABC):
     """A fixed vocabulary with the way from text to ids and back."""
 
+    always_restores: ClassVar[bool] = True
+    """Whether it `restores` every text."""
+
+    model_type: str
+    """How it cuts a text, by the library's name."""
+
+    added_tokens: Sequence[str]
+    """Tokens that a file has beside its vocabulary."""
+
+    ends_open_lines = False
+    """Whether `encode` ends a last line that is open."""
+
     def __init__(self, options: Any, json_text: str) -> None:
         """Take a tokenizer as `to_json` wrote it. Raises DataError if it is not one that `options` describe."""
-        try:
-            self._engine = library.Tokenizer.from_str(json_text)
-        except Exception as error:  # the library raises nothing more specific
-            raise DataError(f"tokenizer.json: not a tokenizer ({error}). Restore the file from its run.") from error
         # The text is kept, not written anew, so that its digest does not change with the library's version.
         self._json_text = json_text
-        self._require_harmless(options)
-        self._ids = dict(sorted(self._engine.get_vocab().items(), key=itemgetter(1)))
+        self._ids = dict(sorted(self._open(options, json_text).items(), key=itemgetter(1)))
         self._tokens = list(self._ids)
         self._contents = [token.encode() for token in self._tokens]
         self.unk_id = self._ids.get(UNK)
@@ -60,8 +69,8 @@ class Tokenizer(ABC):
         """Id of what is read before the first token of a text: the end of a line."""
 
     @abstractmethod
-    def _require_harmless(self, options: Any) -> None:
-        """Check that the file asks the library for nothing that need not end. Raises DataError if it does."""
+    def _open(self, options: Any, json_text: str) -> Mapping[str, int]:
+        """Read what cuts texts; return its vocabulary. Raises DataError if it asks for what need not end."""
 
     @abstractmethod
     def _find_start(self) -> int:
@@ -87,9 +96,10 @@ class Tokenizer(ABC):
         return self._json_text
 
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
-        """Ids (int32) of whole lines of text; `encode_blocks` says whether an open last one is ended too."""
+        """Ids (int32) of whole lines of text, of which an open last one is ended where `ends_open_lines`."""
         return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
 
+    @abstractmethod
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
     ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
@@ -102,8 +112,14 @@ class Tokenizer(ABC):
         Yields:
             A stretch of the text and its ids; together they are the text and what `encode` makes of it.
         """
-        for stretch in _uncut_words(blocks):
-            yield stretch, encode_parts(self._engine, stretch)
+
+    def restores(self, stretch: str, ids: Ids, *, is_line_begun: bool) -> bool:
+        """Whether ids say all of a stretch that `encode_blocks` has yielded, but for what is `<unk>` among them."""
+        return True
+
+    def dropped(self, text: str) -> list[str]:
+        """The characters of a text that no token stands for, in its order; white space is none of them."""
+        return []
 
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of the beginning of a text: its last line is not ended. Raises DataError if it is not UTF-8."""
@@ -118,20 +134,19 @@ class Tokenizer(ABC):
         Raises:
             DataError: the text holds bytes that are not UTF-8.
         """
-        start = len(text) - len(text.rsplit(maxsplit=1)[-1])
+        start = len(text) - len(words_of(text)[-1])
         start -= text[:start].endswith(" ")
         return self.encode_prompt(text[:start]), text[start:]
 
-    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
-        """Ids of each word of a line; all together are those of the words with one space between them.
+    def encode_pieces(self, pieces: Sequence[str]) -> list[list[int]]:
+        """Ids of each piece of a text; all together are those of the beginning of a text that they make.
 
-        Words are pieces of text without white space. Where white space has tokens of its own, the space before a word
-        belongs to it.
+        Pieces are words, each with the white space before it, or white space alone; a newline ends its piece.
 
         Raises:
-            DataError: a word holds bytes that are not UTF-8, or the tokens do not tell where words end.
+            DataError: a piece holds bytes that are not UTF-8, or the tokens do not tell where words end.
         """
-        return [self.encode_prompt(f" {word}" if index else word) for index, word in enumerate(words)]
+        return [self.encode_prompt(piece) for piece in pieces]
 
     @property
     def delimiter_ids(self) -> list[int]:
@@ -142,10 +157,11 @@ class Tokenizer(ABC):
         Raises:
             DataError: the tokens do not tell where words end.
         """
-        return [token_id for token_id, content in enumerate(self._contents) if content[:1].isspace()]
+        beginnings = (content.decode("utf-8", "ignore")[:1] for content in self._contents)
+        return [token_id for token_id, beginning in enumerate(beginnings) if is_white(beginning)]
 
     def unknown_pieces(self, text: str) -> list[str]:
-        """The distinct pieces of a text that become `<unk>`, in the order of the text; none where bytes are tokens."""
+        """The pieces of a text that become `<unk>`, or nothing, in its order; none where bytes are tokens."""
         require_utf8(text)
         return []
 
@@ -169,6 +185,10 @@ class Tokenizer(ABC):
         """A joiner of generated tokens to a text that goes on from `prompt`."""
         return ByteJoiner(self._contents)
 
+    def raw_joiner(self, prompt: str = "") -> Joiner:
+        """A joiner that tells the tokens themselves."""
+        return RawJoiner(self.token, self.start_id, prompt)
+
 
 class LearntTokenizer(Tokenizer):
     """A tokenizer whose vocabulary comes from the training text, and all else of it from its options."""
@@ -176,17 +196,38 @@ class LearntTokenizer(Tokenizer):
     special_tokens: ClassVar[tuple[str, ...]]
     """What every vocabulary has."""
 
-    def _require_harmless(self, options: Any) -> None:
+    added_tokens = ()
+
+    def _open(self, options: Any, json_text: str) -> Mapping[str, int]:
         """Check that nothing but the vocabulary differs from what `options` describe."""
+        try:
+            self._engine = library.Tokenizer.from_str(json_text)
+        except Exception as error:  # the library raises nothing more specific
+            raise DataError(f"tokenizer.json: not a tokenizer ({error}). Restore the file from its run.") from error
+        self.model_type = type(self._engine.model).__name__
         ids = self._engine.get_vocab(with_added_tokens=False)
         is_whole = ids.keys() >= set(self.special_tokens) and sorted(ids.values()) == [*range(len(ids))]
-        if not is_whole or _settings_of(self._engine) != _settings_of(self._untrained(options)):
+        described = map(_settings_of, [self._untrained(options), *self._earlier(options)])
+        if not is_whole or _settings_of(self._engine) not in described:
             raise DataError("tokenizer.json: not that of the run's data.tokenizer. Restore the file from its run.")
+        return ids
 
     @classmethod
     @abstractmethod
     def _untrained(cls, options: Any) -> library.Tokenizer:
         """The library's tokenizer that `options` describe, without vocabulary."""
+
+    def encode_blocks(
+        self, blocks: Iterable[str], *, is_line_begun: bool = False
+    ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
+        for stretch in _uncut_words(blocks):
+            yield stretch, encode_parts(self._engine, stretch)
+
+    @classmethod
+    def _earlier(cls, options: Any) -> list[library.Tokenizer]:
+        """What earlier versions have understood by the same options."""
+        return []
 
 
 class ByteLevelTokenizer(LearntTokenizer):
@@ -267,6 +308,5 @@ def require_utf8(prompt: str) -> str:
     try:
         prompt.encode()
     except UnicodeEncodeError:
-        shown = repr(prompt if len(prompt) <= 60 else prompt[:59] + "…")
-        raise DataError(f"prompt: not UTF-8, got {shown}. Set the terminal's encoding to UTF-8.") from None
+        raise DataError(f"prompt: not UTF-8, got {shown(prompt)}. Set the terminal's encoding to UTF-8.") from None
     return prompt

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from lstmlm.corpus.reading.text_files import cut_between_words
+from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.corpus.tokenizers.type_counter import TypeCounter
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class _Size:
 
     def add(self, piece: str) -> None:
         self.n_bytes += len(piece.encode())
-        new = set(piece.split()) - self._words
+        new = set(words_of(piece)) - self._words
         self._words |= new
         self.n_distinct_bytes += sum(len(word.encode()) for word in new)
 

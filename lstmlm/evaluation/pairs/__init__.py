@@ -1,6 +1,5 @@
 """Minimal pairs and test suites: sentences of which a model should find one less surprising than another.
 
-`files` reads pairs and suites of SyntaxGym into `items`, whose `formulas` say what should hold; `normalization` writes
-plain sentences the way a corpus has them; `accuracy` asks the model and counts. `questions.py` takes `files`,
-`normalization` and `accuracy`.
+`files` says what a file is and reads it into `items`, whose `formulas` say what should hold: pairs of `tables` and JSON
+lines, and `suites` of SyntaxGym; `accuracy` asks the model and counts. `questions.py` takes `files` and `accuracy`.
 """

@@ -1,12 +1,12 @@
 """How often a model finds the right sentence less surprising.
 
-Every sentence is scored as a line of its own: from the zero state after the end of a line, its own end included. So the
-sentences of a pair differ in nothing but their words, and no sentence knows of another.
+Every sentence is scored as a line of its own, as it is written: from the zero state after the end of a line, its own
+end included. So the sentences of a pair differ in nothing but their words, and no sentence knows of another.
 """
 
 import math
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,18 +15,18 @@ from statistics import NormalDist, fmean
 import numpy as np
 from jaxtyping import Float
 
+from lstmlm.corpus.reading.white_space import cut_before_spaces, words_of
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
 from lstmlm.evaluation.bootstrap import CONFIDENCE
+from lstmlm.evaluation.normalization import advice as spelling_advice
 from lstmlm.evaluation.pairs.formulas import Region
 from lstmlm.evaluation.pairs.items import BAD, GOOD, Item
-from lstmlm.evaluation.report import Report, Value
+from lstmlm.evaluation.reading import AS_LINES, Reading
+from lstmlm.evaluation.report import Report, Value, most_frequent
 
 Scorer = Callable[[Sequence[Sequence[int]]], Sequence[Float[np.ndarray, " tokens"]]]
 """From the token ids of several lines to the surprisal of each token (nats)."""
-
-N_EXAMPLES = 5
-"""How many unknown words a report names, the most frequent ones."""
 
 
 @dataclass(frozen=True)
@@ -51,33 +51,40 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PairsResult:
-    """Accuracies, what they sum up, and what could not be scored."""
+    """Accuracies, and what they sum up."""
 
     report: Report
     verdicts: Sequence[Verdict]
-    problems: Sequence[DataError]
+    advice: str | None
+    """What to say where the model knows next to nothing of what it was asked."""
 
 
 def measure_accuracy(
-    items: Iterable[Item | DataError], tokenizer: Tokenizer, score: Scorer, run: str, normalization: str | None
+    items: Sequence[Item | DataError],
+    tokenizer: Tokenizer,
+    score: Scorer,
+    run: str,
+    normalization: str | None,
+    reading: Reading = AS_LINES,
 ) -> PairsResult:
     """Judge items and report accuracies with 95 % intervals (Wilson): of each paradigm, of all items, and their mean.
 
     A tie counts as wrong. `mean_accuracy` gives every paradigm the same weight, as BLiMP does; `known` stands for items
     without an unknown token, and the mean over paradigms is then over those that have such items. An error stands in
     place of an item that cannot be asked. `run` and `normalization` are what the report calls the model and the way in
-    which the sentences are written.
+    which the sentences are written, `reading` is how regions make a line.
 
     Raises:
-        DataError: no item can be asked.
+        DataError: a sentence that breaks off is to be asked of tokens that do not say whether a word does.
     """
     started = time.monotonic()
-    found = list(items)
-    askable = [item for item in found if isinstance(item, Item)]
-    problems = [problem for problem in found if isinstance(problem, DataError)]
-    if not askable:
-        raise DataError("\n".join(map(str, problems)) or "No file holds a pair, or an item with a prediction. Add one.")
-    verdicts = judge(askable, tokenizer, score)
+    askable = [item for item in items if isinstance(item, Item)]
+    if tokenizer.delimiter_ids and not all(item.has_end for item in askable):
+        raise DataError(
+            f"{run}: cannot say how likely a word is at which a sentence breaks off, as its tokens are parts of words, "
+            "and the next one tells whether it has ended. Take a run whose tokens are words, or leave the ends on."
+        )
+    verdicts = judge(askable, tokenizer, score, reading)
 
     by_paradigm: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
@@ -93,13 +100,13 @@ def measure_accuracy(
                 "mean_accuracy_known": fmean(map(_accuracy, known)) if known else None,
                 **_summary(verdicts),
                 "unk_examples": _unknown_words(askable, tokenizer),
-                "n_problems": len(problems),
+                "n_problems": len(items) - len(askable),
                 "seconds": round(time.monotonic() - started, 3),
             },
             rows=[{"paradigm": paradigm, **_summary(group)} for paradigm, group in by_paradigm.items()],
         ),
         verdicts,
-        problems,
+        None if normalization else spelling_advice(_texts(askable), tokenizer),
     )
 
 
@@ -108,25 +115,38 @@ class _Line:
     """A sentence in tokens."""
 
     ids: tuple[int, ...]
-    """With the end of the line."""
+    """With the end of the line and the white space before it, if it counts."""
     region_sizes: Mapping[int, int]
     """How many tokens each region has, by its number and in order."""
+    n_dropped: int
+    """Characters that no token stands for."""
 
 
-def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer) -> list[Verdict]:
+def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer, reading: Reading = AS_LINES) -> list[Verdict]:
     """Score every sentence, one that occurs several times once, and say of each item whether its formula holds."""
-    encoded = [{name: _encode(regions, tokenizer) for name, regions in item.sentences.items()} for item in items]
+    encoded = [
+        {name: _encode(regions, tokenizer, reading, item.has_end) for name, regions in item.sentences.items()}
+        for item in items
+    ]
     distinct = list(dict.fromkeys(line.ids for lines in encoded for line in lines.values()))
     nats = dict(zip(distinct, score(distinct), strict=True))
     return [_verdict(item, lines, nats, tokenizer.unk_id) for item, lines in zip(items, encoded, strict=True)]
 
 
-def _encode(regions: Mapping[int, str], tokenizer: Tokenizer) -> _Line:
-    words = {number: text.split() for number, text in regions.items()}
-    ids_of_words = iter(tokenizer.encode_words([word for part in words.values() for word in part]))
-    parts = {number: list(chain(*islice(ids_of_words, len(part)))) for number, part in words.items()}
-    ids = (*chain(*parts.values()), tokenizer.start_id)
-    return _Line(ids, {number: len(part) for number, part in parts.items()})
+def _encode(regions: Mapping[int, str], tokenizer: Tokenizer, reading: Reading, has_end: bool) -> _Line:
+    parts: dict[int, list[str]] = {}
+    rest = ""
+    for number, text in regions.items():
+        *words, rest = cut_before_spaces(text)
+        if words and any(parts.values()):
+            words[0] = reading.join + words_of(words[0])[0]
+        parts[number] = words
+    ids = tokenizer.encode_pieces([*chain(*parts.values()), rest + reading.line_end if has_end else ""])
+    if has_end and tokenizer.ends_open_lines and reading.eos == "never":
+        ids[-1] = [*ids[-1], tokenizer.start_id]
+    of_words = iter(ids)
+    sizes = {number: sum(map(len, islice(of_words, len(part)))) for number, part in parts.items()}
+    return _Line(tuple(chain(*ids)), sizes, sum(len(tokenizer.dropped(text)) for text in regions.values()))
 
 
 def _verdict(
@@ -139,7 +159,7 @@ def _verdict(
     for name, line in lines.items():
         bits |= _surprisals(name, line, nats[line.ids])
     totals = {name: float(nats[line.ids].sum()) for name, line in lines.items()}
-    n_unk = {name: line.ids.count(unk_id) for name, line in lines.items()}
+    n_unk = {name: line.ids.count(unk_id) + line.n_dropped for name, line in lines.items()}
     correct = item.formula.holds(bits)
     return Verdict(
         file=item.file,
@@ -152,7 +172,7 @@ def _verdict(
         n_unk_good=n_unk.get(GOOD),
         n_unk_bad=n_unk.get(BAD),
         n_unk=sum(n_unk.values()),
-        n_tokens=sum(len(line.ids) - 1 for line in lines.values()),
+        n_tokens=sum(sum(line.region_sizes.values()) for line in lines.values()),
     )
 
 
@@ -200,6 +220,8 @@ def wilson_interval(n_successes: int, n_trials: int) -> tuple[float, float]:
 
 def _unknown_words(items: Sequence[Item], tokenizer: Tokenizer) -> str | None:
     """Return the words that are unknown most often; None where none is."""
-    texts = (text for item in items for regions in item.sentences.values() for text in regions.values())
-    counts = Counter(chain.from_iterable(map(tokenizer.unknown_pieces, texts)))
-    return " ".join(word for word, _ in counts.most_common(N_EXAMPLES)) or None
+    return most_frequent(chain.from_iterable(map(tokenizer.unknown_pieces, _texts(items))))
+
+
+def _texts(items: Iterable[Item]) -> list[str]:
+    return [" ".join(regions.values()) for item in items for regions in item.sentences.values()]

@@ -1,174 +1,165 @@
-"""Files of minimal pairs and suites of SyntaxGym, read into items.
+"""Files of minimal pairs: what each is, and its items. Pairs come as JSON lines, in tables, or in suites of SyntaxGym.
 
-Pairs come one a line: as JSON with the keys of BLiMP, or in two columns, the better sentence first. A paradigm may
-stand before them, as Marvin & Linzen have it.
+In a table, two columns have the better and the worse sentence, in this order or under known names, and a paradigm may
+stand before them, as Marvin & Linzen have it. The forms of some published benchmarks are known too.
 """
 
-import csv
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from pathlib import PurePath
-from typing import Any, Literal, TypeVar
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from lstmlm.corpus.reading.splits import Text
-from lstmlm.errors import ConfigError, DataError, did_you_mean
-from lstmlm.evaluation.pairs.formulas import parse_formula
+from lstmlm.corpus.reading.compression import split_suffixes
+from lstmlm.corpus.reading.decoding import UTF8
+from lstmlm.corpus.reading.json_lines import parse_object, shown
+from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES, TABLE_SUFFIXES, refuse_one_value
+from lstmlm.corpus.reading.tables import DELIMITERS, find_delimiter
+from lstmlm.corpus.reading.text_files import WholeFile, read_file
+from lstmlm.errors import ConfigError, DataError, as_command, conversion, did_you_mean
+from lstmlm.evaluation.normalization import Normalization
 from lstmlm.evaluation.pairs.items import BAD, GOOD, PAIR_FORMULA, Item, make_item
-from lstmlm.evaluation.pairs.normalization import Normalization
+from lstmlm.evaluation.pairs.suites import read_suite
+from lstmlm.evaluation.pairs.tables import Pair, find_names, pairs_of_table
 
-SUFFIXES = (".csv", ".json", ".jsonl", ".tsv")
+SUFFIXES = (*RECORD_SUFFIXES, *TABLE_SUFFIXES)
 """What files are called that are read where a folder is named."""
 
-_HEADERS = {("good", "bad"), ("better", "worse"), ("sentence_good", "sentence_bad")}
-"""Names of the last two columns of a table, in its first line."""
-
-M = TypeVar("M", bound=BaseModel)
+_KEYS_OF_SUITES = ('"predictions"', '"conditions"', '"meta"')
 
 
-def read_items(text: Text, format_name: str | None, normalize: Normalization) -> Iterator[Item | DataError]:
+def read_items(
+    path: Path,
+    format_name: str | None,
+    normalize: Normalization,
+    columns: Sequence[str] = (),
+    encoding: str = UTF8,
+) -> Iterator[Item | DataError]:
     """Yield the items of a file, all sentences normalized, and in place of what cannot be used the error that says why.
 
-    The format is a name in `FORMATS`; where not given, it is recognised by the content.
+    The format is a name in `FORMATS`; where not given, it is recognised by the content. `columns` are those of the
+    better and the worse sentence, by name or number.
 
     Raises:
         ConfigError: there is no format of that name.
     """
+    if format_name is not None and format_name not in FORMATS:
+        raise ConfigError(
+            f"--format: unknown format {format_name!r}. {did_you_mean(format_name, FORMATS)}"
+            f"Choose one of: {', '.join(FORMATS)}."
+        )
     try:
-        content = "".join(text.blocks())
+        file = read_file(path, encoding)
+        yield from FORMATS[format_name or recognize_format(file)](file, normalize, columns)
     except DataError as error:
         yield error
-        return
-    name = format_name or recognize_format(content)
-    if name not in FORMATS:
-        raise ConfigError(
-            f"--format: unknown format {name!r}. {did_you_mean(name, FORMATS)}Choose one of: {', '.join(FORMATS)}."
+
+
+def recognize_format(file: WholeFile) -> str:
+    """Return the name of a file's format. Raises DataError if it is none."""
+    content = file.content.lstrip()
+    if file.kind in ("json", "jsonl") or content.startswith("{"):
+        if content.startswith("{") and any(key in content for key in _KEYS_OF_SUITES):
+            return "syntaxgym"
+        if file.kind == "json":
+            refuse_one_value(file.name, file.content)
+        return "blimp"
+    delimiter = _delimiter_of(file)
+    if delimiter is None:
+        raise DataError(
+            f"{file.name}: holds no pairs, as its lines are not cut into columns. Write a pair a line: the better and "
+            "the worse sentence, with a tab between them."
         )
-    yield from FORMATS[name](text.name, content, normalize)
+    return "tsv" if delimiter == "\t" else "csv"
 
 
-def recognize_format(content: str) -> str:
-    """Return the name of the format that a file begins like."""
-    first_line = content.lstrip().split("\n", 1)[0]
-    if first_line.startswith("{"):
-        return "blimp" if '"sentence_good"' in first_line else "syntaxgym"
-    return "tsv" if "\t" in first_line else "csv"
+def _delimiter_of(file: WholeFile) -> str | None:
+    """What stands between the columns, also where some rows are too short or too long."""
+    if found := find_delimiter(file.content):
+        return found
+    lines = [line for line in file.content.split("\n") if line.strip()]
+    for delimiter in DELIMITERS if lines else ():
+        [(n_delimiters, n_lines)] = Counter(line.count(delimiter) for line in lines).most_common(1)
+        is_likely = file.kind == "table" or delimiter == "\t"
+        if n_delimiters and (find_names(lines[0].split(delimiter)) or (is_likely and 2 * n_lines > len(lines))):
+            return delimiter
+    return None
 
 
-def _read_pairs(
-    file: str, content: str, normalize: Normalization, cells_of: Callable[[str], list[str]]
-) -> Iterator[Item | DataError]:
-    for number, line in enumerate(content.rstrip("\n").split("\n"), start=1):
+def _read_csv(file: WholeFile, normalize: Normalization, columns: Sequence[str]) -> Iterator[Item | DataError]:
+    delimiter = _delimiter_of(file)
+    return _items(file, normalize, pairs_of_table(file, ";" if delimiter == ";" else ",", columns))
+
+
+def _read_tsv(file: WholeFile, normalize: Normalization, columns: Sequence[str]) -> Iterator[Item | DataError]:
+    return _items(file, normalize, pairs_of_table(file, "\t", columns))
+
+
+def _read_records(file: WholeFile, normalize: Normalization, columns: Sequence[str]) -> Iterator[Item | DataError]:
+    return _items(file, normalize, _pairs_of_records(file, columns))
+
+
+def _pairs_of_records(file: WholeFile, columns: Sequence[str]) -> Iterator[Pair | DataError]:
+    is_known = False
+    for line in file.lines():
+        if not line.text.strip():
+            continue
         try:
-            *paradigm, good, bad = cells_of(line)
-            if number == 1 and (good, bad) in _HEADERS:
-                continue
-            if not good.split() or not bad.split():
+            record = parse_object(line.text)
+        except ValueError as error:
+            yield line.error(str(error))
+            continue
+        found = find_names(list(record), columns)
+        if found is None and not is_known:
+            raise line.error(_advice(file, record))
+        is_known = True
+        good, bad = (list(record.values())[place] for place in found[1:]) if found else (None, None)
+        if isinstance(good, str) and isinstance(bad, str):
+            paradigm = record.get("UID")
+            yield Pair(line.number, None if paradigm is None else str(paradigm), good, bad)
+        else:
+            got = f"{shown(good)} and {shown(bad)}" if found else ", ".join(map(repr, record))
+            yield line.error(f"expected a better and a worse sentence, got {got}. Write both, in quotes.")
+
+
+def _advice(file: WholeFile, record: Mapping[str, Any]) -> str:
+    """What is wrong with a record that has no known names, and what to do."""
+    names = ", ".join(map(repr, record)) or "nothing"
+    for key, value in record.items():
+        if isinstance(value, dict) and find_names(list(value)):
+            command = conversion(file.name, ["jq", "-c", f".{key}"], ".jsonl")
+            return f"has its pair within the field {key!r}. Take it out: {command}"
+    if "text" in record:
+        command = as_command(["lstmlm", "eval", "surprisal", str(file.path), "--last-word"])
+        return f"is a text and no pair, got {names}. Measure how often its last word is the likeliest one: {command}"
+    return f"has no sentence_good and sentence_bad, got {names}. Call them so, or say what has them: --columns GOOD,BAD"
+
+
+def _items(file: WholeFile, normalize: Normalization, pairs: Iterator[Pair | DataError]) -> Iterator[Item | DataError]:
+    stem = PurePath(file.path.stem).stem if split_suffixes(file.path)[1] else file.path.stem
+    for pair in pairs:
+        if isinstance(pair, DataError):
+            yield pair
+            continue
+        try:
+            if not pair.good.split() or not pair.bad.split():
                 raise DataError("a sentence of the pair is empty. Write both.")
             # A file that holds one paradigm is often named like it.
-            name = "/".join(dict.fromkeys([PurePath(file).stem, *paradigm]))
-            yield make_item(file, str(number), name, {GOOD: {1: good}, BAD: {1: bad}}, PAIR_FORMULA, normalize)
+            name = "/".join(dict.fromkeys([stem, *([pair.paradigm] if pair.paradigm else [])]))
+            sentences = {GOOD: {1: pair.good}, BAD: {1: pair.bad}}
+            item = make_item(file.name, str(pair.number), name, sentences, PAIR_FORMULA, normalize)
+            yield replace(item, has_end=pair.has_end)
         except DataError as error:
-            yield DataError(f"{file}:{number}: {error}")
+            yield DataError(f"{file.name}:{pair.number}: {error}")
 
 
-class _BlimpRow(BaseModel):
-    sentence_good: str
-    sentence_bad: str
-    UID: str | None = None
+def _read_suite(file: WholeFile, normalize: Normalization, _: Sequence[str]) -> Iterator[Item | DataError]:
+    return read_suite(file.name, file.content, normalize)
 
 
-def _cells_of_json(line: str) -> list[str]:
-    row = _validated(_BlimpRow.model_validate_json, line)
-    return [row.UID, row.sentence_good, row.sentence_bad] if row.UID else [row.sentence_good, row.sentence_bad]
-
-
-def _cells_of_csv(line: str) -> list[str]:
-    try:
-        cells = next(csv.reader([line], strict=True))
-    except csv.Error as error:
-        raise DataError(f"not a row of a table ({error}). Mend it.") from None
-    return _two_or_three(cells, "commas")
-
-
-def _two_or_three(cells: list[str], separators: str) -> list[str]:
-    if len(cells) not in (2, 3):
-        raise DataError(
-            f"expected 2 or 3 columns with {separators} between them, got {len(cells)}. "
-            "Write the better and the worse sentence, after their paradigm if they have one."
-        )
-    return cells
-
-
-class _Meta(BaseModel):
-    name: str
-    metric: Literal["sum", "all"] = "sum"
-
-
-class _Suite(BaseModel):
-    meta: _Meta
-    predictions: list[dict[str, Any]]
-    items: list[dict[str, Any]]
-
-
-class _Prediction(BaseModel):
-    formula: str
-
-
-class _Region(BaseModel):
-    region_number: int
-    content: str
-
-
-class _Condition(BaseModel):
-    condition_name: str
-    regions: list[_Region]
-
-
-class _SuiteItem(BaseModel):
-    item_number: int
-    conditions: list[_Condition]
-
-
-def _read_suite(file: str, content: str, normalize: Normalization) -> Iterator[Item | DataError]:
-    try:
-        suite = _validated(_Suite.model_validate_json, content)
-    except DataError as error:
-        yield DataError(f"{file}: {error}")
-        return
-    for number, prediction in enumerate(suite.predictions, start=1):
-        paradigm = f"{suite.meta.name}/{number}" if len(suite.predictions) > 1 else suite.meta.name
-        try:
-            formula = parse_formula(_validated(_Prediction.model_validate, prediction).formula)
-        except DataError as error:
-            yield DataError(f"{file}: prediction {number}: {error}")
-            continue
-        for position, value in enumerate(suite.items, start=1):
-            try:
-                item = _validated(_SuiteItem.model_validate, value)
-                sentences = {
-                    condition.condition_name: {region.region_number: region.content for region in condition.regions}
-                    for condition in item.conditions
-                }
-                yield make_item(file, str(item.item_number), paradigm, sentences, formula, normalize)
-            except DataError as error:
-                yield DataError(f"{file}: item {value.get('item_number', position)}: {error}")
-
-
-def _validated(validate: Callable[[Any], M], value: Any) -> M:
-    """Return what `validate` makes of a value; name the first mistake in it."""
-    try:
-        return validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"{place}: {first['msg']}. Mend it." if place else f"{first['msg']}. Mend it.") from None
-
-
-FORMATS: Mapping[str, Callable[[str, str, Normalization], Iterator[Item | DataError]]] = {
-    "blimp": partial(_read_pairs, cells_of=_cells_of_json),
-    "csv": partial(_read_pairs, cells_of=_cells_of_csv),
+FORMATS: Mapping[str, Callable[[WholeFile, Normalization, Sequence[str]], Iterator[Item | DataError]]] = {
+    "blimp": _read_records,
+    "csv": _read_csv,
     "syntaxgym": _read_suite,
-    "tsv": partial(_read_pairs, cells_of=lambda line: _two_or_three(line.split("\t"), "tabs")),
+    "tsv": _read_tsv,
 }

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lstmlm.errors import DataError
+from lstmlm.evaluation.normalization import Normalization
 from lstmlm.evaluation.pairs.formulas import Formula, Region, parse_formula
-from lstmlm.evaluation.pairs.normalization import Normalization
 
 GOOD, BAD = "good", "bad"
 """What the sentences of a pair are called."""
@@ -27,6 +27,8 @@ class Item:
     """Items of one paradigm are counted together."""
     sentences: Sentences
     formula: Formula
+    has_end: bool = True
+    """Whether the end of a sentence counts to the whole; not where sentences break off."""
 
 
 def make_item(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from math import exp
+from pathlib import Path
 from typing import Any
 
 from lstmlm.errors import DataError
@@ -21,15 +22,13 @@ MISSING = "NA"
 
 def tsv(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator[str]:
     """Yield a header and a row a word, with the file's other columns after ours."""
-    _refuse_ours(other_columns)
     columns = [*COLUMNS, *other_columns]
     rows = ({**dict.fromkeys(columns), **_row(word), **_as_text(word.others)} for word in words)
     return to_tsv(rows, columns)
 
 
-def jsonl(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator[str]:
+def jsonl(words: Iterable[MeasuredWord], _: Sequence[str]) -> Iterator[str]:
     """Yield an object a word, with the file's other values after ours."""
-    _refuse_ours(other_columns)
     return (json.dumps(finite({**_row(word), **word.others}), ensure_ascii=False) for word in words)
 
 
@@ -68,6 +67,13 @@ def _lm_zoo_rows(words: Iterable[MeasuredWord]) -> Iterator[Row]:
                 yield {"sentence_id": number + 1, "token_id": token_id, "token": token, "surprisal": surprisal}
 
 
+def refuse_own_columns(file: Path, other_columns: Sequence[str]) -> None:
+    """Refuse a file with columns of its own that are called like `COLUMNS`. Raises DataError."""
+    for name in other_columns:
+        if name in COLUMNS:
+            raise DataError(f"{file}: the column {name!r} is called like one of the result. Rename or remove it.")
+
+
 Format = Callable[[Iterable[MeasuredWord], Sequence[str]], Iterator[str]]
 """From words, and the names of the file's other columns, to lines."""
 
@@ -90,12 +96,6 @@ def _row(word: MeasuredWord) -> dict[str, Any]:
         bits = [None if value is None else bits_per(value, 1) for value in nats]
         measured = [*bits, figures.rank, exp(-figures.nats)]
     return dict(zip(COLUMNS, [*named, *measured, int(word.is_unknown)], strict=True))
-
-
-def _refuse_ours(other_columns: Sequence[str]) -> None:
-    for name in other_columns:
-        if name in COLUMNS:
-            raise DataError(f"column {name!r}: the result has one of that name. Rename the file's.")
 
 
 def _as_text(values: Mapping[str, Any]) -> dict[str, str]:

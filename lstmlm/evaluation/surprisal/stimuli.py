@@ -1,22 +1,35 @@
-"""Stimuli of an experiment: sentences of the user's own words, from plain text, TSV or JSONL."""
+"""Stimuli of an experiment: sentences of the user's own words, from plain text, a table or JSON lines."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.json_lines import parse_object, shown
-from lstmlm.corpus.reading.text_files import name_of, read_lines
-from lstmlm.errors import DataError, did_you_mean
+from lstmlm.corpus.reading.recognition import refuse_one_value
+from lstmlm.corpus.reading.tables import DELIMITERS, Row, columns_of, find_delimiter, read_table
+from lstmlm.corpus.reading.text_files import WholeFile, read_file
+from lstmlm.corpus.reading.white_space import words_of
+from lstmlm.errors import DataError, in_proportion
+
+StimuliFormat = Literal["csv", "jsonl", "text", "tsv"]
+STIMULI_FORMATS: tuple[StimuliFormat, ...] = get_args(StimuliFormat)
 
 TEXT_KEYS = ("text", "sentence", "words")
-"""An object of a JSONL file has one of these: lines of text under either of two names, or the words of one line."""
+"""An object has one of these: lines of text under either of two names, or the words of one line."""
 
-TSV_COLUMNS = ("item", "sentence", "word")
-"""The columns of a TSV file that say what a row is; all others are passed on."""
+TABLE_COLUMNS = ("item", "sentence", "word")
+"""The columns of a table that say what a row is; all others are passed on."""
 
 THE_ITEM = 1
 """What the only item of a file is called that names none."""
+
+_OF_JSON = re.compile(r'\s*(\[\s*)?\{\s*"')
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_NUMBER = re.compile(r"\s*[-+]?[\d.,]+\s*")
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,8 @@ class Sentence:
     words: Sequence[str]
     others: Sequence[Mapping[str, Any]]
     """What else the file says of each word, and after them of the end of the sentence, by the names of columns."""
+    text: str | None = None
+    """The line that has the words, with its white space and its end; None where the file has words by themselves."""
 
 
 @dataclass(frozen=True)
@@ -44,131 +59,165 @@ class Stimuli:
     """For each row that is left out, a message with file and line."""
 
 
-def read_stimuli(path: Path) -> Stimuli:
-    """Read `.tsv` as a table with a row a word, `.jsonl` as an object a line, and anything else as a sentence a line.
+def read_stimuli(path: Path, format_name: StimuliFormat | None = None, encoding: str = UTF8) -> Stimuli:
+    """Read a table with a row a word, JSON with an object a line, or text with a sentence a line.
+
+    Which of them it is, its content and name say where the format is not given.
 
     Raises:
-        DataError: the file is missing, not UTF-8 or without any row, or the table has no column of words.
+        DataError: the file cannot be read as text, holds nothing that can be used, or is a table without a column of
+            words.
     """
-    stimuli = READERS.get(path.suffix.lower(), _read_text)(path)
-    if not stimuli.sentences and not stimuli.problems:
-        raise DataError(f"{name_of(path)}: holds no words. Put a row for each under the header.")
+    file = read_file(path, encoding)
+    match format_name or _format_of(file):
+        case "text":
+            lines = _LINE.findall(file.content)
+            return Stimuli([_sentence(THE_ITEM, number, line, {}) for number, line in enumerate(lines, 1)], [], [])
+        case "jsonl":
+            stimuli = _read_records(file)
+        case name:
+            stimuli = _read_rows(file, "\t" if name == "tsv" else None)
+    if not stimuli.sentences:
+        listed = "\n".join(in_proportion(stimuli.problems))
+        raise DataError(listed or f"{file.name}: holds no words. Put a row for each under the header.")
     return stimuli
 
 
-def _read_text(path: Path) -> Stimuli:
-    """Read lines; an empty one is a sentence without words, as the end of a line is a token."""
-    return Stimuli([_sentence(THE_ITEM, line.number, line.text.split(), {}) for line in read_lines(path)], [], [])
+def _format_of(file: WholeFile) -> StimuliFormat:
+    """What a file is. Raises DataError for JSON of other forms, and tables without names."""
+    if file.kind == "json":
+        refuse_one_value(file.name, file.content)
+    if file.kind == "jsonl" or _OF_JSON.match(file.content):
+        return "jsonl"
+    if file.kind == "table" or _delimiter_of_header(file.content) or _is_unnamed_table(file.content):
+        return "csv"
+    return "text"
 
 
-def _read_tsv(path: Path) -> Stimuli:
+def _delimiter_of_header(content: str) -> str | None:
+    """What stands between the names of columns in the first line, if one of them is `word`; it may be the only one."""
+    header, _, rest = content.lstrip("\n").partition("\n")
+    for delimiter in DELIMITERS:
+        names = [name.strip("\"' ").casefold() for name in header.split(delimiter)]
+        is_sentence = delimiter != "\t" and re.search(rf"{delimiter}\s|\w\s+\w", header)
+        if "word" in names and not is_sentence and (len(names) > 1 or not re.search(r"\S[ \t]+\S", rest)):
+            return delimiter
+    return None
+
+
+def _is_unnamed_table(content: str) -> bool:
+    """Whether rows that all have as many cells are no sentences: tabs part them, or no blanks, or some are numbers."""
+    delimiter = find_delimiter(content)
+    rows = [line.split(delimiter) for line in content.split("\n") if line.strip()]
+    if delimiter is None or len(rows) == 1 or not all(sum(map(bool, map(str.strip, cells))) > 1 for cells in rows):
+        return False
+    has_blanks = delimiter != "\t" and re.search(rf"\w{delimiter}\s", content)
+    return not has_blanks or any(all(map(_NUMBER.fullmatch, column)) for column in zip(*rows, strict=False))
+
+
+def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
     """Read rows of cells; rows of an item and sentence belong together wherever they stand."""
-    lines = read_lines(path)
-    header = next(lines).text.split("\t")
-    _check_header(path, header)
-    other_columns = [name for name in header if name not in TSV_COLUMNS]
-    items: dict[Any, dict[Any, list[Mapping[str, str]]]] = {}
+    delimiter = delimiter or _delimiter_of_header(file.content) or find_delimiter(file.content) or "\t"
+    header, *rows = dropwhile(lambda row: not row.cells, read_table(file.name, file.content.rstrip("\n"), delimiter))
+    columns = columns_of(header, dict.fromkeys(TABLE_COLUMNS, ()))
+    if "word" not in columns:
+        raise header.error(
+            f"looks like a table ({DELIMITERS[delimiter]} between cells), but has no column 'word', got "
+            f"{', '.join(repr(name[:60]) for name in header.cells)}. Write a row a word, under names of which one is "
+            "word; or if it is text, a sentence a line: --format text"
+        )
+    others = {name: place for place, name in enumerate(header.cells) if place not in columns.values()}
+    if len(others) + len(columns) < len(header.cells):
+        name = next(name for name in others if header.cells.count(name) > 1)
+        raise header.error(f"the column {name!r} occurs twice. Give each a name of its own.")
+    items: dict[Any, dict[Any, list[Sequence[str]]]] = {}
     problems = []
-    for line in lines:
+    for row in rows:
         try:
-            row = _cells(header, line.text)
-        except ValueError as error:
-            problems.append(str(line.error(str(error))))
+            cells = _cells(row, header, columns["word"], f"one {DELIMITERS[delimiter][:-1]}")
+        except DataError as error:
+            problems.append(str(error))
             continue
-        sentences = items.setdefault(row.get("item", THE_ITEM), {})
-        sentences.setdefault(row.get("sentence", 1), []).append(row)
+        sentences = items.setdefault(cells[columns["item"]] if "item" in columns else THE_ITEM, {})
+        sentences.setdefault(cells[columns["sentence"]] if "sentence" in columns else 1, []).append(cells)
     return Stimuli(
         [
             Sentence(
                 item,
                 number,
-                words=[row["word"] for row in rows],
-                others=[*({name: row[name] for name in other_columns} for row in rows), {}],
+                words=[cells[columns["word"]] for cells in of_sentence],
+                others=[*({name: cells[place] for name, place in others.items()} for cells in of_sentence), {}],
             )
             for item, sentences in items.items()
-            for number, rows in sentences.items()
+            for number, of_sentence in sentences.items()
         ],
-        other_columns,
+        list(others),
         problems,
     )
 
 
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    if "word" not in header:
-        raise DataError(
-            f"{path}:1: no column 'word', got {', '.join(map(repr, header))}. {did_you_mean('word', header)}"
-            "Call the column of words so, and put tabs between cells, without quotes."
-        )
-    for name in header:
-        if header.count(name) > 1:
-            raise DataError(f"{path}:1: the column {name!r} occurs twice. Give each a name of its own.")
+def _cells(row: Row, header: Row, word: int, separator: str) -> Sequence[str]:
+    if not any(cell.strip() for cell in row.cells):
+        raise row.error("is empty. If empty lines part sentences, add a column sentence that numbers them; remove it.")
+    if len(row.cells) != len(header.cells):
+        n_cells = f"{len(row.cells)} cell{'s' * (len(row.cells) != 1)}"
+        raise row.error(f"has {n_cells} where the header has {len(header.cells)}. Put {separator} between two cells.")
+    if not words_of(row.cells[word]):
+        raise row.error("has no word. Put one there, or remove the line.")
+    return row.cells
 
 
-def _cells(header: Sequence[str], line: str) -> dict[str, str]:
-    cells = line.split("\t")
-    if not line.strip():
-        raise ValueError("is empty. Remove the line.")
-    if len(cells) != len(header):
-        raise ValueError(f"has {len(cells)} cells where the header has {len(header)}. Put one tab between two cells.")
-    row = dict(zip(header, cells, strict=True))
-    if not row["word"].strip():
-        raise ValueError("has no word. Put one there, or remove the line.")
-    return row
-
-
-def _read_jsonl(path: Path) -> Stimuli:
-    """Read objects; what they hold beside item and text is passed on at each word."""
-    items: dict[Any, list[Sentence]] = {}
+def _read_records(file: WholeFile) -> Stimuli:
+    """Read objects; what they hold beside item and text is passed on at each word. One that names no item is one."""
+    items: dict[tuple[str, Any], list[Sentence]] = {}
     other_columns: list[str] = []
     problems = []
-    for line in read_lines(path):
+    for line in file.lines():
         try:
             record = parse_object(line.text)
-            item = _item_of(record)
+            place = columns_of(Row(file.name, line.number, list(record)), {"item": ()}).get("item")
+            key = None if place is None else list(record)[place]
+            item = line.number if key is None else _item_of(record[key])
             lines = _lines_of(record)
-        except ValueError as error:
-            problems.append(str(line.error(str(error))))
+        except (ValueError, DataError) as error:
+            problems.append(str(error if isinstance(error, DataError) else line.error(str(error))))
             continue
-        others = {key: value for key, value in record.items() if key not in ("item", *TEXT_KEYS)}
-        other_columns += [key for key in others if key not in other_columns]
-        sentences = items.setdefault(item, [])
-        for words in lines:
-            sentences.append(_sentence(item, len(sentences) + 1, words, others))
+        others = {name: value for name, value in record.items() if name not in (key, *TEXT_KEYS)}
+        other_columns += [name for name in others if name not in other_columns]
+        sentences = items.setdefault((str(key), item), [])
+        for of_line in lines:
+            sentences.append(_sentence(item, len(sentences) + 1, of_line, others))
     return Stimuli([sentence for sentences in items.values() for sentence in sentences], other_columns, problems)
 
 
-def _item_of(record: Mapping[str, Any]) -> Any:
-    item = record.get("item", THE_ITEM)
-    if not isinstance(item, str | int | float):
-        raise ValueError(f"item: expected text or a number, got {shown(item)}. Name it, or leave it out.")
-    return item
+def _item_of(value: Any) -> Any:
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"item: expected text or a number, got {shown(value)}. Name it, or leave it out.")
+    return value
 
 
-def _lines_of(record: Mapping[str, Any]) -> list[list[str]]:
-    """Return the words of each line that an object holds."""
+def _lines_of(record: Mapping[str, Any]) -> Sequence[str | Sequence[str]]:
+    """Return each line that an object holds, or the words of the only one."""
     keys = [key for key in TEXT_KEYS if key in record]
     if len(keys) != 1:
-        found = " and ".join(keys) or "none of them"
+        found = " and ".join(keys) or ", ".join(map(repr, record)) or "nothing"
         raise ValueError(f"needs one of {', '.join(TEXT_KEYS)}, got {found}. Give one.")
     [key] = keys
     value = record[key]
     if key == "words":
-        if not isinstance(value, list) or not all(isinstance(word, str) and word.strip() for word in value):
+        if not isinstance(value, list) or not all(isinstance(word, str) and words_of(word) for word in value):
             raise ValueError(f"words: expected a list of words, got {shown(value)}. Put each in quotes.")
-        lines = [value]
-    else:
-        if not isinstance(value, str):
-            raise ValueError(f"{key}: expected text, got {shown(value)}. Put it in quotes.")
-        lines = [line.split() for line in value.removesuffix("\n").split("\n")]
-    if not any(lines):
+    elif not isinstance(value, str):
+        got = "null" if value is None else shown(value)
+        raise ValueError(f"{key}: expected text, got {got}. Put it in quotes, or leave the object out.")
+    if not words_of("".join(value)):
         raise ValueError(f"{key}: holds no words. Leave the object out, or give it some.")
-    return lines
+    if key == "words":
+        return [value]
+    return _LINE.findall(re.sub("\r\n?", "\n", value).removesuffix("\n") + "\n")
 
 
-def _sentence(item: Any, number: int, words: Sequence[str], others: Mapping[str, Any]) -> Sentence:
-    """Return a sentence of which the file says the same at each word and at its end."""
-    return Sentence(item, number, words, [others] * (len(words) + 1))
-
-
-READERS: Mapping[str, Callable[[Path], Stimuli]] = {".tsv": _read_tsv, ".jsonl": _read_jsonl}
-"""By the ending of a file's name; all others are plain text."""
+def _sentence(item: Any, number: int, line: str | Sequence[str], others: Mapping[str, Any]) -> Sentence:
+    """Return a sentence, given as a line or as words, of which the file says the same at each word and at its end."""
+    words, text = (words_of(line), line) if isinstance(line, str) else (line, None)
+    return Sentence(item, number, words, [others] * (len(words) + 1), text)

@@ -11,10 +11,13 @@ Schuler 2024, "Leading whitespaces of language models' subword vocabulary pose a
 with the tokens t of the word, its context c, and B the delimiters, any of which says that the word before it is
 complete. So the end of a word is part of its own surprisal, not of the next one's. Before the first word of a line the
 delimiter has been read already, and there is no p(B | c). What one row gives away the next to it receives, so that the
-rows of a sentence, `<eos>` among them, sum to the nats of its text. Where every token is a word, nothing is corrected.
+rows of a text, `<eos>` among them, sum to the nats of its text. Where every token is a word, nothing is corrected.
+
+White space belongs to the word after it, and at the end of a line to its end, as a text has it; between words that are
+given by themselves is what joins them. Lines end as `data.eos` of the model's corpus says.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
@@ -24,7 +27,9 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
+from lstmlm.corpus.reading.white_space import cut_before_spaces, is_white, words_of
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
+from lstmlm.evaluation.reading import AS_LINES, Reading
 from lstmlm.evaluation.surprisal.stimuli import Sentence
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
@@ -33,9 +38,9 @@ from lstmlm.scoring import Measure, score_each
 BLOCK_BYTES = 16 << 20
 """Largest block of log-probabilities; a few such blocks are in memory at a time."""
 
-NATS, ENTROPY, RANK, DELIMITER = range(4)
-"""What is measured of each token: its surprisal, the entropy of its distribution and its rank in it, and the surprisal
-of any delimiter in its place (nats)."""
+NATS, ENTROPY, DELIMITER, RANK, RANK_OF_DELIMITER = range(5)
+"""What is measured of each token: its surprisal, the entropy of its distribution, the surprisal of any delimiter in
+its place (nats), and its rank among all tokens and among the delimiters."""
 
 WordContext = Literal["document", "sentence"] | int
 """What a word is given: all of its item before it, all of its sentence before it, or so many tokens before it."""
@@ -60,7 +65,9 @@ class Figures:
     entropy_reduction_nats: float | None
     """By how much this entropy is smaller than that of the row before, or 0; None at the first row of a context."""
     rank: int
-    """Rank of that first token among all tokens, from 1."""
+    """Rank of that first token among all tokens, from 1; that of an end after a word among the delimiters."""
+    is_likeliest: bool
+    """Whether that token and all after it have rank 1, so that the word is what the model would have written."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class MeasuredWord:
     is_unknown: bool
     """Whether it is `<unk>`, or has an unknown character in it: then the figures are not its own."""
     figures: Figures | None
-    """None where the first word of a context is skipped."""
+    """None where the first word of a context is skipped, or nothing is left of the word in the model's spelling."""
 
     @property
     def is_end(self) -> bool:
@@ -99,74 +106,130 @@ def measure_words(
     *,
     context: WordContext = "document",
     first_word: FirstWord = "after-eos",
+    reading: Reading = AS_LINES,
 ) -> Iterator[MeasuredWord]:
     """Measure every word of `sentences`, and the end of each, in its context.
 
-    Those of an item follow each other; items know nothing of each other.
+    Those of an item follow each other; items, each a document, know nothing of each other. `reading` is how words that
+    are given by themselves make a line, and where `<eos>` is among lines.
     """
     if context == "sentence":
         contexts = [[sentence] for sentence in sentences]
+        reading = reading if reading.eos == "never" else reading._replace(eos="line")
     else:
         contexts = [list(of_item) for _, of_item in groupby(sentences, key=lambda sentence: sentence.item)]
-    words = [[_token_ids(tokenizer, sentence) for sentence in parts] for parts in contexts]
+    rows = [_rows(tokenizer, parts, reading) for parts in contexts]
     measured = score_each(
         model,
-        [[token for sentence in parts for word in sentence for token in word] for parts in words],
+        [[token for row in of_context for token in row.ids] for of_context in rows],
         start_id=None if first_word == "zero-state" else tokenizer.start_id,
         measure=_measure(tokenizer),
         n_context_tokens=context if isinstance(context, int) else None,
     )
-    for of_context in zip(contexts, words, measured, strict=True):
+    for of_context in zip(rows, measured, strict=True):
         yield from _measured_words(tokenizer, *of_context, skip_first=first_word == "skip")
 
 
-def _token_ids(tokenizer: Tokenizer, sentence: Sentence) -> list[list[int]]:
-    """Return the tokens of each word, with white space inside a word as one space, and of the end of the sentence."""
-    pieces = [word.split() for word in sentence.words]
-    ids = iter(tokenizer.encode_words([piece for word in pieces for piece in word]))
-    return [*([token for _ in word for token in next(ids)] for word in pieces), [tokenizer.start_id]]
+@dataclass(frozen=True)
+class _Row:
+    """The tokens of a word with the white space before it, or of the end of a sentence."""
+
+    sentence: Sentence
+    index: int
+    ids: Sequence[int]
+
+
+def _rows(tokenizer: Tokenizer, sentences: Sequence[Sentence], reading: Reading) -> list[_Row]:
+    """Return the rows of a document; an end that has no token of its own is none."""
+    pieces = [_pieces(sentence, reading) for sentence in sentences]
+    eos, owed = reading.eos, ""
+    for of_sentence in pieces:
+        of_sentence[0] = owed + of_sentence[0]
+        is_last, owed = of_sentence is pieces[-1], ""
+        if eos == "never" or (eos == "document" and not is_last):
+            of_sentence[-1] = of_sentence[-1].replace("\n", " ")
+        elif is_last and eos != "line":
+            end = "\n\n" if eos == "line_and_document" else "\n"
+            of_sentence[-1] = of_sentence[-1].removesuffix("\n") + end
+        if not is_last and not of_sentence[-1].endswith("\n"):
+            owed, of_sentence[-1] = of_sentence[-1], ""
+    ids = tokenizer.encode_pieces([piece for of_sentence in pieces for piece in of_sentence])
+    if tokenizer.ends_open_lines and not pieces[-1][-1].endswith("\n"):
+        ids[-1] = [*ids[-1], tokenizer.start_id]
+    places = ((sentence, index) for sentence in sentences for index in range(len(sentence.words) + 1))
+    rows = [_Row(*place, of_row) for place, of_row in zip(places, ids, strict=True)]
+    return [row for row in rows if row.ids or row.index < len(row.sentence.words)]
+
+
+def _pieces(sentence: Sentence, reading: Reading) -> list[str]:
+    """Return the words of a sentence, each with the white space before it, and its end."""
+    if sentence.text is not None and reading.spell is str:
+        return cut_before_spaces(sentence.text)
+    words, is_first = [""] * len(sentence.words), True
+    for index, word in enumerate(sentence.words):
+        if text := " ".join(words_of(reading.spell(word))):
+            words[index], is_first = text if is_first else reading.join + text, False
+    return [*words, "\n"]
 
 
 def _measured_words(
     tokenizer: Tokenizer,
-    sentences: Sequence[Sentence],
-    words: Sequence[Sequence[Sequence[int]]],
+    rows: Sequence[_Row],
     measured: Float64[np.ndarray, "tokens measures"],
     *,
     skip_first: bool,
 ) -> Iterator[MeasuredWord]:
     """Put together what was measured of the tokens of a context."""
     delimiter_ids, end, entropy_before = set(tokenizer.delimiter_ids), 0, None
-    for sentence, of_sentence in zip(sentences, words, strict=True):
-        given_away = 0.0
-        for index, ids in enumerate(of_sentence):
-            start, end = end, end + len(ids)
-            token_nats = measured[start:end, NATS]
-            is_last = index == len(sentence.words)
-            follows = not is_last and of_sentence[index + 1][0] in delimiter_ids
-            received = measured[end, DELIMITER] if follows else 0.0
-            first = start + (len(ids) > 1 and tokenizer.decode(ids[:1]).isspace())
-            entropy = float(measured[first, ENTROPY])
-            figures = Figures(
-                nats=float(token_nats.sum() - given_away + received),
-                token_nats=token_nats.tolist(),
-                entropy_nats=entropy,
-                entropy_reduction_nats=None if entropy_before is None else max(0.0, entropy_before - entropy),
-                rank=int(measured[first, RANK]),
-            )
-            is_skipped = skip_first and start == 0
-            yield MeasuredWord(
-                sentence,
-                index,
-                tokens=[EOS] if is_last else [tokenizer.token(token).replace(" ", "␣") for token in ids],
-                is_unknown=tokenizer.unk_id in ids,
-                figures=None if is_skipped else figures,
-            )
-            given_away, entropy_before = received, None if is_skipped else entropy
+    is_after_complete, given_away = False, 0.0
+    with_tokens = [row for row in rows if row.ids]
+    followers = dict(zip(map(id, with_tokens), with_tokens[1:], strict=False))
+    for row in rows:
+        sentence, index, ids = row.sentence, row.index, row.ids
+        if not ids:
+            yield MeasuredWord(sentence, index, tokens=[], is_unknown=False, figures=None)
+            continue
+        following = followers.get(id(row))
+        start, end = end, end + len(ids)
+        token_nats = measured[start:end, NATS]
+        ends_line = ids[-1:] == [tokenizer.start_id]
+        follows = following is not None and not ends_line and not delimiter_ids.isdisjoint(following.ids[:1])
+        received = float(measured[end, DELIMITER]) if follows else 0.0
+        first = start
+        while first < end - 1 and is_white(tokenizer.decode([ids[first - start]])):
+            first += 1
+        # The end is certain where no other delimiter may follow the word, however likely the word is to go on.
+        rank = RANK_OF_DELIMITER if is_after_complete and index == len(sentence.words) else RANK
+        entropy = float(measured[first, ENTROPY])
+        figures = Figures(
+            nats=float(token_nats.sum() - given_away + received),
+            token_nats=token_nats.tolist(),
+            entropy_nats=entropy,
+            entropy_reduction_nats=None if entropy_before is None else max(0.0, entropy_before - entropy),
+            rank=int(measured[first, rank]),
+            is_likeliest=bool((measured[first:end, RANK] == 1).all()),
+        )
+        is_skipped = skip_first and start == 0
+        yield MeasuredWord(
+            sentence,
+            index,
+            tokens=[EOS if i == tokenizer.start_id else tokenizer.token(i).replace(" ", "␣") for i in ids],
+            is_unknown=tokenizer.unk_id in ids or any(map(tokenizer.dropped, sentence.words[index : index + 1])),
+            figures=None if is_skipped else figures,
+        )
+        is_after_complete, given_away, entropy_before = follows, received, None if is_skipped else entropy
+
+
+def last_words(words: Iterable[MeasuredWord], context: WordContext) -> list[MeasuredWord]:
+    """Return the last word of each item, or where the context is the sentence, of each sentence."""
+    last = {
+        (id(word.sentence) if context == "sentence" else word.sentence.item): word for word in words if not word.is_end
+    }
+    return list(last.values())
 
 
 def _measure(tokenizer: Tokenizer) -> Measure:
-    """Return the measure of `NATS`, `ENTROPY`, `RANK` and `DELIMITER`, which sees a block of rows at a time."""
+    """Return the measure of what is measured of each token, which sees a block of rows at a time."""
     delimiter_ids = torch.tensor(tokenizer.delimiter_ids, dtype=torch.int64)
 
     def measure(
@@ -186,6 +249,7 @@ def _measure_rows(
     # What stands where there is no target is read by nobody.
     of_targets = log_probabilities.gather(1, targets.clamp(min=0)[:, None])
     entropy = torch.special.entr(log_probabilities.exp()).sum(1, dtype=torch.float64)
-    rank = 1 + (log_probabilities > of_targets).sum(1)
+    is_likelier = log_probabilities > of_targets
+    ranks = [1.0 + likelier.sum(1, dtype=torch.float64) for likelier in (is_likelier, is_likelier[:, delimiter_ids])]
     delimiter = -log_probabilities[:, delimiter_ids].double().logsumexp(1)
-    return torch.stack([-of_targets[:, 0].double(), entropy, rank.double(), delimiter], dim=1)
+    return torch.stack([-of_targets[:, 0].double(), entropy, delimiter, *ranks], dim=1)

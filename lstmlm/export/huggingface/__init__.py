@@ -1,7 +1,7 @@
 """A directory that transformers loads, and what is built on it: minicons, lm-eval.
 
 `directory` writes and verifies it, `tokenizer` says the run's tokenizer in terms of its library alone, `card` describes
-it for people. `network` and `modeling_lstmlm` are copied into it: neither imports anything from here.
+it for people. The code in it is that of `lstmlm/huggingface/`, as it is.
 """
 
 from lstmlm.export.huggingface.directory import export_huggingface

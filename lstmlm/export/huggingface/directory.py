@@ -23,6 +23,9 @@ from lstmlm.export.huggingface.tokenizer import probe, tokenizer_config, tokeniz
 from lstmlm.files import Block, open_to_read, publish_directory, size_of
 from lstmlm.models.language_model import LanguageModel, weights_of
 
+CODE = Path(__file__).parents[2] / "huggingface"
+"""Of the classes that a directory brings along."""
+
 NETWORK, MODELING = "network.py", "modeling_lstmlm.py"
 PREFIX = "network."
 """Of the names of weights: the network is a part of the model that transformers makes."""
@@ -36,7 +39,8 @@ def export_huggingface(run: RunDirectory, model: LanguageModel, tokenizer: Token
     """Write a model and its tokenizer as a directory that transformers loads.
 
     Raises:
-        CheckpointError: the directory cannot be written, or the tokenizer not expressed.
+        ConfigError: the tokenizer cannot be expressed.
+        CheckpointError: the directory cannot be written.
     """
     weights = {f"{PREFIX}{name}": tensor for name, tensor in weights_of(model).items()}
     start_id = tokenizer.start_id
@@ -50,7 +54,7 @@ def export_huggingface(run: RunDirectory, model: LanguageModel, tokenizer: Token
         "tokenizer.json": [tokenizer_json(tokenizer).encode()],
         "tokenizer_config.json": [json_bytes(tokenizer_config(tokenizer))],
         "README.md": [model_card(path.name, run, model, tokenizer).encode()],
-        **{name: [Path(__file__).with_name(name).read_bytes()] for name in (NETWORK, MODELING)},
+        **{name: [(CODE / name).read_bytes()] for name in (NETWORK, MODELING)},
     }
     publish_directory(path, files, lambda written: _verify(written, path, model, tokenizer))
 
@@ -105,7 +109,7 @@ def _verify(directory: Path, path: Path, model: LanguageModel, tokenizer: Tokeni
     ids = library.Tokenizer.from_file(str(directory / "tokenizer.json")).encode(text).ids
     if ids != [tokenizer.start_id, *tokenizer.encode_prompt(text)]:
         raise CheckpointError(f"{path}: its tokenizer gives other ids. Check the disk.")
-    network = load_network(directory)
+    network = load_network(directory).double()
 
     @torch.inference_mode()
     def log_probabilities(ids: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import tokenizers as library
 from tokenizers import decoders
 
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
-from lstmlm.errors import CheckpointError
+from lstmlm.errors import ConfigError
 
 MOST_PROBED = 2000
 """Tokens of the vocabulary that the probe has."""
@@ -21,7 +21,7 @@ def tokenizer_json(tokenizer: Tokenizer) -> str:
     """The content of tokenizer.json.
 
     Raises:
-        CheckpointError: it would not give the same ids.
+        ConfigError: it would not give the same ids.
     """
     content = json.loads(tokenizer.to_json())
     start = start_token(tokenizer)
@@ -45,7 +45,7 @@ def tokenizer_json(tokenizer: Tokenizer) -> str:
         before = [content["pre_tokenizer"]] if content["pre_tokenizer"] else []
         content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [line_ends, *before]}
     if not _reads(content, tokenizer):
-        raise CheckpointError(
+        raise ConfigError(
             "tokenizer.json: reads each line by itself, which a plain tokenizer of transformers cannot. "
             "Export a model whose tokenizer is word, char, byte, bpe or unigram, or the weights alone: "
             "lstmlm export torch"

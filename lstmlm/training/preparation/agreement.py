@@ -12,6 +12,9 @@ from lstmlm.corpus.loading import Corpus
 from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
 
+MANY_UNKNOWN = 0.3
+"""Share of a text. Beyond it a perplexity says how well unknown tokens are foreseen, and little else."""
+
 
 def require_same_start(config: RunConfig, device: torch.device, world: World) -> None:
     """Check that all processes have the same configuration, versions and devices, and can share the columns equally.
@@ -96,10 +99,26 @@ def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
     found, (_, *others) = [], corpus.splits
     if corpus.valid is None:
         found.append("data.corpus: has no validation split: nothing tells the best weights, so the last are kept.")
+    unknown = {split.name: split.n_unk / split.n_tokens for split in (corpus.train, *others)}
+    mostly_unknown = {name: share for name, share in unknown.items() if share >= MANY_UNKNOWN}
+    if mostly_unknown:
+        shares = ", ".join(f"{share:.0%} of {name}" for name, share in mostly_unknown.items())
+        commonest = ", ".join(map(repr, corpus.train.unknown_pieces))
+        examples = f" (in the training split most often {commonest})" if commonest else ""
+        found.append(
+            f"data.tokenizer: {shares} is unknown{examples}, so that figures say little. Take a tokenizer that knows "
+            "it: name: bpe, or char."
+        )
     elif corpus.train.n_unk == 0 and any(split.n_unk for split in others):
         found.append(
             "data.tokenizer: <unk> never occurs in the training split, so the model cannot learn to expect unknown "
             "words. Set min_count: 2."
+        )
+    end_id = corpus.tokenizer.start_id
+    if n_ends := corpus.train.n_written_ends(end_id):
+        found.append(
+            f"data.corpus: the training split has the word {corpus.tokenizer.token(end_id)} {n_ends:,} times, and each "
+            "ends a line. Write it otherwise where it does not."
         )
     if corpus.valid and corpus.valid.sha256 == corpus.train.sha256:
         found.append(

@@ -86,11 +86,6 @@ def test_a_name_that_does_not_say_how_it_is_compressed(suffix: str, name: str, t
     )
 
 
-def test_an_archive(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    assert refusal(path, b"PK\x03\x04\x14\0") == f"{path}: is an archive (zip). Unpack it."
-
-
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise ModuleNotFoundError(name)

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,18 +57,21 @@ def records(path: Path, *lines: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.JSONL", "a.json.gz"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.JSONL", "a.json.gz", "a.ndjson", "a.jsonlines", "a.txt"])
 def test_each_record_is_a_document(name: str, tmp_path: Path) -> None:
     path = records(tmp_path / name, {"text": "one\r\ntwo\rthree", "id": 1}, "", {"text": ""}, {"text": "vïer"})
-    assert holds_records(path)
-    assert list(read_documents({path: None}, "text")) == [Piece("one\ntwo\nthree", True), Piece("vïer", True)]
+    assert holds_records(path, "utf-8")
+    assert list(read_documents({path: None}, "utf-8", ["text"])) == [
+        Piece("one\ntwo\nthree", True),
+        Piece("vïer", True),
+    ]
 
 
 def test_files_are_documents_beside_records(tmp_path: Path) -> None:
     plain = tmp_path / "b.txt"
-    plain.write_text("one\ntwo\n")
+    plain.write_text("one\ntwo\n", "utf-8")
     path = records(tmp_path / "a.jsonl", {"body": "three"}, {"body": "four"})
-    pieces = read_documents({path: None, plain: None}, "body")
+    pieces = read_documents({path: None, plain: None}, "utf-8", ["body"])
     assert "".join(join_documents(pieces, "line_and_document")) == "three\n\nfour\n\none\ntwo\n\n"
 
 
@@ -75,10 +80,35 @@ def test_files_are_documents_beside_records(tmp_path: Path) -> None:
     [
         ("no json", "is not JSON (Expecting value, column 1). Write one object a line."),
         ('["text"]', "is no object, got ['text']. Write one object a line."),
-        ('{"Text": "a"}', "has no field 'text', got 'Text'. Did you mean 'Text'? Name it in data.field."),
-        ("{}", "has no field 'text', got no field at all. Name it in data.field."),
-        ('{"text": null}', "text: expected text, got None. Put it in quotes, or remove the line."),
-        ('{"text": ["a"]}', "text: expected text, got ['a']. Put it in quotes, or remove the line."),
+        (
+            '{"Text": "a"}',
+            "has no field 'text', got 'Text'. Did you mean 'Text'? Name the one that is its text in data.field, "
+            "or rename it: jq -c '{text: (.Text)}' PATH.jsonl > PATH.new.jsonl",
+        ),
+        ("{}", "has no field 'text', got no field at all. Write one."),
+        ('{"text": null}', "text: expected text, got null. Write some, or remove the line."),
+        ('{"text": 3}', "text: expected text, got 3. Put it in quotes, or remove the line."),
+        ('{"text": "a", "text": "b"}', "cannot be used ('text' occurs twice). Write plain text or numbers."),
+        (
+            '{"text": ["a"]}',
+            "text: expected text, got ['a']. Fields within fields are not read. Take it out: "
+            "jq -c '{text: (.text | join(\"\\n\"))}' PATH.jsonl > PATH.new.jsonl",
+        ),
+        (
+            '{"full text": "a b", "id": "x", "tags": ["c"]}',
+            "has no field 'text', got 'full text', 'id', 'tags'. Did you mean 'full text'? Name the one that is its "
+            "text in data.field, or rename it: jq -c '{text: (.\"full text\")}' PATH.jsonl > PATH.new.jsonl",
+        ),
+        (
+            '{"doc": {"title": "a", "body": "a b"}}',
+            "has no field 'text', got 'doc'. Fields within fields are not read. Take it out: "
+            "jq -c '{text: (.doc.body)}' PATH.jsonl > PATH.new.jsonl",
+        ),
+        (
+            '{"turns": [{"who": "a", "says": "a b"}]}',
+            "has no field 'text', got 'turns'. Fields within fields are not read. Take it out: "
+            "jq -c '{text: (.turns[].says)}' PATH.jsonl > PATH.new.jsonl",
+        ),
         (
             '{"text": "\\ud800"}',
             "cannot be used ('utf-8' codec can't encode character '\\ud800' in position 10: surrogates not allowed). "
@@ -89,12 +119,69 @@ def test_files_are_documents_beside_records(tmp_path: Path) -> None:
 def test_a_line_that_holds_no_text_is_named(line: str, problem: str, tmp_path: Path) -> None:
     path = records(tmp_path / "a.jsonl", {"text": "first"}, line)
     with pytest.raises(DataError) as caught:
-        list(read_documents({path: None}, "text"))
-    assert str(caught.value) == f"{path}:2: {problem}"
+        list(read_documents({path: None}, "utf-8", ["text"]))
+    assert str(caught.value) == f"{path}:2: {problem}".replace("PATH", str(path.with_suffix("")))
+
+
+def test_three_bad_records_are_shown_and_the_rest_is_counted(tmp_path: Path) -> None:
+    path = records(tmp_path / "a.jsonl", *[{"text": "good"}, {"text": None}] * 5)
+    with pytest.raises(DataError) as caught:
+        list(read_documents({path: None}, "utf-8", ["text"]))
+    lines = [f"{path}:{number}: text: expected text, got null. Write some, or remove the line." for number in (2, 4, 6)]
+    assert str(caught.value) == "\n".join([*lines, "and 2 more of this kind."])
+
+
+def test_all_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    for name, content in {"a": b"one\n", "b": b"", "c": b"two\n", "d": b"%PDF-1.7", "e": b""}.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        list(read_documents({tmp_path / name: None for name in "abcde"}, "utf-8", ["text"]))
+    named = [line.split(":")[0] for line in str(caught.value).splitlines()]
+    assert named == [str(tmp_path / name) for name in "bde"]
+
+
+def test_a_record_may_have_its_text_under_another_name(tmp_path: Path) -> None:
+    path = records(tmp_path / "a.jsonl", {"text": "one"}, {"body": "two", "text": "not this"})
+    assert [piece.text for piece in read_documents({path: None}, "utf-8", ["body", "text"])] == ["one", "two"]
+
+
+def test_what_is_no_text_alone_is_refused_or_warned_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = "id,text\n1,first\n2,second\n"
+    for name, content in {
+        "a.csv": table,
+        "a.txt": table,
+        "b.txt": table,
+        "a.srt": "1\n00:00:01,5 --> 00:00:02,5\nHi\n",
+    }.items():
+        (tmp_path / name).write_text(content, "utf-8")
+    with pytest.raises(
+        DataError, match=r"a\.csv: is a table, of which numbers and marks would be learnt too\. Make JSON"
+    ):
+        list(read_documents({tmp_path / "a.csv": None}, "utf-8", ["text"]))
+    with caplog.at_level("WARNING", "lstmlm"):
+        assert (
+            len(list(read_documents(dict.fromkeys(map(tmp_path.joinpath, ["a.txt", "b.txt", "a.srt"])), "utf-8", [])))
+            == 6
+        )
+    assert [message.split(":", maxsplit=1)[1][:30] for message in caplog.messages] == [
+        " looks like a table, of which ",
+        " looks like subtitles: their n",
+    ]
+
+
+def test_the_command_in_the_message_makes_records_of_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "my posts.csv"
+    path.write_text('id;text\n1;"one ""two"""\n2;"a\nb, ü"\n', "utf-8")
+    with pytest.raises(DataError) as caught:
+        list(read_documents({path: None}, "utf-8", ["text"]))
+    command = str(caught.value).partition("data.field: ")[2]
+    subprocess.run(command.replace("python3", sys.executable, 1), shell=True, check=True)
+    made = tmp_path / "my posts.jsonl"
+    assert [piece.text for piece in read_documents({made: None}, "utf-8", ["text"])] == ['one "two"', "a\nb, ü"]
 
 
 def test_records_without_any_text(tmp_path: Path) -> None:
     path = records(tmp_path / "a.jsonl", {"text": ""})
     with pytest.raises(DataError) as caught:
-        list(read_documents({path: None}, "text"))
+        list(read_documents({path: None}, "utf-8", ["text"]))
     assert str(caught.value) == f"{path}: holds no text. Put some into a record."

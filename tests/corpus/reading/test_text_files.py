@@ -7,6 +7,7 @@ import tracemalloc
 from io import BytesIO, TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from lstmlm.corpus.reading.text_files import (
     files_in,
     in_blocks,
     read_blocks,
+    read_file,
     read_lines,
     read_prompt,
 )
@@ -101,76 +103,6 @@ def test_one_long_line_takes_the_memory_of_many(tmp_path: Path) -> None:
     assert max(peaks.values()) < 8 * BLOCK_BYTES
 
 
-LATIN1 = "Convert it: iconv -f windows-1252 -t utf-8 {name}"
-MIXED = "What comes before is UTF-8: mend that line, or leave such bytes out: iconv -c -f utf-8 -t utf-8 {name}"
-BINARY = "It has NUL bytes as well, so that it may be no text at all: name a text file."
-
-
-@pytest.mark.parametrize("block_bytes", [1, 7, 64, 1 << 20])
-@pytest.mark.parametrize(
-    ("before", "line", "advice"),
-    [
-        (b"\xef\xbb\xbf" + b"plain\r\nalso\rplain\n\n", 5, LATIN1),
-        ("naïve\r\ncafé\rplain\n\n".encode(), 5, MIXED),
-        ("é".encode(), 1, MIXED),
-        (b"plain\r", 2, LATIN1),
-        (b"", 1, LATIN1),
-    ],
-)
-def test_not_utf8_names_the_byte_its_offset_and_line(
-    before: bytes, line: int, advice: str, block_bytes: int, tmp_path: Path
-) -> None:
-    path = written(tmp_path, before + b"a caf\xe9 in latin1\nmore\n")
-    with pytest.raises(DataError) as caught:
-        list(read_blocks(path, block_bytes))
-    assert (
-        str(caught.value)
-        == f"{path}: not UTF-8 (byte 0xE9 at offset {len(before) + 5}, line {line}). {advice_about(path, advice)}"
-    )
-
-
-def advice_about(path: Path, advice: str) -> str:
-    """Into another file beside it, in a command that can be pasted."""
-    return advice.format(name=f"{path} > {path.with_name(f'{path.stem}.utf8{path.suffix}')}")
-
-
-def test_a_binary_file(tmp_path: Path) -> None:
-    path = written(tmp_path, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
-    with pytest.raises(DataError) as caught:
-        list(read_blocks(path))
-    assert str(caught.value) == f"{path}: not UTF-8 (byte 0x89 at offset 0, line 1). {BINARY}"
-
-
-@pytest.mark.parametrize("encoding", ["utf-16le", "utf-16be"])
-def test_utf16_without_a_mark(encoding: str, tmp_path: Path) -> None:
-    path = written(tmp_path, "a text of short words\n".encode(encoding))
-    with pytest.raises(DataError) as caught:
-        list(read_blocks(path))
-    assert str(caught.value) == (
-        f"{path}: not UTF-8 (over a third of its bytes are NUL, as in UTF-16). "
-        + advice_about(path, f"Convert it: iconv -f {encoding} -t utf-8 {{name}}")
-    )
-
-
-def test_not_utf8_where_the_file_ends_within_a_character(tmp_path: Path) -> None:
-    path = written(tmp_path, b"ok\n" + "€".encode()[:2])
-    with pytest.raises(DataError, match=r"byte 0xE2 at offset 3, line 2\)"):
-        list(read_blocks(path))
-
-
-@pytest.mark.parametrize(
-    ("encoding", "name"), [("utf-16", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32"), ("utf-32-be", "UTF-32")]
-)
-def test_other_unicode_encodings_are_recognised(encoding: str, name: str, tmp_path: Path) -> None:
-    path = written(tmp_path, ("\ufeff" if encoding.endswith("be") else "").encode(encoding) + "text\n".encode(encoding))
-    with pytest.raises(DataError) as caught:
-        list(read_blocks(path))
-    assert str(caught.value) == (
-        f"{path}: not UTF-8 (begins with the byte-order mark of {name}). "
-        + advice_about(path, f"Convert it: iconv -f {name.lower()} -t utf-8 {{name}}")
-    )
-
-
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
 def test_an_empty_file(content: bytes, tmp_path: Path) -> None:
     path = written(tmp_path, content)
@@ -202,7 +134,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_files_and_the_files_of_folders(tmp_path: Path) -> None:
     (tmp_path / "below" / ".hidden").mkdir(parents=True)
     for name in ("b.tsv", "a.csv.gz", "below/c.csv", "README.md", ".d.csv", "below/.hidden/e.csv"):
-        (tmp_path / name).write_text("something")
+        (tmp_path / name).write_text("something", "utf-8")
     (tmp_path / "empty.csv").touch()
     named = tmp_path / "README.md"
     tables = [tmp_path / name for name in ("a.csv.gz", "b.tsv", "below/c.csv")]
@@ -213,6 +145,25 @@ def test_files_and_the_files_of_folders(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}: holds no .json, .jsonl file. Name a file, or another folder."
 
 
+def test_files_of_a_folder_that_are_left_out_are_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("notes.txt", "a.md", "b.md", "c.html"):
+        (tmp_path / name).write_text("text", "utf-8")
+    with caplog.at_level("WARNING", "lstmlm"):
+        assert [list(files_in([tmp_path], (".txt",))) for _ in range(2)] == [[tmp_path / "notes.txt"]] * 2
+    assert caplog.messages == [
+        f"{tmp_path}: read are 1 of 4 files; most others end in .md. Name these: '{tmp_path}/**/*.md'"
+    ]
+
+
+def test_a_whole_file_knows_its_kind_lines_and_rows(tmp_path: Path) -> None:
+    path = tmp_path / "words.tsv.gz"
+    path.write_bytes(gzip.compress(b"\xef\xbb\xbfitem\tword\r\n1\tThe\r\n"))
+    file = read_file(path)
+    assert (file.kind, file.name, file.content) == ("table", str(path), "item\tword\n1\tThe\n")
+    assert [line.text for line in file.lines()] == ["item\tword", "1\tThe"]
+    assert [(row.number, row.cells) for row in file.rows()] == [(1, ["item", "word"]), (2, ["1", "The"])]
+
+
 def test_lines_are_numbered_from_one(tmp_path: Path) -> None:
     path = written(tmp_path, "a\u2028b\r\n\nc".encode())
     lines = list(read_lines(path))
@@ -220,18 +171,16 @@ def test_lines_are_numbered_from_one(tmp_path: Path) -> None:
     assert str(lines[1].error("is blank.")) == f"{path}:2: is blank."
 
 
-def test_a_pipe_can_be_read_once_and_is_no_corpus(tmp_path: Path) -> None:
+def test_a_pipe_can_be_read_again_and_is_no_corpus(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     with pytest.raises(DataError) as caught:
         Version.of(path)
     assert str(caught.value) == f"{path}: is a pipe, but a corpus is read more than once. Save it as a file."
-    writer = os.open(path, os.O_RDWR)
-    os.write(writer, b"a line\n")
-    blocks = read_blocks(path, 7)
-    assert next(blocks) == "a line\n"
-    os.close(writer)
-    assert list(blocks) == []
+    writer = Thread(target=path.write_bytes, args=[b"a line\n"])
+    writer.start()
+    assert [list(read_blocks(path, 7)) for _ in range(2)] == [["a line\n"]] * 2
+    writer.join()
 
 
 def input_of(content: bytes) -> TextIOWrapper:
@@ -252,7 +201,7 @@ def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> No
     ("content", "problem"),
     [
         (b"", "is empty. Put text into it, a sentence or paragraph a line."),
-        (b"caf\xe9", "not UTF-8 (byte 0xE9 at offset 3, line 1). Convert it: iconv -f windows-1252 -t utf-8"),
+        (b"PAR1\x15\x04", "is a parquet file, no text. Name a text file."),
         (
             gzip.compress(b"text", mtime=0),
             "is compressed (gzip), which its name does not say. Let it end in .gz, or unpack it.",
@@ -292,7 +241,7 @@ def test_a_device_need_not_end() -> None:
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
-    path = written(tmp_path, b"one\ntwo\n")
+    path = written(tmp_path, b"one\ntwo\n" * 1000)
     blocks = read_blocks(path, 4)
     next(blocks)
     with path.open("ab") as file:

@@ -1,5 +1,8 @@
 """Stimuli: what becomes of each kind of file, and of rows that cannot be read."""
 
+import csv
+import gzip
+import io
 from pathlib import Path
 
 import pytest
@@ -21,13 +24,14 @@ def shown(path: Path) -> list[tuple[object, object, list[str]]]:
 def test_plain_text_is_one_item_with_a_sentence_a_line(tmp_path: Path) -> None:
     path = written(tmp_path, "a.txt", "\ufeffThe  cat\tsat.\r\n\r\nIt slept\u2028well")
     assert shown(path) == [(1, 1, ["The", "cat", "sat."]), (1, 2, []), (1, 3, ["It", "slept", "well"])]
-    [first, empty, _] = read_stimuli(path).sentences
+    [first, empty, last] = read_stimuli(path).sentences
+    assert [line.text for line in (first, empty, last)] == ["The  cat\tsat.\n", "\n", "It slept\u2028well"]
     assert (len(first.others), len(empty.others)) == (4, 1)
     assert read_stimuli(path).other_columns == []
 
 
 def test_a_table_has_a_row_a_word(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.tsv", 'rt\tword\titem\n301\tThe\t7\n280\t"cat"\t7\n\tNew York\t8\n')
+    path = written(tmp_path, "a.tsv", 'rt\tword\titem\n301\tThe\t7\n280\t"""cat"""\t7\n\tNew York\t8\n')
     stimuli = read_stimuli(path)
     assert stimuli.other_columns == ["rt"]
     assert stimuli.problems == []
@@ -56,25 +60,140 @@ def test_objects_hold_text_or_words(tmp_path: Path) -> None:
     stimuli = read_stimuli(written(tmp_path, "a.jsonl", "\n".join(lines) + "\n"))
     a, n = {"condition": "a"}, {"n": [1, 2]}
     assert stimuli.sentences == [
-        Sentence("x", 1, ["One", "cat."], [a, a, a]),
-        Sentence("x", 2, ["Two", "cats."], [a, a, a]),
+        Sentence("x", 1, ["One", "cat."], [a, a, a], "One cat.\n"),
+        Sentence("x", 2, ["Two", "cats."], [a, a, a], "Two cats.\n"),
         Sentence("x", 3, ["New York", "é"], [n, n, n]),
-        Sentence(2, 1, ["A", "dog"], [{}, {}, {}]),
+        Sentence(2, 1, ["A", "dog"], [{}, {}, {}], "A dog\n"),
     ]
     assert stimuli.other_columns == ["condition", "n"]
 
 
-def test_objects_without_items_are_sentences_of_one(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.jsonl", '{"text": "a b"}\n{"text": "c"}\n')
-    assert shown(path) == [(1, 1, ["a", "b"]), (1, 2, ["c"])]
+def test_an_object_without_item_is_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl", '{"text": "a b"}\n{"text": "c\\r\\nd"}\n')
+    assert shown(path) == [(1, 1, ["a", "b"]), (2, 1, ["c"]), (2, 2, ["d"])]
+
+
+WORDS = ["The", "baker,", '"', "#1", "NA", "null", "=SUM(A1)", "1,024", "-", "'tis", "don't", "TRUE"]
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.txt", "a", "a.TSV.gz"])
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";"])
+@pytest.mark.parametrize("header", [["item", "word", "rt"], ["Item", "WORD", "rt"], ['"item"', '"word"', '"rt"']])
+def test_a_table_is_one_whatever_it_is_called(name: str, delimiter: str, header: list[str], tmp_path: Path) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n")
+    writer.writerows([[name.strip('"') for name in header], *(["1", word, "0,3"] for word in WORDS)])
+    content = buffer.getvalue()
+    if header[0].startswith('"'):
+        content = content.replace(content.split("\r\n")[0], delimiter.join(header))
+    if name.endswith(".gz"):
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(f"\ufeff{content}".encode()))
+    else:
+        path = written(tmp_path, name, f"\ufeff{content}")
+    stimuli = read_stimuli(path)
+    assert [(sentence.item, sentence.words) for sentence in stimuli.sentences] == [("1", WORDS)]
+    assert stimuli.other_columns == ["rt"]
+    assert stimuli.problems == []
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.json", "a.ndjson", "a.jsonl", "a"])
+def test_json_lines_are_what_they_are_whatever_they_are_called(name: str, tmp_path: Path) -> None:
+    assert shown(written(tmp_path, name, '{"text": "a b"}\n{"text": "c"}\n')) == [(1, 1, ["a", "b"]), (2, 1, ["c"])]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("The cat\tsat.\nIt slept.\n", ["The", "cat", "sat."]),
+        ("In a word, no.\nYes, he said.\n", ["In", "a", "word,", "no."]),
+        ("word of mouth\nThe cat sat.\n", ["word", "of", "mouth"]),
+        ("word\nThe cat sat.\n", ["word"]),
+        ("{braces} are text\n", ["{braces}", "are", "text"]),
+        ("[Intro]\n[Verse]\n", ["[Intro]"]),
+        ("\tThe cat\n\tIt slept\n", ["The", "cat"]),
+    ],
+)
+def test_text_is_text(content: str, words: list[str], tmp_path: Path) -> None:
+    assert list(read_stimuli(written(tmp_path, "a.txt", content)).sentences[0].words) == words
+
+
+def table_without_word(delimiters: str, names: str) -> str:
+    return (
+        f":1: looks like a table ({delimiters} between cells), but has no column 'word', got {names}. Write a row a "
+        "word, under names of which one is word; or if it is text, a sentence a line: --format text"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "1\tThe\t312\n1\tcat\t280\n", table_without_word("tabs", "'1', 'The', '312'")),
+        ("a.txt", "The\tDT\ncat\tNN\n", table_without_word("tabs", "'The', 'DT'")),
+        ("a.txt", "nr,token\n1,The\n2,cat\n", table_without_word("commas", "'nr', 'token'")),
+        ("a.txt", "7, The\n8, cat\n", table_without_word("commas", "'7', ' The'")),
+        ("a.tsv", "The cat sat.\n", table_without_word("tabs", "'The cat sat.'")),
+        ("a.txt", "token;rt\nThe;0,3\ncat;0,4\n", table_without_word("semicolons", "'token', 'rt'")),
+        (
+            "a.txt",
+            '[\n{"text": "a"},\n{"text": "b"}\n]\n',
+            ": is a JSON array, but an object a line is read. Make lines of it: jq -c '.[]' {path} > {stem}.jsonl",
+        ),
+        ("a.txt", '{"text" "a b"}\n', ":1: is not JSON (Expecting ':' delimiter, column 9). Write one object a line."),
+    ],
+)
+def test_what_looks_like_something_else_is_no_text(name: str, content: str, message: str, tmp_path: Path) -> None:
+    path = written(tmp_path, name, content)
+    with pytest.raises(DataError) as error:
+        read_stimuli(path)
+    assert str(error.value) == f"{path}{message.format(path=path, stem=path.with_suffix(''))}"
+    as_text = read_stimuli(path, "text")
+    assert [word for sentence in as_text.sentences for word in sentence.words] == content.split()
+
+
+@pytest.mark.parametrize("name", ["sentence_id", "sentid", "sent", "Sentence Number", "items", "item_id"])
+def test_what_is_nearly_a_column_is_asked_about(name: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.tsv", f"{name}\tword\n1\tThe\n2\tA\n")
+    wanted = "item" if name.startswith("item") else "sentence"
+    with pytest.raises(DataError) as error:
+        read_stimuli(path)
+    assert str(error.value).startswith(f"{path}:1: is the column {name!r} what is meant by {wanted!r}?")
+    if wanted == "item":
+        path = written(tmp_path, "a.jsonl", f'{{"text": "a", "{name}": 1}}\n')
+        with pytest.raises(DataError, match="what is meant by 'item'"):
+            read_stimuli(path)
+
+
+def test_empty_lines_between_sentences_ask_for_a_column(tmp_path: Path) -> None:
+    stimuli = read_stimuli(written(tmp_path, "a.tsv", "word\ttag\nThe\tD\ncat\tN\n\nA\tD\n\n"))
+    empty = "is empty. If empty lines part sentences, add a column sentence that numbers them; remove it."
+    assert stimuli.problems == [f"{tmp_path}/a.tsv:4: {empty}"]
+
+
+def test_a_format_can_be_said(tmp_path: Path) -> None:
+    content = "word,sentence\nThe,1\n"
+    assert shown(written(tmp_path, "a.tsv", content)) == [(1, "1", ["The"])]
+    assert [list(sentence.words) for sentence in read_stimuli(tmp_path / "a.tsv", "text").sentences] == [
+        ["word,sentence"],
+        ["The,1"],
+    ]
+    with pytest.raises(DataError, match="no column 'word', got 'word,sentence'"):
+        read_stimuli(tmp_path / "a.tsv", "tsv")
+
+
+def test_a_file_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("word\nGrüße\n".encode("cp1252"))
+    [sentence] = read_stimuli(path, encoding="cp1252").sentences
+    assert sentence.words == ["Grüße"]
 
 
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("1", "has 1 cells where the header has 2. Put one tab between two cells."),
+        ("1", "has 1 cell where the header has 2. Put one tab between two cells."),
         ("1\tcat\tdog", "has 3 cells where the header has 2. Put one tab between two cells."),
-        ("", "is empty. Remove the line."),
+        ("", "is empty. If empty lines part sentences, add a column sentence that numbers them; remove it."),
         ("1\t ", "has no word. Put one there, or remove the line."),
     ],
 )
@@ -90,10 +209,10 @@ def test_a_wrong_row_is_left_out_and_listed(line: str, problem: str, tmp_path: P
         ('{"text": "a"', "is not JSON (Expecting ',' delimiter, column 13). Write one object a line."),
         ("", "is not JSON (Expecting value, column 1). Write one object a line."),
         ("[1]", "is no object, got [1]. Write one object a line."),
-        ('{"item": 1}', "needs one of text, sentence, words, got none of them. Give one."),
+        ('{"item": 1}', "needs one of text, sentence, words, got 'item'. Give one."),
         ('{"text": "a", "words": ["a"]}', "needs one of text, sentence, words, got text and words. Give one."),
-        ('{"text": 3}', "text: expected text, got 3. Put it in quotes."),
-        ('{"sentence": null}', "sentence: expected text, got None. Put it in quotes."),
+        ('{"text": 3}', "text: expected text, got 3. Put it in quotes, or leave the object out."),
+        ('{"sentence": null}', "sentence: expected text, got null. Put it in quotes, or leave the object out."),
         ('{"words": "a b"}', "words: expected a list of words, got 'a b'. Put each in quotes."),
         ('{"words": ["a", " "]}', "words: expected a list of words, got ['a', ' ']. Put each in quotes."),
         ('{"text": " \\n"}', "text: holds no words. Leave the object out, or give it some."),
@@ -103,7 +222,7 @@ def test_a_wrong_row_is_left_out_and_listed(line: str, problem: str, tmp_path: P
 )
 def test_a_wrong_object_is_left_out_and_listed(line: str, problem: str, tmp_path: Path) -> None:
     path = written(tmp_path, "a.jsonl", f'{{"text": "a"}}\n{line}\n{{"text": "b"}}\n')
-    assert shown(path) == [(1, 1, ["a"]), (1, 2, ["b"])]
+    assert shown(path) == [(1, 1, ["a"]), (3, 1, ["b"])]
     assert read_stimuli(path).problems == [f"{path}:2: {problem}"]
 
 
@@ -119,8 +238,7 @@ def test_what_json_allows_and_text_does_not_is_listed(line: str, tmp_path: Path)
     [
         (
             "item\twords",
-            "no column 'word', got 'item', 'words'. Did you mean 'words'? Call the column of words so, "
-            "and put tabs between cells, without quotes.",
+            "is the column 'words' what is meant by 'word'? Then call it 'word', else something less like it.",
         ),
         ("word\trt\trt", "the column 'rt' occurs twice. Give each a name of its own."),
     ],

@@ -7,9 +7,9 @@ written its way.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from lstmlm.corpus.tokenizers import UNK
+from lstmlm.corpus.tokenizers import UNK, Tokenizer
 from lstmlm.errors import ConfigError, did_you_mean
 
 Normalization = Callable[[str], str]
@@ -71,3 +71,31 @@ def find_normalization(name: str | None) -> Normalization:
             f"Choose one of: {', '.join(NORMALIZATIONS)}."
         )
     return NORMALIZATIONS[name]
+
+
+NEARLY_NOTHING = 0.05
+"""A model that knows all words of at most this share of sentences may know them in another spelling."""
+
+_ASKED, _CLEARLY_LESS = 1000, 0.8
+
+_SIGNS = {"lowercase": "", "ptb": "N n't", "wikitext": "@-@ @,@"}
+"""What a model knows that has learnt to read a convention."""
+
+
+def advice(texts: Sequence[str], tokenizer: Tokenizer) -> str | None:
+    """Return what to say where a model knows all words of hardly any text, and more words in a corpus' spelling."""
+    asked = texts[:_ASKED]
+
+    def n_unknown(normalize: Normalization) -> list[int]:
+        return [len(tokenizer.unknown_pieces(normalize(text))) for text in asked]
+
+    plain = n_unknown(str)
+    if plain.count(0) > NEARLY_NOTHING * len(asked):
+        return None
+    likely = [name for name, signs in _SIGNS.items() if not tokenizer.unknown_pieces(signs)]
+    found = {name: sum(n_unknown(NORMALIZATIONS[name])) for name in likely}
+    name = min(found, key=lambda name: found[name])
+    if found[name] > _CLEARLY_LESS * sum(plain):
+        return None
+    counts = f"{sum(plain):,}; with --normalize {name}: {found[name]:,}"
+    return f"hardly a sentence has known words alone. Unknown words: {counts}"

@@ -1,5 +1,8 @@
 """`import lstmlm.huggingface`: transformers knows exported directories from here on, without code of theirs.
 
+`network` is the network in plain PyTorch, `modeling_lstmlm` the classes of transformers around it: the code that
+`lstmlm export huggingface` puts into a directory, which is why neither imports anything else from here.
+
 Raises:
     MissingExtraError: transformers is not installed.
 """
@@ -11,7 +14,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("transformers: is not installed. Install it: pip install 'lstmlm[huggingface]'") from error
 
-from lstmlm.export.huggingface.modeling_lstmlm import LstmlmConfig, LstmlmForCausalLM
+from lstmlm.huggingface.modeling_lstmlm import LstmlmConfig, LstmlmForCausalLM
 
 __all__ = ["LstmlmConfig", "LstmlmForCausalLM"]
 

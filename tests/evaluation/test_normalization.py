@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lstmlm.errors import ConfigError
-from lstmlm.evaluation.pairs.normalization import NORMALIZATIONS, find_normalization
+from lstmlm.evaluation.normalization import NORMALIZATIONS, find_normalization
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,202 @@
+"""What a file is, decided by its content and its name together: text, JSON or a table, or nothing that is read."""
+
+import csv
+import json
+import logging
+import re
+import shlex
+import sys
+from pathlib import PurePath
+from typing import Any, Literal
+
+from lstmlm.corpus.reading.compression import split_suffixes
+from lstmlm.corpus.reading.tables import find_delimiter, has_header, read_table
+from lstmlm.errors import DataError, as_command, conversion
+
+Kind = Literal["text", "jsonl", "json", "table"]
+"""Lines of text, an object a line, one JSON value over the whole file, or rows of cells."""
+
+RECORD_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines", ".json")
+"""Ends of the names of files that hold an object a line, before that of a compression."""
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
+"""Ends of the names of files that hold a table, before that of a compression."""
+
+BEGINNING_BYTES = 512
+"""As many bytes tell what a file is that is no text."""
+
+_HEADER_NAMES = "word words sentence sentences text tweet label good bad sentence_good sentence_bad".split()
+
+_PANDOC = "pandoc --wrap=none -t plain -o {stem}.txt {file}"
+_PYTHON = "python" if sys.platform == "win32" else "python3"
+_PARQUET = (
+    f"{_PYTHON} -c 'import pandas, sys; "
+    'pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient="records", lines=True)\' {file} {stem}.jsonl'
+)
+_OFFICE = "libreoffice --headless --convert-to {} {{file}}"
+
+_MARKS = (
+    (0, rb"%PDF-", "a PDF", "pdftotext {file} {stem}.txt"),
+    (0, rb"\{\\rtf", "rich text (RTF)", _PANDOC),
+    (0, rb"PAR1[\0-\x1f]", "a parquet file", _PARQUET),
+    (0, rb"SQLite format 3\0", "a database (SQLite)", ""),
+    (0, rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old office document (.doc, .xls)", ""),
+    (0, rb"7z\xbc\xaf\x27\x1c", "an archive (7z)", "7z x {file}"),
+    (0, rb"Rar!\x1a\x07", "an archive (rar)", "unrar x {file}"),
+    (257, rb"ustar", "an archive (tar)", "tar -xf {file}"),
+    (0, rb"PK\x03\x04.{0,999}word/", "an office document (.docx)", _PANDOC),
+    (0, rb"PK\x03\x04.{0,999}xl/", "an office table (.xlsx)", _OFFICE.format("csv")),
+    (0, rb"PK\x03\x04.{26}mimetypeapplication/epub", "a book (EPUB)", _PANDOC),
+    (0, rb"PK\x03\x04.{26}mimetypeapplication/vnd.oasis.opendocument.s", "an office table", _OFFICE.format("csv")),
+    (0, rb"PK\x03\x04.{26}mimetypeapplication/vnd.oasis", "an office document", _PANDOC),
+    (0, rb"PK\x03\x04.{0,99}/data\.pkl|\x80[\x02-\x05]", "a pickle of Python or PyTorch", ""),
+    (0, rb"PK\x03\x04", "an archive (zip)", "unzip {file}"),
+    (0, rb"\x89HDF\r\n|ARROW1\0|\x93NUMPY|GGUF[\0-\x1f]", "a file of numbers", ""),
+    (0, rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*", "an image", ""),
+    (0, rb"RIFF....(WAVE|AVI |WEBP)|OggS\0|fLaC\0|ID3[\x02-\x04]\0", "sound or a picture", ""),
+    (0, rb"\x7fELF", "a program", ""),
+)
+"""Where a mark stands, the mark, what has it, and the command that makes something of it that is read."""
+
+_log = logging.getLogger(__name__)
+
+
+def refuse_what_is_no_text(name: str, beginning: bytes) -> None:
+    """Refuse a file that begins like something that is no text, `BEGINNING_BYTES` of it or more being given.
+
+    Raises:
+        DataError: what it is, and how to make a text of it.
+    """
+    found = [mark[2:] for mark in _MARKS if re.compile(mark[1], re.DOTALL).match(beginning, mark[0])]
+    if not found:
+        return
+    what, command = found[0]
+    advice = "Name a text file."
+    if command and name != "standard input":
+        stem = str(PurePath(name).with_suffix(""))
+        words = as_command([word.format(file=name, stem=stem) for word in shlex.split(command)])
+        advice = f"{'Unpack it' if 'archive' in what else 'Make a text of it'}: {words}"
+    raise DataError(f"{name}: is {what}, no text. {advice}")
+
+
+def kind_of(path: PurePath, beginning: str) -> Kind:
+    """What a text file is, whose beginning is given: whole lines, or all of it."""
+    suffix = split_suffixes(path)[0]
+    text = beginning.lstrip()
+    kind = _kind_of_json(text, is_named=suffix in RECORD_SUFFIXES) if text[:1] in ("{", "[") else None
+    if kind is not None or suffix in RECORD_SUFFIXES:
+        return kind or "jsonl"
+    return "table" if suffix in TABLE_SUFFIXES or has_header(beginning, _HEADER_NAMES) else "text"
+
+
+def _kind_of_json(text: str, *, is_named: bool) -> Kind | None:
+    """What begins with a bracket: an object a line, another value, or neither, which a name makes be taken for either.
+
+    A text may begin with a bracket too, such as `[Intro]` or `{` of a program.
+    """
+    first, _, rest = text.partition("\n")
+    following = rest.lstrip()[:1]
+    value = _value(first)
+    if isinstance(value, dict) and value and following in ("", "{"):
+        return "jsonl"
+    if isinstance(value, list) and not following and (is_named or any(isinstance(part, dict) for part in value)):
+        return "json"
+    if value is not None:
+        return None
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+        return "json" if end > len(first) else None
+    except json.JSONDecodeError as error:
+        # What is cut off may well be right; a record that is broken is so in its own line or the next.
+        is_cut = error.pos >= len(text.rstrip()) and ("\n" in text or text.startswith("["))
+        return "json" if is_cut or (is_named and first.strip() in ("{", "[")) else None
+    except RecursionError:
+        return None
+
+
+def _value(line: str) -> Any:
+    """None for what is no JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def refuse_one_value(name: str, beginning: str) -> None:
+    """Refuse a file of the kind `json` where records are read. Raises DataError, with the command that makes lines."""
+    is_list = beginning.lstrip().startswith("[")
+    value = _value(beginning)
+    lists = [key for key, inner in value.items() if isinstance(inner, list)] if isinstance(value, dict) else []
+    program = ".[]" if is_list else f".[{json.dumps(lists[0])}][]" if lists else "."
+    command = conversion(name, ["jq", "-c", program], ".jsonl")
+    what = "a JSON array" if is_list else "a JSON object over several lines"
+    raise DataError(f"{name}: is {what}, but an object a line is read. Make lines of it: {command}")
+
+
+_RECORDS_OF_A_TABLE = (
+    "import csv, json, sys; [print(json.dumps(row)) for row in csv.DictReader(open((sys.argv + [0])[1], "
+    'newline="", encoding="{}"), delimiter="{}", quoting={})]'
+)
+_TEXT_OF_MARKUP = (
+    "import html, re, sys; "
+    'print(html.unescape(re.sub("<[^>]*>", " ", open((sys.argv + [0])[1], encoding="{}").read())))'
+)
+_MARKED = (
+    (r"\s*<(!doctype html|html)\b", "HTML: its tags", ("pandoc", "-f", "html", "-t", "plain", "--wrap=none")),
+    (r"\s*<(\?xml|!DOCTYPE)\b", "XML: its tags", (_PYTHON, "-c", _TEXT_OF_MARKUP)),
+    (
+        r"WEBVTT\b|\d+\n[\d:,.]+ --> ",
+        "subtitles: their numbers and times",
+        ("sed", "-E", r"/^[0-9]+\r?$|-->|^WEBVTT/d"),
+    ),
+)
+"""How a text begins that is more than text, what it is and has beside it, and the command that makes text of it."""
+
+
+def refuse_what_is_no_corpus(name: str, path: PurePath, kind: Kind, beginning: str, encoding: str) -> None:
+    """Refuse a file from which more would be learnt than its text, and warn of one that only looks so.
+
+    Raises:
+        DataError: it is a table by its name, or one JSON value; with the command that makes JSON lines of it.
+    """
+    if kind == "json":
+        refuse_one_value(name, beginning)
+    if kind == "table":
+        is_named = split_suffixes(path)[0] in TABLE_SUFFIXES
+        command = _command_for_records(name, beginning, encoding)
+        problem = (
+            f"{name}: {'is' if is_named else 'looks like'} a table, of which numbers and marks would be learnt too."
+        )
+        advice = f"Make JSON lines of it, and name the column of the text in data.field: {command}"
+        if is_named:
+            raise DataError(f"{problem} {advice}")
+        _warn_once("table", path.parent, f"{problem} {advice}")
+    for mark, what, words in _MARKED if kind == "text" else ():
+        if re.match(mark, beginning, re.IGNORECASE):
+            declared = re.search(r"encoding\s*=\s*[\"']([\w.:-]+)", beginning[:BEGINNING_BYTES])
+            codec = declared[1] if declared and encoding == "utf-8" else encoding
+            command = conversion(name, [word.replace("{}", codec) for word in words], ".txt")
+            _warn_once(mark, path.parent, f"{name}: looks like {what} are learnt too. Make a text of it: {command}")
+            break
+
+
+def _command_for_records(name: str, beginning: str, encoding: str) -> str:
+    default = "," if PurePath(name.removesuffix(".gz")).suffix == ".csv" else "\t"
+    delimiter = find_delimiter(beginning) or default
+    has_quotes_as_words = any(
+        cell.startswith('"') for row in read_table(name, beginning, delimiter) for cell in row.cells
+    )
+    quoting = csv.QUOTE_NONE if has_quotes_as_words else csv.QUOTE_MINIMAL
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    shown = {"\t": "\\t"}.get(delimiter, delimiter)
+    return conversion(name, [_PYTHON, "-c", _RECORDS_OF_A_TABLE.format(codec, shown, quoting)], ".jsonl")
+
+
+_warned: set[tuple[str, PurePath]] = set()
+
+
+def _warn_once(what: str, folder: PurePath, message: str) -> None:
+    """Warn of the first of a folder's files; they are read more than once, and their like may be many."""
+    if (what, folder) not in _warned:
+        _warned.add((what, folder))
+        _log.warning("%s", message)

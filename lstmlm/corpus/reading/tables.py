@@ -1,0 +1,171 @@
+"""Tables: rows of cells between tabs, commas or semicolons, and headers that are known by their names."""
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from lstmlm.errors import DataError, nearest
+
+DELIMITERS = {"\t": "tabs", ";": "semicolons", ",": "commas"}
+"""What can stand between cells, and its name; the first that suits is taken."""
+
+_SAMPLE_LINES = 200
+_REGULAR_SHARE = 0.9
+
+_QUOTING: Sequence[Mapping[str, Any]] = ({}, {"doublequote": False, "escapechar": "\\"})
+"""A quote mark within a quoted cell is doubled, or follows a backslash, as R's `write.table` has it."""
+
+_NUMBERING = re.compile(r"(id|idx|index|no|nr|num|number)?[\W\d_]*$")
+_SHORTEST_STEM = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table."""
+
+    file: str
+    """What messages call the file."""
+    number: int
+    """That of the line in which it begins."""
+    cells: Sequence[str]
+    """None where the line is empty."""
+
+    def error(self, problem: str) -> DataError:
+        """An error that says where the problem is."""
+        return DataError(f"{self.file}:{self.number}: {problem}")
+
+
+def read_table(file: str, content: str, delimiter: str | None = None) -> list[Row]:
+    """The rows of a table, its header among them, if it has one; also those of other lengths than the first.
+
+    Quotes enclose cells where they are balanced throughout the file, and then cells may have line breaks; else they are
+    words like others.
+
+    Args:
+        file: What messages call the file.
+        content: All of it.
+        delimiter: What stands between cells; found where not given.
+    """
+    lines = content.removesuffix("\n").split("\n")
+    return [Row(file, *found) for found in _rows(lines, delimiter or find_delimiter(content) or "\t")]
+
+
+def find_delimiter(content: str) -> str | None:
+    """What stands between the cells of a table: nearly all of its first rows have two cells or more, all as many.
+
+    Returns:
+        None for what is no table, or one of a single column.
+    """
+    lines = list(islice(_lines(content), _SAMPLE_LINES))
+    for delimiter in DELIMITERS:
+        rows = [cells for _, cells in _rows(lines, delimiter) if cells]
+        if rows and len(rows[0]) > 1 and _n_irregular(rows) <= len(rows) * (1 - _REGULAR_SHARE):
+            return delimiter
+    return None
+
+
+def has_header(content: str, names: Iterable[str]) -> bool:
+    """Whether the first row of a table has one of these names, or names of columns in which all else is numbers."""
+    delimiter = find_delimiter(content)
+    if delimiter is None:
+        return False
+    header, *rows = [cells for _, cells in _rows(list(islice(_lines(content), _SAMPLE_LINES)), delimiter) if cells]
+    return bool(find_columns(header, dict.fromkeys(names, ()))) or any(
+        rows and not _is_number(name) and all(len(row) > place and _is_number(row[place]) for row in rows)
+        for place, name in enumerate(header)
+    )
+
+
+def find_columns(header: Sequence[str], wanted: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """The places of columns by the names under which they are wanted; each may have other names, in any case."""
+    plain = [name.strip().casefold() for name in header]
+    found = {}
+    for name, others in wanted.items():
+        places = [plain.index(spelling) for spelling in (name, *others) if spelling in plain]
+        if places:
+            found[name] = places[0]
+    return found
+
+
+def columns_of(header: Row, wanted: Mapping[str, Sequence[str]], required: Sequence[str] = ()) -> dict[str, int]:
+    """`find_columns`, and nothing that looks like one of them is passed over.
+
+    Raises:
+        DataError: a column is missing that is required, occurs twice, or nearly has the name of one that is wanted.
+    """
+    found = find_columns(header.cells, wanted)
+    plain = [name.strip().casefold() for name in header.cells]
+    for place in found.values():
+        if plain.count(plain[place]) > 1:
+            raise header.error(f"the column {plain[place]!r} occurs twice. Give each a name of its own.")
+    for name in (name for name in wanted if name not in found):
+        for other in (cell for place, cell in enumerate(header.cells) if place not in found.values()):
+            if _is_near(other.casefold(), (name, *wanted[name])):
+                raise header.error(
+                    f"is the column {other!r} what is meant by {name!r}? Then call it {name!r}, else something less "
+                    "like it."
+                )
+    for name in required:
+        if name not in found:
+            listed = ", ".join(map(repr, header.cells))
+            raise header.error(f"no column {name!r}, got {listed}. Write the names of the columns into the first line.")
+    return found
+
+
+def _is_near(name: str, wanted: Sequence[str]) -> bool:
+    stem = _NUMBERING.sub("", name.strip(" \"'"))
+    begins = len(stem) >= _SHORTEST_STEM and any(spelling.startswith(stem) for spelling in wanted)
+    return begins or nearest(stem, wanted, cutoff=0.8) is not None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _lines(content: str) -> Iterable[str]:
+    start = 0
+    while start < len(content):
+        stop = content.find("\n", start)
+        stop = len(content) if stop < 0 else stop
+        yield content[start:stop]
+        start = stop + 1
+
+
+_Rows = list[tuple[int, Sequence[str]]]
+
+
+def _rows(lines: Sequence[str], delimiter: str) -> _Rows:
+    """The reading of lines that has the fewest rows unlike the first: a row has its line's number and its cells."""
+    plain: _Rows = [(number, line.split(delimiter) if line else []) for number, line in enumerate(lines, start=1)]
+    if not any(line.startswith('"') or f'{delimiter}"' in line for line in lines):
+        return plain
+    quoted = [rows for rows in (_quoted_rows(lines, delimiter, how) for how in _QUOTING) if rows is not None]
+    # Of those that are alike the first is taken: a quote mark may be a word, but then lines break no cell.
+    readings = [*(rows for rows in quoted if len(rows) == len(lines)), plain, *quoted]
+    return min(readings, key=lambda rows: _n_irregular([cells for _, cells in rows if cells]))
+
+
+def _quoted_rows(lines: Sequence[str], delimiter: str, how: Mapping[str, Any]) -> _Rows | None:
+    """None where quotes are not balanced."""
+    reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True, **how)
+    rows: _Rows = []
+    number = 1
+    try:
+        for cells in reader:
+            rows.append((number, cells))
+            number = reader.line_num + 1
+    except csv.Error:
+        return None
+    return rows
+
+
+def _n_irregular(rows: Sequence[Sequence[str]]) -> int:
+    """How many rows are not as long as the first."""
+    return sum(len(cells) != len(rows[0]) for cells in rows)

@@ -1,0 +1,110 @@
+"""Test suites of SyntaxGym: items with several sentences, cut into regions, and predictions about their surprisals."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from lstmlm.corpus.reading.json_lines import shown
+from lstmlm.errors import DataError
+from lstmlm.evaluation.normalization import Normalization
+from lstmlm.evaluation.pairs.formulas import parse_formula
+from lstmlm.evaluation.pairs.items import Item, make_item
+
+M = TypeVar("M", bound=BaseModel)
+
+_EXPECTED = {
+    "string_type": "text in quotes",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "literal_error": "sum or all",
+}
+"""What a kind of mistake leaves to be wished for."""
+
+
+class _Meta(BaseModel):
+    name: str
+    metric: Literal["sum", "all"] = "sum"
+
+
+class _Suite(BaseModel):
+    meta: _Meta
+    predictions: list[dict[str, Any]]
+    items: list[dict[str, Any]]
+
+
+class _Prediction(BaseModel):
+    formula: str
+
+
+class _Region(BaseModel):
+    region_number: int
+    content: str
+
+
+class _Condition(BaseModel):
+    condition_name: str
+    regions: list[_Region]
+
+
+class _SuiteItem(BaseModel):
+    item_number: int
+    conditions: list[_Condition]
+
+
+def read_suite(file: str, content: str, normalize: Normalization) -> Iterator[Item | DataError]:
+    """Yield the items of a suite, each once for every prediction, and in place of what is wrong the error that says so.
+
+    Raises:
+        DataError: the file is no suite.
+    """
+    try:
+        suite = _validated(_Suite, _value(content))
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
+    for number, prediction in enumerate(suite.predictions, start=1):
+        paradigm = f"{suite.meta.name}/{number}" if len(suite.predictions) > 1 else suite.meta.name
+        try:
+            formula = parse_formula(_validated(_Prediction, prediction).formula)
+        except DataError as error:
+            yield DataError(f"{file}: prediction {number}: {error}")
+            continue
+        for position, value in enumerate(suite.items, start=1):
+            try:
+                item = _validated(_SuiteItem, value)
+                sentences = {
+                    condition.condition_name: {region.region_number: region.content for region in condition.regions}
+                    for condition in item.conditions
+                }
+                yield make_item(file, str(item.item_number), paradigm, sentences, formula, normalize)
+            except DataError as error:
+                yield DataError(f"{file}: item {value.get('item_number', position)}: {error}")
+
+
+def _value(content: str) -> Any:
+    try:
+        value = json.loads(content)
+        # Halves of surrogate pairs are JSON, but no text.
+        json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except json.JSONDecodeError as error:
+        raise DataError(f"is not JSON ({error.msg}, line {error.lineno}, column {error.colno}). Mend it.") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"cannot be used ({error}). Write plain text and numbers.") from None
+
+
+def _validated(options: type[M], value: Any) -> M:
+    """Return a value as an object of a class; name the first mistake in it."""
+    try:
+        return options.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
+        if first["type"] == "missing":
+            raise DataError(f"{place}is missing. Add it.") from None
+        wanted = _EXPECTED.get(first["type"], "another value")
+        raise DataError(f"{place}expected {wanted}, got {shown(first['input'])}. Mend it.") from None
