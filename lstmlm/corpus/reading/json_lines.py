@@ -4,10 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lstmlm.errors import conversion, did_you_mean
-
-SHOWN_CHARS = 40
-"""How much of a wrong value a message shows."""
+from lstmlm.errors import conversion, did_you_mean, shown
 
 
 def parse_object(line: str) -> dict[str, Any]:
@@ -84,9 +81,3 @@ def _longest_text(value: Any, path: str = "") -> tuple[int, str]:
 def _key(name: str) -> str:
     """A name as `jq` writes it."""
     return name if name.isascii() and name.isidentifier() else json.dumps(name)
-
-
-def shown(value: Any) -> str:
-    """Return the beginning of a value for a message."""
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

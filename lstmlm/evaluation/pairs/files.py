@@ -12,11 +12,11 @@ from typing import Any
 
 from lstmlm.corpus.reading.compression import split_suffixes
 from lstmlm.corpus.reading.decoding import UTF8
-from lstmlm.corpus.reading.json_lines import parse_object, shown
+from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES, TABLE_SUFFIXES, refuse_one_value
 from lstmlm.corpus.reading.tables import DELIMITERS, find_delimiter
 from lstmlm.corpus.reading.text_files import WholeFile, read_file
-from lstmlm.errors import ConfigError, DataError, as_command, conversion, did_you_mean
+from lstmlm.errors import ConfigError, DataError, as_command, conversion, shown, unknown
 from lstmlm.evaluation.normalization import Normalization
 from lstmlm.evaluation.pairs.items import BAD, GOOD, PAIR_FORMULA, Item, make_item
 from lstmlm.evaluation.pairs.suites import read_suite
@@ -44,10 +44,7 @@ def read_items(
         ConfigError: there is no format of that name.
     """
     if format_name is not None and format_name not in FORMATS:
-        raise ConfigError(
-            f"--format: unknown format {format_name!r}. {did_you_mean(format_name, FORMATS)}"
-            f"Choose one of: {', '.join(FORMATS)}."
-        )
+        raise ConfigError(f"--format: {unknown('format', format_name, FORMATS)}")
     try:
         file = read_file(path, encoding)
         yield from FORMATS[format_name or recognize_format(file)](file, normalize, columns)

@@ -6,8 +6,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lstmlm.corpus.reading.json_lines import shown
-from lstmlm.errors import DataError
+from lstmlm.errors import DataError, shown
 from lstmlm.evaluation.normalization import Normalization
 from lstmlm.evaluation.pairs.formulas import parse_formula
 from lstmlm.evaluation.pairs.items import Item, make_item

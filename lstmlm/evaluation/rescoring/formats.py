@@ -22,18 +22,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from lstmlm.corpus.reading.json_lines import parse_object, shown
+from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.text_files import Line
-from lstmlm.errors import conversion
+from lstmlm.errors import conversion, shown
 from lstmlm.files import make_directory, write_atomically
 
 LN_10 = math.log(10)
 
 NATS_PER_BYTELOG = 1024 / 10000.5
 """A bytelog is a logarithm to base 1.0001, divided by 1024; SRILM takes 10000.5 for 1 / ln 1.0001."""
-
-SHOWN_CHARS = 60
-"""A message quotes this much of a line."""
 
 _SRILM_SUFFIX = re.compile(r"(\.score|\.nbest)?(\.gz)?$")
 _HMM_STATE = re.compile(r"-\d$")
@@ -114,7 +111,7 @@ def _parse_srilm(line: Line) -> Parsed:
             n_words, words = int(fields[2]), fields[3:]
     except (ValueError, IndexError):
         raise line.error(
-            f"no scores, got {quoted(line)}. A line reads: ascore lscore nwords word word; "
+            f"no scores, got {shown(line.text)}. A line reads: ascore lscore nwords word word; "
             "after NBestList1.0: (score) word word."
         ) from None
     utterance, text = _SRILM_SUFFIX.sub("", line.file.name), " ".join(words)
@@ -156,7 +153,7 @@ def _parse_kaldi(line: Line) -> Parsed:
     name, *words = line.text.split() or [""]
     match = _KALDI_ID.fullmatch(name)
     if not match:
-        raise line.error(f"no hypothesis id, got {quoted(line)}. A line reads: UTTERANCE-N word word, N from 1.")
+        raise line.error(f"no hypothesis id, got {shown(line.text)}. A line reads: UTTERANCE-N word word, N from 1.")
     return [(name, Hypothesis(match[1], " ".join(words), 0.0, line, kept=name))]
 
 
@@ -247,11 +244,6 @@ def finite(number: str | float) -> float:
     if not math.isfinite(value):
         raise ValueError
     return value
-
-
-def quoted(line: Line) -> str:
-    """Return the beginning of a line as messages quote it."""
-    return repr(line.text if len(line.text) <= SHOWN_CHARS else line.text[:SHOWN_CHARS] + "…")
 
 
 FORMATS: Mapping[str, NBestFormat] = {

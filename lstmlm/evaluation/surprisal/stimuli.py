@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lstmlm.corpus.reading.decoding import UTF8
-from lstmlm.corpus.reading.json_lines import parse_object, shown
+from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.recognition import refuse_one_value
 from lstmlm.corpus.reading.tables import DELIMITERS, Row, columns_of, find_delimiter, read_table
 from lstmlm.corpus.reading.text_files import WholeFile, read_file
 from lstmlm.corpus.reading.white_space import words_of
-from lstmlm.errors import DataError, in_proportion
+from lstmlm.errors import DataError, in_proportion, shown
 
 StimuliFormat = Literal["csv", "jsonl", "text", "tsv"]
 STIMULI_FORMATS: tuple[StimuliFormat, ...] = get_args(StimuliFormat)
