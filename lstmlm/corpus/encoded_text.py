@@ -17,6 +17,9 @@ from lstmlm.errors import DataError
 
 Item = TypeVar("Item")
 
+MANY_UNKNOWN = 0.3
+"""Share of a text. Beyond it a perplexity says how well unknown tokens are foreseen, and little else."""
+
 N_SHOWN_UNKNOWN = 5
 SHOWN_CHARS = 1 << 18
 """How much of a stretch is cut once more to find what is unknown in it."""

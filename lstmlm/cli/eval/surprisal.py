@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lstmlm.cli.options import EncodingOption, JoinOption, NormalizeOption, RunOption, new_file, path, refuse_same_file
-from lstmlm.cli.render import counted, result_text, say, warn
-from lstmlm.errors import ConfigError, DataError, in_proportion, unknown
+from lstmlm.cli.render import result_text, say, warn
+from lstmlm.errors import ConfigError, DataError, counted, in_proportion, unknown
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.surprisal.stimuli import StimuliFormat
@@ -113,9 +113,9 @@ def _write(lines: Iterable[str], output: Path | None) -> None:
         for line in lines:
             print(result_text(line))
     else:
-        from lstmlm.files import write_atomically
+        from lstmlm.files import write_lines
 
-        write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
+        write_lines(output, lines)
 
 
 def _formats(formats: Sequence[str], *, as_jsonl: bool) -> "tuple[StimuliFormat | None, str]":

@@ -25,7 +25,7 @@ from typing import Any
 from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.text_files import Line
 from lstmlm.errors import conversion, shown
-from lstmlm.files import make_directory, write_atomically
+from lstmlm.files import make_directory, write_lines
 
 LN_10 = math.log(10)
 
@@ -146,7 +146,7 @@ def _write_srilm(folder: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> N
             n_words = len(hypothesis.text.split()) if hypothesis.n_words is None else hypothesis.n_words
             scores = f"{hypothesis.acoustic_score / LN_10:.15g} {scored.lm_score / LN_10:.8g}"
             lines.append(f"{scores} {n_words} {hypothesis.kept}".rstrip())
-        _write_lines(folder / f"{scored_list[0].hypothesis.utterance}.score", lines)
+        write_lines(folder / f"{scored_list[0].hypothesis.utterance}.score", lines)
 
 
 def _parse_kaldi(line: Line) -> Parsed:
@@ -159,7 +159,7 @@ def _parse_kaldi(line: Line) -> Parsed:
 
 def _write_kaldi(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:
     every = chain.from_iterable(lists)
-    _write_lines(file, [f"{scored.hypothesis.kept} {scored.lm_nats:.8g}" for scored in every])
+    write_lines(file, [f"{scored.hypothesis.kept} {scored.lm_nats:.8g}" for scored in every])
 
 
 def _parse_jsonl(line: Line) -> Parsed:
@@ -231,11 +231,7 @@ def _write_jsonl(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> Non
     for scored in chain.from_iterable(lists):
         found = {name: getattr(scored, name) for name in ("lm_nats", "n_tokens", "n_unk", "total")}
         lines.append(json.dumps(json.loads(scored.hypothesis.kept) | found, ensure_ascii=False))
-    _write_lines(file, lines)
-
-
-def _write_lines(file: Path, lines: Iterable[str]) -> None:
-    write_atomically(file, "".join(f"{line}\n" for line in lines).encode())
+    write_lines(file, lines)
 
 
 def finite(number: str | float) -> float:
