@@ -169,11 +169,10 @@ def _encoding(seen: Observation, text: Text) -> Finding:
         troubles.append(f"{counted(n_not_composed, 'line')} not in composed form: normalise to NFC")
     unseen = [f"{n:,} {_name(character)}" for character, n in counts.most_common()]
     if unseen:
-        troubles.append(f"{', '.join(unseen)}: remove what means nothing")
-    command = f" {_removal(''.join(sorted(counts)), text)}" if unseen else ""
-    if troubles:
-        return Finding(seen.name, "encoding", "warning", "; ".join(troubles) + (f":{command}" if command else "."))
-    return Finding(seen.name, "encoding", "ok", "UTF-8.")
+        removal = _removal("".join(sorted(counts)), text)
+        troubles.append(f"{', '.join(unseen)}: remove what means nothing: {removal}")
+    message = "; ".join(troubles or ["UTF-8"]) + ("" if unseen else ".")
+    return Finding(seen.name, "encoding", "warning" if troubles else "ok", message)
 
 
 def _name(character: str) -> str:

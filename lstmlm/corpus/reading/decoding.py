@@ -101,10 +101,7 @@ def _declared(name: str, beginning: bytes) -> str:
             return encoding
     if beginning.count(0) > len(beginning) * _NUL_SHARE:
         raise DataError(f"{name}: not UTF-8 (over a third of its bytes are NUL). {_guess(name, beginning, 0)}")
-    try:
-        is_utf8 = not codecs.getincrementaldecoder(UTF8)().decode(beginning).isascii()
-    except UnicodeDecodeError:
-        is_utf8 = False
+    is_utf8 = not beginning.isascii() and _is_utf8(beginning, is_cut=True)
     found = None if is_utf8 else _DECLARATION.match(beginning[:BEGINNING_BYTES])
     try:
         declared = codecs.lookup(known_encoding(found[1].decode())).name if found else UTF8
@@ -130,9 +127,9 @@ def _advice(name: str, content: bytes, place: int, line: int, encoding: str, *, 
     return _guess(name, content, place)
 
 
-def _is_utf8(line: bytes) -> bool:
+def _is_utf8(content: bytes, *, is_cut: bool = False) -> bool:
     try:
-        line.decode()
+        codecs.getincrementaldecoder(UTF8)().decode(content, final=not is_cut)
     except UnicodeDecodeError:
         return False
     return True

@@ -165,12 +165,12 @@ def refuse_what_is_no_corpus(name: str, path: PurePath, kind: Kind, beginning: s
         is_named = split_suffixes(path)[0] in TABLE_SUFFIXES
         command = _command_for_records(name, beginning, encoding)
         problem = (
-            f"{name}: {'is' if is_named else 'looks like'} a table, of which numbers and marks would be learnt too."
+            f"{name}: {'is' if is_named else 'looks like'} a table, of which numbers and marks would be learnt too. "
+            f"Make JSON lines of it, and name the column of the text in data.field: {command}"
         )
-        advice = f"Make JSON lines of it, and name the column of the text in data.field: {command}"
         if is_named:
-            raise DataError(f"{problem} {advice}")
-        tell_once(logging.WARNING, f"{problem} {advice}", ("table", path.parent))
+            raise DataError(problem)
+        tell_once(logging.WARNING, problem, ("table", path.parent))
     for mark, what, words in _MARKED if kind == "text" else ():
         if re.match(mark, beginning, re.IGNORECASE):
             declared = re.search(r"encoding\s*=\s*[\"']([\w.:-]+)", beginning[:BEGINNING_BYTES])
