@@ -199,9 +199,9 @@ def read_file(path: Path, encoding: str = UTF8) -> WholeFile:
     return WholeFile(path, content, kind_of(path, content))
 
 
-def read_lines(path: Path, version: Version | None = None, encoding: str = UTF8) -> Iterator[Line]:
+def read_lines(path: Path, encoding: str = UTF8) -> Iterator[Line]:
     """The lines of a file, by the rules of `read_blocks`; each is in memory as a whole."""
-    return lines_of(path, read_blocks(path, version=version, encoding=encoding))
+    return lines_of(path, read_blocks(path, encoding=encoding))
 
 
 def lines_of(path: Path, blocks: Iterable[str]) -> Iterator[Line]:
