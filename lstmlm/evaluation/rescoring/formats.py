@@ -115,12 +115,8 @@ def _parse_srilm(line: Line) -> Parsed:
             "after NBestList1.0: (score) word word."
         ) from None
     utterance, text = _SRILM_SUFFIX.sub("", line.file.name), " ".join(words)
-    return [
-        (
-            f"{utterance}:{line.number}",
-            Hypothesis(utterance, text, acoustic_score, line, first_pass_score, n_words, kept=text),
-        )
-    ]
+    hypothesis = Hypothesis(utterance, text, acoustic_score, line, first_pass_score, n_words, kept=text)
+    return [(f"{utterance}:{line.number}", hypothesis)]
 
 
 def _words_with_times(fields: Sequence[str]) -> tuple[list[str], tuple[float, float]]:
