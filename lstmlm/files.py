@@ -110,11 +110,6 @@ def write_atomically(path: Path, content: bytes) -> None:
     write_blocks_atomically(path, [content])
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Replace a file as `write_atomically` does, by lines that are given without their ends."""
-    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
-
-
 def write_blocks_atomically(path: Path, blocks: Iterable[Block]) -> None:
     """Replace a file as `write_atomically` does, by content that need not be in memory as a whole.
 
@@ -127,6 +122,11 @@ def write_blocks_atomically(path: Path, blocks: Iterable[Block]) -> None:
             _write_new(temporary, blocks)
             os.replace(temporary, path)
         _sync_directory(path.parent)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Replace a file as `write_atomically` does, by lines that are given without their ends."""
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def gzipped(blocks: Iterable[Block]) -> Iterator[bytes]:
