@@ -128,6 +128,11 @@ def write_blocks_atomically(path: Path, blocks: Iterable[Block], verify: Callabl
         _sync_directory(path.parent)
 
 
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Replace a file as `write_atomically` does, by lines that are given without their ends."""
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+
+
 def gzipped(blocks: Iterable[Block]) -> Iterator[bytes]:
     """Yield the content of a `.gz` file that holds these blocks."""
     compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
