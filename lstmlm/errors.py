@@ -8,7 +8,7 @@ import codecs
 import difflib
 import errno
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -85,6 +85,21 @@ def as_command(words: Sequence[str]) -> str:
     return join(words)
 
 
+SHOWN_CHARS = 40
+"""How much of a wrong value a message shows."""
+
+
+def shown(value: object) -> str:
+    """Return the beginning of a value for a message."""
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 SHOWN_PROBLEMS = 3
 """How many problems of many a command shows."""
 
@@ -136,11 +151,11 @@ def _piped(name: str, commands: Sequence[Sequence[str]], suffix: str) -> str:
 
 def _begins_with(name: str, marks: tuple[bytes, ...]) -> bool:
     """Whether a file that can be read does; a pipe cannot be read twice."""
-    path = Path(name)
-    try:
-        return path.is_file() and path.open("rb").read(2).startswith(marks)
-    except OSError:
+    if not Path(name).is_file():
         return False
+    with suppress(OSError), Path(name).open("rb") as file:
+        return file.read(2).startswith(marks)
+    return False
 
 
 def in_proportion(problems: Iterable[str]) -> list[str]:
@@ -162,6 +177,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return "Did you mean 'x'? " for the choice that `word` resembles; "" where it resembles none."""
     found = nearest(word, choices)
     return f"Did you mean {found!r}? " if found else ""
+
+
+def unknown(kind: str, name: str, choices: Collection[str]) -> str:
+    """Say that nothing of a kind has that name, and which names there are."""
+    return f"unknown {kind} {name!r}. {did_you_mean(name, choices)}Choose one of: {', '.join(choices)}."
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from typing import TypeVar
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.recognition import refuse_one_value
 from lstmlm.corpus.reading.text_files import Line, WholeFile, files_in, read_file
-from lstmlm.errors import ConfigError, DataError, conversion, in_proportion
-from lstmlm.evaluation.rescoring.formats import FORMATS, Hypothesis, finite, quoted
+from lstmlm.errors import ConfigError, DataError, conversion, in_proportion, shown
+from lstmlm.evaluation.rescoring.formats import FORMATS, Hypothesis, finite
 
 NO_WORDS = frozenset({"<s>", "</s>", "<eps>", "-pau-", "!SIL"})
 """What recognisers write for the ends of a line, for nothing and for silence. SRILM leaves out `-pau-` as well."""
@@ -175,4 +175,4 @@ def _parse_cost(line: Line) -> Iterable[tuple[str, float]]:
         name, cost = line.text.split()
         return [(name, finite(cost))]
     except ValueError:
-        raise line.error(f"no cost, got {quoted(line)}. A line reads: UTTERANCE-N cost.") from None
+        raise line.error(f"no cost, got {shown(line.text)}. A line reads: UTTERANCE-N cost.") from None

@@ -143,7 +143,7 @@ def test_wrong_lines_of_srilm(tmp_path: Path) -> None:
             f"{path}:2: no scores, got '-1 -2'. {advice}",
             f"{path}:3: no scores, got '-inf -2 1 bad'. {advice}",
             f"{path}:4: no scores, got '(x) bad'. {advice}",
-            f"{path}:6: no scores, got '{'long ' * 12}…'. {advice}",
+            f"{path}:6: no scores, got '{'long ' * 7}long…. {advice}",
             f"{path}:7: no scores, got ''. {advice}",
         ],
     )
