@@ -59,6 +59,11 @@ _SHOWN_CHARS = 40
 _log = logging.getLogger(__name__)
 
 
+def normalized(text: str) -> str:
+    """A text by the rules of `decoded`."""
+    return IncrementalNewlineDecoder(None, translate=True).decode(text, final=True).removeprefix("\ufeff")
+
+
 def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterator[str]:
     r"""The text of bytes that may be cut anywhere, also within a character or between `\r` and `\n`; see `read_blocks`.
 
