@@ -15,6 +15,7 @@ import stat
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedIOBase, BufferedReader
@@ -121,6 +122,13 @@ def write_blocks_atomically(path: Path, blocks: Iterable[Block]) -> None:
             _write_new(temporary, blocks)
             os.replace(temporary, path)
         _sync_directory(path.parent)
+
+
+def gzipped(blocks: Iterable[Block]) -> Iterator[bytes]:
+    """Yield the content of a `.gz` file that holds these blocks."""
+    compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    yield from map(compressor.compress, blocks)
+    yield compressor.flush()
 
 
 @contextmanager

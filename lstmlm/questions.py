@@ -12,7 +12,7 @@ from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import load_halves
 from lstmlm.corpus.reading.decoding import UTF8
-from lstmlm.corpus.reading.text_files import files_in
+from lstmlm.corpus.reading.text_files import files_in, name_of, read_lines
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, DataError, in_proportion
 from lstmlm.evaluation.adaptation.adaptation import Adaptation
@@ -28,15 +28,16 @@ from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
 from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
 from lstmlm.evaluation.reading import Reading
-from lstmlm.evaluation.report import Report
+from lstmlm.evaluation.report import Report, most_frequent
 from lstmlm.evaluation.rescoring.formats import FORMATS
-from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
+from lstmlm.evaluation.rescoring.nbest import read_nbest, recognise_format
+from lstmlm.evaluation.rescoring.references import read_references
 from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
 from lstmlm.evaluation.surprisal.stimuli import Stimuli
 from lstmlm.evaluation.surprisal.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
-from lstmlm.files import write_blocks_atomically
+from lstmlm.files import gzipped, write_blocks_atomically
 from lstmlm.generation.next_word import NextWords, find_next_words
-from lstmlm.models.arpa import arpa_blocks
+from lstmlm.models.arpa import ForeignNgrams, arpa_blocks, read_arpa
 from lstmlm.models.ngram import NgramModel
 from lstmlm.scoring import score_each
 from lstmlm.workflows import TrainedModel
@@ -133,6 +134,7 @@ def evaluate_ngrams(
     text: Path | None = None,
     encoding: str = UTF8,
     arpa: Path | None = None,
+    foreign: Path | None = None,
 ) -> Report:
     """Estimate an n-gram model from what the run has learnt, and measure it, the run and their mixture on a text.
 
@@ -146,12 +148,13 @@ def evaluate_ngrams(
         text: As in `TrainedModel.encode`.
         encoding: As in `TrainedModel.encode`.
         arpa: Where to write the n-gram model in the format of other toolkits.
+        foreign: An ARPA file of another tool, to be measured instead.
 
     Raises:
         DataError: the text or the corpus cannot be read, or the corpus has no validation split.
         CheckpointError: `arpa` cannot be written.
     """
-    tokenizer, training = trained.tokenizer, trained.encode_split("train")
+    tokenizer = trained.tokenizer
     try:
         validation = trained.encode_split("valid")
     except DataError as error:
@@ -159,10 +162,19 @@ def evaluate_ngrams(
     measured = trained.encode(split, text, encoding)
     if measured.sha256 == validation.sha256:
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
-    ngrams = _estimate_ngrams(training, tokenizer, order)
-    if arpa is not None:
-        names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
-        write_blocks_atomically(arpa, (block.encode() for block in arpa_blocks(ngrams, names)))
+    names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
+    ngrams: NgramModel | ForeignNgrams
+    if foreign is not None:
+        lines = (line.text for line in read_lines(foreign, encoding=encoding))
+        ngrams = read_arpa(name_of(foreign), lines, names, tokenizer.start_id, tokenizer.unk_id)
+        if unknown := ngrams.unknown_in(measured.tokens):
+            of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
+            logger.info("%s: does not know %s", name_of(foreign), of_text)
+    else:
+        ngrams = estimated = _estimate_ngrams(trained.encode_split("train"), tokenizer, order)
+        if arpa is not None:
+            blocks = (block.encode() for block in arpa_blocks(estimated, names, tokenizer.unk_id))
+            write_blocks_atomically(arpa, gzipped(blocks) if arpa.suffix == ".gz" else blocks)
     return evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name)
 
 
@@ -172,11 +184,11 @@ def _estimate_ngrams(training: EncodedText, tokenizer: Tokenizer, order: int) ->
 
 def read_pairs(
     paths: Sequence[Path],
-    *,
     format_name: str | None = None,
     columns: Sequence[str] = (),
     normalization: str | None = None,
     encoding: str = UTF8,
+    *,
     has_ends: bool = True,
 ) -> list[Item | DataError]:
     """Read minimal pairs and test suites.
@@ -306,8 +318,10 @@ def rescore(
     list_format: str | None = None,
     costs: Path | None = None,
     references: Path | None = None,
+    ignored: Sequence[str] = (),
     output: Path | None = None,
     join: str | None = None,
+    encoding: str = UTF8,
 ) -> tuple[Report, list[str]]:
     """Rescore n-best lists, and where references are given, count the errors before and after.
 
@@ -318,8 +332,10 @@ def rescore(
         list_format: A name in `FORMATS`; recognised by the first line where not given.
         costs: Acoustic costs of Kaldi's hypotheses.
         references: What was said.
+        ignored: Words of lists and references that are none, such as noises.
         output: Where to write the rescored lists, in their own format.
         join: What stands between the words of a hypothesis; as in `TrainedModel.reading`.
+        encoding: How the characters of the files are written.
 
     Returns:
         Error rates or else hypotheses; and what is wrong with lines that had to be left out.
@@ -329,9 +345,9 @@ def rescore(
         DataError: a file cannot be read, or nothing in it can be used.
     """
     problems: list[str] = []
-    list_format = list_format or recognise_format(paths)
-    lists = read_nbest(paths, list_format, costs, problems)
-    said = read_references(references, lists, problems) if references else {}
+    list_format = list_format or recognise_format(paths, encoding)
+    lists = read_nbest(paths, list_format, costs, problems, ignored, encoding)
+    said = read_references(references, lists, problems, ignored, encoding) if references else {}
     reading = _reading(trained, join, are_joined=True)
     rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name, reading)
     if output is not None:

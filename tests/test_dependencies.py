@@ -52,7 +52,8 @@ def imported(tree: ast.Module) -> Iterator[str]:
 def distribution_of(module: str) -> str | None:
     """Return what installs a module; None for Python's own and ours."""
     root = module.partition(".")[0]
-    if root in sys.stdlib_module_names | {"compression", "lstmlm"}:  # compression: Python's own from 3.14 on
+    # compression: Python's own from 3.14 on; nothing: a name relative to one of ours
+    if root in sys.stdlib_module_names | {"compression", "lstmlm", ""}:
         return None
     if root == "backports":  # a namespace that several distributions share
         return distribution(module)

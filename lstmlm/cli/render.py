@@ -100,8 +100,8 @@ def warn(warnings: Iterable[str]) -> None:
 
 
 def warn_of_unknown(pieces: Sequence[str]) -> None:
-    """Tell which pieces of a text the model reads as `<unk>`, if there are any."""
-    if pieces:
+    """Tell which pieces of a text the model reads as `<unk>`, or not at all, if there are any."""
+    if pieces := list(dict.fromkeys(pieces)):
         shown = ", ".join(piece if len(piece) <= 60 else piece[:59] + "…" for piece in pieces[:SHOWN_UNKNOWN])
         more = f" and {len(pieces) - SHOWN_UNKNOWN:,} more" if len(pieces) > SHOWN_UNKNOWN else ""
         warn([f"the model does not know {shown}{more}: read as <unk>."])

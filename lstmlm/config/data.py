@@ -89,6 +89,10 @@ class FileTokenizerOptions(TokenizerOptions):
     """A `tokenizer.json` of the `tokenizers` library or a `.model` of SentencePiece, by a path relative to the working
     directory. The run keeps what it needs of it."""
 
+    line_end: str | None = None
+    """The token that ends a line. Without it the newline does, where that is a token, or what the file names, or one
+    that other tools end texts with, such as `</s>`."""
+
 
 AnyTokenizerOptions = Annotated[
     WordTokenizerOptions

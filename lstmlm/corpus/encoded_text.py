@@ -1,8 +1,9 @@
 """From text to token ids, with all that is counted of a text on the way, in one pass over it."""
 
 import hashlib
-from collections import deque
-from collections.abc import Iterable, Iterator
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -12,8 +13,13 @@ from jaxtyping import Int, Integer, Shaped
 
 from lstmlm.corpus.reading.white_space import is_white, words_of
 from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.errors import DataError
 
 Item = TypeVar("Item")
+
+N_SHOWN_UNKNOWN = 5
+SHOWN_CHARS = 1 << 18
+"""How much of a stretch is cut once more to find what is unknown in it."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,17 @@ class EncodedText:
     line_chars: Integer[np.ndarray, " lines"]
     line_bytes: Integer[np.ndarray, " lines"]
     n_unk: int
-    """Tokens that are `<unk>`, also where the text itself says so."""
+    """Tokens that are `<unk>`, also where the text itself says so, and characters that no token stands for."""
     n_oov: int
-    """Tokens that are `<unk>` in place of what the text says."""
+    """Those that are in place of what the text says."""
     sha256: str
     """Digest of the text after the rules of `read_blocks`."""
     token_counts: Integer[np.ndarray, " vocab"] | None = None
     """How often each token of the vocabulary occurs, where that is known without reading the tokens."""
+    restores_text: bool = True
+    """Whether the tokens say all of the text, its case and white space too, but for what is `<unk>` among them."""
+    unknown_pieces: Sequence[str] = ()
+    """Most of what is unknown in the first stretch that has such, the commonest first."""
 
     @property
     def n_tokens(self) -> int:
@@ -61,6 +71,29 @@ class EncodedText:
         """Number of bytes."""
         return int(self.line_bytes.sum())
 
+    @property
+    def unk_rate(self) -> float:
+        """How much of the text is unknown, as a share of its tokens."""
+        return self.n_unk / max(1, self.n_tokens, self.n_unk)
+
+    @property
+    def unsaid(self) -> str | None:
+        """What the tokens leave unsaid, which whoever predicts them need not spell; None where they say all.
+
+        Bits per character and byte are those of the text only where there is nothing.
+        """
+        if self.n_oov:
+            return f"{self.n_oov:,} tokens are <unk>, or none at all, in place of what the text says"
+        return (
+            None
+            if self.restores_text
+            else "its tokens do not give the text back (white space, case, or a word read as a token that ends lines)"
+        )
+
+    def n_written_ends(self, end_id: int) -> int:
+        """How many lines are ended by a word, such as `<eos>`, that the text itself says, where `end_id` ends one."""
+        return max(0, int(self.count_tokens(end_id + 1)[end_id]) - self.n_lines)
+
     def split_lines(
         self, of_tokens: Shaped[np.ndarray, " tokens"], end_id: int
     ) -> list[Shaped[np.ndarray, " tokens_of_line"]]:
@@ -79,18 +112,44 @@ def encode_text(name: str, blocks: Iterable[str], tokenizer: Tokenizer, split: s
     """Encode a text into memory."""
     encoder = TextEncoder(tokenizer)
     tokens, line_chars, line_bytes = map(np.concatenate, zip(*encoder.encode(blocks), strict=True))
-    n_unk = 0 if tokenizer.unk_id is None else int(np.count_nonzero(tokens == tokenizer.unk_id))
     return EncodedText(
         name=name,
         split=split,
         tokens=tokens,
-        n_words=encoder.n_words,
         line_chars=line_chars,
         line_bytes=line_bytes,
-        n_unk=n_unk,
-        n_oov=n_unk - encoder.n_written_unk,
-        sha256=encoder.sha256,
+        **encoder.counts(np.bincount(tokens, minlength=tokenizer.vocab_size)),
     )
+
+
+def measure(tokenizer: Tokenizer, blocks: Iterable[str]) -> dict[str, int | float | bool | None]:
+    """How a tokenizer cuts a text, by the names of JSON.
+
+    `unigram_bits_per_byte` is the entropy of the tokens' own frequencies: None where they do not say all of the text,
+    because whoever predicts them need not spell the rest.
+
+    Raises:
+        DataError: there is nothing but white space.
+    """
+    encoder, token_counts = TextEncoder(tokenizer), np.zeros(tokenizer.vocab_size, dtype=np.int64)
+    for stretch in encoder.encode(blocks):
+        token_counts += np.bincount(stretch.tokens, minlength=tokenizer.vocab_size)
+    if encoder.n_words == 0:
+        raise DataError("--text: has no words. Give a text that has some.")
+    n_tokens, counts = encoder.n_tokens, encoder.counts(token_counts)
+    shares = token_counts[token_counts > 0] / n_tokens
+    bits = -n_tokens * math.fsum(shares * np.log2(shares))
+    says_all = counts["restores_text"] and not counts["n_oov"]
+    return {
+        "vocab_size": tokenizer.vocab_size,
+        "n_tokens": n_tokens,
+        "n_types": len(shares),
+        "tokens_per_word": n_tokens / encoder.n_words,
+        "bytes_per_token": encoder.n_bytes / n_tokens,
+        "unk_rate": counts["n_unk"] / max(n_tokens, counts["n_unk"]),
+        "unigram_bits_per_byte": bits / encoder.n_bytes if says_all else None,
+        "restores_text": says_all,
+    }
 
 
 class EncodedStretch(NamedTuple):
@@ -144,19 +203,40 @@ class TextEncoder(TextCounter):
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()
         self.tokenizer = tokenizer
-        self.n_tokens = self.n_written_unk = 0
+        self.n_tokens = self.n_written_unk = self.n_dropped = 0
+        self.restores_text = True
+        self.unknown_pieces: Sequence[str] = ()
 
     def encode(self, blocks: Iterable[str]) -> Iterator[EncodedStretch]:
         """Encode the text to its end, from where the pass is."""
         encoded = self.tokenizer.encode_blocks(_ahead(blocks), is_line_begun=self._open_chars > 0)
         for stretch, tokens in _ahead(encoded):
+            self._compare(stretch, tokens)
             lengths = self.count(stretch)
             self.n_tokens += len(tokens)
-            self.n_written_unk += self.tokenizer.count_written_unk(stretch)
             yield EncodedStretch(tokens, *lengths)
         if self._open_bytes:
             nothing = np.zeros(0, dtype=np.int32)
             yield EncodedStretch(nothing, np.array([self._open_chars]), np.array([self._open_bytes]))
+
+    def counts(self, token_counts: Integer[np.ndarray, " vocab"]) -> dict[str, Any]:
+        """What is known of the text so far, by the names of `EncodedText`, where each token occurs so often."""
+        unk_id = self.tokenizer.unk_id
+        n_unk = (0 if unk_id is None else int(token_counts[unk_id])) + self.n_dropped
+        names = ("n_words", "restores_text", "sha256", "unknown_pieces")
+        return {"n_unk": n_unk, "n_oov": n_unk - self.n_written_unk, **{name: getattr(self, name) for name in names}}
+
+    def _compare(self, stretch: str, tokens: Integer[np.ndarray, " tokens"]) -> None:
+        """Find what the tokens of a stretch leave out; one that is empty is the end of the last line."""
+        tokenizer = self.tokenizer
+        self.n_written_unk += tokenizer.count_written_unk(stretch)
+        if self.restores_text and stretch:
+            self.restores_text = tokenizer.restores(stretch, tokens, is_line_begun=self._open_chars > 0)
+        n_dropped = 0 if self.restores_text else len(tokenizer.dropped(stretch))
+        self.n_dropped += n_dropped
+        if not self.unknown_pieces and (n_dropped or (tokens == tokenizer.unk_id).any()):
+            unknown = Counter(tokenizer.unknown_pieces(stretch[:SHOWN_CHARS]))
+            self.unknown_pieces = tuple(piece for piece, _ in unknown.most_common(N_SHOWN_UNKNOWN))
 
 
 def _ahead(items: Iterable[Item], n_ahead: int = 2) -> Iterator[Item]:

@@ -1,6 +1,7 @@
 """What an evaluation answers: named numbers, in order, for people as a table and for programs as JSON."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from jaxtyping import Float
 from lstmlm.metrics import bits_per, finite, perplexity
 
 Value = str | int | float | None
+
+N_EXAMPLES = 5
+"""How many words a report names, such as unknown ones."""
 
 Row = Mapping[str, Value]
 """One line of a table: values by the names of the columns."""
@@ -30,6 +34,11 @@ class Report:
         if self.rows:
             values["rows"] = [finite(row) for row in self.rows]
         return json.dumps(values, ensure_ascii=False, allow_nan=False)
+
+
+def most_frequent(words: Iterable[str]) -> str | None:
+    """Return the words that occur most often; None where there are none."""
+    return " ".join(word for word, _ in Counter(words).most_common(N_EXAMPLES)) or None
 
 
 def perplexity_rows(column: str, nats: Mapping[str, Float[np.ndarray, " tokens"]]) -> list[dict[str, Value]]:

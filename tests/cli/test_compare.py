@@ -44,7 +44,7 @@ def test_people_see_the_figures_that_mean_something(trained: Path, lstmlm: Cli) 
     ]
     shown = lstmlm("eval", "perplexity", "--text", "unknown.txt").stdout
     assert "perplexity without <unk>" in shown
-    assert "bits per byte  none: 1 tokens are <unk> in place of what the text says\n" in shown
+    assert "bits per byte  none: 1 tokens are <unk>, or none at all, in place of what the text says\n" in shown
     assert "bits per character" not in shown
 
 
@@ -103,7 +103,26 @@ def test_other_tokens_of_a_text_that_both_know(trained: Path, add_run: Callable[
     (trained / "unknown.txt").write_text("the eht\n")
     refused = lstmlm(*COMPARE, "--text", "unknown.txt")
     assert (refused.exit_code, refused.stdout) == (3, "")
-    assert "1 of 3 tokens (33.33%) of runs/tiny and 0 of 8 tokens (0.00%) of runs/other." in refused.stderr
+    assert "says: of runs/tiny, 1 tokens are <unk>, or none at all, in place of what the text says. " in refused.stderr
+
+
+def test_white_space_that_words_do_not_say(trained: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    add_run("runs/other", "data.tokenizer={name: char}")
+    (trained / "spaced.txt").write_text("the  farmer\n the\n")
+    lost = "its tokens do not give the text back (white space, case, or a word read as a token that ends lines)"
+    report, kept = (
+        json.loads(lstmlm("eval", "perplexity", "--run", run, "--text", "spaced.txt", "--json").stdout)
+        for run in COMPARE[2:]
+    )
+    assert (report["unsaid"], report["bits_per_char"], report["bits_per_byte"]) == (lost, None, None)
+    assert (kept["unsaid"], kept["bits_per_byte"]) == (None, kept["bits_per_char"])
+    assert (
+        f"bits per byte  none: {lost}\n"
+        in lstmlm("eval", "perplexity", "--run", "runs/tiny", "--text", "spaced.txt").stdout
+    )
+    refused = lstmlm(*COMPARE, "--text", "spaced.txt")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+    assert f"leave out what the text says: of runs/tiny, {lost}. Compare runs" in refused.stderr
 
 
 def test_other_texts_are_refused(trained: Path, lstmlm: Cli) -> None:

@@ -1,6 +1,8 @@
 """`lstmlm eval ngram` by the command line: what it prints, what it writes, what it refuses."""
 
+import gzip
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,14 +44,56 @@ def test_every_tokenizer(tokenizer: str, here: Path, add_run: Callable[..., None
     assert "<s> T h e" in (here / "own.arpa").read_text()
 
 
-def test_the_model_is_written_as_arpa(trained: Path, lstmlm: Cli) -> None:
-    (trained / "own.arpa").write_text("something else")
-    assert lstmlm("eval", "ngram", "--order", "2", "--arpa", "own.arpa").exit_code == 0
+def test_the_model_is_written_as_arpa_and_read_again(trained: Path, lstmlm: Cli) -> None:
+    for name in ("own.arpa", "own.arpa.gz"):
+        result = lstmlm("eval", "ngram", "--order", "2", "--arpa", name, "--json")
+        assert result.exit_code == 0, result.stderr
+        assert f"{name} is written" in result.stderr
+        again = lstmlm("eval", "ngram", "--from", name, "--json")
+        assert again.exit_code == 0, again.stderr
+        [first, _, mixture], [found, _, mixed] = (json.loads(one.stdout)["rows"] for one in (result, again))
+        assert (found["model"], found["nats"]) == ("2-gram", pytest.approx(first["nats"], rel=1e-6))
+        assert mixed["nats"] == pytest.approx(mixture["nats"], rel=1e-6)
     written = (trained / "own.arpa").read_text()
     assert written.startswith("\\data\\\nngram 1=")
     assert written.endswith("\n\\end\\\n")
-    message = lstmlm("eval", "ngram", "--arpa", "none/own.arpa").stderr.splitlines()[-1]
-    assert message == "none/own.arpa: cannot be written, as there is no folder none. Make it: mkdir -p none"
+    assert gzip.decompress((trained / "own.arpa.gz").read_bytes()).decode() == written
+
+
+def test_an_arpa_file_that_knows_other_words(trained: Path, lstmlm: Cli, caplog: pytest.LogCaptureFixture) -> None:
+    (trained / "small.arpa").write_text(
+        "\\data\\\nngram 1=4\n\n\\1-grams:\n-1\t<unk>\n-99\t<s>\n-1\t</s>\n-0.1\tthe\n\n\\end\\\n"
+    )
+    (trained / "own.txt").write_text("the farmer sleeps\n")
+    with caplog.at_level(logging.INFO):
+        result = lstmlm("eval", "ngram", "--from", "small.arpa", "--text", "own.txt", "--json")
+    assert json.loads(result.stdout)["rows"][0]["model"] == "1-gram"
+    assert caplog.messages == ["small.arpa: does not know 2 of the text's 4 tokens, such as farmer sleeps"]
+
+
+def test_what_arpa_files_are_not_written(trained: Path, lstmlm: Cli) -> None:
+    (trained / "own.arpa").write_text("something else")
+    for options, message in (
+        (["--arpa", "own.arpa"], "--arpa own.arpa: exists already. Name a new file to write; --from reads one."),
+        (
+            ["--arpa", "new.arpa", "--order", "1"],
+            "--order 1: KenLM reads no ARPA file of single tokens. Take 2 or more, or leave out --arpa.",
+        ),
+        (
+            ["--from", "own.arpa", "--order", "2"],
+            "--from own.arpa: cannot be combined with --order or --arpa, of a new model. Leave them out.",
+        ),
+        (
+            ["--arpa", "none/own.arpa"],
+            "none/own.arpa: cannot be written, as there is no folder none. Make it: mkdir -p none",
+        ),
+    ):
+        result = lstmlm("eval", "ngram", *options)
+        assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"{message}\n")
+    assert (trained / "own.arpa").read_text() == "something else"
+    result = lstmlm("eval", "ngram", "--from", "own.arpa")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == "own.arpa: is no ARPA file, which begins with \\data\\.\n"
 
 
 def test_a_corpus_without_validation_split(here: Path, lstmlm: Cli) -> None:

@@ -1,6 +1,8 @@
 """`lstmlm eval rescore` by the command line alone."""
 
 import json
+import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,10 @@ def test_one_json_object(lists: Path, lstmlm: Cli) -> None:
     report = json.loads(lstmlm("eval", "rescore", "nbest.txt", "--json").stdout)
     assert (
         list(report)
-        == ("run context n_utterances n_hypotheses n_tokens n_unk weight length_bonus seconds rows").split()
+        == (
+            "run context n_utterances n_hypotheses n_tokens n_unk unk_examples weight length_bonus first_pass_weight "
+            "seconds rows"
+        ).split()
     )
     report = json.loads(lstmlm("eval", "rescore", "nbest.txt", "--tune", "ref.txt", "--metric", "cer", "--json").stdout)
     assert (report["metric"], report["n_tuned"], report["n_measured"]) == ("cer", 1, 2)
@@ -65,8 +70,8 @@ def test_error_rates_as_a_table(lists: Path, lstmlm: Cli) -> None:
         "oracle",
         "reduction",
     ]
-    assert "n_measured    3" in result.stdout
-    assert "context       carried" in result.stdout
+    assert "n_measured         3" in result.stdout
+    assert "context            carried" in result.stdout
 
 
 def test_lists_are_written_in_their_own_format(lists: Path, lstmlm: Cli) -> None:
@@ -86,15 +91,54 @@ def test_lists_are_written_in_their_own_format(lists: Path, lstmlm: Cli) -> None
 
 
 def test_what_cannot_be_scored_is_listed_and_the_rest_is_scored(lists: Path, lstmlm: Cli) -> None:
-    (lists / "nbest.txt").write_text(KALDI + "no id\na-1 again\nd-1 nobody knows\n")
+    (lists / "nbest.txt").write_text(KALDI + "no id\na-1 again\nd-1 nobody knows\n" + "no id\n" * 20)
     result = lstmlm("eval", "rescore", "nbest.txt", "--references", "ref.txt", "--json")
     assert result.exit_code == 3
     assert json.loads(result.stdout)["n_hypotheses"] == 6
-    assert result.stderr.splitlines()[1:] == [
-        "nbest.txt:6: no hypothesis id, got 'no id'. A line reads: UTTERANCE-N word word.",
+    advice = "A line reads: UTTERANCE-N word word, N from 1."
+    assert result.stderr.splitlines() == [
+        f"nbest.txt:6: no hypothesis id, got 'no id'. {advice}",
         "nbest.txt:7: a-1 comes a second time. Remove one of them.",
-        "nbest.txt:8: no reference for d. Add one to ref.txt.",
+        f"nbest.txt:9: no hypothesis id, got 'no id'. {advice}",
+        "and 20 more of this kind.",
+        "runs/tiny: 6 hypotheses of 4 utterances",
     ]
+
+
+def test_noises_and_the_first_pass(lists: Path, lstmlm: Cli) -> None:
+    (lists / "srilm").mkdir()
+    (lists / "srilm" / "a").write_text("-4 -3 1 -pau- [noise] the\n-5 -1 1 the\n")
+    options = ["--ignore", "[noise] [laugh]", "--weight", "0", "--first-pass-weight", "2", "--json"]
+    result = lstmlm("eval", "rescore", "srilm", *options)
+    assert result.stderr == "runs/tiny: 2 hypotheses of 1 utterances\n"
+    report = json.loads(result.stdout)
+    assert report["first_pass_weight"] == 2
+    assert [(row["text"], row["rank"]) for row in report["rows"]] == [("the", 2), ("the", 1)]
+    assert [row["total"] for row in report["rows"]] == pytest.approx([-10 * math.log(10), -7 * math.log(10)])
+
+
+def test_warnings_of_lists_that_do_not_suit(lists: Path, lstmlm: Cli, caplog: pytest.LogCaptureFixture) -> None:
+    """Words that the model does not know, and references in capitals."""
+    (lists / "ref.txt").write_text("a THE FARMER\nb THE\n" + "".join(f"x{n} more\n" for n in range(5000)))
+    (lists / "nbest.txt").write_text("a-1 zyx yxw\na-2 zyx\nb-1 the\n")
+    with caplog.at_level(logging.INFO):
+        result = lstmlm("eval", "rescore", "nbest.txt", "--references", "ref.txt")
+    assert (result.exit_code, result.stderr) == (0, "runs/tiny: 3 hypotheses of 2 utterances\n")
+    assert caplog.messages == [
+        "ref.txt: 5,000 of its utterances have no list, such as x0",
+        "of 3 words or characters of the references 3 occur in no list, such as THE FARMER: are capitals or "
+        "marks written otherwise there? Write both alike.",
+        "75 % of the tokens are unknown, such as zyx yxw.",
+    ]
+    assert "unk_examples       zyx yxw" in result.stdout
+
+
+def test_weights_that_are_not_finite(lists: Path, lstmlm: Cli) -> None:
+    for option, value in (("--weight", "nan"), ("--length-bonus", "inf"), ("--first-pass-weight", "nan")):
+        result = lstmlm("eval", "rescore", "nbest.txt", option, value)
+        assert (result.exit_code, result.stdout) == (2, "")
+        name = option[2:].replace("-", "_")
+        assert result.stderr == f"{name}: expected a finite number, got {value}. Give one, such as 0.5.\n"
 
 
 @pytest.mark.parametrize(

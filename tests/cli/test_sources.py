@@ -38,3 +38,27 @@ def test_an_option_without_effect(here: Path, lstmlm: Cli) -> None:
     assert result.exit_code == 2
     assert "data.eos: 'document' has no effect" in result.stderr
     assert not Path("runs").exists()
+
+
+def test_a_text_may_have_another_encoding_and_another_field_than_the_corpus(here: Path, lstmlm: Cli) -> None:
+    story = "the café sleeps — “naïve”\n"
+    records = "".join(json.dumps({"body": story}) + "\n" for _ in range(60))
+    (here / "stories.jsonl").write_bytes(records.encode("utf-16"))
+    chosen = ("--set", "data.corpus=./stories.jsonl", "--set", "data.field=body", "--set", "data.encoding=utf-16")
+    trained = lstmlm("train", "--config", "tiny.yaml", *chosen)
+    assert trained.exit_code == 0, trained.stderr
+    figures = []
+    for name, content, options in (
+        ("body.jsonl", json.dumps({"body": story}).encode(), ()),
+        ("text.ndjson", json.dumps({"text": story}).encode(), ()),
+        ("utf8.txt", story.encode(), ()),
+        ("windows.txt", story.encode("windows-1252"), ("--encoding", "windows-1252")),
+    ):
+        Path(name).write_bytes(content)
+        report = json.loads(lstmlm("eval", "perplexity", "--text", name, *options, "--json").stdout)
+        figures.append((report["n_oov"], report["nats"] if "nats" in report else report["perplexity"]))
+    assert len(set(figures)) == 1
+    assert figures[0][0] == 0
+    refused = lstmlm("eval", "perplexity", "--text", "windows.txt")
+    assert refused.exit_code == 3
+    assert "It may be windows-1252, which reads 'the café sleeps — “naïve”'." in refused.stderr

@@ -12,7 +12,7 @@ Cli = Callable[..., Any]
 
 REPORT_KEYS = (
     "run text split n_tokens n_words n_chars n_bytes n_unk nats perplexity perplexity_per_word bits_per_token "
-    "bits_per_word bits_per_char bits_per_byte precision seconds n_oov n_tokens_without_unk nats_without_unk "
+    "bits_per_word bits_per_char bits_per_byte precision seconds n_oov unsaid n_tokens_without_unk nats_without_unk "
     "perplexity_without_unk context counted normalization text_sha256 tokenizer_sha256 fingerprint"
 ).split()
 
@@ -195,6 +195,28 @@ def test_unknown_words_that_training_never_shows_are_warned_of(here: Path, lstml
     (here / "corpus" / "valid.txt").write_text("a b c e\n" * 10)
     said = lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus").stderr
     assert "warning: data.tokenizer: <unk> never occurs in the training split" in said
+
+
+def test_what_is_unknown_or_ends_lines_is_warned_of(here: Path, lstmlm: Cli) -> None:
+    (here / "corpus").mkdir()
+    (here / "corpus" / "train.txt").write_text("a b c d <eos> a b d e\n" * 100 + "b\n")
+    said = lstmlm(
+        *("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus"),
+        *("--set", "data.tokenizer={name: word, min_count: 101}"),
+    ).stderr
+    # c and e are seen 100 times each, a and d 200 times, b 201 times; there are 1,002 tokens.
+    assert (
+        "% of the training split is unknown" not in said
+        and "the training split has the word <eos> 100 times, and each ends a line. Write it otherwise" in said
+    )
+    said = lstmlm(
+        *("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus", "--run-dir", "runs/few"),
+        *("--set", "data.tokenizer={name: word, min_count: 201}"),
+    ).stderr
+    assert (
+        "warning: data.tokenizer: 60% of the training split is unknown, the commonest are 'a', 'd', 'c', 'e': "
+        "the model learns little but to expect <unk>. Take a tokenizer that knows them: name: bpe." in said
+    )
 
 
 def test_options_without_effect_are_warned_of(here: Path, lstmlm: Cli) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -72,3 +73,17 @@ def test_counts_of_tokens_that_are_known_are_not_counted_again() -> None:
     assert text.count_tokens(5).tolist() == [7]
     counted = EncodedText("a", None, tokens, 3, lengths, lengths, 0, 0, "")
     assert counted.count_tokens(5).tolist() == [0, 2, 0, 1, 0]
+
+
+spaced = st.text(alphabet="ab, \n\t\u00a0\u3000\x1c", min_size=1, max_size=12) | st.just("a <eos> b\n")
+
+
+@settings(deadline=None)
+@given(text=spaced, at=places, split=st.sampled_from(["whitespace", "punctuation"]))
+def test_words_say_all_of_a_text_where_decoding_gives_it_back(
+    text: str, at: list[int], split: Literal["whitespace", "punctuation"]
+) -> None:
+    known = train_tokenizer(WordTokenizerOptions(split=split), [text])
+    encoded = encode_text("a text", cut(text, at), known, None)
+    whole = text if text.endswith("\n") else text + "\n"
+    assert encoded.restores_text == (known.decode(encoded.tokens) == whole)

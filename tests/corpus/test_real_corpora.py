@@ -14,10 +14,10 @@ from lstmlm.config.data import (
     DataOptions,
     UnigramTokenizerOptions,
 )
+from lstmlm.corpus.encoded_text import measure
 from lstmlm.corpus.loading import load_corpus, load_split
 from lstmlm.corpus.reading.text_files import read_blocks
 from lstmlm.corpus.tokenizers import train_tokenizer
-from lstmlm.corpus.tokenizers.description import measure
 
 PROJECT = Path(__file__).parents[2]
 

@@ -8,7 +8,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import tokenizers as library
 import torch
+from tokenizers import decoders, models, pre_tokenizers
 
 from lstmlm.config.data import (
     BPETokenizerOptions,
@@ -356,3 +358,28 @@ def test_probabilities_are_shares() -> None:
     tokenizer = train_tokenizer(WordTokenizerOptions(), WORDS)
     found = find_next_words(model(tokenizer), tokenizer, "b", 100)
     assert math.fsum(word.probability for word in found.words) == pytest.approx(1)
+
+
+def test_a_space_that_is_a_token_by_itself_stands_before_words(tmp_path: Path) -> None:
+    """Of `▁` and `▁b`, the first begins the words that have no token with the space in it."""
+    pieces = [("<unk>", 0.0), ("</s>", 0.0), ("▁", -3.0), ("▁b", -2.0), ("a", -2.0), ("b", -2.0), ("c", -2.0)]
+    engine = library.Tokenizer(models.Unigram(pieces, 0))
+    engine.pre_tokenizer = pre_tokenizers.Metaspace()
+    engine.decoder = decoders.Metaspace()
+    engine.save(str(tmp_path / "space.json"))
+    tokenizer = train_tokenizer(FileTokenizerOptions(path=str(tmp_path / "space.json")), [])
+    asked = model(tokenizer)
+    found = {word.word for word in find_next_words(asked, tokenizer, "b", 12).words}
+    assert {"a", "b", "c"} <= found
+    completed = find_next_words(asked, tokenizer, "b a", 3, complete=True).words
+    assert len(completed) == 3
+    assert all(word.word.startswith("a") for word in completed)
+
+
+def test_a_file_of_whole_words_completes_them(tmp_path: Path) -> None:
+    engine = library.Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1, "the": 2, "fast": 3, "farmer": 4}, "<unk>"))
+    engine.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    engine.save(str(tmp_path / "words.json"))
+    tokenizer = train_tokenizer(FileTokenizerOptions(path=str(tmp_path / "words.json")), [])
+    found = find_next_words(model(tokenizer), tokenizer, "the fa", 5, complete=True)
+    assert {word.word for word in found.words} == {"fast", "farmer"}

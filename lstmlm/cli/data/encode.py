@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lstmlm.cli.options import LEARNT_TOKENIZERS, EncodingOption, JsonOption, name_or_path, path
-from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, working
+from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, warn, working
 from lstmlm.errors import Interrupted, as_command
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from lstmlm.corpus.encoded_text import EncodedText, TextEncoder
+    from lstmlm.corpus.tokenizers import Tokenizer
 
 
 def encode(
@@ -65,13 +68,24 @@ def encode(
         if is_store(output):
             say(f"Interrupted. {output} is not finished: the same command goes on where it was.")
         raise
-    rows = [_row(store.text(split, split=split)) for split in store.index.texts]
+    texts = [store.text(split, split=split) for split in store.index.texts]
+    rows = [_row(text) for text in texts]
+    warn(_written_tokens(texts, store.load_tokenizer()))
     if as_json:
         print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
     else:
         print_table(rows)
     corpus = output.as_posix() if "/" in output.as_posix() else f"./{output}"
     say(f"{output} is ready. Train from it: --set {as_command([f'data.corpus={corpus}'])}")
+
+
+def _written_tokens(texts: "Sequence[EncodedText]", tokenizer: "Tokenizer") -> "Iterator[str]":
+    """Say which tokens the texts themselves have as words."""
+    for text in texts:
+        n_unk, n_ends = text.n_unk - text.n_oov, text.n_written_ends(tokenizer.start_id)
+        for token_id, n in ((tokenizer.unk_id or 0, n_unk), (tokenizer.start_id, n_ends)):
+            if n:
+                yield f"{text.split}: says {tokenizer.token(token_id)} {n:,} times, which is read as that token."
 
 
 def _row(text: "EncodedText") -> dict[str, Any]:
@@ -81,7 +95,7 @@ def _row(text: "EncodedText") -> dict[str, Any]:
         "n_tokens": text.n_tokens,
         "n_types": None if counts is None else int((counts > 0).sum()),
         "n_unk": text.n_unk,
-        "unk_rate": text.n_unk / text.n_tokens,
+        "unk_rate": text.unk_rate,
         "n_bytes": text.n_bytes,
         "bytes_per_token": text.n_bytes / text.n_tokens,
     }

@@ -14,4 +14,4 @@ COMMANDS = ("perplexity", "compare", "surprisal", "pairs", "ngram", "adaptation"
 eval_app = typer.Typer(no_args_is_help=True, help="Ask a trained model a question.")
 
 for _name in COMMANDS:
-    eval_app.command()(getattr(import_module(f"{__name__}.{_name}"), _name))
+    eval_app.command()(getattr(import_module(f".{_name}", __name__), _name))

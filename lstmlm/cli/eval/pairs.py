@@ -18,31 +18,35 @@ from lstmlm.cli.options import (
 from lstmlm.cli.render import print_report, say, warn
 from lstmlm.errors import ConfigError, DataError, in_proportion
 
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", help="blimp, csv, syntaxgym or tsv.", show_default="what the content looks like"),
+]
+
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="GOOD,BAD", help="What holds the better and the worse sentence.", show_default="known by its names"
+    ),
+]
+
+NgramOption = Annotated[
+    int | None,
+    typer.Option("--ngram", min=1, help="Ask an n-gram model of the run's training split instead, of this order."),
+]
+
 
 def pairs(
     files: Annotated[
         list[Path], typer.Argument(parser=path, help="Files of pairs or test suites, or folders of them.")
     ],
     run: RunOption = None,
-    format_name: Annotated[
-        str | None,
-        typer.Option("--format", help="blimp, csv, syntaxgym or tsv.", show_default="what the content looks like"),
-    ] = None,
+    format_name: FormatOption = None,
     normalization: NormalizeOption = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="GOOD,BAD", help="What holds the better and the worse sentence.", show_default="known by its names"
-        ),
-    ] = None,
-    no_eos: Annotated[
-        bool, typer.Option("--no-eos", help="Leave out the ends of sentences, such as break off at a verb.")
-    ] = False,
+    columns: ColumnsOption = None,
+    no_eos: Annotated[bool, typer.Option("--no-eos", help="Leave out the ends of sentences.")] = False,
     encoding: EncodingOption = "utf-8",
-    ngram: Annotated[
-        int | None,
-        typer.Option("--ngram", min=1, help="Ask an n-gram model of the run's training split instead, of this order."),
-    ] = None,
+    ngram: NgramOption = None,
     join: JoinOption = None,
     items: Annotated[
         Path | None, typer.Option(parser=new_file, help="Write a row for each item to this TSV file.")
@@ -64,31 +68,28 @@ def pairs(
     lstmlm eval pairs own.csv --ngram 5 --json
     """
     refuse_same_file(items, files)
-    names = columns.split(",") if columns else []
-    if names and len(names) != 2:
-        raise ConfigError(f"--columns: needs two names with a comma between them, got {columns!r}.")
+    names = _names(columns)
     from lstmlm import questions, workflows
     from lstmlm.evaluation.report import to_tsv
     from lstmlm.files import write_atomically
 
-    found = questions.read_pairs(
-        files,
-        format_name=format_name,
-        columns=names,
-        normalization=normalization,
-        encoding=encoding,
-        has_ends=not no_eos,
-    )
+    found = questions.read_pairs(files, format_name, names, normalization, encoding, has_ends=not no_eos)
     problems = [str(problem) for problem in found if isinstance(problem, DataError)]
     for problem in in_proportion(problems):
         say(problem)
     trained = workflows.load(run)
     result = questions.evaluate_pairs(trained, found, normalization=normalization, ngram_order=ngram, join=join)
-    if result.advice:
-        warn([result.advice])
+    warn([result.advice] if result.advice else [])
     print_report(result.report, as_json=as_json)
     if items is not None:
         rows = [vars(verdict) for verdict in result.verdicts]
         write_atomically(items, "".join(f"{line}\n" for line in to_tsv(rows, list(rows[0]))).encode())
     if problems:
         raise typer.Exit(DataError.exit_status)
+
+
+def _names(columns: str | None) -> list[str]:
+    names = columns.split(",") if columns else []
+    if names and len(names) != 2:
+        raise ConfigError(f"--columns: needs two names with a comma between them, got {columns!r}.")
+    return names

@@ -62,7 +62,7 @@ def _for_people(report: "Report") -> "Report":
 
     values = report.values
     figures = {"perplexity": ("perplexity", f"{values['n_tokens']:,} tokens")}
-    if values["n_unk"]:
+    if values["n_tokens_without_unk"] != values["n_tokens"]:
         figures["perplexity without <unk>"] = ("perplexity_without_unk", f"{values['n_tokens_without_unk']:,} tokens")
     if values["n_words"]:
         figures["perplexity per word"] = ("perplexity_per_word", f"{values['n_words']:,} words")
@@ -71,8 +71,8 @@ def _for_people(report: "Report") -> "Report":
         "context": values["context"],
         "fingerprint": str(values["fingerprint"])[:SHOWN_DIGITS],
     }
-    if values["n_oov"]:
-        notes["bits per byte"] = f"none: {values['n_oov']:,} tokens are <unk> in place of what the text says"
+    if values["unsaid"]:
+        notes["bits per byte"] = f"none: {values['unsaid']}"
     else:
         figures["bits per character"] = ("bits_per_char", f"{values['n_chars']:,} characters")
         figures["bits per byte"] = ("bits_per_byte", f"{values['n_bytes']:,} bytes")

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JoinOption, JsonOption, RunOption, new_path, path, refuse_same_file
+from lstmlm.cli.options import EncodingOption, JoinOption, JsonOption, RunOption, new_path, path, refuse_same_file
 from lstmlm.cli.render import print_report, result_text, say
-from lstmlm.errors import ConfigError, DataError
+from lstmlm.errors import ConfigError, DataError, in_proportion
 
 ContextOption = Annotated[
     Literal["reset", "carried"],
@@ -18,7 +18,7 @@ TuneOption = Annotated[
     Path | None,
     typer.Option(
         parser=path,
-        help="References (UTTERANCE word word): search weight and bonus on the first half, measure on the second.",
+        help="References: search weights and bonus on the first half of the utterances, measure on the second.",
     ),
 ]
 
@@ -44,33 +44,44 @@ def rescore(
     ] = None,
     weight: Annotated[float | None, typer.Option(help="How much the language model counts.", show_default="1")] = None,
     length_bonus: Annotated[float | None, typer.Option(help="Added for each word (nats).", show_default="0")] = None,
+    first_pass_weight: Annotated[
+        float | None,
+        typer.Option(help="How much the recogniser's own language model counts.", show_default="0"),
+    ] = None,
+    ignore: Annotated[
+        str, typer.Option(metavar="WORDS", help="Words to leave out, such as '[noise] [laugh]', or \"$(cat FILE)\".")
+    ] = "",
     context: ContextOption = "reset",
     tune: TuneOption = None,
     references: Annotated[
-        Path | None, typer.Option(parser=path, help="References: measure with the weight and bonus given.")
+        Path | None, typer.Option(parser=path, help="References: measure with the weights and bonus given.")
     ] = None,
     metric: Annotated[
-        Literal["wer", "cer"], typer.Option(help="Count errors and lengths in words or in characters.")
+        Literal["wer", "cer"], typer.Option(help="Count errors and lengths in words, or in characters but white space.")
     ] = "wer",
     join: JoinOption = None,
+    encoding: EncodingOption = "utf-8",
     output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rescore n-best lists of SRILM, Kaldi or JSON lines: acoustic score + weight · ln p(words) + bonus · length.
+
+    To this adds what the list has of the first pass, SRILM's lscore or lm_score, times --first-pass-weight. References
+    are Kaldi's text (UTTERANCE word word), STM, TRN or JSON lines. <s>, </s>, <eps>, -pau- and !SIL are no words.
 
     Prints a row for each hypothesis, or with references the error rates of the first, the rescored and the best
     hypotheses, each with its 95 % interval over utterances.
 
     Examples:
 
-    lstmlm eval rescore nbest/ --tune dev.ref
+    lstmlm eval rescore nbest/ --tune dev.stm --ignore "$(cat noise.vocab)"
 
     lstmlm eval rescore nbest.txt --scores acoustic.txt --weight 0.5 --output nats.txt
 
     lstmlm eval rescore nbest.jsonl --references test.ref --weight 0.5 --length-bonus 2 --json
     """
     refuse_same_file(output, [*lists, scores, tune, references])
-    weights = {"weight": weight, "length_bonus": length_bonus}
+    weights = {"weight": weight, "length_bonus": length_bonus, "first_pass_weight": first_pass_weight}
     given = {name: value for name, value in weights.items() if value is not None}
     if tune is not None:
         _check_tune(given, references, context)
@@ -88,9 +99,13 @@ def rescore(
         list_format=list_format,
         costs=scores,
         references=tune or references,
+        ignored=ignore.split(),
         output=output,
         join=join,
+        encoding=encoding,
     )
+    for problem in in_proportion(problems):
+        say(problem)
     n_hypotheses, n_utterances = report.values["n_hypotheses"], report.values["n_utterances"]
     say(f"{trained.run.path}: {n_hypotheses:,} hypotheses of {n_utterances:,} utterances")
     if as_json or tune or references:
@@ -99,7 +114,7 @@ def rescore(
         for line in to_tsv(report.rows, list(report.rows[0])):
             print(result_text(line))
     if problems:
-        raise DataError("\n".join(problems))
+        raise typer.Exit(DataError.exit_status)
 
 
 def _check_tune(given: dict[str, float], references: Path | None, context: str) -> None:

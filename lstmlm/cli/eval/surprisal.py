@@ -1,6 +1,6 @@
 """`lstmlm eval surprisal`: how unexpected each word of a file was."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +15,32 @@ if TYPE_CHECKING:
     from lstmlm.evaluation.surprisal.surprisal import MeasuredWord, WordContext
 
 
+FirstWordOption = Annotated[
+    Literal["after-eos", "zero-state", "skip"],
+    typer.Option(
+        help="The first word of a context: predicted after <eos>, or before anything is read; or not reported."
+    ),
+]
+
+LastWordOption = Annotated[
+    bool,
+    typer.Option("--last-word", help="The last word of each context alone: how many are the likeliest, as in LAMBADA."),
+]
+
+FormatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        help="What FILE is: csv, jsonl, text or tsv; write as another program does: neural-complexity or lm-zoo.",
+        show_default="what the content looks like",
+    ),
+]
+
+OutputOption = Annotated[
+    Path | None, typer.Option(parser=new_file, help="File to write.", show_default="standard output")
+]
+
+
 def surprisal(
     file: Annotated[
         Path,
@@ -24,34 +50,15 @@ def surprisal(
     context: Annotated[
         str, typer.Option(help="What a word is given: document, sentence, or a number of tokens before it.")
     ] = "document",
-    first_word: Annotated[
-        Literal["after-eos", "zero-state", "skip"],
-        typer.Option(
-            help="The first word of a context: predicted after <eos>, or before anything is read; or not reported."
-        ),
-    ] = "after-eos",
+    first_word: FirstWordOption = "after-eos",
     no_eos: Annotated[bool, typer.Option("--no-eos", help="Leave out the rows of <eos>.")] = False,
-    last_word: Annotated[
-        bool,
-        typer.Option(
-            "--last-word", help="The last word of each context alone: how many are the likeliest, as in LAMBADA."
-        ),
-    ] = False,
+    last_word: LastWordOption = False,
     normalization: NormalizeOption = None,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Write an object a line instead of TSV.")] = False,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            help="What FILE is: csv, jsonl, text or tsv; write as another program does: neural-complexity or lm-zoo.",
-            show_default="what the content looks like",
-        ),
-    ] = None,
+    formats: FormatOption = None,
     encoding: EncodingOption = "utf-8",
     join: JoinOption = None,
-    output: Annotated[
-        Path | None, typer.Option(parser=new_file, help="File to write.", show_default="standard output")
-    ] = None,
+    output: OutputOption = None,
 ) -> None:
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
 
@@ -71,7 +78,7 @@ def surprisal(
     wanted_context = _context(context)
     refuse_same_file(output, [file])
     read_as, write_as = _formats(formats or [], as_jsonl=as_jsonl)
-    from lstmlm import files, questions, workflows
+    from lstmlm import questions, workflows
     from lstmlm.evaluation.surprisal.formats import FORMATS, refuse_own_columns
     from lstmlm.evaluation.surprisal.stimuli import read_stimuli
     from lstmlm.evaluation.surprisal.surprisal import last_words
@@ -79,29 +86,36 @@ def surprisal(
     stimuli = read_stimuli(file, read_as, encoding)
     if write_as in ("tsv", "jsonl"):
         refuse_own_columns(file, stimuli.other_columns)
-    for problem in in_proportion(stimuli.problems):
-        say(problem)
-    if stimuli.problems:
-        n_left_out = len(stimuli.problems)
-        say(f"{file}: rows left out: {n_left_out:,}. What follows them is read without them: mend the file.")
+    _say_problems(file, stimuli.problems)
     trained = workflows.load(run)
     words, advice = questions.measure_surprisal(
         trained, stimuli, context=wanted_context, first_word=first_word, join=join, normalization=normalization
     )
-    if advice:
-        warn([advice])
+    warn([advice] if advice else [])
     if last_word:
         words = last_words(words, wanted_context)
     shown = [word for word in words if not (no_eos and word.is_end)]
-    lines = FORMATS[write_as](shown, stimuli.other_columns)
+    _write(FORMATS[write_as](shown, stimuli.other_columns), output)
+    say(f"{trained.run.path}: {_summary_of_last(words) if last_word else _summary(words)}")
+    if stimuli.problems:
+        raise typer.Exit(DataError.exit_status)
+
+
+def _say_problems(file: Path, problems: Sequence[str]) -> None:
+    for problem in in_proportion(problems):
+        say(problem)
+    if problems:
+        say(f"{file}: rows left out: {len(problems):,}. What follows them is read without them: mend the file.")
+
+
+def _write(lines: Iterable[str], output: Path | None) -> None:
     if output is None:
         for line in lines:
             print(result_text(line))
     else:
-        files.write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
-    say(f"{trained.run.path}: {_summary_of_last(words) if last_word else _summary(words)}")
-    if stimuli.problems:
-        raise typer.Exit(DataError.exit_status)
+        from lstmlm.files import write_atomically
+
+        write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _formats(formats: Sequence[str], *, as_jsonl: bool) -> "tuple[StimuliFormat | None, str]":

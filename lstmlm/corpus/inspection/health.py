@@ -15,6 +15,7 @@ from lstmlm.corpus.inspection.characters_and_lines import (
 )
 from lstmlm.corpus.reading.splits import SPLITS, Text
 from lstmlm.corpus.store.token_store import TokenStore
+from lstmlm.corpus.tokenizers import EOS, UNK
 from lstmlm.errors import DataError
 
 LONGEST_LINE_CHARS = 100_000
@@ -178,6 +179,12 @@ def _of_training_text(train: Observation) -> Iterator[Finding]:
             "error",
             f"{n_tokens:,} words and line ends, but the default batch_size {batch_size} × (bptt {bptt} + 1) needs "
             f"{needed}. Lower data.batch_size, or model characters.",
+        )
+    written = [f"{token} {train.words.counts[token]:,} times" for token in (UNK, EOS) if token in train.words.counts]
+    if written:
+        found = f"{' and '.join(written)}: models of words read them as their own tokens."
+        yield _finding(
+            train.name, "words that are tokens", found, "Each <eos> ends a line." if EOS in train.words.counts else ""
         )
     growth = train.words.new_types_per_thousand_words()
     if growth is not None:

@@ -5,9 +5,10 @@
 - `decoding`: bytes to text: encodings that are given or declared, line ends, and a guess at others for the message.
 - `recognition`: what a file is, by content and name; what is no text, and how a text is made of it.
 - `tables`: rows and cells, quotes, and columns that are known by their names.
+- `white_space`: what parts words, one definition for all.
 - `json_lines`: one object a line, and what is said of a line that holds none.
 - `documents`: files and records joined to one text, each with its end.
 - `splits`: `Text`, which can be read again and again, and the splits of a corpus that is given by its path.
 
-Others take `text_files` and `splits`, and `json_lines` and `tables` where they read records of another form.
+Others take `white_space`, `text_files` and `splits`; `json_lines` and `tables` where they read records of another form.
 """

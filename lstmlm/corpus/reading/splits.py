@@ -101,9 +101,11 @@ def _joined(name: str, files: Mapping[Path, Version | None], options: DataOption
     fields = fields or (options.field,)
 
     def blocks() -> Iterator[str]:
-        if options.eos in ("line", "never") and not _are_documents(files, options):
+        if options.eos in ("line", "never") and len(files) == 1:
             [(path, version)] = files.items()
-            return open_text(path, version, options.encoding)[1]
+            kind, text = open_text(path, version, options.encoding)
+            if kind != "jsonl":  # a single text has no ends of documents in it
+                return text
         return join_documents(read_documents(files, options.encoding, fields), options.eos)
 
     text = Text(name, blocks, (*files,))

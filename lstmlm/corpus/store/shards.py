@@ -60,6 +60,9 @@ class TextPosition(Record):
     n_chars: int
     n_tokens: int
     n_written_unk: int
+    n_dropped: int = 0
+    restores_text: bool = False
+    """Of what an earlier version has written it is not known."""
     sha256: str
 
 

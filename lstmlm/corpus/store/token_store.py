@@ -20,7 +20,7 @@ from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText, TextEncoder
 from lstmlm.corpus.store import shards
 from lstmlm.corpus.store.shards import NumberType, Record, ShardWriter, StoreError, TextPosition, explained, refuse
-from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
+from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, load_tokenizer
 from lstmlm.files import locked, make_directory, read_bytes, remove_leftovers, write_atomically
 
 INDEX = "index.json"
@@ -62,7 +62,10 @@ class StoredText(Record):
     n_words: int
     n_unk: int
     n_oov: int
+    restores_text: bool | None = None
+    """None where an earlier version has written the store."""
     sha256: str
+    unknown_pieces: tuple[str, ...] = ()
     tokens: StoredArray
     line_chars: StoredArray
     line_bytes: StoredArray
@@ -130,6 +133,8 @@ class TokenStore:
         if sum(array.nbytes for array in arrays.values()) <= MOST_VERIFIED_BYTES:
             self._verify_text(name)
         fields: dict[str, Any] = stored.model_dump(exclude=set(arrays)) | arrays
+        if stored.restores_text is None:
+            fields["restores_text"] = TOKENIZERS[type(self.index.tokenizer)].always_restores
         return EncodedText(name=label or f"{self.path} ({name})", split=split, **fields)
 
     def verify(self) -> None:
@@ -239,7 +244,8 @@ class _TextWriter:
             self._append_lines(*encoder.count(block[:n_left]))
             if rest := block[n_left:]:
                 break
-        encoder.n_tokens, encoder.n_written_unk = position.n_tokens, position.n_written_unk
+        for field in ("n_tokens", "n_written_unk", "n_dropped", "restores_text"):
+            setattr(encoder, field, getattr(position, field))
         return chain([rest], blocks) if encoder.sha256 == position.sha256 else None
 
     def encode(self, blocks: Iterator[str]) -> Iterator[TextEncoder]:
@@ -259,12 +265,9 @@ class _TextWriter:
 
     def finish(self) -> StoredText:
         """Write what is not written yet; return what the index says of the text."""
-        encoder, unk_id = self._encoder, self._tokenizer.unk_id
         self._writers["token_counts"].append(self._token_counts)
-        n_unk = 0 if unk_id is None else int(self._token_counts[unk_id])
-        n_oov = n_unk - encoder.n_written_unk
         arrays = {part: StoredArray(dtype=array.dtype, headers=array.finish()) for part, array in self._writers.items()}
-        return StoredText(n_words=encoder.n_words, n_unk=n_unk, n_oov=n_oov, sha256=encoder.sha256, **arrays)
+        return StoredText(**(self._encoder.counts(self._token_counts) | arrays))
 
     def _writer(self, part: str, dtype: NumberType, kept: Sequence[str] = ()) -> ShardWriter:
         return ShardWriter(self._path, f"{self._name}-{part}", dtype, self._tokenizer.digest, kept)

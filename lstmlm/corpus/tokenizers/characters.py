@@ -57,8 +57,8 @@ class CharTokenizer(LearntTokenizer):
             yield block, np.take(self._id_of_code_point, code_points)
 
     def unknown_pieces(self, text: str) -> list[str]:
-        """The distinct characters of a text that become `<unk>`, in the order of the text."""
-        return [character for character in dict.fromkeys(require_utf8(text)) if character not in self._ids]
+        """The characters of a text that become `<unk>`, in its order."""
+        return [character for character in require_utf8(text) if character not in self._ids]
 
 
 class ByteTokenizer(ByteLevelTokenizer):

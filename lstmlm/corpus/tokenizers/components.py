@@ -33,7 +33,7 @@ WORD_OR_MARK = r"<unk>|<eos>|\w+(?:['’.\-]\w+)*|[^\w\s]"
 """`don't`, `os.path`, `3.11` and `well-known` stay whole; every other mark is a piece of its own."""
 
 PATTERNS = frozenset(
-    [*_GPT2_PATTERNS, *_GPT4_PATTERNS, _GPT4O_PATTERN, EXTRA_SPACES, OUTER_SPACES, WORD_OR_MARK, r"\s+", "[0-9]"]
+    [*_GPT2_PATTERNS, *_GPT4_PATTERNS, _GPT4O_PATTERN, EXTRA_SPACES, OUTER_SPACES, WORD_OR_MARK, r"\s+", "[0-9]", "."]
 )
 """Regular expressions that take time in proportion to the text."""
 
@@ -45,7 +45,8 @@ COMPONENTS: Mapping[str, frozenset[str]] = {
             "BertNormalizer ByteLevel Lowercase NFC NFD NFKC NFKD Nmt Precompiled Prepend Replace Strip StripAccents"
         ),
         "pre_tokenizer": (
-            "BertPreTokenizer ByteLevel Digits Metaspace Punctuation Split UnicodeScripts Whitespace WhitespaceSplit"
+            "BertPreTokenizer ByteLevel CharDelimiterSplit Digits Metaspace Punctuation Split UnicodeScripts "
+            "Whitespace WhitespaceSplit"
         ),
         "decoder": "BPEDecoder ByteFallback ByteLevel Fuse Metaspace Replace Strip WordPiece",
     }.items()
@@ -67,7 +68,7 @@ MOST_WORD_CHARS = 1000
 def require_known_components(content: Mapping[str, Any]) -> None:
     """Check what the library has understood. Raises DataError if it need not end, or is left to chance."""
     for section, allowed in COMPONENTS.items():
-        components = list(_components(content[section]))
+        components = list(components_of(content[section]))
         for component in components:
             kind = component["type"]
             if kind not in allowed:
@@ -80,12 +81,12 @@ def require_known_components(content: Mapping[str, Any]) -> None:
 
 def component_types(content: Mapping[str, Any], section: str) -> set[str]:
     """The kinds of components in a section of a tokenizer."""
-    return {component["type"] for component in _components(content[section])}
+    return {component["type"] for component in components_of(content[section])}
 
 
-def _components(section: Any) -> Iterator[dict[str, Any]]:
+def components_of(section: Any) -> Iterator[dict[str, Any]]:
     """The components of a section, those of sequences one by one."""
-    if section is None:
+    if not isinstance(section, dict):
         return
     if section.get("type") != "Sequence":
         yield section
@@ -93,16 +94,16 @@ def _components(section: Any) -> Iterator[dict[str, Any]]:
     for value in section.values():
         if isinstance(value, list):
             for component in value:
-                yield from _components(component)
+                yield from components_of(component)
 
 
 def _require_bounded(section: str, component: Mapping[str, Any]) -> None:
     kind = component["type"]
     pattern = component.get("pattern", {})
-    if pattern == {"String": ""}:
+    if pattern == {"String": ""} and kind != "Split":  # which then cuts between all characters
         raise _refusal(f"{section} {kind!r} of nothing", "It must have a pattern.")
     if "Regex" in pattern and pattern["Regex"] not in PATTERNS:
-        raise _refusal(f"the regular expression {pattern['Regex']!r}", "Only well-known ones are run.")
+        raise _refusal(f"the regular expression {pattern['Regex']!r}", _OF_PATTERNS)
     if kind == "Replace":
         replaced, content = pattern.get("String", " "), component["content"]
         if len(content) > len(replaced) and (replaced, content) != LINE_END_OF_WORDS:
@@ -115,6 +116,11 @@ def _require_bounded(section: str, component: Mapping[str, Any]) -> None:
         raise _refusal(
             f"words of {component['max_input_chars_per_word']} characters", f"{MOST_WORD_CHARS} are the most."
         )
+
+
+_OF_PATTERNS = (
+    "Only well-known ones are run. Cut the text so beforehand, with a space between tokens, for the tokenizer word."
+)
 
 
 def _refusal(what: str, remedy: str) -> DataError:

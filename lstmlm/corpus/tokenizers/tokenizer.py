@@ -44,19 +44,23 @@ def byte_alphabet() -> Sequence[str]:
 class Tokenizer(ABC):
     """A fixed vocabulary with the way from text to ids and back."""
 
+    always_restores: ClassVar[bool] = True
+    """Whether it `restores` every text."""
+
+    model_type: str
+    """How it cuts a text, by the library's name."""
+
+    added_tokens: Sequence[str]
+    """Tokens that a file has beside its vocabulary."""
+
     ends_open_lines = False
     """Whether `encode` ends a last line that is open."""
 
     def __init__(self, options: Any, json_text: str) -> None:
         """Take a tokenizer as `to_json` wrote it. Raises DataError if it is not one that `options` describe."""
-        try:
-            self._engine = library.Tokenizer.from_str(json_text)
-        except Exception as error:  # the library raises nothing more specific
-            raise DataError(f"tokenizer.json: not a tokenizer ({error}). Restore the file from its run.") from error
         # The text is kept, not written anew, so that its digest does not change with the library's version.
         self._json_text = json_text
-        self._require_harmless(options)
-        self._ids = dict(sorted(self._engine.get_vocab().items(), key=itemgetter(1)))
+        self._ids = dict(sorted(self._open(options, json_text).items(), key=itemgetter(1)))
         self._tokens = list(self._ids)
         self._contents = [token.encode() for token in self._tokens]
         self.unk_id = self._ids.get(UNK)
@@ -65,8 +69,8 @@ class Tokenizer(ABC):
         """Id of what is read before the first token of a text: the end of a line."""
 
     @abstractmethod
-    def _require_harmless(self, options: Any) -> None:
-        """Check that the file asks the library for nothing that need not end. Raises DataError if it does."""
+    def _open(self, options: Any, json_text: str) -> Mapping[str, int]:
+        """Read what cuts texts; return its vocabulary. Raises DataError if it asks for what need not end."""
 
     @abstractmethod
     def _find_start(self) -> int:
@@ -95,6 +99,7 @@ class Tokenizer(ABC):
         """Ids (int32) of whole lines of text, of which an open last one is ended where `ends_open_lines`."""
         return np.concatenate([np.zeros(0, dtype=np.int32), *(ids for _, ids in self.encode_blocks([text]))])
 
+    @abstractmethod
     def encode_blocks(
         self, blocks: Iterable[str], *, is_line_begun: bool = False
     ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
@@ -107,8 +112,14 @@ class Tokenizer(ABC):
         Yields:
             A stretch of the text and its ids; together they are the text and what `encode` makes of it.
         """
-        for stretch in _uncut_words(blocks):
-            yield stretch, encode_parts(self._engine, stretch)
+
+    def restores(self, stretch: str, ids: Ids, *, is_line_begun: bool) -> bool:
+        """Whether ids say all of a stretch that `encode_blocks` has yielded, but for what is `<unk>` among them."""
+        return True
+
+    def dropped(self, text: str) -> list[str]:
+        """The characters of a text that no token stands for, in its order; white space is none of them."""
+        return []
 
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of the beginning of a text: its last line is not ended. Raises DataError if it is not UTF-8."""
@@ -150,7 +161,7 @@ class Tokenizer(ABC):
         return [token_id for token_id, beginning in enumerate(beginnings) if is_white(beginning)]
 
     def unknown_pieces(self, text: str) -> list[str]:
-        """The distinct pieces of a text that become `<unk>`, in the order of the text; none where bytes are tokens."""
+        """The pieces of a text that become `<unk>`, or nothing, in its order; none where bytes are tokens."""
         require_utf8(text)
         return []
 
@@ -181,17 +192,32 @@ class LearntTokenizer(Tokenizer):
     special_tokens: ClassVar[tuple[str, ...]]
     """What every vocabulary has."""
 
-    def _require_harmless(self, options: Any) -> None:
+    added_tokens = ()
+
+    def _open(self, options: Any, json_text: str) -> Mapping[str, int]:
         """Check that nothing but the vocabulary differs from what `options` describe."""
+        try:
+            self._engine = library.Tokenizer.from_str(json_text)
+        except Exception as error:  # the library raises nothing more specific
+            raise DataError(f"tokenizer.json: not a tokenizer ({error}). Restore the file from its run.") from error
+        self.model_type = type(self._engine.model).__name__
         ids = self._engine.get_vocab(with_added_tokens=False)
         is_whole = ids.keys() >= set(self.special_tokens) and sorted(ids.values()) == [*range(len(ids))]
         if not is_whole or _settings_of(self._engine) != _settings_of(self._untrained(options)):
             raise DataError("tokenizer.json: not that of the run's data.tokenizer. Restore the file from its run.")
+        return ids
 
     @classmethod
     @abstractmethod
     def _untrained(cls, options: Any) -> library.Tokenizer:
         """The library's tokenizer that `options` describe, without vocabulary."""
+
+    def encode_blocks(
+        self, blocks: Iterable[str], *, is_line_begun: bool = False
+    ) -> Iterator[tuple[str, Int32[np.ndarray, " tokens"]]]:
+        """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
+        for stretch in _uncut_words(blocks):
+            yield stretch, encode_parts(self._engine, stretch)
 
 
 class ByteLevelTokenizer(LearntTokenizer):

@@ -3,6 +3,7 @@
 A word `<unk>` or `<eos>` in the text is that token, as corpora such as Penn Treebank have it.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
@@ -23,6 +24,9 @@ SPLITTERS: Mapping[str, pre_tokenizers.PreTokenizer] = {
     "punctuation": pre_tokenizers.Split(library.Regex(WORD_OR_MARK), behavior="removed", invert=True),
 }
 
+_SPACING_THAT_IS_LOST = re.compile(r"[^\S \n\x1c-\x1f]| (?=[ \n]|\Z)|\n ")
+"""All but a space between two words and a newline between two lines."""
+
 
 class WordTokenizer(LearntTokenizer):
     """Words, cut at white space or at punctuation too; `<eos>` ends a line.
@@ -31,6 +35,7 @@ class WordTokenizer(LearntTokenizer):
     """
 
     special_tokens = (UNK, EOS)
+    always_restores = False
     ends_open_lines = True
 
     @classmethod
@@ -78,15 +83,22 @@ class WordTokenizer(LearntTokenizer):
         return []
 
     def unknown_pieces(self, text: str) -> list[str]:
-        """The distinct words of a text that become `<unk>`, in the order of the text; not `<unk>` itself."""
+        """The words of a text that become `<unk>`, in its order; not `<unk>` itself."""
         pieces = self._engine.pre_tokenizer.pre_tokenize_str(require_utf8(text))
-        return [piece for piece in dict.fromkeys(piece for piece, _ in pieces) if piece not in self._ids]
+        return [piece for piece, _ in pieces if piece not in self._ids]
 
     def count_written_unk(self, text: str) -> int:
         """How many tokens of a text are `<unk>` because it says so."""
         # Cutting takes as long as encoding does; few words come into question.
         candidates = " ".join(word for word in words_of(text) if UNK in word)
         return sum(piece == UNK for piece, _ in self._engine.pre_tokenizer.pre_tokenize_str(candidates))
+
+    def restores(self, stretch: str, ids: Ids, *, is_line_begun: bool) -> bool:
+        """Whether words are parted by single spaces, each is a token, and no word is `<eos>`."""
+        if _SPACING_THAT_IS_LOST.search(stretch) or (stretch.startswith(" ") and not is_line_begun):
+            return False
+        n_lines, n_ends = stretch.count("\n"), int(np.count_nonzero(np.asarray(ids) == self.start_id))
+        return n_ends == n_lines and len(ids) == n_lines + len(words_of(stretch))
 
     def decode(self, ids: Ids) -> str:
         """The lines of ids, one space between words."""

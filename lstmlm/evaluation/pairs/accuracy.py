@@ -6,7 +6,7 @@ end included. So the sentences of a pair differ in nothing but their words, and 
 
 import math
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -23,13 +23,10 @@ from lstmlm.evaluation.normalization import advice as spelling_advice
 from lstmlm.evaluation.pairs.formulas import Region
 from lstmlm.evaluation.pairs.items import BAD, GOOD, Item
 from lstmlm.evaluation.reading import AS_LINES, Reading
-from lstmlm.evaluation.report import Report, Value
+from lstmlm.evaluation.report import Report, Value, most_frequent
 
 Scorer = Callable[[Sequence[Sequence[int]]], Sequence[Float[np.ndarray, " tokens"]]]
 """From the token ids of several lines to the surprisal of each token (nats)."""
-
-N_EXAMPLES = 5
-"""How many unknown words a report names, the most frequent ones."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +118,8 @@ class _Line:
     """With the end of the line and the white space before it, if it counts."""
     region_sizes: Mapping[int, int]
     """How many tokens each region has, by its number and in order."""
+    n_dropped: int
+    """Characters that no token stands for."""
 
 
 def judge(items: Sequence[Item], tokenizer: Tokenizer, score: Scorer, reading: Reading = AS_LINES) -> list[Verdict]:
@@ -147,7 +146,7 @@ def _encode(regions: Mapping[int, str], tokenizer: Tokenizer, reading: Reading, 
         ids[-1] = [*ids[-1], tokenizer.start_id]
     of_words = iter(ids)
     sizes = {number: sum(map(len, islice(of_words, len(part)))) for number, part in parts.items()}
-    return _Line(tuple(chain(*ids)), sizes)
+    return _Line(tuple(chain(*ids)), sizes, sum(len(tokenizer.dropped(text)) for text in regions.values()))
 
 
 def _verdict(
@@ -160,7 +159,7 @@ def _verdict(
     for name, line in lines.items():
         bits |= _surprisals(name, line, nats[line.ids])
     totals = {name: float(nats[line.ids].sum()) for name, line in lines.items()}
-    n_unk = {name: line.ids.count(unk_id) for name, line in lines.items()}
+    n_unk = {name: line.ids.count(unk_id) + line.n_dropped for name, line in lines.items()}
     correct = item.formula.holds(bits)
     return Verdict(
         file=item.file,
@@ -221,8 +220,7 @@ def wilson_interval(n_successes: int, n_trials: int) -> tuple[float, float]:
 
 def _unknown_words(items: Sequence[Item], tokenizer: Tokenizer) -> str | None:
     """Return the words that are unknown most often; None where none is."""
-    counts = Counter(chain.from_iterable(map(tokenizer.unknown_pieces, _texts(items))))
-    return " ".join(word for word, _ in counts.most_common(N_EXAMPLES)) or None
+    return most_frequent(chain.from_iterable(map(tokenizer.unknown_pieces, _texts(items))))
 
 
 def _texts(items: Iterable[Item]) -> list[str]:

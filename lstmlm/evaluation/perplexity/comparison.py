@@ -123,16 +123,6 @@ def _require_same_text(a: Contestant, b: Contestant) -> None:
 
 def _require_tokens_that_say_all(a: Contestant, b: Contestant) -> None:
     """Refuse bits per byte where tokens stand for less than all bytes, and lines that do not match."""
-    if a.text.n_oov or b.text.n_oov:
-        rates = " and ".join(
-            f"{text.n_oov:,} of {text.n_tokens:,} tokens ({text.n_oov / text.n_tokens:.2%}) of {run}"
-            for run, text in ((a.run, a.text), (b.run, b.text))
-        )
-        raise DataError(
-            f"{a.text.name}: {a.run} and {b.run} cut it into different tokens, and bits per byte flatter a model that "
-            f"predicts <unk> in place of what the text says: {rates}. "
-            "Compare runs that share a tokenizer, or on a text whose words both know."
-        )
     for one in (a, b):
         n_lines = len(one.split_lines(one.text.tokens))
         if n_lines != one.text.n_lines:
@@ -140,3 +130,9 @@ def _require_tokens_that_say_all(a: Contestant, b: Contestant) -> None:
                 f"{one.text.name}: has {one.text.n_lines:,} lines, but {one.run} reads {n_lines:,}, because the word "
                 f"{one.tokenizer.token(one.tokenizer.start_id)} ends one. Remove that word from the text."
             )
+    if unsaid := [f"of {one.run}, {one.text.unsaid}" for one in (a, b) if one.text.unsaid]:
+        raise DataError(
+            f"{a.text.name}: {a.run} and {b.run} cut it into different tokens, and bits per byte flatter a model whose "
+            f"tokens leave out what the text says: {'; '.join(unsaid)}. "
+            "Compare runs that share a tokenizer, or on a text that both give back."
+        )

@@ -8,13 +8,14 @@ from jaxtyping import Float
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.evaluation.interpolation import mixture_nats, mixture_weights
 from lstmlm.evaluation.report import Report, perplexity_rows
+from lstmlm.models.arpa import ForeignNgrams
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.models.ngram import NgramModel
 from lstmlm.scoring import score
 
 
 def evaluate_ngram_mixture(
-    model: LanguageModel, ngrams: NgramModel, text: EncodedText, validation: EncodedText, run: str
+    model: LanguageModel, ngrams: NgramModel | ForeignNgrams, text: EncodedText, validation: EncodedText, run: str
 ) -> Report:
     """Measure n-grams of the text that a run has learnt, its model, which the report calls `run`, and their mixture.
 
@@ -39,5 +40,7 @@ def evaluate_ngram_mixture(
     )
 
 
-def _nats_of_both(model: LanguageModel, ngrams: NgramModel, text: EncodedText) -> Float[np.ndarray, "2 tokens"]:
+def _nats_of_both(
+    model: LanguageModel, ngrams: NgramModel | ForeignNgrams, text: EncodedText
+) -> Float[np.ndarray, "2 tokens"]:
     return np.stack([ngrams.nats(text.tokens), score(model, text.tokens, ngrams.start_id)])

@@ -25,14 +25,16 @@ def evaluate_perplexity(
 ) -> Report:
     """Score `text` and report its likelihood per token, word, character and byte.
 
-    Perplexities per token are comparable only where the fingerprints are the same; bits per character and byte of one
-    text are comparable always, as long as `n_oov` is 0. `run` is what the report calls the model, `context` what each
-    token is predicted from. The processes of a world share the work, but lines by themselves are read by each.
+    Perplexities per token are comparable only where the fingerprints are the same, bits per character and byte of one
+    text always; of these there are none where the tokens do not say all of it (`EncodedText.unsaid`). `run` is what the
+    report calls the model, `context` what each token is predicted from. The processes of a world share the work, but
+    lines by themselves are read by each.
     """
     started = time.monotonic()
     of_tokens = _score(model, text, tokenizer.start_id, context, world)
-    nats, nats_without_unk = float(of_tokens.sum()), float(of_tokens[text.tokens != tokenizer.unk_id].sum())
-    n_tokens, n_tokens_without_unk = text.n_tokens, text.n_tokens - text.n_unk
+    known = of_tokens[text.tokens != tokenizer.unk_id]
+    nats, nats_without_unk = float(of_tokens.sum()), float(known.sum())
+    n_tokens, n_tokens_without_unk = text.n_tokens, len(known)
     return Report(
         {
             "run": run,
@@ -48,11 +50,12 @@ def evaluate_perplexity(
             "perplexity_per_word": perplexity(nats, text.n_words),
             "bits_per_token": bits_per(nats, n_tokens),
             "bits_per_word": bits_per(nats, text.n_words),
-            "bits_per_char": bits_per(nats, text.n_chars),
-            "bits_per_byte": bits_per(nats, text.n_bytes),
+            "bits_per_char": None if text.unsaid else bits_per(nats, text.n_chars),
+            "bits_per_byte": None if text.unsaid else bits_per(nats, text.n_bytes),
             "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
             "seconds": round(time.monotonic() - started, 3),
             "n_oov": text.n_oov,
+            "unsaid": text.unsaid,
             "n_tokens_without_unk": n_tokens_without_unk,
             "nats_without_unk": nats_without_unk,
             "perplexity_without_unk": perplexity(nats_without_unk, n_tokens_without_unk),

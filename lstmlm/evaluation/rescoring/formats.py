@@ -3,12 +3,13 @@
 Here every score is a natural logarithm, the larger the better; what the files hold is converted.
 
 - `srilm`: a file an utterance, named like it; a hypothesis a line, `ascore lscore nwords word…` in logarithms to base
-  10, or after the header `NBestList1.0` `(score) word…` in bytelogs (nbest-format(5)). Written in the first of these
-  forms as `UTTERANCE.score`, as SRILM's own rescoring does.
-- `kaldi`: `UTTERANCE-N word…`; acoustic costs have a file of their own. Written as `UTTERANCE-N nats`, as Kaldi's
-  scripts expect it of a language model.
-- `jsonl`: an object a line with `utterance` or `id`, `text` or `hypothesis`, and `acoustic_score` or `score`, a natural
-  logarithm. Written with whatever else it holds and what was found out.
+  10; after the header `NBestList1.0` `(score) word…` in bytelogs, and after `NBestList2.0` every word with times and
+  scores of its own (nbest-format(5)). Written in the first of these forms as `UTTERANCE.score`.
+- `kaldi`: `UTTERANCE-N word…`, N counted from 1; acoustic costs have a file of their own. Written as
+  `UTTERANCE-N nats`, as Kaldi's scripts expect it of a language model.
+- `jsonl`: an object a line with `utterance` or `id`, `text` or `hypothesis`, `acoustic_score` or `score`, a natural
+  logarithm, and maybe `lm_score`; or as Vosk writes it, an utterance a line. Written with whatever else it holds and
+  what was found out.
 """
 
 import json
@@ -21,9 +22,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from lstmlm.corpus.reading.json_lines import parse_object
+from lstmlm.corpus.reading.json_lines import parse_object, shown
 from lstmlm.corpus.reading.text_files import Line
-from lstmlm.errors import as_command
+from lstmlm.errors import conversion
 from lstmlm.files import make_directory, write_atomically
 
 LN_10 = math.log(10)
@@ -35,8 +36,9 @@ SHOWN_CHARS = 60
 """A message quotes this much of a line."""
 
 _SRILM_SUFFIX = re.compile(r"(\.score|\.nbest)?(\.gz)?$")
-_SENTENCE_MARKS = {"<s>", "</s>"}
-_KALDI_ID = re.compile(r"(.+)-\d+")
+_HMM_STATE = re.compile(r"-\d$")
+_FIELDS_OF_A_WORD = 11
+_KALDI_ID = re.compile(r"(.+)-[1-9]\d*")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class Hypothesis:
     acoustic_score: float
     """Log-likelihood of the sound given the words (nats); 0 where the list has none."""
     line: Line
+    first_pass_score: float = 0.0
+    """Log-probability of the words by the recogniser's own language model (nats); 0 where the list has none."""
+    n_words: int | None = None
+    """How many words the list says there are."""
+    kept: str = ""
+    """What its format writes back."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +73,21 @@ class ScoredHypothesis:
     """Words, or characters where errors are counted in these."""
     total: float
     """What decides between the hypotheses of an utterance; the largest wins."""
+    lm_score: float
+    """Log-probability of the words by both language models, in the proportion of their weights (nats)."""
+
+
+Parsed = Iterable[tuple[str, Hypothesis]]
+"""Hypotheses, each with a name that no other has."""
 
 
 @dataclass(frozen=True)
 class NBestFormat:
-    """How a file is recognised, a line read into a name that no other has and a hypothesis, and lists written."""
+    """How a file is recognised, a line read, which may hold none or many hypotheses, and lists written."""
 
     begins_with: Callable[[str], bool]
     """Whether a first line looks like one of this format."""
-    parse: Callable[[Line], tuple[str, Hypothesis] | None]
-    """None: the line is a header."""
+    parse: Callable[[Line], Parsed]
     write: Callable[[Path, Sequence[Sequence[ScoredHypothesis]]], None]
 
 
@@ -86,28 +99,45 @@ def _is_srilm(first_line: str) -> bool:
     return True
 
 
-def _parse_srilm(line: Line) -> tuple[str, Hypothesis] | None:
-    if line.text.startswith("NBestList1.0"):
-        return None
-    if line.text.startswith("NBestList2.0") or " ( st: " in line.text:
-        # The script reads no compressed file, but standard input.
-        reading = as_command(["gzip", "-dcf", str(line.file)])
-        raise line.error(f"format 2 has times between the words. Convert it: {reading} | nbest2-to-nbest1 > nbest1.txt")
-    fields = line.text.split()
+def _parse_srilm(line: Line) -> Parsed:
+    if line.text.startswith("NBestList"):
+        return []
+    fields, n_words, first_pass_score = line.text.split(), None, 0.0
     try:
-        if line.text.startswith("("):
-            score, words = finite(fields[0].strip("()")) * NATS_PER_BYTELOG, fields[1:]
+        if " ( st: " in line.text:
+            words, scores = _words_with_times(fields[1:])
+            acoustic_score, first_pass_score = (score * NATS_PER_BYTELOG for score in scores)
+        elif line.text.startswith("("):
+            acoustic_score, words = finite(fields[0].strip("()")) * NATS_PER_BYTELOG, fields[1:]
         else:
-            acoustic_score, _lscore, _nwords = map(float, fields[:3])
-            score, words = finite(acoustic_score) * LN_10, fields[3:]
-    except ValueError:
+            acoustic_score, first_pass_score = (finite(field) * LN_10 for field in fields[:2])
+            n_words, words = int(fields[2]), fields[3:]
+    except (ValueError, IndexError):
         raise line.error(
             f"no scores, got {quoted(line)}. A line reads: ascore lscore nwords word word; "
             "after NBestList1.0: (score) word word."
         ) from None
-    utterance = _SRILM_SUFFIX.sub("", line.file.name)
-    text = " ".join(word for word in words if word not in _SENTENCE_MARKS)
-    return f"{utterance}:{line.number}", Hypothesis(utterance, text, score, line)
+    utterance, text = _SRILM_SUFFIX.sub("", line.file.name), " ".join(words)
+    return [
+        (
+            f"{utterance}:{line.number}",
+            Hypothesis(utterance, text, acoustic_score, line, first_pass_score, n_words, kept=text),
+        )
+    ]
+
+
+def _words_with_times(fields: Sequence[str]) -> tuple[list[str], tuple[float, float]]:
+    """Return the words of `NBestList2.0` and the sums of their acoustic and language model scores (bytelogs).
+
+    A word reads `word ( st: start et: end g: score a: score )`. So do its phones and states, which follow it and begin
+    before its end; some states are told only by their names (SRILM's NBest.cc).
+    """
+    words, acoustic_score, lm_score, end = [], 0.0, 0.0, -1.0
+    for word, _, _, start, _, stop, _, lm, _, acoustic, _ in zip(*[iter(fields)] * _FIELDS_OF_A_WORD, strict=True):
+        if float(start) > end and not _HMM_STATE.search(word):
+            words.append(word)
+            acoustic_score, lm_score, end = acoustic_score + finite(acoustic), lm_score + finite(lm), float(stop)
+    return words, (acoustic_score, lm_score)
 
 
 def _write_srilm(folder: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:
@@ -115,48 +145,87 @@ def _write_srilm(folder: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> N
     for scored_list in lists:
         lines = []
         for scored in scored_list:
-            words = scored.hypothesis.text.split()
-            scores = f"{scored.hypothesis.acoustic_score / LN_10:.15g} {-scored.lm_nats / LN_10:.8g}"
-            lines.append(" ".join([scores, str(len(words)), *words]))
+            hypothesis = scored.hypothesis
+            n_words = len(hypothesis.text.split()) if hypothesis.n_words is None else hypothesis.n_words
+            scores = f"{hypothesis.acoustic_score / LN_10:.15g} {scored.lm_score / LN_10:.8g}"
+            lines.append(f"{scores} {n_words} {hypothesis.kept}".rstrip())
         _write_lines(folder / f"{scored_list[0].hypothesis.utterance}.score", lines)
 
 
-def _parse_kaldi(line: Line) -> tuple[str, Hypothesis]:
+def _parse_kaldi(line: Line) -> Parsed:
     name, *words = line.text.split() or [""]
     match = _KALDI_ID.fullmatch(name)
     if not match:
-        raise line.error(f"no hypothesis id, got {quoted(line)}. A line reads: UTTERANCE-N word word.")
-    return name, Hypothesis(match[1], " ".join(words), 0.0, line)
+        raise line.error(f"no hypothesis id, got {quoted(line)}. A line reads: UTTERANCE-N word word, N from 1.")
+    return [(name, Hypothesis(match[1], " ".join(words), 0.0, line, kept=name))]
 
 
 def _write_kaldi(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:
     every = chain.from_iterable(lists)
-    _write_lines(file, [f"{scored.hypothesis.line.text.split()[0]} {scored.lm_nats:.8g}" for scored in every])
+    _write_lines(file, [f"{scored.hypothesis.kept} {scored.lm_nats:.8g}" for scored in every])
 
 
-def _parse_jsonl(line: Line) -> tuple[str, Hypothesis]:
-    fields = _object_of(line)
-    utterance = str(_field(line, fields, "utterance", "id"))
-    text = _field(line, fields, "text", "hypothesis")
-    if not isinstance(text, str):
-        raise line.error(f"text: expected a string, got {text!r}. Put it in quotes.")
-    score = _field(line, fields, "acoustic_score", "score")
-    if type(score) not in (int, float) or not abs(score) <= sys.float_info.max:
-        raise line.error(f"score: expected a finite number, got {score!r}. Give a logarithm.")
-    return f"{line.file}:{line.number}", Hypothesis(utterance, " ".join(text.split()), float(score), line)
+def _parse_jsonl(line: Line) -> Parsed:
+    record = object_of(line)
+    records = [record] if "alternatives" not in record else _records_of_vosk(line, record)
+    return [(f"{line.file}:{line.number}:{number}", _hypothesis(line, one)) for number, one in enumerate(records)]
 
 
-def _object_of(line: Line) -> dict[str, Any]:
+def _records_of_vosk(line: Line, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a record for each of the `alternatives`; they name no utterance, and `confidence` is a logarithm."""
+    alternatives = record["alternatives"]
+    if not isinstance(alternatives, list) or not all(isinstance(one, dict) for one in alternatives):
+        raise line.error(
+            f"alternatives: expected a list of objects, got {shown(alternatives)}. Write one a hypothesis."
+        )
+    named = {name: record[name] for name in ("utterance", "id") if name in record}
+    named = named or {"utterance": f"{line.file.name.partition(chr(46))[0]}-{line.number}"}
+    return [{**named, "score": one.get("confidence"), **one} for one in alternatives]
+
+
+def _hypothesis(line: Line, record: Mapping[str, Any]) -> Hypothesis:
+    utterance, text = utterance_of(line, record), text_of(line, record)
+    score, lm_score = _field(line, record, "acoustic_score", "score"), record.get("lm_score", 0)
+    for name, number in {"score": score, "lm_score": lm_score}.items():
+        if type(number) not in (int, float) or not abs(number) <= sys.float_info.max:
+            advice = "Take it out of its quotes." if isinstance(number, str) else "Give a logarithm."
+            raise line.error(f"{name}: expected a finite number, got {number!r}. {advice}")
+    kept = json.dumps(record, ensure_ascii=False)
+    return Hypothesis(utterance, text, float(score), line, float(lm_score), kept=kept)
+
+
+def object_of(line: Line) -> dict[str, Any]:
+    """Return the JSON object of a line. Raises DataError if it holds none."""
     try:
         return parse_object(line.text)
-    except ValueError:
-        raise line.error(f"not a JSON object, got {quoted(line)}. Write one a line.") from None
+    except ValueError as error:
+        raise line.error(str(error)) from None
 
 
-def _field(line: Line, fields: Mapping[str, Any], name: str, synonym: str) -> Any:
-    value = fields.get(name, fields.get(synonym))
+def utterance_of(line: Line, record: Mapping[str, Any]) -> str:
+    """Return which utterance an object is about. Raises DataError if it does not say so by a name or a whole number."""
+    utterance = _field(line, record, "utterance", "id")
+    if type(utterance) not in (str, int) or utterance == "":
+        raise line.error(f"utterance: expected a name or a whole number, got {shown(utterance)}. Give it one.")
+    return str(utterance)
+
+
+def text_of(line: Line, record: Mapping[str, Any]) -> str:
+    """Return the words of an object, with one space between them. Raises DataError if it has none as text."""
+    text = _field(line, record, "text", "hypothesis")
+    if not isinstance(text, str):
+        raise line.error(f"text: expected a string, got {shown(text)}. Put it in quotes.")
+    return " ".join(text.split())
+
+
+def _field(line: Line, record: Mapping[str, Any], name: str, synonym: str) -> Any:
+    value = record.get(name, record.get(synonym))
     if value is None:
-        raise line.error(f"no {name}. Give it as {name!r} or {synonym!r}.")
+        advice = f"Give it as {name!r} or {synonym!r}."
+        if synonym == "score" and "confidence" in record:
+            renamed = conversion(str(line.file), ["jq", "-c", ".score = .confidence"], ".jsonl")
+            advice = f"If 'confidence' is a logarithm: {renamed}"
+        raise line.error(f"no {name}. {advice}")
     return value
 
 
@@ -164,7 +233,7 @@ def _write_jsonl(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> Non
     lines = []
     for scored in chain.from_iterable(lists):
         found = {name: getattr(scored, name) for name in ("lm_nats", "n_tokens", "n_unk", "total")}
-        lines.append(json.dumps(_object_of(scored.hypothesis.line) | found, ensure_ascii=False))
+        lines.append(json.dumps(json.loads(scored.hypothesis.kept) | found, ensure_ascii=False))
     _write_lines(file, lines)
 
 

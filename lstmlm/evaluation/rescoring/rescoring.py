@@ -4,6 +4,7 @@ Every hypothesis is read as a line of its own, with its end: from the zero state
 the hypotheses that were chosen for the utterances before.
 """
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,12 +18,20 @@ from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
 from lstmlm.evaluation.reading import AS_LINES, Reading
-from lstmlm.evaluation.report import Report, Row, Value
+from lstmlm.evaluation.report import Report, Row, Value, most_frequent
 from lstmlm.evaluation.rescoring.combination import Combination, count_errors, error_rates, find_combination
 from lstmlm.evaluation.rescoring.error_rate import Metric, units_of
 from lstmlm.evaluation.rescoring.formats import Hypothesis, ScoredHypothesis
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities, score_tree
+
+MANY_UNKNOWN = 0.3
+"""A share of unknown tokens that deserves a warning."""
+
+FEW_COMMON = 0.1
+"""So small a share of the reference in the lists says that the two are written in different ways."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,21 +65,27 @@ class Rescorer:
         return scored_lists
 
     def _encode(self, hypothesis: Hypothesis) -> list[int]:
-        text = self.reading.join.join(words_of(hypothesis.text))
-        return list(map(int, self.tokenizer.encode(text + self.reading.line_end)))
+        return list(map(int, self.tokenizer.encode(self.line_of(hypothesis) + self.reading.line_end)))
+
+    def line_of(self, hypothesis: Hypothesis) -> str:
+        """Return the text that is scored, without its end."""
+        return self.reading.join.join(words_of(hypothesis.text))
 
     def _scored(
         self, hypothesis: Hypothesis, tokens: list[int], nats: Float[np.ndarray, " tokens"]
     ) -> ScoredHypothesis:
         lm_nats, length = float(nats.sum()), len(units_of(hypothesis.text, self.metric))
-        return ScoredHypothesis(
+        scored = ScoredHypothesis(
             hypothesis,
             lm_nats=lm_nats,
             n_tokens=len(tokens),
-            n_unk=sum(token == self.tokenizer.unk_id for token in tokens),
+            n_unk=sum(token == self.tokenizer.unk_id for token in tokens)
+            + len(self.tokenizer.dropped(hypothesis.text)),
             length=length,
-            total=self.combination.total(hypothesis.acoustic_score, lm_nats, length),
+            total=0.0,
+            lm_score=0.0,
         )
+        return _weighed(scored, self.combination)
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,7 @@ def evaluate_rescoring(
         DataError: a combination is to be searched, and fewer than two utterances have a reference.
     """
     started = time.monotonic()
+    _warn_of_other_spelling(lists, references, options.metric)
     combination = options.combination or Combination()
     rescorer = Rescorer(model, tokenizer, combination, options.metric, reading)
     rescored = (rescorer.rescore_in_context if options.carry_state else rescorer.rescore)(lists)
@@ -128,7 +144,7 @@ def evaluate_rescoring(
                     f"{len(table.errors)}. Give --references and a --weight."
                 )
             combination = find_combination(table.part(slice(n_tuned)))
-            rescored = [[_recombined(scored, combination) for scored in hypotheses] for hypotheses in rescored]
+            rescored = [[_weighed(scored, combination) for scored in hypotheses] for hypotheses in rescored]
             table = table.part(slice(n_tuned, None))
         rates = error_rates(table, combination)
         measured = {"metric": options.metric, "n_tuned": n_tuned, "n_measured": len(table.errors)}
@@ -138,19 +154,48 @@ def evaluate_rescoring(
         "context": "carried" if options.carry_state else "reset",
         "n_utterances": len(rescored),
         "n_hypotheses": len(everything),
-        "n_tokens": sum(scored.n_tokens for scored in everything),
-        "n_unk": sum(scored.n_unk for scored in everything),
+        **_count_tokens(rescorer, everything),
         "weight": combination.weight,
         "length_bonus": combination.length_bonus,
+        "first_pass_weight": combination.first_pass_weight,
         **measured,
         "seconds": round(time.monotonic() - started, 3),
     }
     return Rescoring(rescored, Report(values, rates or list(_rows(rescored))))
 
 
-def _recombined(scored: ScoredHypothesis, combination: Combination) -> ScoredHypothesis:
-    total = combination.total(scored.hypothesis.acoustic_score, scored.lm_nats, scored.length)
-    return replace(scored, total=total)
+def _warn_of_other_spelling(
+    lists: Sequence[Sequence[Hypothesis]], references: Mapping[str, str], metric: Metric
+) -> None:
+    heard = {unit for hypotheses in lists for one in hypotheses for unit in units_of(one.text, metric)}
+    said = [unit for text in references.values() for unit in units_of(text, metric)]
+    strange = [unit for unit in said if unit not in heard]
+    if len(said) - len(strange) < FEW_COMMON * len(said):
+        _log.warning(
+            "of %s words or characters of the references %s occur in no list, such as %s: are capitals or marks "
+            "written otherwise there? Write both alike.",
+            f"{len(said):,}",
+            f"{len(strange):,}",
+            most_frequent(strange),
+        )
+
+
+def _count_tokens(rescorer: Rescorer, scored: Sequence[ScoredHypothesis]) -> dict[str, Value]:
+    n_tokens, n_unk = sum(one.n_tokens for one in scored), sum(one.n_unk for one in scored)
+    unknown = (rescorer.tokenizer.unknown_pieces(rescorer.line_of(one.hypothesis)) for one in scored if one.n_unk)
+    examples, n_within_lines = most_frequent(chain.from_iterable(unknown)), n_tokens - len(scored)
+    if n_unk > MANY_UNKNOWN * n_within_lines:
+        _log.warning("%.0f %% of the tokens are unknown, such as %s.", 100 * n_unk / n_within_lines, examples)
+    return {"n_tokens": n_tokens, "n_unk": n_unk, "unk_examples": examples}
+
+
+def _weighed(scored: ScoredHypothesis, combination: Combination) -> ScoredHypothesis:
+    hypothesis, lm_nats = scored.hypothesis, scored.lm_nats
+    return replace(
+        scored,
+        total=combination.total(hypothesis.acoustic_score, lm_nats, scored.length, hypothesis.first_pass_score),
+        lm_score=combination.lm_score(lm_nats, hypothesis.first_pass_score),
+    )
 
 
 def _rows(lists: Sequence[Sequence[ScoredHypothesis]]) -> Iterator[Row]:

@@ -192,8 +192,8 @@ def _measured_words(
         following = followers.get(id(row))
         start, end = end, end + len(ids)
         token_nats = measured[start:end, NATS]
-        ends_line = ids[-1] == tokenizer.start_id
-        follows = following is not None and not ends_line and following.ids[0] in delimiter_ids
+        ends_line = ids[-1:] == [tokenizer.start_id]
+        follows = following is not None and not ends_line and not delimiter_ids.isdisjoint(following.ids[:1])
         received = float(measured[end, DELIMITER]) if follows else 0.0
         first = start
         while first < end - 1 and is_white(tokenizer.decode([ids[first - start]])):
@@ -214,7 +214,7 @@ def _measured_words(
             sentence,
             index,
             tokens=[EOS if i == tokenizer.start_id else tokenizer.token(i).replace(" ", "␣") for i in ids],
-            is_unknown=tokenizer.unk_id in ids,
+            is_unknown=tokenizer.unk_id in ids or any(map(tokenizer.dropped, sentence.words[index : index + 1])),
             figures=None if is_skipped else figures,
         )
         is_after_complete, given_away, entropy_before = follows, received, None if is_skipped else entropy

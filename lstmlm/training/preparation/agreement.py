@@ -12,6 +12,9 @@ from lstmlm.corpus.loading import Corpus
 from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
 
+MANY_UNKNOWN = 0.3
+"""Share of a text. Beyond it a perplexity says how well unknown tokens are foreseen, and little else."""
+
 
 def require_same_start(config: RunConfig, device: torch.device, world: World) -> None:
     """Check that all processes have the same configuration, versions and devices, and can share the columns equally.
@@ -100,6 +103,18 @@ def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
         found.append(
             "data.tokenizer: <unk> never occurs in the training split, so the model cannot learn to expect unknown "
             "words. Set min_count: 2."
+        )
+    if corpus.train.unk_rate >= MANY_UNKNOWN:
+        commonest = ", ".join(repr(piece) for piece in corpus.train.unknown_pieces)
+        found.append(
+            f"data.tokenizer: {corpus.train.unk_rate:.0%} of the training split is unknown, the commonest are "
+            f"{commonest}: the model learns little but to expect <unk>. Take a tokenizer that knows them: name: bpe."
+        )
+    end_id = corpus.tokenizer.start_id
+    if n_ends := corpus.train.n_written_ends(end_id):
+        found.append(
+            f"data.corpus: the training split has the word {corpus.tokenizer.token(end_id)} {n_ends:,} times, and each "
+            "ends a line. Write it otherwise where it does not."
         )
     if corpus.valid and corpus.valid.sha256 == corpus.train.sha256:
         found.append(

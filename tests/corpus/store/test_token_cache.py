@@ -20,7 +20,7 @@ from lstmlm.config.data import (
 from lstmlm.corpus import loading
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import load_corpus, load_split
-from lstmlm.corpus.reading import splits
+from lstmlm.corpus.reading import documents
 from lstmlm.corpus.reading.text_files import read_blocks
 from lstmlm.corpus.store import token_cache
 from lstmlm.corpus.store.shards import HEADER_BYTES
@@ -50,7 +50,7 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         read.append(path.name)
         return read_blocks(path, **others)
 
-    monkeypatch.setattr(splits, "read_blocks", counted)
+    monkeypatch.setattr(documents, "read_blocks", counted)
     return read
 
 

@@ -11,8 +11,8 @@ from lstmlm.config.data import (
     TokenizerOptions,
     WordTokenizerOptions,
 )
+from lstmlm.corpus.encoded_text import measure
 from lstmlm.corpus.tokenizers import train_tokenizer, training_text
-from lstmlm.corpus.tokenizers.description import measure
 
 FOREIGN = Path(__file__).parent / "foreign"
 TEXT = "the cat sat on a long line\nand an open end"

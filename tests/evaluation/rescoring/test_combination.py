@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstmlm.corpus.reading.text_files import Line
+from lstmlm.errors import ConfigError
 from lstmlm.evaluation.rescoring.combination import Combination, ErrorTable, count_errors, error_rates, find_combination
 from lstmlm.evaluation.rescoring.formats import Hypothesis, ScoredHypothesis
 
@@ -16,7 +18,7 @@ def scored(utterance: str, *hypotheses: tuple[str, float, float]) -> list[Scored
     """Make a list of texts with their acoustic scores and nats."""
     line = Line(Path("lists"), 1, "")
     return [
-        ScoredHypothesis(Hypothesis(utterance, text, acoustic_score, line), nats, 0, 0, len(text.split()), 0.0)
+        ScoredHypothesis(Hypothesis(utterance, text, acoustic_score, line), nats, 0, 0, len(text.split()), 0.0, -nats)
         for text, acoustic_score, nats in hypotheses
     ]
 
@@ -31,8 +33,8 @@ TABLE = count_errors(LISTS, {"a": "a b c", "b": "d e"}, "wer")
 
 
 def test_the_total_is_in_nats() -> None:
-    assert Combination(weight=0.5, length_bonus=2.0).total(-10.0, 6.0, 3.0) == -10 - 3 + 6
-    assert Combination().total(-10.0, 6.0, 3.0) == -16
+    assert Combination(weight=0.5, length_bonus=2.0).total(-10.0, 6.0, 3.0, -8.0) == -10 - 3 + 6
+    assert Combination().total(-10.0, 6.0, 3.0, -8.0) == -16
 
 
 def test_errors_of_ragged_lists() -> None:
@@ -86,9 +88,8 @@ def noisy_lists(weight: float, length_bonus: float, n_utterances: int) -> ErrorT
     nats, lengths = generator.normal(100, 2, shape), generator.integers(13, 18, shape)
     errors = generator.integers(0, 10, shape)
     wanted_totals = -3.0 * errors + generator.normal(0, 1, shape)
-    return ErrorTable(
-        wanted_totals + weight * nats - length_bonus * lengths, nats, lengths, errors, np.full(n_utterances, 15)
-    )
+    acoustic_scores = wanted_totals + weight * nats - length_bonus * lengths
+    return ErrorTable(acoustic_scores, nats, lengths, np.zeros(shape), errors, np.full(n_utterances, 15))
 
 
 @pytest.mark.parametrize(("weight", "length_bonus"), [(0.5, 1.0), (2**3.5, 5 * 2**3.5), (2**-5, 0.0)])
@@ -99,6 +100,28 @@ def test_the_weights_that_made_lists_are_found(weight: float, length_bonus: floa
     # The grid's steps are a quarter of an octave and, at the weight, a quarter of a nat; noise hides half a nat.
     assert found.weight == pytest.approx(weight, rel=0.3)
     assert found.length_bonus == pytest.approx(length_bonus, abs=0.5 * max(1, weight))
+
+
+def test_the_first_pass_gets_the_share_that_it_deserves() -> None:
+    table = noisy_lists(8.0, 0.0, 100)
+    # The recogniser's language model knows what the other only guesses.
+    guessed = table.lm_nats + np.random.default_rng(2).normal(0, 5, table.lm_nats.shape)
+    found = find_combination(replace(table, lm_nats=guessed, first_pass_scores=-table.lm_nats))
+    assert found.weight == 0
+    assert found.first_pass_weight == pytest.approx(8.0, rel=0.3)
+
+
+def test_what_is_written_joins_both_language_models() -> None:
+    assert Combination(3.0, 0.0, first_pass_weight=1.0).lm_score(6.0, -10.0) == -0.75 * 6 - 0.25 * 10
+    assert Combination(0.0, 0.0, first_pass_weight=0.0).lm_score(6.0, -10.0) == -6
+    assert Combination(0.5, 2.0, 0.25).total(-10.0, 6.0, 3.0, -8.0) == -10 - 3 + 6 - 2
+
+
+@pytest.mark.parametrize("name", ["weight", "length_bonus", "first_pass_weight"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_are_finite(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: expected a finite number, got {value}"):
+        Combination(**{name: value})
 
 
 def test_of_many_equal_combinations_the_middle_one_is_found() -> None:

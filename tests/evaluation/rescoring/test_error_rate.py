@@ -1,8 +1,10 @@
 """Edit distances against the definition, and what they are counted in."""
 
+import random
 from collections.abc import Sequence
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +28,19 @@ def distance_by_definition(one: Sequence[str], other: Sequence[str]) -> int:
 def test_distances_are_those_of_the_definition(reference: list[str], hypotheses: list[list[str]]) -> None:
     wanted = [distance_by_definition(reference, hypothesis) for hypothesis in hypotheses]
     assert edit_distances(reference, hypotheses).tolist() == wanted
+
+
+def test_jiwer_counts_the_same_errors() -> None:
+    jiwer = pytest.importorskip("jiwer", reason="jiwer is another tool")
+    generator = random.Random(1)
+    for _ in range(200):
+        reference, hypothesis = (
+            " ".join(generator.choices(["the", "then", "café", "dog"], k=generator.randrange(1, 12))) for _ in range(2)
+        )
+        for metric, counted in (("wer", str), ("cer", lambda text: " ".join(text.replace(" ", "")))):
+            found = jiwer.process_words(counted(reference), counted(hypothesis))
+            [own] = edit_distances(units_of(reference, metric), [units_of(hypothesis, metric)])
+            assert own == found.substitutions + found.deletions + found.insertions
 
 
 def test_units() -> None:

@@ -1,4 +1,4 @@
-"""N-best lists: every format read and written as the files in golden/nbest have it, and what is said of wrong lines."""
+"""N-best lists: every format read and written as the files in golden have it, and what is said of wrong lines."""
 
 import gzip
 import math
@@ -9,7 +9,7 @@ import pytest
 
 from lstmlm.errors import ConfigError, DataError
 from lstmlm.evaluation.rescoring.formats import FORMATS, Hypothesis, ScoredHypothesis
-from lstmlm.evaluation.rescoring.nbest import read_nbest, read_references, recognise_format
+from lstmlm.evaluation.rescoring.nbest import read_nbest, recognise_format
 
 GOLDEN = Path(__file__).parent / "golden"
 BYTELOG = 1024 * math.log(1.0001)
@@ -41,9 +41,8 @@ def scored(lists: Sequence[Sequence[Hypothesis]]) -> list[list[ScoredHypothesis]
     def score(hypothesis: Hypothesis) -> ScoredHypothesis:
         n_words = len(hypothesis.text.split())
         nats = 5.0 * (n_words + 1)
-        return ScoredHypothesis(
-            hypothesis, nats, n_words + 1, min(1, n_words), n_words, hypothesis.acoustic_score - nats
-        )
+        total = hypothesis.acoustic_score - nats
+        return ScoredHypothesis(hypothesis, nats, n_words + 1, min(1, n_words), n_words, total, lm_score=-nats)
 
     return [list(map(score, hypotheses)) for hypotheses in lists]
 
@@ -123,8 +122,8 @@ def test_wrong_lines_of_kaldi(tmp_path: Path) -> None:
     assert problems_of(path, costs=costs) == (
         ["good", "fine"],
         [
-            f"{path}:2: no hypothesis id, got 'the words alone'. A line reads: UTTERANCE-N word word.",
-            f"{path}:3: no hypothesis id, got ''. A line reads: UTTERANCE-N word word.",
+            f"{path}:2: no hypothesis id, got 'the words alone'. A line reads: UTTERANCE-N word word, N from 1.",
+            f"{path}:3: no hypothesis id, got ''. A line reads: UTTERANCE-N word word, N from 1.",
             f"{path}:5: x-1 comes a second time. Remove one of them.",
             f"{costs}:3: x-3 comes a second time. Remove one of them.",
             f"{costs}:4: no cost, got 'x-9'. A line reads: UTTERANCE-N cost.",
@@ -150,24 +149,138 @@ def test_wrong_lines_of_srilm(tmp_path: Path) -> None:
     )
 
 
-def test_srilm_lists_with_times_are_refused(tmp_path: Path) -> None:
+def test_srilm_lists_with_times(tmp_path: Path) -> None:
+    """Phones lie within their word, and the names of states end in a number; their scores are the word's."""
     path = tmp_path / "x.nbest"
-    path.write_text("NBestList2.0\n(-5) good ( st: 0.1 et: 0.2 g: -3 a: -2 )\n")
+    path.write_text(
+        "NBestList2.0\n"
+        "(-90) -pau- ( st: 0.00 et: 0.10 g: 0 a: -10 ) the ( st: 0.11 et: 0.30 g: -3 a: -20 ) "
+        "dh ( st: 0.11 et: 0.20 g: 0 a: -9 ) dh-1 ( st: 0.31 et: 0.31 g: 0 a: -9 ) "
+        "dog ( st: 0.32 et: 0.60 g: -7 a: -50 )\n"
+        "(-5) cut ( st: 0.1 et: 0.2 g: -3\n"
+    )
+    problems: list[str] = []
+    [[hypothesis]] = read_nbest([path], recognise_format([path]), None, problems)
+    assert hypothesis.text == "the dog"
+    assert hypothesis.acoustic_score == pytest.approx(-80 * BYTELOG, rel=1e-7)
+    assert hypothesis.first_pass_score == pytest.approx(-10 * BYTELOG, rel=1e-7)
+    assert [problem.split(",")[0] for problem in problems] == [f"{path}:3: no scores"]
+
+
+def test_silence_and_noises_are_no_words(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "x"
+    path.write_text("-1 -2 2 <s> -pau- the [noise] dog </s>\n-1 -2 1 -pau- the\n")
+    [hypotheses] = read_nbest([path], "srilm", None, [])
+    assert [(one.text, one.n_words) for one in hypotheses] == [("the [noise] dog", 2), ("the", 1)]
+    assert caplog.messages == [f"{path}:1: 3 words, where nwords is 2, in 1 such lines. Name noises in --ignore."]
+    path.write_text("-1 -2 3 <s> -pau- the [noise] dog </s>\n-1 -2 1 -pau- the\n")
+    caplog.clear()
+    [hypotheses] = read_nbest([path], "srilm", None, [], ["[noise]", "[laugh]"])
+    assert caplog.messages == []
+    assert [one.text for one in hypotheses] == ["the dog", "the"]
+    FORMATS["srilm"].write(tmp_path / "new", scored([hypotheses]))
+    assert (tmp_path / "new" / "x.score").read_text().splitlines() == [
+        "-1 -6.5144172 3 <s> -pau- the [noise] dog </s>",
+        "-1 -4.3429448 1 -pau- the",
+    ]
+    (tmp_path / "y").write_text("a-1 <eps> the !SIL dog <unk>\n")
+    [[hypothesis]] = read(tmp_path / "y")
+    assert hypothesis.text == "the dog <unk>"
+
+
+def test_the_first_pass_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("-1 -2.5 1 one\n")
+    (tmp_path / "b.jsonl").write_text(
+        '{"id": "b", "text": "one", "score": 1, "lm_score": -4}\n{"id": "b", "text": "two", "score": 1}\n'
+    )
+    [[srilm]], [json_lines] = read(tmp_path / "a"), read(tmp_path / "b.jsonl")
+    assert srilm.first_pass_score == pytest.approx(-2.5 * math.log(10))
+    assert [one.first_pass_score for one in json_lines] == [-4, 0]
+
+
+def test_lists_of_vosk(tmp_path: Path) -> None:
+    path = tmp_path / "talk.jsonl"
+    path.write_text(
+        '{"alternatives": [{"confidence": 287.5, "text": "one two"}, {"confidence": 286, "text": "one"}]}\n'
+        '{"id": "last", "alternatives": [{"confidence": 1.0, "text": ""}]}\n'
+    )
+    lists = read(path)
+    assert facts(lists) == [
+        [("talk-1", "one two", 287.5), ("talk-1", "one", 286.0)],
+        [("last", "", 1.0)],
+    ]
+    FORMATS["jsonl"].write(tmp_path / "new.jsonl", scored(lists))
+    assert facts(read(tmp_path / "new.jsonl")) == facts(lists)
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "command"),
+    [
+        (
+            "S-0\tx y\nH-0\t-1.25\tthe do@@ g\nD-0\t-1.25\tthe dog\nP-0\t-1 -1\n",
+            "fairseq's output, with logarithms to base 2",
+            """jq -Rc 'split("\\t") | select(.[0] | startswith("D-")) """
+            """| {utterance: .[0][2:], text: .[2], score: (.[1] | tonumber * 0.6931471805599453)}'""",
+        ),
+        (
+            "H-0\t-1.25\tthe dog\n",
+            "fairseq's output, with logarithms to base 2",
+            """jq -Rc 'split("\\t") | select(.[0] | startswith("H-")) """
+            """| {utterance: .[0][2:], text: .[2], score: (.[1] | tonumber * 0.6931471805599453)}'""",
+        ),
+        (
+            "0 ||| the dog ||| LM0= -1 ||| -4.5\n",
+            "a list of Moses",
+            """jq -Rc 'split(" ||| ") | {utterance: .[0], text: .[1], score: (.[3] | tonumber)}'""",
+        ),
+        (
+            "covid-19 is over\t-3.2\ncovid-20 is over\t-3.0\n",
+            "NeMo's beams, which name no utterance; each of 4 in this command",
+            """jq -Rc 'split("\\t") """
+            """| {utterance: ((input_line_number - 1) / 4 | floor), text: .[0], score: (.[1] | tonumber)}'""",
+        ),
+    ],
+)
+def test_lists_of_other_programs_are_named(content: str, what: str, command: str, tmp_path: Path) -> None:
+    path = tmp_path / "lists.txt"
+    path.write_text(content)
     with pytest.raises(DataError) as refusal:
         problems_of(path)
     assert str(refusal.value).splitlines() == [
-        f"{path}:1: format 2 has times between the words. Convert it: gzip -dcf {path} | nbest2-to-nbest1 > nbest1.txt",
-        f"{path}:2: format 2 has times between the words. Convert it: gzip -dcf {path} | nbest2-to-nbest1 > nbest1.txt",
-        f"{path}: no srilm list can be read.",
+        f"{path}: looks like {what}. Make objects: {command} {path} > {tmp_path / 'lists.jsonl'}",
+        f"{path}: no {recognise_format([path])} list can be read. "
+        "Lists are SRILM's, Kaldi's or JSON lines; --format says which.",
     ]
+
+
+def test_a_hypothesis_may_be_a_number(tmp_path: Path) -> None:
+    (tmp_path / "lists").write_text("x-1 four\nx-2\t4\nx-3\t4.5\n")
+    assert problems_of(tmp_path / "lists") == (["four", "4", "4.5"], [])
+
+
+def test_an_array_is_refused_with_the_command_that_makes_lines(tmp_path: Path) -> None:
+    path = tmp_path / "lists.json"
+    path.write_text('[\n {"id": "x",\n  "text": "good", "score": 1}\n]\n')
+    with pytest.raises(DataError, match=r"is a JSON array, .*: jq -c '\.\[\]' "):
+        problems_of(path)
+
+
+@pytest.mark.parametrize(
+    "content", ["1089-134686-0000 the farmer\n1089-134686-0001 nobody\n", "covid-19 is over\ncovid-20 too\n"]
+)
+def test_one_transcript_an_utterance_is_no_list(content: str, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(content)
+    with pytest.raises(DataError, match="N from 1|N of UTTERANCE-N counts from 1"):
+        problems_of(tmp_path / "text")
 
 
 def test_wrong_lines_of_json(tmp_path: Path) -> None:
     path = tmp_path / "lists.jsonl"
     path.write_text(
         '{"id": "x", "text": "good", "score": 1}\n{"text": "a", "score": 1}\n{"id": "x", "score": 1}\n'
-        '{"id": "x", "text": "a"}\n{"id": "x", "text": 3, "score": 1}\n{"id": "x", "text": "a", "score": "high"}\n'
+        '{"id": "x", "text": "a"}\n{"id": "x", "text": 3, "score": 1}\n{"id": "x", "text": "a", "score": "-1.5"}\n'
         '{"id": "x", "text": "a", "score": 1e999}\n["x"]\n{"id": "x", \n{"id": "\\ud83c", "text": "a", "score": 1}\n'
+        '{"id": true, "text": "a", "score": 1}\n'
     )
     assert problems_of(path) == (
         ["good"],
@@ -176,11 +289,14 @@ def test_wrong_lines_of_json(tmp_path: Path) -> None:
             f"{path}:3: no text. Give it as 'text' or 'hypothesis'.",
             f"{path}:4: no acoustic_score. Give it as 'acoustic_score' or 'score'.",
             f"{path}:5: text: expected a string, got 3. Put it in quotes.",
-            f"{path}:6: score: expected a finite number, got 'high'. Give a logarithm.",
+            f"{path}:6: score: expected a finite number, got '-1.5'. Take it out of its quotes.",
             f"{path}:7: score: expected a finite number, got inf. Give a logarithm.",
-            f"{path}:8: not a JSON object, got '[\"x\"]'. Write one a line.",
-            f'{path}:9: not a JSON object, got \'{{"id": "x", \'. Write one a line.',
-            f'{path}:10: not a JSON object, got \'{{"id": "\\\\ud83c", "text": "a", "score": 1}}\'. Write one a line.',
+            f"{path}:8: is no object, got ['x']. Write one object a line.",
+            f"{path}:9: is not JSON (Expecting property name enclosed in double quotes, column 13). "
+            "Write one object a line.",
+            f"{path}:10: cannot be used ('utf-8' codec can't encode character '\\ud83c' in position 8: "
+            "surrogates not allowed). Write plain text or numbers.",
+            f"{path}:11: utterance: expected a name or a whole number, got True. Give it one.",
         ],
     )
 
@@ -218,8 +334,10 @@ def test_where_nothing_can_be_read_a_few_reasons_are_given(tmp_path: Path) -> No
     with pytest.raises(DataError) as refusal:
         problems_of(path)
     *reasons, last = str(refusal.value).splitlines()
-    assert len(reasons) == 3
-    assert last == f"{path}: no kaldi list can be read."
+    assert len(reasons) == 4
+    assert reasons[-1] == "and 6 more of this kind."
+    known = "Lists are SRILM's, Kaldi's or JSON lines; --format says which."
+    assert last == f"{path}: no kaldi list can be read. {known}"
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
@@ -231,25 +349,3 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 def test_costs_are_for_lists_without_scores(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--scores: jsonl lists have scores of their own\. Leave it out\."):
         read(GOLDEN / "lists.jsonl", costs=GOLDEN / "kaldi-costs.txt")
-
-
-def test_references(tmp_path: Path) -> None:
-    lists = read(GOLDEN / "kaldi.txt")
-    path = tmp_path / "ref"
-    path.write_text("harvest the  wheat was cut early\n\nbarn full\nharvest again\n")
-    problems: list[str] = []
-    assert read_references(path, lists, problems) == {"harvest": "the wheat was cut early"}
-    assert problems == [
-        f"{path}:2: is blank. A line reads: UTTERANCE word word.",
-        f"{path}:4: harvest comes a second time. Remove one of them.",
-        f"{GOLDEN / 'kaldi.txt'}:4: no reference for orchard-2. Add one to {path}.",
-        f"{path}:3: no hypotheses for barn. Add a list, or remove the line.",
-    ]
-
-
-def test_references_of_other_lists_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "ref").write_text("barn full\n")
-    with pytest.raises(DataError) as refusal:
-        read_references(tmp_path / "ref", read(GOLDEN / "kaldi.txt"), [])
-    wanted = f"{tmp_path / 'ref'}: no reference for any of the lists, such as harvest. Compare the names."
-    assert str(refusal.value) == wanted

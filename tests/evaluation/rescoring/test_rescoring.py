@@ -146,7 +146,7 @@ def test_weights_are_searched_on_the_first_half_and_measured_on_the_second() -> 
     assert [row["n_errors"] for row in rescoring.report.rows] == [0, 9, 0, -9]
     combination = Combination(values["weight"], values["length_bonus"])
     for scored in (one for of_one in rescoring.lists for one in of_one):
-        assert scored.total == combination.total(scored.hypothesis.acoustic_score, scored.lm_nats, scored.length)
+        assert scored.total == combination.total(scored.hypothesis.acoustic_score, scored.lm_nats, scored.length, 0.0)
     assert all(of_one[1].total > of_one[0].total for of_one in rescoring.lists)
 
 

@@ -293,7 +293,11 @@ def test_agrees_with_next_and_with_what_is_generated(
         rows = list(measure_words(asked, tokenizer, sentences(LINES[0], line)))
         row = rows[-1] if word.word == "<eos>" else rows[-2]
         assert row.text == word.word
-        assert nats([row])[0] == pytest.approx(-math.log(word.probability), abs=1e-5)
+        after_one_blank = math.exp(-nats([row])[0])
+        if tokenizer.delimiter_ids:  # other white space adds something, a third at most in this model
+            assert after_one_blank * (1 - 1e-5) <= word.probability <= after_one_blank * 1.5
+        else:
+            assert word.probability == pytest.approx(after_one_blank, rel=1e-5)
 
     steps = list(generate(asked, tokenizer, prompt, SamplingOptions(max_tokens=20, allow_unk=True), [1]))
     drawn = [int(step.ids) for step in steps]

@@ -26,7 +26,8 @@ def compare(
     """Compare tokenizers on a text: tokens per word, bytes per token, unknown tokens, and whether the text is restored.
 
     unigram_bits_per_byte is what a model pays that knows how often each token occurs in the text and nothing else. On a
-    short text it favours large vocabularies, which cost nothing in it.
+    short text it favours large vocabularies, which cost nothing in it. There is none where the text is not restored:
+    what its tokens leave out, such as case or white space, nobody pays for.
 
     Examples:
 
@@ -35,9 +36,9 @@ def compare(
     lstmlm data tokenizer compare texts/bpe.json runs/quickstart --text essay.txt --json
     """
     from lstmlm.config.data import DataOptions
+    from lstmlm.corpus.encoded_text import measure
     from lstmlm.corpus.reading.splits import text_of
     from lstmlm.corpus.tokenizers import find_tokenizer
-    from lstmlm.corpus.tokenizers.description import measure
 
     source = text_of(text, DataOptions(corpus=str(text)))
     found = ((name, find_tokenizer(name, source.blocks, "NAME")) for name in names)

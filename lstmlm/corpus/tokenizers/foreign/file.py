@@ -1,60 +1,69 @@
 """A tokenizer that another tool has learnt: a tokenizer.json of the `tokenizers` library, or a SentencePiece model.
 
 Lines are encoded one by one, each without its newline, and each is ended by one token: that of the newline or, where
-there is none, one of `LINE_ENDS`. So a text has the same ids in whatever blocks it is read, tokenizers that know no
-newline can be used, and where a line ends is known.
+there is none, the one that the file or the user names, or one of `LINE_ENDS`. So a text has the same ids in whatever
+blocks it is read, tokenizers that know no newline can be used, and where a line ends is known.
+
+The file is kept as it is. The library's format has no room for a model of SentencePiece, nor for a line end that the
+user names: tokenizer.json then is an object with `sentencepiece` (base64) or the file as `tokenizer`, and `line_end`.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-import tokenizers as library
 from jaxtyping import Int32
 
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, FileTokenizerOptions
 from lstmlm.corpus.reading.json_lines import shown
 from lstmlm.corpus.reading.white_space import is_white, words_of
-from lstmlm.corpus.tokenizers.components import component_types, require_known_components
-from lstmlm.corpus.tokenizers.foreign.sentencepiece import SPACE, to_tokenizer_json
+from lstmlm.corpus.tokenizers.foreign.engine import Engine
+from lstmlm.corpus.tokenizers.foreign.library import LibraryEngine
+from lstmlm.corpus.tokenizers.foreign.sentencepiece import SentencePieceEngine
 from lstmlm.corpus.tokenizers.joining import DecodingJoiner, Joiner
-from lstmlm.corpus.tokenizers.tokenizer import Ids, Tokenizer, byte_alphabet, require_utf8
+from lstmlm.corpus.tokenizers.tokenizer import Ids, Tokenizer, require_utf8
 from lstmlm.corpus.tokenizers.training_text import pieces_of
 from lstmlm.errors import DataError
 
 LINE_ENDS = ("</s>", "<eos>", "[EOS]", "[SEP]", "<|endoftext|>", "<|end_of_text|>")
-"""Tokens that end a line where the newline is none, the first of them that there is."""
+"""Tokens that end a line where the newline is none and nothing else is said, the first of them that there is."""
+
+_ENVELOPE = {"sentencepiece", "tokenizer"}
 
 
 class FileTokenizer(Tokenizer):
     """The tokenizer of a file. Whether `decode` restores a text exactly is up to it: BERT's drops case and spaces."""
+
+    always_restores = False
 
     def __init__(self, options: FileTokenizerOptions, json_text: str) -> None:
         """Take a tokenizer as `to_json` wrote it."""
         super().__init__(options, json_text)
         names = {token_id: token for token, token_id in self._ids.items()}
         self._tokens = [names.get(token_id, f"<unused {token_id}>") for token_id in range(max(names) + 1)]
-        self._has_newline = self._decode_line([self.start_id]) == "\n"
+        self._contents = [self._file.content(names[i]) if i in names else b"" for i in range(len(self._tokens))]
+        self._has_newline = self._file.decode([self.start_id]) == "\n"
         self.ends_open_lines = not self._has_newline
-        content = json.loads(self._engine.to_str())
-        model = content["model"]
-        self.unk_id = model["unk_id"] if "unk_id" in model else self._ids.get(model.get("unk_token"))
-        self._prepends_space = "Prepend" in component_types(content, "normalizer")
-        self._has_whole_words = model["type"] == "WordLevel"
-        is_byte_level = "ByteLevel" in component_types(content, "decoder")
-        self._contents = _contents_of(self._tokens, is_byte_level=is_byte_level)
+        self._has_whole_words = self._file.model_type == "WordLevel" and self._file.cuts_at_spaces
         self._space_ids = super().delimiter_ids
+        self.unk_id, self.model_type = self._file.unk_id, self._file.model_type
+        self.added_tokens = self._file.added_tokens
+        self._is_dropped: dict[str, bool] = {}
 
-    def _require_harmless(self, options: FileTokenizerOptions) -> None:
-        require_known_components(json.loads(self._engine.to_str()))
-        ids = self._engine.get_vocab().values()
-        if not ids or max(ids) >= 2 * len(ids):
-            raise DataError("tokenizer.json: most of its ids have no token. Use another tokenizer.")
-        self._engine.no_truncation()
-        self._engine.no_padding()
+    def _open(self, options: FileTokenizerOptions, json_text: str) -> Mapping[str, int]:
+        """Choose the engine; see `Tokenizer._open`."""
+        content = _object(json_text)
+        self._line_end = content.get("line_end")
+        self._file: Engine
+        if "sentencepiece" in content:
+            self._file = SentencePieceEngine(b64decode(content["sentencepiece"]))
+        else:
+            self._file = LibraryEngine(json.dumps(content["tokenizer"]) if "tokenizer" in content else json_text)
+        return self._file.ids
 
     @classmethod
     def train(cls, options: FileTokenizerOptions, blocks: Iterable[str]) -> Self:
@@ -65,26 +74,30 @@ class FileTokenizer(Tokenizer):
                 content = file.read(MOST_TOKENIZER_BYTES + 1)
             if len(content) > MOST_TOKENIZER_BYTES:
                 raise DataError(f"tokenizer.json: has over {MOST_TOKENIZER_BYTES:,} bytes. Use another tokenizer.")
-            json_text = content.decode("utf-8") if content.lstrip()[:1] == b"{" else to_tokenizer_json(content)
-            library.Tokenizer.from_str(json_text)
-            return cls(options, json_text)
+            return cls(options, _json_text(content, options.line_end))
         except DataError as error:
-            raise DataError(f"{path}: {str(error).removeprefix('tokenizer.json: ')}") from None
+            problem = str(error).removeprefix("tokenizer.json: ")
+            remedy = "Give another data.tokenizer.path."
+            raise DataError(f"{path}: {problem.replace('Restore the file from its run.', remedy)}") from None
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}). Check data.tokenizer.path.") from None
-        except Exception as error:  # the library raises nothing more specific
-            raise DataError(f"{path}: not a tokenizer ({error}). Give another data.tokenizer.path.") from error
 
     def _find_start(self) -> int:
-        newline = self._engine.encode("\n", add_special_tokens=False).ids
-        if len(newline) == 1 and self._decode_line(newline) == "\n":
+        if self._line_end is not None:
+            if self._line_end in self._ids:
+                return self._ids[self._line_end]
+            raise DataError(
+                f"tokenizer.json: has no token {self._line_end!r}. Name another in data.tokenizer.line_end."
+            )
+        [newline] = self._file.encode(["\n"])
+        if len(newline) == 1 and self._file.decode(newline) == "\n":
             return newline[0]
-        for name in LINE_ENDS:
+        for name in (self._file.line_end, *LINE_ENDS):
             if name in self._ids:
                 return self._ids[name]
         raise DataError(
             f"tokenizer.json: has no token that ends a line, neither the newline nor one of {', '.join(LINE_ENDS)}. "
-            "Add one to it."
+            "Name one of its tokens that the text does not have: data.tokenizer.line_end."
         )
 
     def encode_blocks(
@@ -93,22 +106,36 @@ class FileTokenizer(Tokenizer):
         """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
         for piece in pieces_of(blocks):
             # Some engines put a space before what they take for the beginning of a text.
-            text = piece.removeprefix(" ") if is_line_begun and self._prepends_space else piece
+            text = piece.removeprefix(" ") if is_line_begun and self._file.prepends_space else piece
             yield piece, np.array(self.encode_prompt(text), dtype=np.int32)
             is_line_begun = not piece.endswith("\n")
         if is_line_begun and self.ends_open_lines:
             yield "", np.array([self.start_id], dtype=np.int32)
 
+    def restores(self, stretch: str, ids: Ids, *, is_line_begun: bool) -> bool:
+        """Whether the ids of a stretch are decoded to it; see `Tokenizer.restores`."""
+        # Where a line was cut, the space belongs between two stretches.
+        return self.decode(ids) in (stretch, stretch.removeprefix(" ") if is_line_begun else stretch)
+
+    def dropped(self, text: str) -> list[str]:
+        """The characters that become nothing by themselves, or bytes that are no character; see `Tokenizer.dropped`."""
+        for character in set(text) - self._is_dropped.keys():
+            [ids] = self._file.encode([character])
+            decoded = self._file.decode(ids)
+            is_lost = not words_of(decoded) or ("\ufffd" in decoded and character != "\ufffd")
+            self._is_dropped[character] = is_lost and self.unk_id not in ids and not is_white(character)
+        return [character for character in text if self._is_dropped[character]]
+
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of the beginning of a text; see `Tokenizer.encode_prompt`."""
-        *lines, last = self._engine.encode_batch_fast(require_utf8(text).split("\n"), add_special_tokens=False)
-        return [*chain.from_iterable((*line.ids, self.start_id) for line in lines), *last.ids]
+        *lines, last = self._file.encode(require_utf8(text).split("\n"))
+        return [*chain.from_iterable((*line, self.start_id) for line in lines), *last]
 
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
         """Ids of a text but its last word, and that word; see `Tokenizer.encode_unfinished`."""
         ids, unread = super().encode_unfinished(text)
         # Some engines put a space before what they take for the beginning of a text.
-        has_space = unread.startswith(" ") or self.encode_prompt(unread)[0] not in self._space_ids
+        has_space = unread.startswith(" ") or not set(self.encode_prompt(unread)[:1]) & set(self._space_ids)
         return ids, unread if has_space else f" {unread}"
 
     def encode_pieces(self, pieces: Sequence[str]) -> list[list[int]]:
@@ -126,22 +153,21 @@ class FileTokenizer(Tokenizer):
         text = "".join(pieces)
         line, words = text.rstrip("\n"), [piece for piece in pieces if words_of(piece)]
         ends = [self.start_id] * (len(text) - len(line))
-        if self._has_whole_words:
-            found = [ids for ids in map(self.encode_prompt, words) if ids]
-        else:
-            found, white = self._words_of_line(line)
-            ends = white + ends
+        found, white = self._words_of_line(line, words)
         if len(found) != len(words):
             raise DataError(
                 f"data.tokenizer: reads {len(words)} words as {len(found)}: {shown(line)}. "
                 "Its tokens do not tell where words end; ask a model with another tokenizer."
             )
-        return [*found, ends][: len(pieces)]
+        return [*found, white + ends][: len(pieces)]
 
-    def _words_of_line(self, line: str) -> tuple[list[list[int]], list[int]]:
+    def _words_of_line(self, line: str, words: Sequence[str]) -> tuple[list[list[int]], list[int]]:
         """Ids of each word of a line with the white space before it, and of the white space at its end."""
-        delimiter_ids, found, white = set(self.delimiter_ids), list[list[int]](), list[int]()
-        for token_id in self.encode_prompt(line):
+        whole, found, white = self.encode_prompt(line), self._file.encode(words), list[int]()
+        if [*chain(*found)] == whole:  # spaces are in no token, or before every word
+            return found, white
+        delimiter_ids, found = set(self.delimiter_ids), []
+        for token_id in whole:
             if is_white(self._contents[token_id].decode("utf-8", "ignore")):
                 white.append(token_id)
             elif white or not found or token_id in delimiter_ids:
@@ -153,29 +179,30 @@ class FileTokenizer(Tokenizer):
 
     @property
     def delimiter_ids(self) -> list[int]:
-        """The tokens that begin with white space, and what ends a line; see `Tokenizer.delimiter_ids`."""
+        """The tokens that begin with white space, and what ends a line; see `Tokenizer.delimiter_ids`.
+
+        Where spaces are in no token, those that go on with no word: a mark that follows a word at once is a word too.
+        """
         if self._has_whole_words:
             return []
         if not self._space_ids:
             raise DataError(
                 "data.tokenizer: its tokens do not tell where words end, so there are no probabilities of words. "
-                "Ask a model whose tokens have the spaces."
+                "Ask a model whose tokens have the spaces; eval perplexity, pairs and rescore work with this one."
             )
         return sorted({*self._space_ids, self.start_id})
 
     def unknown_pieces(self, text: str) -> list[str]:
-        """The distinct pieces of a text that become the unknown token, in the order of the text."""
+        """The pieces of a text that become the unknown token, and characters that become none, in its order."""
         found = []
         for line in require_utf8(text).split("\n"):
-            encoding = self._engine.encode(line, add_special_tokens=False)
-            spans = zip(encoding.ids, encoding.offsets, strict=True)
-            found += [line[slice(*span)] for token_id, span in spans if token_id == self.unk_id]
-        return [piece for piece in dict.fromkeys(found) if piece not in self._ids]
+            found += [piece for token_id, piece in self._file.pieces(line) if token_id == self.unk_id]
+        return [piece for piece in found if piece not in self._ids] + self.dropped(text)
 
     def count_written_unk(self, text: str) -> int:
         """How many tokens of a text are unknown because it says so; none where the file does not name that token."""
-        is_read = self.unk_id in self._engine.get_added_tokens_decoder() or self._has_whole_words
-        return text.count(self._tokens[self.unk_id]) if self.unk_id is not None and is_read else 0
+        is_read = self.unk_id is not None and self._file.reads_written_unk
+        return text.count(self._tokens[self.unk_id or 0]) if is_read else 0
 
     def decode(self, ids: Ids) -> str:
         """The text of ids, as the file joins them."""
@@ -185,21 +212,30 @@ class FileTokenizer(Tokenizer):
                 lines.append([])
             else:
                 lines[-1].append(token_id)
-        return "\n".join(map(self._decode_line, lines))
+        return "\n".join(map(self._file.decode, lines))
 
     def joiner(self, prompt: str = "") -> Joiner:
         """A joiner that decodes as much of a line as it takes."""
         ids = self.encode_prompt(prompt.rpartition("\n")[2])
-        return DecodingJoiner(self._decode_line, self.start_id, ids)
-
-    def _decode_line(self, ids: Sequence[int]) -> str:
-        return self._engine.decode(list(ids), skip_special_tokens=False)
+        return DecodingJoiner(self._file.decode, self.start_id, ids)
 
 
-def _contents_of(tokens: Iterable[str], *, is_byte_level: bool) -> list[bytes]:
-    """What tokens are in a text; a file writes bytes as characters, or else the space and single bytes by name."""
-    if is_byte_level:
-        whole, parts = {}, {character: bytes([byte]) for byte, character in enumerate(byte_alphabet())}
+def _json_text(content: bytes, line_end: str | None) -> str:
+    """The content of a file as tokenizer.json, with the line end that the user names."""
+    if content.lstrip()[:1] != b"{":
+        whole: dict[str, Any] = {"sentencepiece": b64encode(content).decode("ascii")}
+    elif line_end is None:
+        return content.decode("utf-8", "replace")
     else:
-        whole, parts = {f"<0x{byte:02X}>": bytes([byte]) for byte in range(256)}, {SPACE: b" "}
-    return [whole.get(token) or b"".join(parts.get(char, char.encode()) for char in token) for token in tokens]
+        file = _object(content.decode("utf-8", "replace"))
+        whole = file if file.keys() & _ENVELOPE else {"tokenizer": file}
+    return json.dumps(whole | ({} if line_end is None else {"line_end": line_end}), ensure_ascii=False)
+
+
+def _object(json_text: str) -> dict[str, Any]:
+    """A JSON object; an empty one in place of what is none, of which the library says more."""
+    try:
+        content = json.loads(json_text)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
