@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
@@ -25,20 +26,27 @@ class Sampling(TypedDict, total=False):
     top_p: float | None
     allow_unk: bool
     precision: Literal["float32", "bfloat16"]
-    stop: tuple[str, ...]
+    stop: Sequence[str]
+
+
+@contextmanager
+def flags_as_arguments() -> Iterator[None]:
+    """Let a ConfigError that names a flag of the command line name the argument of Python in its place."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(re.sub(r"^--[\w-]+", lambda flag: flag[0][2:].replace("-", "_"), str(error))) from None
 
 
 def sampling_options(given: Mapping[str, Any]) -> SamplingOptions:
     """Return the options of a sampler. Raises ConfigError if one is wrong."""
     try:
-        return TypeAdapter(SamplingOptions).validate_python(given)
+        with flags_as_arguments():
+            return TypeAdapter(SamplingOptions).validate_python(given)
     except ValidationError as error:
         [problem, *_] = error.errors()
         name, *_ = problem["loc"]
         raise ConfigError(f"{name}: {problem['msg']}, got {shown(problem['input'])}. Mend it.") from None
-    except ConfigError as error:
-        # The command line calls them by its flags.
-        raise ConfigError(re.sub(r"^--[\w-]+", lambda flag: flag[0][2:].replace("-", "_"), str(error))) from None
 
 
 def path_of(name: str, given: object) -> Path:
@@ -66,9 +74,11 @@ def require_number(name: str, given: object, least: int = 1) -> int:
     return given
 
 
-def require_context(context: WordContext, first_word: FirstWord) -> None:
-    """Check what words are given. Raises ConfigError if it is nothing that there is."""
+def require_context(context: WordContext, first_word: FirstWord, join: str | None) -> None:
+    """Check what words are given, and what joins them. Raises ConfigError if it is nothing that there is."""
     if context not in ("document", "sentence"):
         require_number('context: "document", "sentence" or a number of tokens', context)
     if first_word not in get_args(FirstWord):
         raise ConfigError(f"first_word: needs one of {', '.join(get_args(FirstWord))}, got {shown(first_word)}.")
+    if not isinstance(join, str | None):
+        raise ConfigError(f"join: expected text, got {shown(join)}. Give a str.")

@@ -13,7 +13,14 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from lstmlm import questions
-from lstmlm.api.arguments import Sampling, require_context, require_number, require_text, sampling_options
+from lstmlm.api.arguments import (
+    Sampling,
+    flags_as_arguments,
+    require_context,
+    require_number,
+    require_text,
+    sampling_options,
+)
 from lstmlm.api.state import State
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import encode_string
@@ -110,7 +117,7 @@ class Model(TrainedModel):
             sentences: A text with a sentence a line, or sentences: each a str of one line, or the words of one.
             context: What a word is given: all of the "document" before it, all of its "sentence" before it, or so many
                 tokens.
-            first_word: How the first word of a context is predicted, "after-eos", from the "zero-state", or not ("skip").
+            first_word: How the first word of a context is predicted: "after-eos", from "zero-state", or not: "skip".
             join: What stands between words that are given one by one; by default a blank if the training text has any.
 
         Returns:
@@ -121,7 +128,7 @@ class Model(TrainedModel):
             ConfigError: an option is wrong.
             DataError: there are no sentences, or the model's tokens do not tell where words end.
         """
-        require_context(context, first_word)
+        require_context(context, first_word, join)
         stimuli = one_document(_sentences(sentences))
         words, _ = questions.measure_surprisal(self, stimuli, context=context, first_word=first_word, join=join)
         return list(records(words))
@@ -141,7 +148,9 @@ class Model(TrainedModel):
             ConfigError: `k` is no number above 0, or no word is begun that could be completed.
             DataError: `prefix` is no text, or the model's tokens do not tell where words end.
         """
-        return questions.next_words(self, require_text("prefix", prefix), require_number("k", k), complete=complete)
+        require_text("prefix", prefix)
+        with flags_as_arguments():
+            return questions.next_words(self, prefix, require_number("k", k), complete=complete)
 
     def generate(self, prompt: str = "", *, seed: int | None = None, **options: Unpack[Sampling]) -> str:
         """Continue a prompt, as `lstmlm generate` does; return the prompt and its continuation.
