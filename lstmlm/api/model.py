@@ -93,7 +93,9 @@ class Model(TrainedModel):
         Raises:
             DataError: it is no text, or empty.
         """
-        return float(str(self.report(text)["perplexity"]))
+        perplexity = self.report(text)["perplexity"]
+        assert isinstance(perplexity, float)
+        return perplexity
 
     def report(self, text: str) -> Mapping[str, Value]:
         """Return what `lstmlm eval perplexity --json` reports of a text, by the same names.

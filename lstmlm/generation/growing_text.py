@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lstmlm.corpus.reading.white_space import cut_before_spaces
 from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.corpus.tokenizers.tokenizer import require_utf8
 from lstmlm.models.backbone import BackboneState
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities
@@ -52,7 +53,7 @@ class GrowingText:
 
     def feed(self, text: str) -> None:
         """Read on. Raises DataError if the text is not UTF-8."""
-        text = self._open_text + text
+        text = self._open_text + require_utf8(text)
         if settled := _SETTLED.match(text):
             self._settled = self.read = self._read_from_settled(self._encode(settled[0]))
             self._open_ids, self._is_line_begun = [], not settled[0].endswith("\n")

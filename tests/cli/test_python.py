@@ -15,7 +15,7 @@ LINES = ["The old miller buys bread at the market.", "", "He  walks home, but th
 TEXT = "".join(f"{line}\n" for line in LINES)
 
 every_model = pytest.mark.parametrize("backbone", ["lstm", "rnn"])
-every_tokenizer = pytest.mark.parametrize("tokenizer", ["word", "char", "byte", "bpe"])
+every_tokenizer = pytest.mark.parametrize("tokenizer", ["word", "char", "bpe"])
 
 
 @pytest.fixture
@@ -70,8 +70,11 @@ def test_words_have_the_figures_of_the_command_line(model: Any, lstmlm: Cli) -> 
 
 @every_model
 @every_tokenizer
-def test_next_words_are_those_of_the_command_line(model: Any, lstmlm: Cli) -> None:
-    for prefix in ("", "The farmer", "The farmer ", "The farmer goes.\nThe"):
+def test_next_words_are_those_of_the_command_line(model: Any, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.generation import next_word
+
+    monkeypatch.setattr(next_word, "MAX_PREFIXES", 40)  # so few steps of training leave thousands of likely ones
+    for prefix in ("", "The farmer ", "The farmer goes.\nThe"):
         said = as_json(lstmlm("next", prefix, "--top", "4", "--json"))["words"]
         for found in (model.next_words(prefix, 4), model.state(prefix).next_words(4)):
             assert [vars(word) for word in found] == said
@@ -97,7 +100,7 @@ def test_the_beginning_and_the_end_are_scored_or_not(model: Any) -> None:
     assert model.score(f"{line}\n") == model.score(line)
     assert model.score(line, eos=False) == pytest.approx(model.score(line) - end.log10_probability, rel=1e-6)
     assert model.score(f"{line}\n", eos=False) == model.score(line, eos=False)
-    assert end.token in ("<eos>", "\n", "0x0A", "Ċ")
+    assert end.token in ("<eos>", "\n", "Ċ")
 
     from_nothing = model.full_scores(line, bos=False)
     assert [score.token for score in from_nothing] == [score.token for score in model.full_scores(line)]

@@ -14,6 +14,7 @@ from lstmlm.config.data import (
 )
 from lstmlm.config.model import ModelOptions
 from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer
+from lstmlm.errors import DataError
 from lstmlm.generation.growing_text import GrowingText
 from lstmlm.models.language_model import LanguageModel, build_language_model
 
@@ -99,6 +100,11 @@ def test_a_text_is_read_once(tokenizer: Tokenizer) -> None:
     for word in words:
         growing.feed(word)
     assert counting.n_steps == 1 + len(tokenizer.encode_prompt("".join(words)))
+
+
+def test_half_a_character_is_refused(tokenizer: Tokenizer) -> None:
+    with pytest.raises(DataError, match="not UTF-8"):
+        whole(Counting(tokenizer.vocab_size).model, tokenizer, "The \udc80")
 
 
 def test_a_copy_goes_on_by_itself(tokenizer: Tokenizer) -> None:
