@@ -55,8 +55,7 @@ def train(
         run_dir: Where the run goes; must not hold one yet, unless `resume`.
         overrides: What `--set` of the command line takes: "training.n_steps=500".
         resume: Continue the run in `run_dir` exactly where it stopped, or start it.
-        on_event: Is told all that happens: `lstmlm.training.events` has the classes, each a line of metrics.jsonl. What
-            it raises ends the training.
+        on_event: Is told all that happens; `lstmlm.training.events` has the classes. What it raises ends the training.
 
     Raises:
         ConfigError: the configuration is wrong or does not suit the corpus, or training diverged.

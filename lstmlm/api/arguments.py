@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from lstmlm.corpus.reading.json_lines import shown
-from lstmlm.errors import ConfigError, DataError, first_line
+from lstmlm.errors import ConfigError, DataError, did_you_mean, first_line
 from lstmlm.evaluation.surprisal.surprisal import FirstWord, WordContext
 from lstmlm.generation.options import SamplingOptions
 
@@ -26,7 +26,7 @@ class Sampling(TypedDict, total=False):
     top_p: float | None
     allow_unk: bool
     precision: Literal["float32", "bfloat16"]
-    stop: Sequence[str]
+    stop: str | Sequence[str]
 
 
 @contextmanager
@@ -40,13 +40,19 @@ def flags_as_arguments() -> Iterator[None]:
 
 def sampling_options(given: Mapping[str, Any]) -> SamplingOptions:
     """Return the options of a sampler. Raises ConfigError if one is wrong."""
+    known = Sampling.__annotations__
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"{name}: no option. {did_you_mean(name, known)}Choose among: {', '.join(known)}.")
+    if isinstance(given.get("stop"), str):
+        given = {**given, "stop": [given["stop"]]}
     try:
         with flags_as_arguments():
             return TypeAdapter(SamplingOptions).validate_python(given)
     except ValidationError as error:
         [problem, *_] = error.errors()
         name, *_ = problem["loc"]
-        raise ConfigError(f"{name}: {problem['msg']}, got {shown(problem['input'])}. Mend it.") from None
+        raise ConfigError(f"{name}: {problem['msg']}, got {shown(problem['input'])}.") from None
 
 
 def path_of(name: str, given: object) -> Path:
