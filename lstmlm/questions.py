@@ -155,6 +155,7 @@ def evaluate_ngrams(
         CheckpointError: `arpa` cannot be written.
     """
     tokenizer = trained.tokenizer
+    training = trained.encode_split("train") if foreign is None else None
     try:
         validation = trained.encode_split("valid")
     except DataError as error:
@@ -164,17 +165,17 @@ def evaluate_ngrams(
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
     names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
     ngrams: NgramModel | ForeignNgrams
-    if foreign is not None:
+    if training is not None:
+        ngrams = estimated = _estimate_ngrams(training, tokenizer, order)
+        if arpa is not None:
+            blocks = (block.encode() for block in arpa_blocks(estimated, names, tokenizer.unk_id))
+            write_blocks_atomically(arpa, gzipped(blocks) if arpa.suffix == ".gz" else blocks)
+    elif foreign is not None:
         lines = (line.text for line in read_lines(foreign, encoding=encoding))
         ngrams = read_arpa(name_of(foreign), lines, names, tokenizer.start_id, tokenizer.unk_id)
         if unknown := ngrams.unknown_in(measured.tokens):
             of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
             logger.info("%s: does not know %s", name_of(foreign), of_text)
-    else:
-        ngrams = estimated = _estimate_ngrams(trained.encode_split("train"), tokenizer, order)
-        if arpa is not None:
-            blocks = (block.encode() for block in arpa_blocks(estimated, names, tokenizer.unk_id))
-            write_blocks_atomically(arpa, gzipped(blocks) if arpa.suffix == ".gz" else blocks)
     return evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name)
 
 

@@ -23,5 +23,5 @@ def facts_of(run_dir: Path) -> dict[str, Any]:
 
 def events_of(run_dir: Path) -> list[dict[str, Any]]:
     """Return the record of a run, without what a clock says and without checkpoints, which an interruption adds to."""
-    events = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
+    events = map(json.loads, (run_dir / "metrics.jsonl").read_text("utf-8").splitlines())
     return [{k: v for k, v in event.items() if k not in TIMED} for event in events if event["event"] != "checkpoint"]

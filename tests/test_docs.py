@@ -47,7 +47,7 @@ FILES = {
 
 
 def blocks(page: Path) -> list[str]:
-    return re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```sh\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -68,9 +68,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Path(text).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / "data" / "tiny" / "train.txt", text)
     for name, text in FILES.items():
-        Path("texts", name).write_text(text)
+        Path("texts", name).write_text(text, "utf-8")
     # Reading the real one takes seconds; tests/corpus/named/test_python_docs.py does it.
-    texts = {split: (PROJECT / "data" / "tiny" / f"{split}.txt").read_text() for split in dataset.SPLITS}
+    texts = {split: (PROJECT / "data" / "tiny" / f"{split}.txt").read_text("utf-8") for split in dataset.SPLITS}
     monkeypatch.setattr(dataset, "read_python_docs", lambda: texts)
     return tmp_path
 
@@ -144,7 +144,7 @@ def test_the_readme_shows_the_three_commands_without_options() -> None:
 
 
 def links(page: Path) -> list[str]:
-    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8"))
     return [target for target in targets if "://" not in target]
 
 
@@ -155,7 +155,7 @@ def test_every_linked_file_exists(page: Path) -> None:
 
 
 def test_every_path_that_the_design_names_exists() -> None:
-    text = PAGES[2].read_text()
+    text = PAGES[2].read_text("utf-8")
     named = set(re.findall(r"`((?:lstmlm|tests|configs|docs)/[\w/.]+)(?:::\w+)?`", text)) - {
         "lstmlm/models/cells/x.py",
         "lstmlm/models/output_layers/x.py",
@@ -165,7 +165,7 @@ def test_every_path_that_the_design_names_exists() -> None:
 
 
 def notebook_rows() -> list[list[str]]:
-    text = PAGES[2].read_text()
+    text = PAGES[2].read_text("utf-8")
     table = text[text.index("| the notebook sketched |") :].split("\n\n", 1)[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
@@ -179,9 +179,9 @@ def test_each_thing_that_the_notebook_sketched_works_somewhere(row: list[str]) -
     assert all((PROJECT / path).is_file() for path in paths)
     match = re.fullmatch(r"`(tests/[\w/]+\.py)::(\w+)`", test)
     assert match
-    assert f"def {match[2]}(" in (PROJECT / match[1]).read_text()
+    assert f"def {match[2]}(" in (PROJECT / match[1]).read_text("utf-8")
 
 
 def test_the_readme_lists_every_configuration() -> None:
-    listed = set(re.findall(r"`configs/([\w-]+\.yaml)`", PAGES[0].read_text()))
+    listed = set(re.findall(r"`configs/([\w-]+\.yaml)`", PAGES[0].read_text("utf-8")))
     assert listed == {path.name for path in (PROJECT / "configs").glob("*.yaml")}

@@ -126,7 +126,7 @@ def test_an_error_of_the_system_says_what_to_do(stand_in: StandIn, number: int, 
 
 
 def test_a_directory_below_a_file_cannot_be_created() -> None:
-    Path("runs").write_text("mine")
+    Path("runs").write_text("mine", "utf-8")
     with pytest.raises(CheckpointError) as error:
         files.make_directory(Path("runs/a"))
     assert str(error.value) == "runs/a: cannot be created (Not a directory). Choose another directory."
@@ -160,9 +160,9 @@ def test_a_published_directory_replaces_the_one_before() -> None:
 def test_leftovers_are_removed_and_everything_else_stays() -> None:
     files.publish_directory(Path("checkpoint"), {"a": [b"1"]})
     Path(".checkpoint.0123456789abcdef.partial").mkdir()
-    Path(".checkpoint.0123456789abcdef.partial/a").write_text("torn")
-    Path(".best.0123456789abcdef.partial").write_text("torn")
-    Path(".mine.partial").write_text("the user's")
+    Path(".checkpoint.0123456789abcdef.partial/a").write_text("torn", "utf-8")
+    Path(".best.0123456789abcdef.partial").write_text("torn", "utf-8")
+    Path(".mine.partial").write_text("the user's", "utf-8")
     files.remove_leftovers(Path())
     assert names() == [".mine.partial", "checkpoint"]
 
@@ -275,14 +275,14 @@ def test_a_lock_names_its_owner_and_is_free_once_that_has_ended(holder: subproce
     )
     holder.communicate()
     with files.locked(Path("runs/a/lock")):
-        assert Path("runs/a/lock").read_text().split() == [str(os.getpid())]
+        assert Path("runs/a/lock").read_text("utf-8").split() == [str(os.getpid())]
 
 
 def test_a_lock_dies_with_its_owner(holder: subprocess.Popen[bytes]) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with files.locked(Path("runs/a/lock")):
-        assert Path("runs/a/lock").read_text().split() == [str(os.getpid())]
+        assert Path("runs/a/lock").read_text("utf-8").split() == [str(os.getpid())]
 
 
 def test_a_lock_holds_within_a_process_too_and_is_released_by_an_error() -> None:

@@ -80,7 +80,7 @@ def test_the_help_of_a_command_loads_nothing_slow() -> None:
 
 @pytest.mark.parametrize("command", [["train", "--config"], ["config", "check"]])
 def test_a_configuration_error_loads_no_torch(command: list[str], tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text("data: {corpus: ./corpus}\ntraining: {n_steps: many}\n")
+    (tmp_path / "x.yaml").write_text("data: {corpus: ./corpus}\ntraining: {n_steps: many}\n", "utf-8")
     modules = modules_of_command([*command, str(tmp_path / "x.yaml")], 2)
     assert {"lstmlm.config", "yaml"} <= modules
     assert not {"torch", "numpy"} & modules

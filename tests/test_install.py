@@ -22,7 +22,7 @@ AS_OLD = "import sys; sys.version_info = (3, 10, 4, 'final', 0); exec(sys.argv[2
 def program(path: Path, *lines: str) -> Path:
     """Write a shell script that stands for a Python; without a line that ends it, it is the one of this test."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(["#!/bin/sh", *lines, f'exec {shlex.quote(sys.executable)} "$@"', ""]))
+    path.write_text("\n".join(["#!/bin/sh", *lines, f'exec {shlex.quote(sys.executable)} "$@"', ""]), "utf-8")
     path.chmod(0o755)
     return path
 
@@ -81,7 +81,7 @@ def test_an_environment_whose_python_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_python_without_venv(tmp_path: Path) -> None:
-    (tmp_path / "ensurepip.py").write_text("raise ModuleNotFoundError('as Debian ships it')\n")
+    (tmp_path / "ensurepip.py").write_text("raise ModuleNotFoundError('as Debian ships it')\n", "utf-8")
     version = ".".join(map(str, sys.version_info[:2]))
     message = f"{sys.executable}: cannot make environments. Install its venv module: apt install python{version}-venv"
     assert install(sys.executable, tmp_path / "venv", PYTHONPATH=str(tmp_path)) == message

@@ -36,10 +36,10 @@ class Place(NamedTuple):
         """Put a package of one module in place of what is there."""
         self.lack(package)
         (self.folder / package).mkdir()
-        (self.folder / package / "__init__.py").write_text(code)
+        (self.folder / package / "__init__.py").write_text(code, "utf-8")
         information = self.folder / f"{package}-{version}.dist-info"
         information.mkdir()
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n", "utf-8")
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `lstmlm` with these packages and no others."""
@@ -126,7 +126,7 @@ def test_a_package_without_what_is_imported_from_it(place: Place) -> None:
 
 def test_a_python_that_lacks_a_part_of_its_own(place: Place) -> None:
     message = "No module named '_ctypes'"
-    (place.folder / "ctypes.py").write_text(f'raise ModuleNotFoundError("{message}", name="_ctypes")\n')
+    (place.folder / "ctypes.py").write_text(f'raise ModuleNotFoundError("{message}", name="_ctypes")\n', "utf-8")
     line = place.said(*NEEDS_TORCH)
     assert line == (f"{sys.executable}: this Python lacks a part ({message}). Install it again, or another one.")
 

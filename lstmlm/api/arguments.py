@@ -51,8 +51,7 @@ def sampling_options(given: Mapping[str, Any]) -> SamplingOptions:
             return TypeAdapter(SamplingOptions).validate_python(given)
     except ValidationError as error:
         [problem, *_] = error.errors()
-        name, *_ = problem["loc"]
-        raise ConfigError(f"{name}: {problem['msg']}, got {shown(problem['input'])}.") from None
+        raise ConfigError(f"{problem['loc'][0]}: {problem['msg']}, got {shown(problem['input'])}.") from None
 
 
 def path_of(name: str, given: object) -> Path:

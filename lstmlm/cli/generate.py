@@ -13,6 +13,15 @@ from lstmlm.cli.render import result_text, say, warn_of_unknown
 from lstmlm.errors import as_command
 from lstmlm.generation.options import SamplingOptions
 
+StopOption = Annotated[
+    list[str] | None, typer.Option(metavar="TEXT", help="End a sample before this text. Can be repeated.")
+]
+
+PrecisionOption = Annotated[
+    Literal["float32", "bfloat16"],
+    typer.Option(help="Number format of the weights; bfloat16 draws about twice as fast, and another text."),
+]
+
 
 def generate(
     prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text, - reads standard input.')] = "",
@@ -25,16 +34,14 @@ def generate(
     top_p: Annotated[
         float | None, typer.Option(help="Choose among the likeliest tokens that have this probability together.")
     ] = None,
-    stop: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="End a sample before this text. Can be repeated.")
-    ] = None,
+    stop: StopOption = None,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of samples.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Same seed, same text; sample k has seed + k - 1.")] = None,
     allow_unk: Annotated[bool, typer.Option("--allow-unk", help="Let <unk> be sampled.")] = False,
-    precision: Annotated[
-        Literal["float32", "bfloat16"],
-        typer.Option(help="Number format of the weights; bfloat16 draws about twice as fast, and another text."),
-    ] = SamplingOptions.precision,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print tokens as the vocabulary has them, a blank between.")
+    ] = False,
+    precision: PrecisionOption = SamplingOptions.precision,
 ) -> None:
     """Continue a prompt.
 
@@ -51,9 +58,11 @@ def generate(
 
     lstmlm generate "Q: who sings?" --stop "Q:" --stop "."
 
+    lstmlm generate "The" --raw --max-tokens 20
+
     lstmlm generate - < texts/chapter.txt
     """
-    options = SamplingOptions(max_tokens, temperature, top_k, top_p, allow_unk, precision, tuple(stop or []))
+    options = SamplingOptions(max_tokens, temperature, top_k, top_p, allow_unk, precision, tuple(stop or []), raw)
     from lstmlm import workflows
     from lstmlm.corpus.reading.text_files import read_prompt
 

@@ -1,14 +1,17 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from lstmlm.errors import ConfigError, as_command
+
+if TYPE_CHECKING:
+    from lstmlm.config import RunConfig
 
 
 def encoding_name(text: str) -> str:
@@ -71,6 +74,18 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the configuration. Can be repeated."),
 ]
 
+CorpusConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="CONFIG",
+        parser=name_or_path,
+        help=f"{CONFIG_HELP} Its data.corpus is read where no other is named.",
+        show_default="the default of every option",
+    ),
+]
+
 RunOption = Annotated[
     Path | None, typer.Option("--run", parser=path, help="Run directory.", show_default="the newest under runs/")
 ]
@@ -106,11 +121,32 @@ EncodingOption = Annotated[
 ]
 
 CorpusArgument = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="CORPUS…", parser=name_or_path, help="A corpus as in data.corpus, or text files, each read as a whole."
+        metavar="CORPUS…",
+        parser=name_or_path,
+        help="A corpus as in data.corpus, or text files, each read as a whole.",
+        show_default="data.corpus of --config",
     ),
 ]
+
+
+def corpus_config(config: str | None, overrides: Sequence[str], corpora: Sequence[str]) -> "RunConfig":
+    """Read a configuration for the sake of its data; without a file all is as it is by default, but for `overrides`.
+
+    Raises:
+        ConfigError: something is wrong in it, or it is there to say which corpus and does not.
+    """
+    from lstmlm.config import RunConfig
+    from lstmlm.config.recipes import find_config
+    from lstmlm.yaml.schema import from_overrides, load_yaml
+
+    if config is not None:
+        return load_yaml(find_config(config), RunConfig, overrides)
+    if not corpora:
+        raise ConfigError("CORPUS: is missing. Name a corpus, or a configuration that does: --config CONFIG")
+    return from_overrides(RunConfig, ["data.corpus=./", "training.n_epochs=1", *overrides])
+
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -132,11 +133,14 @@ class _SayingHandler(logging.Handler):
             say(message)
 
 
+_ESCAPED = re.compile("[\0-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control codes, what turns the direction of what follows, and halves of characters."""
+
+
 def printable(text: str, kept: str = "\n\t") -> str:
     """Escape control codes but for `kept`, which a corpus or a model may hold, so that no terminal interprets them."""
-    return "".join(
-        character if character.isprintable() or character in kept else character.encode("unicode_escape").decode()
-        for character in text
+    return _ESCAPED.sub(
+        lambda found: found[0] if found[0] in kept else found[0].encode("unicode_escape").decode(), text
     )
 
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -122,19 +123,43 @@ def encode_string(content: str, options: DataOptions, tokenizer: Tokenizer) -> E
     return encode_text(text.name, text.blocks(), tokenizer, None)
 
 
-def open_texts(corpora: Sequence[str]) -> dict[str, Text]:
+def open_texts(corpora: Sequence[str], options: DataOptions) -> dict[str, Text]:
     """The texts to look at, not read yet: a file as a whole, and the splits of whatever else `data.corpus` can be.
+
+    Args:
+        corpora: Files, or what `data.corpus` can be.
+        options: How they are read; its own corpus is left out of account.
 
     Returns:
         Texts by split where a single corpus is given, else by what messages call them.
     """
     if len(corpora) == 1 and not Path(corpora[0]).is_file():
-        return _texts(DataOptions(corpus=corpora[0]))
+        return _texts(options.model_copy(update={"corpus": corpora[0]}))
     texts: list[Text] = []
-    for options in (DataOptions(corpus=corpus) for corpus in corpora):
-        path = Path(options.corpus)
-        texts += [text_of(path, options)] if path.is_file() else _texts(options).values()
+    for corpus in corpora:
+        is_file = Path(corpus).is_file()
+        one = options.model_copy(update={"corpus": corpus})
+        texts += [text_of(Path(corpus), options)] if is_file else _texts(one).values()
     return {text.name: text for text in texts}
+
+
+def open_corpus(options: DataOptions) -> tuple[dict[str, Text], dict[str, Text]]:
+    """The texts that a corpus consists of, and its splits, not read yet: none where it cannot be cut into such.
+
+    Raises:
+        ConfigError: there is no such corpus, or an option has no effect on it.
+        DataError: there is no such file.
+    """
+    if "/" not in options.corpus:
+        splits = _texts(options)
+        return splits, splits
+    splits = {}
+    with suppress(DataError):
+        splits = _texts(options)
+    if len({text.files for text in splits.values()}) == len(splits) > 0:
+        return splits, splits
+    path = Path(options.corpus)
+    return {"": replace(text_of_files([path], options), name=str(path))}, splits
 
 
 def encode_files(

@@ -37,6 +37,9 @@ class SamplingOptions:
     stop: tuple[str, ...] = ()
     """Texts: a sample ends before the first of them."""
 
+    raw: bool = False
+    """Whether tokens are told as the vocabulary has them, and not joined to a text."""
+
     def __post_init__(self) -> None:
         if "" in self.stop:
             raise ConfigError("--stop: needs a text, got ''.")

@@ -19,7 +19,8 @@ def continue_prompt(
     """
     opening = _without_open_blank(prompt, tokenizer)
     given_blank = prompt[len(opening) :]
-    joiners = [tokenizer.joiner(opening) for _ in seeds]
+    make_joiner = tokenizer.raw_joiner if options.raw else tokenizer.joiner
+    joiners = [make_joiner(opening) for _ in seeds]
     ends = [StopBefore(options.stop) for _ in seeds]
     for step in generate(model, tokenizer, opening, options, seeds):
         pieces = [joiner.feed(int(token)) for joiner, token in zip(joiners, step.ids, strict=True)]

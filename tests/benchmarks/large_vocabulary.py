@@ -41,13 +41,13 @@ def write_text(path: Path) -> None:
     ranks = draws.choice(N_TYPES, size=N_TOKENS - N_TYPES, p=probabilities / probabilities.sum())
     words = [f"w{rank}" for rank in draws.permutation(np.concatenate([np.arange(N_TYPES), ranks]))]
     lines = (words[start : start + WORDS_PER_LINE] for start in range(0, len(words), WORDS_PER_LINE))
-    path.write_text("".join(" ".join(line) + "\n" for line in lines))
+    path.write_text("".join(" ".join(line) + "\n" for line in lines), "utf-8")
 
 
 def train(corpus: Path, run_dir: Path, output: str, optimizer: str) -> tuple[float, float]:
     """Train a few steps; returns seconds a step, median without the first ones, and peak memory (GB)."""
     config = run_dir.with_suffix(".yaml")
-    config.write_text("model: {backbone: {name: lstm, n_layers: 2}, tie_weights: true}\n")
+    config.write_text("model: {backbone: {name: lstm, n_layers: 2}, tie_weights: true}\n", "utf-8")
     options = OPTIONS | {"data.corpus": corpus, "model.output.name": output, "optimizer": OPTIMIZERS[optimizer]}
     command = [sys.executable, "-m", "lstmlm", "train", "--config", str(config), "--run-dir", str(run_dir)]
     command += [word for key, value in options.items() for word in ("--set", f"{key}={value}")]
@@ -56,7 +56,7 @@ def train(corpus: Path, run_dir: Path, output: str, optimizer: str) -> tuple[flo
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(process.returncode)
-    events = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
+    events = map(json.loads, (run_dir / "metrics.jsonl").read_text("utf-8").splitlines())
     elapsed = [event["elapsed_seconds"] for event in events if event["event"] == "step"]
     return median(np.diff(elapsed)[1:]), usage.ru_maxrss / 1e6
 

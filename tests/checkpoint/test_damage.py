@@ -81,7 +81,7 @@ def test_a_missing_checkpoint_is_as_good_as_damaged(saved: RunDirectory, caplog:
 def test_a_checkpoint_beyond_the_last_is_not_gone_on_from(
     saved: RunDirectory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Path("runs/a/last").write_text("300\n")
+    Path("runs/a/last").write_text("300\n", "utf-8")
     damage(300)
     tidied_up(saved, caplog)
     assert (saved.best, saved.last) == (200, 200)
@@ -99,7 +99,7 @@ def test_where_none_is_intact_nothing_is_changed(saved: RunDirectory, caplog: py
 
 def test_damaged_files_of_the_run_are_no_fault_of_the_checkpoints(saved: RunDirectory) -> None:
     other = RunDirectory.open(saved.path)
-    Path("runs/a/config.yaml").write_text("x")
+    Path("runs/a/config.yaml").write_text("x", "utf-8")
     with pytest.raises(CheckpointError, match=r"^runs/a/config\.yaml: is damaged \("), other.lock():
         pass
     assert sorted(path.name for path in Path("runs/a/checkpoints").iterdir()) == ["00000200", "00000300", "00000400"]

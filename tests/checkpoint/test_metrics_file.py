@@ -21,7 +21,7 @@ def log(tmp_path: Path) -> MetricsLog:
 
 
 def events_of(log: MetricsLog) -> list[object]:
-    return [json.loads(line) for line in log.path.read_text().splitlines()]
+    return [json.loads(line) for line in log.path.read_text("utf-8").splitlines()]
 
 
 def test_an_event_is_a_line_of_json_and_in_the_file_at_once(log: MetricsLog) -> None:

@@ -36,7 +36,7 @@ def test_a_run_is_laid_out_as_documented(run: RunDirectory, content: Content) ->
     assert listing("runs/a/checkpoints/00000400") == [
         *("manifest.json", "manifest.sha256", "model.safetensors", "state.json", "training.safetensors")
     ]
-    contents = [Path("runs/a", name).read_text() for name in ("format", "best", "last")]
+    contents = [Path("runs/a", name).read_text("utf-8") for name in ("format", "best", "last")]
     assert contents == ["1\n", "400\n", "400\n"]
     run.metrics.write({"event": "step", "step": 1})
     assert Path("runs/a/metrics.jsonl").exists()
@@ -67,12 +67,12 @@ def test_a_run_that_died_before_its_first_checkpoint_can_be_resumed(run: RunDire
 
 def test_a_directory_of_something_else_is_left_alone(create: Create) -> None:
     Path("mine").mkdir()
-    Path("mine/config.yaml").write_text("mine")
+    Path("mine/config.yaml").write_text("mine", "utf-8")
     assert refusal(create, "mine") == "mine: is not empty and holds no run. Choose another --run-dir."
     assert listing("mine") == ["config.yaml"]
-    Path("file").write_text("mine")
+    Path("file").write_text("mine", "utf-8")
     assert refusal(create, "file") == "file: is not a directory. Choose another --run-dir."
-    assert Path("file").read_text() == "mine"
+    assert Path("file").read_text("utf-8") == "mine"
 
 
 def test_an_empty_directory_is_as_good_as_none(create: Create) -> None:
@@ -91,7 +91,7 @@ def test_a_run_that_does_not_exist_cannot_be_opened(name: str) -> None:
 
 
 def test_another_format_is_refused(run: RunDirectory) -> None:
-    Path("runs/a/format").write_text("2\n")
+    Path("runs/a/format").write_text("2\n", "utf-8")
     message = "runs/a/format: is 2, this lstmlm reads 1. Use the version of lstmlm that wrote the run."
     assert refusal(RunDirectory.open, run.path) == message
 
@@ -113,7 +113,7 @@ def test_a_number_is_not_read_from_a_file_of_any_length(run: RunDirectory) -> No
 def test_the_newest_run_is_the_one_that_published_last(create: Create, content: Content) -> None:
     runs = {name: create(f"runs/{name}") for name in ("a", "b", "c", "d")}
     Path("runs/notes").mkdir()
-    Path("runs/notes/last").write_text("1\n")
+    Path("runs/notes/last").write_text("1\n", "utf-8")
     for name in ("a", "b", "c"):
         with runs[name].lock():
             runs[name].save(400, content(400), is_best=False)
@@ -171,7 +171,7 @@ def test_a_missing_checkpoint_is_named_with_those_there_are(run: RunDirectory, c
 
 
 def test_a_checkpoint_vouches_for_what_the_run_worked_with(run: RunDirectory, content: Content) -> None:
-    Path("runs/a/tokenizer.json").write_text("{}")
+    Path("runs/a/tokenizer.json").write_text("{}", "utf-8")
     with run.lock():
         run.save(400, content(400), is_best=True)
     assert refusal(run.load_weights, 400).startswith("runs/a/tokenizer.json: is damaged (")

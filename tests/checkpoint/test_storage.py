@@ -113,7 +113,7 @@ def test_the_formats_are_open(content: Content) -> None:
         file = path.read_bytes()
         assert record == {"size": len(file), "sha256": hashlib.sha256(file).hexdigest()}
     digest = hashlib.sha256((CHECKPOINT / "manifest.json").read_bytes()).hexdigest()
-    assert (CHECKPOINT / "manifest.sha256").read_text() == f"{digest}  manifest.json\n"
+    assert (CHECKPOINT / "manifest.sha256").read_text("utf-8") == f"{digest}  manifest.json\n"
 
 
 def test_the_same_content_gives_the_same_bytes(create: Callable[[str], RunDirectory], content: Content) -> None:
@@ -221,7 +221,7 @@ def test_a_damaged_manifest_is_named(saved: RunDirectory) -> None:
 
 def with_matching_digest(manifest: Path, content: bytes) -> None:
     manifest.write_bytes(content)
-    manifest.with_name("manifest.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  manifest.json\n")
+    manifest.with_name("manifest.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  manifest.json\n", "utf-8")
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_what_is_no_safetensors_file_is_refused_though_its_digest_fits(saved: Ru
 
 def test_a_swapped_tokenizer_is_found_when_the_run_is_opened(saved: RunDirectory) -> None:
     tokenizer = saved.path / "tokenizer.json"
-    tokenizer.write_text(tokenizer.read_text().replace("eos", "end"))
+    tokenizer.write_text(tokenizer.read_text("utf-8").replace("eos", "end"), "utf-8")
     with pytest.raises(CheckpointError) as error:
         RunDirectory.open(saved.path)
     assert str(error.value) == f"runs/a/tokenizer.json: is damaged (its SHA-256 differs from the manifest). {REMEDY}"
@@ -271,6 +271,6 @@ def test_a_swapped_tokenizer_is_found_when_the_run_is_opened(saved: RunDirectory
 
 def test_an_edited_config_is_found_when_the_run_is_opened(saved: RunDirectory) -> None:
     config = saved.path / "config.yaml"
-    config.write_text(config.read_text() + "\n")
+    config.write_text(config.read_text("utf-8") + "\n", "utf-8")
     with pytest.raises(CheckpointError, match=r"^runs/a/config\.yaml: is damaged \("):
         RunDirectory.open(saved.path)

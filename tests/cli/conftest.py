@@ -39,7 +39,7 @@ def lstmlm() -> Callable[..., Any]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder that holds tiny.yaml."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY), "utf-8")
     return tmp_path
 
 
@@ -50,7 +50,7 @@ def train_once(lstmlm: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
     @cache
     def train(*overrides: str) -> Path:
         folder = tmp_path_factory.mktemp("trained")
-        (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY), "utf-8")
         sets = [part for override in overrides for part in ("--set", override)]
         result = lstmlm("train", "--config", str(folder / "tiny.yaml"), "--run-dir", str(folder / "run"), *sets)
         assert result.exit_code == 0, result.stderr

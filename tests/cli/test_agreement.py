@@ -32,7 +32,7 @@ def run(backbone: str, tokenizer: str, here: Path, add_run: Callable[..., None])
         "optimizer.learning_rate=0.02",
         "training.n_steps=60",
     )
-    (here / "line.txt").write_text(LINE + "\n")
+    (here / "line.txt").write_text(LINE + "\n", "utf-8")
     from lstmlm.workflows import load
 
     return load(Path("runs/tiny"))
@@ -65,14 +65,14 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 @every_model
 @every_tokenizer
 def test_every_command_gives_a_line_the_same_likelihood(run: Any, here: Path, lstmlm: Cli) -> None:
-    (here / "nbest.txt").write_text(f"call-1 {LINE}\ncall-2 The miller\n")
-    (here / "pairs.tsv").write_text(f"{LINE}\tThe miller\n")
+    (here / "nbest.txt").write_text(f"call-1 {LINE}\ncall-2 The miller\n", "utf-8")
+    (here / "pairs.tsv").write_text(f"{LINE}\tThe miller\n", "utf-8")
     perplexity = json.loads(lstmlm("eval", "perplexity", "--text", "line.txt", "--json").stdout)
     by_line = json.loads(lstmlm("eval", "perplexity", "--text", "line.txt", "--context", "line", "--json").stdout)
     words = list(map(json.loads, lstmlm("eval", "surprisal", "line.txt", "--jsonl").stdout.splitlines()))
     rescored = json.loads(lstmlm("eval", "rescore", "nbest.txt", "--json").stdout)["rows"]
     assert lstmlm("eval", "pairs", "pairs.tsv", "--items", "items.tsv").exit_code == 0
-    header, item = (line.split("\t") for line in (here / "items.tsv").read_text().splitlines())
+    header, item = (line.split("\t") for line in (here / "items.tsv").read_text("utf-8").splitlines())
 
     wanted = by_hand(run)
     found = {
@@ -90,10 +90,16 @@ def test_every_command_gives_a_line_the_same_likelihood(run: Any, here: Path, ls
 @without_parts_of_words
 def test_the_next_word_is_as_likely_as_it_is_surprising(run: Any, here: Path, lstmlm: Cli) -> None:
     [found] = json.loads(lstmlm("next", "The farmer", "--top", "1", "--json").stdout)["words"]
-    (here / "next.txt").write_text(f"The farmer {found['word']}\n" if found["word"] != "<eos>" else "The farmer\n")
+    (here / "next.txt").write_text(
+        f"The farmer {found['word']}\n" if found["word"] != "<eos>" else "The farmer\n", "utf-8"
+    )
     _, _, third, *_ = map(json.loads, lstmlm("eval", "surprisal", "next.txt", "--jsonl").stdout.splitlines())
     assert third["word"] == found["word"]
-    assert -math.log2(found["probability"]) == pytest.approx(third["surprisal_bits"], abs=TOLERANCE * 20)
+    after_one_blank = -third["surprisal_bits"]
+    if run.run.config.data.tokenizer.name in ("char", "byte"):  # the other white space that these know adds something
+        assert math.log2(found["probability"]) >= after_one_blank - TOLERANCE * 20
+    else:
+        assert math.log2(found["probability"]) == pytest.approx(after_one_blank, abs=TOLERANCE * 20)
 
 
 @every_model

@@ -18,7 +18,7 @@ def test_the_perplexity_that_training_has_seen(
     tokenizer: str, here: Path, add_run: Callable[..., None], lstmlm: Cli
 ) -> None:
     add_run("runs/tiny", f"data.tokenizer={tokenizer}")
-    events = [json.loads(line) for line in (here / "runs" / "tiny" / "metrics.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (here / "runs" / "tiny" / "metrics.jsonl").read_text("utf-8").splitlines()]
     [validation] = [event for event in events if event["event"] == "validation"]
     report = json.loads(lstmlm("eval", "perplexity", "--split", "valid", "--json").stdout)
     assert report["n_tokens"] == validation["n_tokens"]
@@ -27,8 +27,8 @@ def test_the_perplexity_that_training_has_seen(
 
 
 def test_people_see_the_figures_that_mean_something(trained: Path, lstmlm: Cli) -> None:
-    (trained / "known.txt").write_text("the farmer\nthe\n")
-    (trained / "unknown.txt").write_text("the xylophone\n")
+    (trained / "known.txt").write_text("the farmer\nthe\n", "utf-8")
+    (trained / "unknown.txt").write_text("the xylophone\n", "utf-8")
     report = json.loads(lstmlm("eval", "perplexity", "--text", "known.txt", "--json").stdout)
     lines = lstmlm("eval", "perplexity", "--text", "known.txt").stdout.splitlines()
     assert [re.split("  +", line) for line in lines] == [
@@ -97,10 +97,10 @@ def test_people_see_a_table_and_who_is_better(trained: Path, add_run: Callable[.
 
 def test_other_tokens_of_a_text_that_both_know(trained: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
     add_run("runs/other", "data.tokenizer={name: char}")
-    (trained / "known.txt").write_text("the farmer\nthe\n")
+    (trained / "known.txt").write_text("the farmer\nthe\n", "utf-8")
     report = json.loads(lstmlm(*COMPARE, "--text", "known.txt", "--json").stdout)
     assert [row["figure"] for row in report["rows"]] == ["bits_per_char", "bits_per_byte"]
-    (trained / "unknown.txt").write_text("the eht\n")
+    (trained / "unknown.txt").write_text("the eht\n", "utf-8")
     refused = lstmlm(*COMPARE, "--text", "unknown.txt")
     assert (refused.exit_code, refused.stdout) == (3, "")
     assert "says: of runs/tiny, 1 tokens are <unk>, or none at all, in place of what the text says. " in refused.stderr
@@ -108,7 +108,7 @@ def test_other_tokens_of_a_text_that_both_know(trained: Path, add_run: Callable[
 
 def test_white_space_that_words_do_not_say(trained: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
     add_run("runs/other", "data.tokenizer={name: char}")
-    (trained / "spaced.txt").write_text("the  farmer\n the\n")
+    (trained / "spaced.txt").write_text("the  farmer\n the\n", "utf-8")
     lost = "its tokens do not give the text back (white space, case, or a word read as a token that ends lines)"
     report, kept = (
         json.loads(lstmlm("eval", "perplexity", "--run", run, "--text", "spaced.txt", "--json").stdout)
@@ -128,7 +128,7 @@ def test_white_space_that_words_do_not_say(trained: Path, add_run: Callable[...,
 def test_other_texts_are_refused(trained: Path, lstmlm: Cli) -> None:
     (trained / "corpus").mkdir()
     for split in ("train", "test"):
-        (trained / "corpus" / f"{split}.txt").write_text("a b c d e\n" * 20)
+        (trained / "corpus" / f"{split}.txt").write_text("a b c d e\n" * 20, "utf-8")
     training = lstmlm("train", "--config", "tiny.yaml", "--run-dir", "runs/other", "--set", "data.corpus=./corpus")
     assert training.exit_code == 0, training.stderr
     result = lstmlm(*COMPARE)

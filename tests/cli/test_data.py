@@ -144,7 +144,7 @@ def test_stats(lstmlm: Cli) -> None:
 
 def test_stats_as_json_are_the_same(lstmlm: Cli) -> None:
     train, *_ = json.loads(lstmlm("data", "stats", TINY, "--json").stdout)["texts"]
-    text = Path(TINY, "train.txt").read_text()
+    text = Path(TINY, "train.txt").read_text("utf-8")
     assert train["text"] == "train"
     assert (train["n_words"], train["n_types"]) == (len(text.split()), len(set(text.split())))
     assert (train["n_chars"], train["n_tokens"]) == (len(text), len(text.split()) + text.count("\n"))
@@ -162,7 +162,7 @@ def test_check(lstmlm: Cli) -> None:
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == f"✔ {TINY}/train.txt: encoding: UTF-8."
-    assert [line[0] for line in lines].count("⚠") == 1
+    assert [line.split(": ")[1] for line in lines if line[0] == "⚠"] == ["tokenisation", "training"]
 
 
 def test_check_ends_with_3_where_something_is_wrong_and_says_the_rest(lstmlm: Cli, tmp_path: Path) -> None:
@@ -181,6 +181,69 @@ def test_check_ends_with_3_where_something_is_wrong_and_says_the_rest(lstmlm: Cl
     assert json.loads(as_json.stdout)["findings"][0]["level"] == "error"
 
 
+TEXTS = {
+    "genome.txt": ">chromosome 1\n" + "ACGTTGCAACGGTTAACCGG\n" * 40,
+    "line.txt": "ACGTTGCA" * 200,
+    "words.txt": " ".join(f"word{n * n % 37}" for n in range(400)),
+    "poem.txt": "an old boat drifts\nand no one calls it home\n" * 6,
+    "names.txt": "".join(f"name{n}\n" for n in range(80)),
+    "records.jsonl": "".join(json.dumps({"body": f"record {n}\nof two lines"}) + "\n" for n in range(60)),
+    "bad.jsonl": '{"body": "a"}\n{"body": null}\n',
+}
+
+
+@pytest.mark.parametrize("eos", ["line", "never", "document"])
+@pytest.mark.parametrize("tokenizer", ["word", "char", "bpe"])
+def test_check_refuses_what_training_refuses_and_nothing_else(
+    tokenizer: str, eos: str, lstmlm: Cli, here: Path
+) -> None:
+    for name, text in TEXTS.items():
+        (here / name).write_text(text, "utf-8")
+        field = ["--set", "data.field=body"] if name.endswith("jsonl") else []
+        options = ["--set", f"data.tokenizer.name={tokenizer}", "--set", f"data.eos={eos}", *field]
+        checked = lstmlm("data", "check", name, "--config", "tiny.yaml", *options)
+        given = ["--set", f"data.corpus=./{name}", "--set", "training.n_steps=1", *options]
+        trained = lstmlm("train", "--config", "tiny.yaml", "--run-dir", f"run-{name}", *given)
+        assert checked.exit_code == trained.exit_code, (name, checked.stdout, trained.stderr)
+        assert (checked.exit_code == 3) == ("✘" in checked.stdout)
+
+
+def test_check_of_the_corpus_of_a_configuration(lstmlm: Cli, here: Path) -> None:
+    result = lstmlm("data", "check", "--config", "tiny.yaml")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == f"✔ {TINY}/train.txt: encoding: UTF-8."
+    refused = lstmlm("data", "check", "--config", "tiny.yaml", "--set", "data.batch_size=4000")
+    assert refused.exit_code == 3
+    assert refused.stdout.splitlines()[-1].startswith(f"✘ {TINY}: training: {TINY}/train.txt: 3350 tokens, but batch")
+    missing = lstmlm("data", "check")
+    assert missing.exit_code == 2
+    assert missing.stderr == ("CORPUS: is missing. Name a corpus, or a configuration that does: --config CONFIG\n")
+
+
+def test_check_takes_the_place_of_train_in_saying_what_does_not_suit(lstmlm: Cli, here: Path) -> None:
+    cutoffs = ["--set", "model.output={name: adaptive, cutoffs: [100000]}"]
+    result = lstmlm("data", "check", "--config", "tiny.yaml", *cutoffs)
+    assert result.exit_code == 3
+    assert "✘" in result.stdout.splitlines()[-1]
+    assert "model.output.cutoffs: 100000 leaves nothing for the last cluster" in result.stdout
+
+
+def test_check_and_train_warn_where_most_is_unknown(lstmlm: Cli, here: Path) -> None:
+    (here / "names.txt").write_text(TEXTS["names.txt"], "utf-8")
+    warning = (
+        "data.tokenizer: 50% of names.txt (valid), 50% of names.txt (test) is unknown, so that figures say little. "
+    )
+    assert f"⚠ names.txt: training: {warning}" in lstmlm("data", "check", "names.txt", "--config", "tiny.yaml").stdout
+    trained = lstmlm("train", "--config", "tiny.yaml", "--run-dir", "run", "--set", "data.corpus=./names.txt")
+    assert f"warning: {warning}" in trained.stderr
+
+
+def test_stats_of_records_by_the_field_that_holds_their_text(lstmlm: Cli, here: Path) -> None:
+    (here / "records.jsonl").write_text(TEXTS["records.jsonl"], "utf-8")
+    [text] = json.loads(lstmlm("data", "stats", "records.jsonl", "--set", "data.field=body", "--json").stdout)["texts"]
+    assert (text["n_lines"], text["n_words"]) == (120, 300)
+
+
 def test_a_corpus_that_is_not_there(lstmlm: Cli) -> None:
     for command in ("check", "stats"):
         result = lstmlm("data", command, "text8")
@@ -189,5 +252,5 @@ def test_a_corpus_that_is_not_there(lstmlm: Cli) -> None:
 
 
 def test_control_codes_of_a_corpus_do_not_reach_the_terminal(lstmlm: Cli, tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_text("\x1b[31mred\x1b[0m text\n" * 30)
+    (tmp_path / "x.txt").write_text("\x1b[31mred\x1b[0m text\n" * 30, "utf-8")
     assert "\x1b" not in lstmlm("data", "stats", "x.txt").stdout

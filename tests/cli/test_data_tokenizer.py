@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parent.parent.parent
 
 @pytest.fixture
 def texts(here: Path) -> Path:
-    (here / "text.txt").write_text(TEXT)
+    (here / "text.txt").write_text(TEXT, "utf-8")
     return here
 
 
@@ -99,7 +99,7 @@ def test_a_tokenizer_that_there_is_not(texts: Path, lstmlm: Cli) -> None:
 
 
 def test_a_table(learnt: Path, lstmlm: Cli) -> None:
-    (learnt / "text.txt").write_text("the  Ωcat\n")
+    (learnt / "text.txt").write_text("the  Ωcat\n", "utf-8")
     lstmlm("data", "tokenizer", "train", str(PROJECT / "data" / "tiny"), "-o", "word.json", "--tokenizer", "word")
     result = lstmlm("data", "tokenizer", "compare", "bpe.json", "word.json", "--text", "text.txt")
     header, bpe, word = result.stdout.splitlines()
@@ -123,7 +123,7 @@ def test_a_table(learnt: Path, lstmlm: Cli) -> None:
     ],
 )
 def test_mistakes(arguments: tuple[str, ...], status: int, message: str, texts: Path, lstmlm: Cli) -> None:
-    (texts / "blank.txt").write_text(" \n")
+    (texts / "blank.txt").write_text(" \n", "utf-8")
     result = lstmlm("data", "tokenizer", *arguments)
     assert (result.exit_code, result.stdout, result.stderr.strip()) == (status, "", message)
 
@@ -131,7 +131,7 @@ def test_mistakes(arguments: tuple[str, ...], status: int, message: str, texts: 
 def test_what_is_printed_can_be_pasted_whatever_the_name(here: Path, lstmlm: Cli) -> None:
     folder = here / "a, b"
     folder.mkdir()
-    (folder / "it's #2.txt").write_text("the farmer walks\n" * 100)
+    (folder / "it's #2.txt").write_text("the farmer walks\n" * 100, "utf-8")
     for command in (
         ["data", "tokenizer", "train", "./a, b/it's #2.txt", "--output", "./a, b/bpe [1].json"],
         ["data", "encode", "./a, b/it's #2.txt", "--valid", "./a, b/it's #2.txt", "--output", "./a, b/store {1}"],

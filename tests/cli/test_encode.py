@@ -20,9 +20,9 @@ VALID = "the cat sat on a mat\n" * 20
 
 
 def texts(here: Path) -> None:
-    (here / "a.txt").write_text(TRAIN.removesuffix("\n"))
-    (here / "b.txt").write_text("the dog\n")
-    (here / "v.txt").write_text(VALID)
+    (here / "a.txt").write_text(TRAIN.removesuffix("\n"), "utf-8")
+    (here / "b.txt").write_text("the dog\n", "utf-8")
+    (here / "v.txt").write_text(VALID, "utf-8")
 
 
 def test_counts(here: Path, lstmlm: Callable[..., Any]) -> None:
@@ -49,8 +49,8 @@ def test_counts(here: Path, lstmlm: Callable[..., Any]) -> None:
 def test_a_store_trains_like_the_texts_that_it_was_made_from(here: Path, lstmlm: Callable[..., Any]) -> None:
     texts(here)
     (here / "corpus").mkdir()
-    (here / "corpus" / "train.txt").write_text(TRAIN)
-    (here / "corpus" / "valid.txt").write_text(VALID)
+    (here / "corpus" / "train.txt").write_text(TRAIN, "utf-8")
+    (here / "corpus" / "valid.txt").write_text(VALID, "utf-8")
     encode = ["data", "encode", "corpus/train.txt", "--valid", "corpus/valid.txt", "--output", "store"]
     assert lstmlm(*encode, "--tokenizer", "byte").exit_code == 0
     common = ["train", "--config", "tiny.yaml", "--set", "data.bptt=3"]
@@ -59,7 +59,7 @@ def test_a_store_trains_like_the_texts_that_it_was_made_from(here: Path, lstmlm:
     expected = lstmlm(*common, *from_text)
     found = lstmlm(*common, *from_store)
     assert (found.exit_code, found.stdout) == (0, expected.stdout), found.stderr
-    assert yaml.safe_load((here / "runs/store/config.yaml").read_text())["data"]["tokenizer"]["name"] == "byte"
+    assert yaml.safe_load((here / "runs/store/config.yaml").read_text("utf-8"))["data"]["tokenizer"]["name"] == "byte"
     assert lstmlm(*common, *from_store, "--resume").exit_code == 0
     figure = lstmlm("eval", "perplexity", "--run", "runs/store", "--json")
     assert json.loads(figure.stdout)["n_tokens"] == len(VALID)
@@ -80,8 +80,8 @@ def test_a_configuration_with_another_tokenizer(
 def test_folders_patterns_and_records(here: Path, lstmlm: Callable[..., Any]) -> None:
     (here / "books").mkdir()
     for name in ("first", "second"):
-        (here / "books" / f"{name}.txt").write_text(f"the {name} book\n")
-    (here / "notes.jsonl").write_text('{"body": "a note"}\n')
+        (here / "books" / f"{name}.txt").write_text(f"the {name} book\n", "utf-8")
+    (here / "notes.jsonl").write_text('{"body": "a note"}\n', "utf-8")
     for number, given in enumerate((["books"], ["books/*.txt"])):
         result = lstmlm("data", "encode", *given, "--output", f"store{number}", "--json")
         assert json.loads(result.stdout)["texts"][0]["n_tokens"] == 8
@@ -146,8 +146,12 @@ def test_options_of_text_have_no_effect_on_a_store(
 def test_a_store_is_checked(here: Path, lstmlm: Callable[..., Any]) -> None:
     texts(here)
     lstmlm("data", "encode", "a.txt", "--output", "store")
-    result = lstmlm("data", "check", "store")
-    assert (result.exit_code, result.stdout) == (0, "✔ store: checksums: all tokens are as they were written.\n")
+    result = lstmlm("data", "check", "store", "--config", "tiny.yaml")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(
+        "✔ store: checksums: all tokens are as they were written.\n✔ store (train): length: "
+    )
+    assert lstmlm("data", "check", "store", "--set", "data.batch_size=4000").exit_code == 3
     assert lstmlm("data", "check", "store", "a.txt").stdout.startswith("✔ store: checksums: ")
     shard = here / "store" / "train-tokens-00000.shard"
     shard.write_bytes(shard.read_bytes()[:-1] + b"\xff")

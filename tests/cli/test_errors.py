@@ -27,7 +27,7 @@ def fails(result: Any, status: int) -> str:
 def corpus(folder: Path, **texts: str) -> str:
     (folder / "corpus").mkdir()
     for split, text in texts.items():
-        (folder / "corpus" / f"{split}.txt").write_text(text)
+        (folder / "corpus" / f"{split}.txt").write_text(text, "utf-8")
     return "data.corpus=corpus/"
 
 
@@ -38,14 +38,14 @@ def test_a_missing_configuration(here: Path, lstmlm: Cli) -> None:
 
 def test_an_unknown_key_with_its_line(here: Path, lstmlm: Cli) -> None:
     (here / "x.yaml").write_text(
-        "data: {corpus: ./corpus}\nmodel:\n  backbone:\n    hiden_size: 5\ntraining: {n_steps: 1}\n"
+        "data: {corpus: ./corpus}\nmodel:\n  backbone:\n    hiden_size: 5\ntraining: {n_steps: 1}\n", "utf-8"
     )
     message = fails(lstmlm("train", "--config", "x.yaml"), 2)
     assert message == "x.yaml:4: model.backbone.hiden_size: unknown key. Did you mean 'hidden_size'?"
 
 
 def test_a_duplicate_key(here: Path, lstmlm: Cli) -> None:
-    (here / "x.yaml").write_text("seed: 1\ndata: {corpus: ./corpus}\nseed: 2\ntraining: {n_steps: 1}\n")
+    (here / "x.yaml").write_text("seed: 1\ndata: {corpus: ./corpus}\nseed: 2\ntraining: {n_steps: 1}\n", "utf-8")
     message = fails(lstmlm("config", "check", "x.yaml"), 2)
     assert message.startswith("x.yaml:3: seed: ")
     assert "line 1" in message
@@ -123,7 +123,7 @@ def test_a_damaged_byte(trained: Path, lstmlm: Cli) -> None:
 
 def test_a_tokenizer_of_another_run(trained: Path, lstmlm: Cli) -> None:
     path = trained / "runs" / "tiny" / "tokenizer.json"
-    path.write_text(path.read_text().replace("farmer", "former"))
+    path.write_text(path.read_text("utf-8").replace("farmer", "former"), "utf-8")
     message = fails(lstmlm("generate", "The"), 4)
     assert message.startswith("runs/tiny/tokenizer.json: ")
 
@@ -199,11 +199,11 @@ def test_paths_of_the_home_folder_and_of_variables(here: Path, lstmlm: Cli, monk
     monkeypatch.setenv("SCRATCH", "scratch")
     monkeypatch.delenv("NOWHERE", raising=False)
     (here / "scratch").mkdir()
-    (here / "scratch" / "own.txt").write_text("the farmer walks\n" * 200)
+    (here / "scratch" / "own.txt").write_text("the farmer walks\n" * 200, "utf-8")
     corpus = ["--set", "data.corpus=~/${SCRATCH}/own.txt"]
     result = lstmlm("train", "--config", "~/tiny.yaml", *corpus, "--run-dir", "~/runs/a")
     assert (result.exit_code, [path.name for path in here.iterdir() if path.name == "~"]) == (0, [])
-    assert f"corpus: {here}/scratch/own.txt\n" in (here / "runs" / "a" / "config.yaml").read_text()
+    assert f"corpus: {here}/scratch/own.txt\n" in (here / "runs" / "a" / "config.yaml").read_text("utf-8")
     for arguments in (
         ["eval", "perplexity", "--run=~/runs/a", "--text", "./${SCRATCH}/own.txt"],
         ["eval", "surprisal", "~/${SCRATCH}/own.txt", "--run", "runs/a", "--output=~/${SCRATCH}/own.tsv"],
@@ -259,11 +259,11 @@ def test_what_cannot_be_written_is_refused_before_the_work(
     ],
 )
 def test_what_is_read_is_not_written_over(arguments: list[str], here: Path, lstmlm: Cli) -> None:
-    (here / "own.txt").write_text("the farmer walks\n")
+    (here / "own.txt").write_text("the farmer walks\n", "utf-8")
     result = lstmlm(*arguments, "./own.txt")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "own.txt: is what the command reads. Name another file to write.\n"
-    assert (here / "own.txt").read_text() == "the farmer walks\n"
+    assert (here / "own.txt").read_text("utf-8") == "the farmer walks\n"
 
 
 A_COMMAND = re.compile(r": (lstmlm|iconv|pip|mkdir|gzip|export|torchrun|--set|--text) [^.]*(\.\w[^.]*)*\.$")

@@ -63,7 +63,7 @@ def test_gates_of_characters(elman: Path, lstmlm: Cli) -> None:
     result = lstmlm("inspect", "gates", "a b\nc", "--run", "runs/rnn", "--plot", "gates.svg")
     tokens = [line.split("  ")[0] for line in result.stdout.splitlines()]
     assert tokens == ["token", "a", "", "b", "\\n", "c"]
-    assert ">\\n</text>" in Path("gates.svg").read_text()
+    assert ">\\n</text>" in Path("gates.svg").read_text("utf-8")
 
 
 def test_unknown_words_are_told(trained: Path, lstmlm: Cli) -> None:
@@ -79,16 +79,16 @@ def test_figures(command: tuple[str, ...], trained: Path, lstmlm: Cli) -> None:
         assert "warning" not in result.stderr
         assert result.stdout
     assert Path("figure.png").read_bytes().startswith(PNG_SIGNATURE)
-    svg = Path("figure.SVG").read_text()
+    svg = Path("figure.SVG").read_text("utf-8")
     assert "runs/tiny" in svg
-    assert Path("again.svg").read_text() == svg
+    assert Path("again.svg").read_text("utf-8") == svg
 
 
 def test_words_stay_text_in_a_figure(here: Path, lstmlm: Cli) -> None:
-    Path("costs.txt").write_text("it costs $ 5 or 猫 $\n" * 200)
+    Path("costs.txt").write_text("it costs $ 5 or 猫 $\n" * 200, "utf-8")
     assert lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./costs.txt").exit_code == 0
     result = lstmlm("inspect", "gates", "$ 5 or 猫 $", "--plot", "gates.svg")
-    svg = Path("gates.svg").read_text()
+    svg = Path("gates.svg").read_text("utf-8")
     assert svg.count(">$</text>") == 2
     assert ">猫</text>" in svg
     assert result.stderr == "runs/tiny, layer 1\n"
@@ -106,7 +106,7 @@ def test_a_figure_of_a_long_text_is_no_wider(trained: Path, lstmlm: Cli, monkeyp
     for n_words in (60, 180, 185):
         result = lstmlm("inspect", "gates", "farmer " * n_words, "--plot", "gates.svg")
         assert result.exit_code == 0
-        svg = Path("gates.svg").read_text()
+        svg = Path("gates.svg").read_text("utf-8")
         widths[n_words] = re.search(r'width="([\d.]+)pt"', svg)[1]  # type: ignore[index]
         n_named = svg.count(">farmer</text>")
         assert n_named == {60: 60, 180: 60, 185: 47}[n_words]
@@ -145,7 +145,7 @@ def test_every_cell_has_a_name_for_each_panel_and_a_line_for_each_memory() -> No
 
 
 def test_mistakes(trained: Path, lstmlm: Cli) -> None:
-    Path("own.txt").write_text("The farmer sleeps.\n")
+    Path("own.txt").write_text("The farmer sleeps.\n", "utf-8")
     for arguments, status, message in (
         (
             (*GATES, "--plot", "figure.jpeg"),

@@ -38,10 +38,10 @@ def test_as_a_table(trained: Path, lstmlm: Cli) -> None:
 @pytest.mark.parametrize("tokenizer", ["char", "byte"])
 def test_every_tokenizer(tokenizer: str, here: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
     add_run("runs/tiny", f"data.tokenizer={{name: {tokenizer}}}")
-    (here / "own.txt").write_text("The farmer sleeps.\n")
+    (here / "own.txt").write_text("The farmer sleeps.\n", "utf-8")
     report = json.loads(lstmlm("eval", "ngram", "--text", "own.txt", "--arpa", "own.arpa", "--json").stdout)
     assert (report["text"], report["split"], report["n_tokens"]) == ("own.txt", None, 19)
-    assert "<s> T h e" in (here / "own.arpa").read_text()
+    assert "<s> T h e" in (here / "own.arpa").read_text("utf-8")
 
 
 def test_the_model_is_written_as_arpa_and_read_again(trained: Path, lstmlm: Cli) -> None:
@@ -54,7 +54,7 @@ def test_the_model_is_written_as_arpa_and_read_again(trained: Path, lstmlm: Cli)
         [first, _, mixture], [found, _, mixed] = (json.loads(one.stdout)["rows"] for one in (result, again))
         assert (found["model"], found["nats"]) == ("2-gram", pytest.approx(first["nats"], rel=1e-6))
         assert mixed["nats"] == pytest.approx(mixture["nats"], rel=1e-6)
-    written = (trained / "own.arpa").read_text()
+    written = (trained / "own.arpa").read_text("utf-8")
     assert written.startswith("\\data\\\nngram 1=")
     assert written.endswith("\n\\end\\\n")
     assert gzip.decompress((trained / "own.arpa.gz").read_bytes()).decode() == written
@@ -62,9 +62,9 @@ def test_the_model_is_written_as_arpa_and_read_again(trained: Path, lstmlm: Cli)
 
 def test_an_arpa_file_that_knows_other_words(trained: Path, lstmlm: Cli, caplog: pytest.LogCaptureFixture) -> None:
     (trained / "small.arpa").write_text(
-        "\\data\\\nngram 1=4\n\n\\1-grams:\n-1\t<unk>\n-99\t<s>\n-1\t</s>\n-0.1\tthe\n\n\\end\\\n"
+        "\\data\\\nngram 1=4\n\n\\1-grams:\n-1\t<unk>\n-99\t<s>\n-1\t</s>\n-0.1\tthe\n\n\\end\\\n", "utf-8"
     )
-    (trained / "own.txt").write_text("the farmer sleeps\n")
+    (trained / "own.txt").write_text("the farmer sleeps\n", "utf-8")
     with caplog.at_level(logging.INFO):
         result = lstmlm("eval", "ngram", "--from", "small.arpa", "--text", "own.txt", "--json")
     assert json.loads(result.stdout)["rows"][0]["model"] == "1-gram"
@@ -72,7 +72,7 @@ def test_an_arpa_file_that_knows_other_words(trained: Path, lstmlm: Cli, caplog:
 
 
 def test_what_arpa_files_are_not_written(trained: Path, lstmlm: Cli) -> None:
-    (trained / "own.arpa").write_text("something else")
+    (trained / "own.arpa").write_text("something else", "utf-8")
     for options, message in (
         (["--arpa", "own.arpa"], "--arpa own.arpa: exists already. Name a new file to write; --from reads one."),
         (
@@ -90,7 +90,7 @@ def test_what_arpa_files_are_not_written(trained: Path, lstmlm: Cli) -> None:
     ):
         result = lstmlm("eval", "ngram", *options)
         assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"{message}\n")
-    assert (trained / "own.arpa").read_text() == "something else"
+    assert (trained / "own.arpa").read_text("utf-8") == "something else"
     result = lstmlm("eval", "ngram", "--from", "own.arpa")
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == "own.arpa: is no ARPA file, which begins with \\data\\.\n"
@@ -98,7 +98,7 @@ def test_what_arpa_files_are_not_written(trained: Path, lstmlm: Cli) -> None:
 
 def test_a_corpus_without_validation_split(here: Path, lstmlm: Cli) -> None:
     (here / "corpus").mkdir()
-    (here / "corpus" / "train.txt").write_text("a b c d\n" * 20)
+    (here / "corpus" / "train.txt").write_text("a b c d\n" * 20, "utf-8")
     assert lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus").exit_code == 0
     result = lstmlm("eval", "ngram", "--text", "corpus/train.txt")
     assert (result.exit_code, result.stdout) == (3, "")

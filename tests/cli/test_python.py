@@ -194,7 +194,11 @@ MISTAKES = [
     ("model.generate(top_k=0)", "ConfigError", "top_k: needs a whole number of 1 or more, got 0."),
     ('model.generate(temperature="hot")', "ConfigError", "temperature: "),
     ('model.generate(stop=["a", 5])', "ConfigError", "stop: "),
-    ("model.generate(temperatur=1)", "ConfigError", "temperatur: no option. Did you mean 'temperature'? Choose among: max_tokens, "),
+    (
+        "model.generate(temperatur=1)",
+        "ConfigError",
+        "temperatur: no option. Did you mean 'temperature'? Choose among: max_tokens, ",
+    ),
     ("lstmlm.load(5)", "ConfigError", "run: expected a path, got 5. Give a str or a Path."),
     ("lstmlm.train('tiny.yaml', 5)", "ConfigError", "run_dir: expected a path, got 5. Give a str or a Path."),
     ("lstmlm.train(5, 'a')", "ConfigError", "config: expected a name, a path or a mapping, got 5. Name a YAML file."),

@@ -95,4 +95,4 @@ def test_the_run_is_called_like_the_name_and_goes_on_as_the_advice_says(
     advice = result.stderr.rpartition("start again: ")[2]
     assert advice.startswith("lstmlm train --config quickstart --run-dir runs/quickstart --set ")
     assert lstmlm(*shlex.split(advice)[1:]).exit_code == 0
-    assert (elsewhere / "runs" / "quickstart" / "last").read_text() == "2\n"
+    assert (elsewhere / "runs" / "quickstart" / "last").read_text("utf-8") == "2\n"

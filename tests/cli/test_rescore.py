@@ -17,9 +17,9 @@ KALDI = "a-1 the farmer sleeps\na-2 the farmer sleep\nb-1 the\nb-2 the dog\nc-1\
 @pytest.fixture
 def lists(trained: Path) -> Path:
     """Work in a folder with a trained run, and with nbest.txt, costs.txt and ref.txt."""
-    (trained / "nbest.txt").write_text(KALDI)
-    (trained / "costs.txt").write_text("a-1 10\na-2 9\nb-1 5\nb-2 6\nc-1 1\n")
-    (trained / "ref.txt").write_text("a the farmer sleeps\nb the dog\nc\n")
+    (trained / "nbest.txt").write_text(KALDI, "utf-8")
+    (trained / "costs.txt").write_text("a-1 10\na-2 9\nb-1 5\nb-2 6\nc-1 1\n", "utf-8")
+    (trained / "ref.txt").write_text("a the farmer sleeps\nb the dog\nc\n", "utf-8")
     return trained
 
 
@@ -40,7 +40,7 @@ def test_a_row_for_each_hypothesis(lists: Path, lstmlm: Cli) -> None:
 
 def test_agrees_with_perplexity(lists: Path, lstmlm: Cli) -> None:
     [row, *_] = json.loads(lstmlm("eval", "rescore", "nbest.txt", "--json").stdout)["rows"]
-    (lists / "line.txt").write_text("the farmer sleeps\n")
+    (lists / "line.txt").write_text("the farmer sleeps\n", "utf-8")
     report = json.loads(lstmlm("eval", "perplexity", "--text", "line.txt", "--json").stdout)
     assert row["lm_nats"] == pytest.approx(report["nats"], rel=1e-6)
     assert row["n_tokens"] == report["n_tokens"]
@@ -77,7 +77,7 @@ def test_error_rates_as_a_table(lists: Path, lstmlm: Cli) -> None:
 def test_lists_are_written_in_their_own_format(lists: Path, lstmlm: Cli) -> None:
     result = lstmlm("eval", "rescore", "nbest.txt", "--output", "nats.txt")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert [line.split()[0] for line in (lists / "nats.txt").read_text().splitlines()] == [
+    assert [line.split()[0] for line in (lists / "nats.txt").read_text("utf-8").splitlines()] == [
         "a-1",
         "a-2",
         "b-1",
@@ -85,13 +85,13 @@ def test_lists_are_written_in_their_own_format(lists: Path, lstmlm: Cli) -> None
         "c-1",
     ]
     (lists / "srilm").mkdir()
-    (lists / "srilm" / "a.nbest").write_text("-4 -3 1 the\n")
+    (lists / "srilm" / "a.nbest").write_text("-4 -3 1 the\n", "utf-8")
     assert lstmlm("eval", "rescore", "srilm", "--output", "new").exit_code == 0
-    assert (lists / "new" / "a.score").read_text().startswith("-4 -")
+    assert (lists / "new" / "a.score").read_text("utf-8").startswith("-4 -")
 
 
 def test_what_cannot_be_scored_is_listed_and_the_rest_is_scored(lists: Path, lstmlm: Cli) -> None:
-    (lists / "nbest.txt").write_text(KALDI + "no id\na-1 again\nd-1 nobody knows\n" + "no id\n" * 20)
+    (lists / "nbest.txt").write_text(KALDI + "no id\na-1 again\nd-1 nobody knows\n" + "no id\n" * 20, "utf-8")
     result = lstmlm("eval", "rescore", "nbest.txt", "--references", "ref.txt", "--json")
     assert result.exit_code == 3
     assert json.loads(result.stdout)["n_hypotheses"] == 6
@@ -107,7 +107,7 @@ def test_what_cannot_be_scored_is_listed_and_the_rest_is_scored(lists: Path, lst
 
 def test_noises_and_the_first_pass(lists: Path, lstmlm: Cli) -> None:
     (lists / "srilm").mkdir()
-    (lists / "srilm" / "a").write_text("-4 -3 1 -pau- [noise] the\n-5 -1 1 the\n")
+    (lists / "srilm" / "a").write_text("-4 -3 1 -pau- [noise] the\n-5 -1 1 the\n", "utf-8")
     options = ["--ignore", "[noise] [laugh]", "--weight", "0", "--first-pass-weight", "2", "--json"]
     result = lstmlm("eval", "rescore", "srilm", *options)
     assert result.stderr == "runs/tiny: 2 hypotheses of 1 utterances\n"
@@ -119,8 +119,8 @@ def test_noises_and_the_first_pass(lists: Path, lstmlm: Cli) -> None:
 
 def test_warnings_of_lists_that_do_not_suit(lists: Path, lstmlm: Cli, caplog: pytest.LogCaptureFixture) -> None:
     """Words that the model does not know, and references in capitals."""
-    (lists / "ref.txt").write_text("a THE FARMER\nb THE\n" + "".join(f"x{n} more\n" for n in range(5000)))
-    (lists / "nbest.txt").write_text("a-1 zyx yxw\na-2 zyx\nb-1 the\n")
+    (lists / "ref.txt").write_text("a THE FARMER\nb THE\n" + "".join(f"x{n} more\n" for n in range(5000)), "utf-8")
+    (lists / "nbest.txt").write_text("a-1 zyx yxw\na-2 zyx\nb-1 the\n", "utf-8")
     with caplog.at_level(logging.INFO):
         result = lstmlm("eval", "rescore", "nbest.txt", "--references", "ref.txt")
     assert (result.exit_code, result.stderr) == (0, "runs/tiny: 3 hypotheses of 2 utterances\n")

@@ -29,7 +29,7 @@ PHASES = {
     "creating the run": ("lstmlm.files.write_atomically", None),
     "a step": ("lstmlm.training.trainer.Trainer.train_step", 1),
     "validating": ("lstmlm.training.callbacks.score", 3),
-    "sampling": ("lstmlm.training.callbacks.generate", 3),
+    "sampling": ("lstmlm.generation.texts.generate", 3),
     "saving": ("lstmlm.checkpoint.storage.publish_checkpoint", 3),
     "the last evaluation": ("lstmlm.evaluation.perplexity.perplexity.score", 6),
 }

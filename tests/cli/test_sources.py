@@ -23,7 +23,7 @@ def test_a_text_is_read_as_the_corpus_was(eos: str, n_tokens: int, here: Path, l
     trained = lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=stories/*.gz", "--set", f"data.eos={eos}")
     assert trained.exit_code == 0, trained.stderr
     for name, content in (("text.txt", STORY), ("text.jsonl", json.dumps({"text": STORY}))):
-        Path(name).write_text(content)
+        Path(name).write_text(content, "utf-8")
         report = json.loads(lstmlm("eval", "perplexity", "--text", name, "--json").stdout)
         assert (report["n_tokens"], report["n_words"]) == (n_tokens, 8)
     report = json.loads(lstmlm("eval", "perplexity", "--split", "train", "--json").stdout)

@@ -35,7 +35,7 @@ def feed() -> Feed:
     ids=lambda command: " ".join(command[:2]),
 )
 def test_a_text_gives_what_its_file_gives(command: list[str], trained: Path, feed: Feed) -> None:
-    Path("text.txt").write_text(TEXT)
+    Path("text.txt").write_text(TEXT, "utf-8")
     from_file, from_input = feed(None, *command, "text.txt"), feed(TEXT, *command, "-")
     assert (from_file.exit_code, from_input.exit_code) == (0, 0), from_input.output
     assert without_seconds(from_input.stdout) == without_seconds(from_file.stdout.replace("text.txt", "standard input"))

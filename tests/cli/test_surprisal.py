@@ -30,7 +30,7 @@ def bits(rows: list[dict[str, str]]) -> float:
 @pytest.fixture
 def sentences(trained: Path) -> Path:
     path = trained / "sentences.txt"
-    path.write_text("The white horse\n\nThe xyzzy waits by the river.\n")
+    path.write_text("The white horse\n\nThe xyzzy waits by the river.\n", "utf-8")
     return trained
 
 
@@ -62,7 +62,7 @@ def test_rows_agree_with_perplexity_where_words_are_many_tokens(
 
 
 def test_the_columns_of_a_table_come_back(trained: Path, lstmlm: Cli) -> None:
-    (trained / "s.tsv").write_text("rt\titem\tword\n301\tb\tThe\n280\tb\tcat\n95\ta\tThe\n")
+    (trained / "s.tsv").write_text("rt\titem\tword\n301\tb\tThe\n280\tb\tcat\n95\ta\tThe\n", "utf-8")
     rows = table(lstmlm("eval", "surprisal", "s.tsv").stdout)
     assert list(rows[0]) == [*COLUMNS, "rt"]
     assert [(row["item"], row["word"], row["rt"]) for row in rows] == [
@@ -95,7 +95,7 @@ def test_other_formats_and_a_file(sentences: Path, lstmlm: Cli) -> None:
     usual = lstmlm("eval", "surprisal", "sentences.txt")
     to_file = lstmlm("eval", "surprisal", "sentences.txt", "--output", "out.tsv")
     assert (to_file.stdout, to_file.stderr) == ("", usual.stderr)
-    assert (sentences / "out.tsv").read_text() == usual.stdout
+    assert (sentences / "out.tsv").read_text("utf-8") == usual.stdout
     rows = [json.loads(line) for line in lstmlm("eval", "surprisal", "sentences.txt", "--jsonl").stdout.splitlines()]
     assert [row["word"] for row in rows] == [row["word"] for row in table(usual.stdout)]
     lines = lstmlm("eval", "surprisal", "sentences.txt", "--format", "neural-complexity").stdout.splitlines()
@@ -110,7 +110,7 @@ def test_other_formats_and_a_file(sentences: Path, lstmlm: Cli) -> None:
 
 
 def test_what_can_be_read_is_measured_and_the_rest_listed_before(trained: Path, lstmlm: Cli) -> None:
-    (trained / "s.tsv").write_text("item\tword\n1\tThe\n1\n1\tcat\n\n2\tThe\n" + "3\n" * 5000)
+    (trained / "s.tsv").write_text("item\tword\n1\tThe\n1\n1\tcat\n\n2\tThe\n" + "3\n" * 5000, "utf-8")
     result = lstmlm("eval", "surprisal", "s.tsv")
     assert result.exit_code == 3
     assert [row["word"] for row in table(result.stdout)] == ["The", "cat", "<eos>", "The", "<eos>"]
@@ -126,17 +126,17 @@ def test_what_can_be_read_is_measured_and_the_rest_listed_before(trained: Path, 
 
 
 def test_a_file_of_bad_rows_alone(trained: Path, lstmlm: Cli) -> None:
-    (trained / "s.jsonl").write_text("{\n")
+    (trained / "s.jsonl").write_text("{\n", "utf-8")
     result = lstmlm("eval", "surprisal", "s.jsonl")
     assert (result.exit_code, result.stdout) == (3, "")
 
 
 def test_a_table_in_every_guise_has_the_same_figures(trained: Path, lstmlm: Cli) -> None:
     content = "item\tsentence\tword\trt\n1\t1\tThe\t0,3\n1\t1\tcat\t0,4\n2\t1\tThe\t0,5\n"
-    (trained / "s.tsv").write_text(content)
+    (trained / "s.tsv").write_text(content, "utf-8")
     wanted = lstmlm("eval", "surprisal", "s.tsv").stdout
     assert [row["word"] for row in table(wanted)] == ["The", "cat", "<eos>", "The", "<eos>"]
-    (trained / "s.txt").write_text(content)
+    (trained / "s.txt").write_text(content, "utf-8")
     (trained / "s.csv").write_bytes(("\ufeff" + content.replace("\t", ";").replace("\n", "\r\n")).encode())
     (trained / "s.tsv.gz").write_bytes(gzip.compress(content.encode()))
     for name in ("s.txt", "s.csv", "s.tsv.gz"):
@@ -145,7 +145,7 @@ def test_a_table_in_every_guise_has_the_same_figures(trained: Path, lstmlm: Cli)
 
 def test_words_come_back_as_they_are_and_missing_values_can_be_told(trained: Path, lstmlm: Cli) -> None:
     given = ['"', "#1", "NA", "null", "=SUM(A1)", "1,024", "-", "TRUE"]
-    (trained / "s.tsv").write_text("word\tnote\n" + "".join(f"{word}\t\n" for word in given))
+    (trained / "s.tsv").write_text("word\tnote\n" + "".join(f"{word}\t\n" for word in given), "utf-8")
     rows = table(lstmlm("eval", "surprisal", "s.tsv", "--first-word", "skip", "--no-eos").stdout)
     assert [row["word"] for row in rows] == given
     assert [row["surprisal_bits"] == "" for row in rows] == [True] + [False] * 7
@@ -154,7 +154,7 @@ def test_words_come_back_as_they_are_and_missing_values_can_be_told(trained: Pat
 
 
 def test_a_column_of_the_result_is_refused_before_anything_is_measured(trained: Path, lstmlm: Cli) -> None:
-    (trained / "s.tsv").write_text("word\tword_index\nThe\t1\n")
+    (trained / "s.tsv").write_text("word\tword_index\nThe\t1\n", "utf-8")
     result = lstmlm("eval", "surprisal", "s.tsv", "--run", "runs/none")
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == ("s.tsv: the column 'word_index' is called like one of the result. Rename or remove it.\n")
@@ -163,7 +163,7 @@ def test_a_column_of_the_result_is_refused_before_anything_is_measured(trained: 
 
 def test_passages_and_their_last_words(trained: Path, lstmlm: Cli) -> None:
     lines = ["The white horse waits", "The white horse", "The xyzzy"]
-    (trained / "s.jsonl").write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
+    (trained / "s.jsonl").write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), "utf-8")
     rows = table(lstmlm("eval", "surprisal", "s.jsonl").stdout)
     assert [row["item"] for row in rows if row["word"] == "<eos>"] == ["1", "2", "3"]
     assert rows[0]["surprisal_bits"] == rows[5]["surprisal_bits"]
@@ -172,14 +172,14 @@ def test_passages_and_their_last_words(trained: Path, lstmlm: Cli) -> None:
     assert table(result.stdout) == last
     n_first = sum(row["rank"] == "1" and row["oov"] == "0" for row in last)
     assert result.stderr == f"runs/tiny: 3 last words; the likeliest of all: {n_first} ({n_first / 3:.2%})\n"
-    (trained / "s.txt").write_text("".join(f"{line}\n" for line in lines))
+    (trained / "s.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     by_line = table(lstmlm("eval", "surprisal", "s.txt", "--last-word", "--context", "sentence").stdout)
     assert [row["surprisal_bits"] for row in by_line] == [row["surprisal_bits"] for row in last]
 
 
 def test_the_spelling_of_a_corpus(trained: Path, lstmlm: Cli) -> None:
-    (trained / "upper.txt").write_text("THE FARMER WAITS\n")
-    (trained / "lower.txt").write_text("the farmer waits\n")
+    (trained / "upper.txt").write_text("THE FARMER WAITS\n", "utf-8")
+    (trained / "lower.txt").write_text("the farmer waits\n", "utf-8")
     plain, lower = lstmlm("eval", "surprisal", "upper.txt"), lstmlm("eval", "surprisal", "lower.txt")
     assert plain.stderr.startswith(
         "warning: hardly a sentence has known words alone. Unknown words: 3; with --normalize lowercase: 0\n"

@@ -384,7 +384,7 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_is_set_as_it_is_typed(path: str) -> None:
-    Path("configs/x.yaml").write_text(VALID)
+    Path("configs/x.yaml").write_text(VALID, "utf-8")
     assert load_yaml(Path("configs/x.yaml"), RunConfig, [f"data.corpus={path}"]).data.corpus == path
 
 

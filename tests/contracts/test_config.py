@@ -65,7 +65,7 @@ def test_a_choice_needs_nothing_but_its_name(path: str, options_class: type[Opti
     options: Any = options_class()
     assert get_args(options_class.model_fields["name"].annotation) == (options.name,)
     config = tmp_path / "x.yaml"
-    config.write_text("{data: {corpus: data/tiny}, training: {n_steps: 1}}")
+    config.write_text("{data: {corpus: data/tiny}, training: {n_steps: 1}}", "utf-8")
 
     chosen = load_yaml(config, RunConfig, [f"{path}={{name: {options.name}}}"])
 
@@ -73,7 +73,7 @@ def test_a_choice_needs_nothing_but_its_name(path: str, options_class: type[Opti
     for key in path.split("."):
         part = getattr(part, key)
     assert part == options
-    config.write_text(dump_yaml(chosen))
+    config.write_text(dump_yaml(chosen), "utf-8")
     assert load_yaml(config, RunConfig) == chosen
 
 

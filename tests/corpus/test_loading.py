@@ -151,12 +151,13 @@ class TestSingleFile:
                 assert {s: BYTES.decode(load_split(options, s, BYTES).tokens) for s in expected} == expected
 
     def test_too_few_lines(self, tmp_path: Path) -> None:
-        options = single_file(tmp_path, "one long line without an end", holdout=0.05)
+        options = single_file(tmp_path, "one\nline\nand more of\nthem", holdout=0.05)
+        options = options.model_copy(update={"tokenizer": WordTokenizerOptions()})
         with pytest.raises(DataError) as caught:
             load_corpus(options)
         assert str(caught.value) == (
-            f"{tmp_path}/input.txt: too few lines to hold out 0.05 of it as valid split. "
-            "Use a longer text with more lines, or a folder with train.txt, valid.txt and test.txt."
+            f"{tmp_path}/input.txt: too few lines to hold out 0.05 of it twice, as valid and test split. "
+            "Set data.holdout=0.35"
         )
 
     def test_an_empty_file(self, tmp_path: Path) -> None:
@@ -318,6 +319,6 @@ def test_a_line_longer_than_a_block_is_one_line(
 
 def test_lines_of_stimuli_may_be_longer_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lines.txt"
-    path.write_text("a long line of words\nb\n\nc")
+    path.write_text("a long line of words\nb\n\nc", "utf-8")
     monkeypatch.setattr(text_files, "read_blocks", read_small_blocks)
     assert [line.text for line in text_files.read_lines(path)] == ["a long line of words", "b", "", "c"]

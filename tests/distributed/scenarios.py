@@ -189,7 +189,7 @@ def differences(world: World, folder: Path) -> list[Any]:
     where.mkdir()
     os.chdir(where)
     Path("corpus").mkdir()
-    Path("corpus/train.txt").write_text(f"a b c {world.rank}\n" * 100)
+    Path("corpus/train.txt").write_text(f"a b c {world.rank}\n" * 100, "utf-8")
     rate = config(optimizer__learning_rate=0.01 * (1 + world.rank))
     columns = config(data__batch_size=6, training__accumulate=2)
     text = config(data__corpus="corpus/")
@@ -242,7 +242,7 @@ def main(folder: Path) -> None:
             del written[:]
             outcomes[scenario.__name__] = {"returned": scenario(world, folder), "wrote": list(written)}
             os.chdir(folder)
-    (folder / f"rank-{world.rank}.json").write_text(json.dumps(outcomes))
+    (folder / f"rank-{world.rank}.json").write_text(json.dumps(outcomes), "utf-8")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def ended(here: Path, scenarios: Any) -> list[Ended]:
 def outcomes(here: Path, ended: list[Ended]) -> list[dict[str, Any]]:
     """What each process returned and wrote, by scenario."""
     assert [end.status for end in ended] == [0, 0], ended
-    return [json.loads((here / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    return [json.loads((here / f"rank-{rank}.json").read_text("utf-8")) for rank in range(2)]
 
 
 def returned(outcomes: list[dict[str, Any]], name: str) -> list[Any]:
@@ -163,7 +163,9 @@ def test_only_the_first_process_writes_and_speaks(ended: list[Ended], outcomes: 
 
 
 def train_command(folder: Path) -> list[str]:
-    (folder / "tiny.yaml").write_text("data: {corpus: corpus/, batch_size: 4, bptt: 7}\ntraining: {n_steps: 5}\n")
+    (folder / "tiny.yaml").write_text(
+        "data: {corpus: corpus/, batch_size: 4, bptt: 7}\ntraining: {n_steps: 5}\n", "utf-8"
+    )
     return ["-m", "lstmlm", "train", "--config", str(folder / "tiny.yaml")]
 
 

@@ -23,7 +23,7 @@ training: {{n_steps: 150, save_every: 10, validate_every: 50, log_every: 1, samp
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("torchrun")
-    (folder / "tiny.yaml").write_text(CONFIG)
+    (folder / "tiny.yaml").write_text(CONFIG, "utf-8")
     return folder
 
 
@@ -48,7 +48,7 @@ def undisturbed(here: Path) -> Path:
 def workers_of(agent: int) -> list[int]:
     """The processes that torchrun has started, the first rank first."""
     children = Path(f"/proc/{agent}/task/{agent}/children")
-    return [int(number) for number in children.read_text().split()]
+    return [int(number) for number in children.read_text("utf-8").split()]
 
 
 def wait_for_step(run: Path, step: int) -> None:

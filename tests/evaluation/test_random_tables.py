@@ -166,6 +166,6 @@ def test_quotes_are_of_the_form_or_of_the_words(n_columns: int, tmp_path: Path) 
     rows = [["word", "rt", "note"][:n_columns], *([word, "7", "x"][:n_columns] for word in WORDS)]
     buffer = io.StringIO()
     csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows(rows)
-    (tmp_path / "x.csv").write_text(buffer.getvalue())
+    (tmp_path / "x.csv").write_text(buffer.getvalue(), "utf-8")
     [sentence] = read_stimuli(tmp_path / "x.csv").sentences
     assert sentence.words == WORDS

@@ -48,7 +48,7 @@ def log_probability(entries: dict[tuple[str, ...], tuple[float, float]], ngram: 
 
 
 def test_the_golden_file() -> None:
-    assert written(*estimate(2)) == Path(__file__).with_name("bigram.arpa").read_text()
+    assert written(*estimate(2)) == Path(__file__).with_name("bigram.arpa").read_text("utf-8")
 
 
 @pytest.mark.parametrize("order", [1, 2, 4])
@@ -160,7 +160,7 @@ def test_kenlm_finds_the_same_probabilities(tmp_path: Path) -> None:
     model, names = estimate(3)
     names[UNK] = "[UNK]"
     path = tmp_path / "own.arpa"
-    path.write_text("".join(arpa_blocks(model, names, UNK)))
+    path.write_text("".join(arpa_blocks(model, names, UNK)), "utf-8")
     words = "the cat sat on a dog [UNK] the".split()
     nats = model.nats(np.array([*map(names.index, words), START]))
     found = kenlm.Model(str(path)).score(" ".join(words).replace("[UNK]", "bird"))

@@ -19,8 +19,8 @@ def of_checkpoints(part: Part) -> list[Tally]:
             run_dir, log = Path(folder, "run"), Path(folder, "log")
             length = ["--set", "training.budget=null", "--set", "training.n_epochs=1"]
             status = wait(start(["train", "--config", str(CONFIG), "--run-dir", str(run_dir), *length], log))
-            assert status == DONE, log.read_text()
-            events = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+            assert status == DONE, log.read_text("utf-8")
+            events = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text("utf-8").splitlines()]
         seconds = sum(event["seconds"] for event in events if event["event"] == "checkpoint")
         share = seconds / events[-1]["elapsed_seconds"]
         tally.notes.append(f"{seconds:.2f} s of {events[-1]['elapsed_seconds']:.0f} s, {share:.2%}")

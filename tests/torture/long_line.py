@@ -25,7 +25,7 @@ def read(part: Part) -> list[Tally]:
         config = Path(folder, "long.yaml")
         for name in part.of(TOKENIZERS):
             data = {"corpus": str(corpus), "tokenizer": {"name": name}, "batch_size": 4, "bptt": 7}
-            config.write_text(yaml.safe_dump({**CONFIG, "data": data, "training": {"n_steps": 2}}))
+            config.write_text(yaml.safe_dump({**CONFIG, "data": data, "training": {"n_steps": 2}}), "utf-8")
             arguments = ["train", "--config", str(config), "--run-dir", str(Path(folder, name))]
             log = Path(folder, "log")
             cache = {"LSTMLM_CACHE": str(Path(folder, "cache"))}
@@ -34,6 +34,6 @@ def read(part: Part) -> list[Tally]:
             tally.notes.append(f"{name}: {gigabytes:.1f} GB, {usage.ru_utime:.0f} s")
             loss = None if gigabytes < MOST_GIGABYTES else f"{gigabytes:.1f} GB"
             if os.waitstatus_to_exitcode(status) != DONE:
-                loss = f"ended with {os.waitstatus_to_exitcode(status)}: {log.read_text()[-500:]}"
+                loss = f"ended with {os.waitstatus_to_exitcode(status)}: {log.read_text('utf-8')[-500:]}"
             tally.count(name, loss)
     return [tally]

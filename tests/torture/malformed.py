@@ -123,9 +123,9 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     if path.name == "manifest.json":
         digest = hashlib.sha256(content).hexdigest()
-        path.with_name("manifest.sha256").write_text(f"{digest}  manifest.json\n")
+        path.with_name("manifest.sha256").write_text(f"{digest}  manifest.json\n", "utf-8")
     elif (manifest_path := path.with_name("manifest.json")).exists():
-        manifest: dict[str, Any] = json.loads(manifest_path.read_text())
+        manifest: dict[str, Any] = json.loads(manifest_path.read_text("utf-8"))
         manifest["checkpoint"][path.name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         _write(manifest_path, json.dumps(manifest).encode())
 

@@ -301,7 +301,7 @@ def _recovery_loss(path: Path, n_acknowledged: int) -> str | None:
         if last is not None and run.best is None:
             return "there is no best checkpoint"
         run.metrics.keep_until(last or 0)
-        lines = run.metrics.path.read_text().count("\n") if run.metrics.path.exists() else 0
+        lines = run.metrics.path.read_text("utf-8").count("\n") if run.metrics.path.exists() else 0
         if lines < (last or 0):
             return f"{last} events were written before step {last} was saved, {lines} are there"
         small_run.save(run, 9, is_best=True)

@@ -44,8 +44,8 @@ def _race(tiny: Tiny, *, resume: bool) -> str | None:
     os.close(opener)  # both read the end of the pipe now
     statuses = [wait(pid) for pid in pids]
     if sorted(statuses) != [DONE, CHECKPOINT_ERROR]:
-        return f"ended with {statuses}: {' / '.join(log.read_text()[-200:] for log in logs)}"
-    refusal = logs[statuses.index(CHECKPOINT_ERROR)].read_text()
+        return f"ended with {statuses}: {' / '.join(log.read_text('utf-8')[-200:] for log in logs)}"
+    refusal = logs[statuses.index(CHECKPOINT_ERROR)].read_text("utf-8")
     if not any(words in refusal for words in REFUSALS):
         return f"was refused with {refusal}"
     return None if facts_of(tiny.run_dir) == tiny.facts else "the winner's run is another one"

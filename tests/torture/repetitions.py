@@ -29,7 +29,7 @@ def repeated(part: Part) -> list[Tally]:
         for number in part.of(range(N_REPETITIONS)):
             tiny.clear()
             status = _train_elsewhere(tiny, number) if number % 10 == 9 else tiny.train()
-            loss = f"ended with {status}: {tiny.log.read_text()[-500:]}" if status != DONE else None
+            loss = f"ended with {status}: {tiny.log.read_text('utf-8')[-500:]}" if status != DONE else None
             if status == DONE and facts_of(tiny.run_dir) != tiny.facts:
                 loss = "is another run"
             tally.count(f"repetition {number}", loss)

@@ -71,7 +71,7 @@ def _calls(tiny: Tiny) -> list[Call]:
     """List the calls of a whole training that change a file of its run."""
     tiny.clear()
     status = _traced(tiny, ["-y", "-e", f"trace={','.join(CHANGING_CALLS)}"])
-    assert status == DONE, tiny.log.read_text()
+    assert status == DONE, tiny.log.read_text("utf-8")
     counts: Counter[str] = Counter()
     calls = []
     for name, arguments in (match.groups() for match in map(A_CALL.match, _trace(tiny).splitlines()) if match):

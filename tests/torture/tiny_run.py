@@ -46,11 +46,11 @@ class Tiny:
         self.folder = folder
         self.log = folder / "log"
         self.config = folder / "tiny.yaml"
-        self.config.write_text(yaml.safe_dump(with_changes(CONFIG, **(changes or {}))))
+        self.config.write_text(yaml.safe_dump(with_changes(CONFIG, **(changes or {}))), "utf-8")
         self.run_dir = self.undisturbed = folder / "undisturbed"
         self.clear()
         status = self.train()
-        assert status == DONE, f"an undisturbed training ended with {status}: {self.log.read_text()}"
+        assert status == DONE, f"an undisturbed training ended with {status}: {self.log.read_text('utf-8')}"
         self.facts = facts_of(self.run_dir)
         self.run_dir = folder / "run"
         self.clear()

@@ -35,7 +35,7 @@ def mean_of(weights: list[Weights]) -> Weights:
 
 
 def validations(run_dir: Path) -> list[dict[str, Any]]:
-    events = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
+    events = map(json.loads, (run_dir / "metrics.jsonl").read_text("utf-8").splitlines())
     return [event for event in events if event["event"] == "validation"]
 
 
@@ -80,7 +80,7 @@ def test_averaging_does_not_change_the_training(
 
 def test_an_average_by_validation_needs_a_validation_split(make_config: Any, tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "train.txt").write_text("a b c d e\n" * 200)
+    (tmp_path / "corpus" / "train.txt").write_text("a b c d e\n" * 200, "utf-8")
     config = make_config(data__corpus=str(tmp_path / "corpus"), averaging={"name": "nt_asgd"})
     with pytest.raises(ConfigError) as error:
         train(config, tmp_path / "run")

@@ -80,7 +80,7 @@ def config(make_config: Any) -> Any:
 
 
 def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
-    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    lines = (run_dir / "metrics.jsonl").read_text("utf-8").splitlines()
     return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
@@ -222,7 +222,7 @@ def test_a_resumed_training_continues_a_changed_plan(
 
 def test_a_training_without_a_validation_split(world: World, make_config: Any, tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "train.txt").write_text("a b c d e\n" * 200)
+    (tmp_path / "corpus" / "train.txt").write_text("a b c d e\n" * 200, "utf-8")
     config = make_config(
         data__corpus=str(tmp_path / "corpus"), training__n_steps=None, training__budget="5m", training__save_every=20
     )

@@ -49,7 +49,7 @@ def test_another_text_is_read_with_the_vocabulary_of_the_source(
     source, corpus = tmp_path / "source", tmp_path / "corpus"
     add_run(make_config(), source)
     corpus.mkdir()
-    (corpus / "train.txt").write_text("the farmer saw a zebra .\n" * 30)
+    (corpus / "train.txt").write_text("the farmer saw a zebra .\n" * 30, "utf-8")
     train(make_config(data__corpus=str(corpus), training__initialize_from=str(source)), tmp_path / "tuned")
     assert RunDirectory.open(tmp_path / "tuned").tokenizer_json == RunDirectory.open(source).tokenizer_json
 
@@ -127,8 +127,8 @@ def test_a_unigram_bias_is_that_of_the_training_split(
 ) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    (corpus / "train.txt").write_text("a a b\n" * 100)
-    (corpus / "valid.txt").write_text("a b b\n" * 5)
+    (corpus / "train.txt").write_text("a a b\n" * 100, "utf-8")
+    (corpus / "valid.txt").write_text("a b b\n" * 5, "utf-8")
     train(make_config(data__corpus=str(corpus), model__initial_bias="unigram"), tmp_path / "run")
     tokenizer, total = load(tmp_path / "run").tokenizer, 400 + load(tmp_path / "run").tokenizer.vocab_size
     (a, b, eos) = tokenizer.encode("a b\n").tolist()

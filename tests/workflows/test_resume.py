@@ -41,7 +41,7 @@ def train_in_parts(config: Any, run_dir: Path, stops: list[int]) -> None:
 
 
 def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
-    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    lines = (run_dir / "metrics.jsonl").read_text("utf-8").splitlines()
     return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
@@ -90,8 +90,8 @@ def test_nt_asgd_continues_before_and_after_its_trigger(make_config: Any, tmp_pa
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     # Validation gets worse the better the training text is known.
-    (corpus / "train.txt").write_text("a b c d e f\n" * 80)
-    (corpus / "valid.txt").write_text("f e d c b a\n" * 2)
+    (corpus / "train.txt").write_text("a b c d e f\n" * 80, "utf-8")
+    (corpus / "valid.txt").write_text("f e d c b a\n" * 2, "utf-8")
     config = make_config(
         data__corpus=str(corpus),
         averaging={"name": "nt_asgd", "nonmonotone_interval": 1},
@@ -100,7 +100,7 @@ def test_nt_asgd_continues_before_and_after_its_trigger(make_config: Any, tmp_pa
         training__n_steps=16,
     )
     train(config, tmp_path / "whole")
-    validations = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    validations = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text("utf-8").splitlines()]
     counts = [event["n_averaged"] for event in validations if event["event"] == "validation"]
     first = next(step for step, count in enumerate(counts, 1) if count)
     assert 2 < first < 14, "the test needs a run that triggers in the middle"
@@ -210,11 +210,11 @@ def test_reports_over_several_steps_go_on_where_they_were(make_config: Any, tmp_
 def test_another_text_is_refused(make_config: Any, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    (corpus / "train.txt").write_text("a b c d e\n" * 100)
+    (corpus / "train.txt").write_text("a b c d e\n" * 100, "utf-8")
     config = make_config(data__corpus=str(corpus))
     with pytest.raises(Interrupted):
         train(config, tmp_path / "run", observers=[StopAfter(5)])
-    (corpus / "train.txt").write_text("e d c b a\n" * 100)
+    (corpus / "train.txt").write_text("e d c b a\n" * 100, "utf-8")
     with pytest.raises(DataError) as error:
         train(config, tmp_path / "run", resume=True)
     message = str(error.value)
@@ -291,14 +291,14 @@ def test_another_configuration_is_refused_by_name(make_config: Any, add_run: Add
 
 def test_the_same_text_elsewhere_is_the_same_corpus(make_config: Any, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus.txt"
-    corpus.write_text("a b c d e\n" * 100)
+    corpus.write_text("a b c d e\n" * 100, "utf-8")
     with pytest.raises(Interrupted):
         train(make_config(data__corpus=str(corpus)), tmp_path / "run", observers=[StopAfter(5)])
     moved = corpus.rename(tmp_path / "moved.txt")
     train(make_config(data__corpus=str(moved)), tmp_path / "run", resume=True)
     train(make_config(data__corpus=str(moved)), tmp_path / "whole")
     assert events_of(tmp_path / "run") == events_of(tmp_path / "whole")
-    moved.write_text("e d c b a\n" * 100)
+    moved.write_text("e d c b a\n" * 100, "utf-8")
     with pytest.raises(DataError) as error:
         train(make_config(data__corpus=str(moved)), tmp_path / "run", resume=True)
     assert f"the train split is not the text that {tmp_path / 'run'} was started on" in str(error.value)
@@ -380,11 +380,11 @@ def test_other_surroundings_are_explained(make_config: Any, tmp_path: Path) -> N
     config, run_dir = make_config(), tmp_path / "run"
     with pytest.raises(Interrupted):
         train(config, run_dir, observers=[StopAfter(5)])
-    environment = json.loads((run_dir / "environment.json").read_text())
+    environment = json.loads((run_dir / "environment.json").read_text("utf-8"))
     here = environment["packages"]["torch"]
     environment["packages"] |= {"torch": "2.0.0", "safetensors": "0.8.0"}  # version 0.1 recorded that one too
     del environment["machine"]
-    (run_dir / "environment.json").write_text(json.dumps(environment))
+    (run_dir / "environment.json").write_text(json.dumps(environment), "utf-8")
     seen: list[Event] = []
     train(config, run_dir, resume=True, observers=[seen.append])
     (start,) = [event for event in seen if event.event == "start"]

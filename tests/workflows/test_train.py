@@ -19,7 +19,7 @@ AddRun = Callable[[Any, Path], None]
 
 
 def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
-    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    lines = (run_dir / "metrics.jsonl").read_text("utf-8").splitlines()
     return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
@@ -49,7 +49,7 @@ def test_a_text_from_a_table_of_bigrams_is_learnt_to_its_entropy(make_config: An
             following = int(random.choice(len(letters), p=table[letter]))
             nats -= np.log(table[letter, following])
             letter, text = following, text + letters[following]
-        (tmp_path / f"{split}.txt").write_text(text)
+        (tmp_path / f"{split}.txt").write_text(text, "utf-8")
     config = make_config(
         data={"corpus": str(tmp_path), "tokenizer": {"name": "char"}, "batch_size": 32, "bptt": 20},
         model={"backbone": {"name": "lstm", "n_layers": 1, "hidden_size": 16}, "embedding_size": 16},
@@ -133,7 +133,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(
 
 def test_options_that_need_a_validation_split(make_config: Any, tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "train.txt").write_text("a b c d e\n" * 200)
+    (tmp_path / "corpus" / "train.txt").write_text("a b c d e\n" * 200, "utf-8")
     corpus = str(tmp_path / "corpus")
     assert train(make_config(data__corpus=corpus), tmp_path / "run") is None
     assert RunDirectory.open(tmp_path / "run").best == 10
@@ -150,10 +150,10 @@ def test_options_that_need_a_validation_split(make_config: Any, tmp_path: Path) 
 
 def test_the_run_describes_itself(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
     add_run(make_config(), tmp_path / "run")
-    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text("utf-8"))
     assert environment["packages"]["torch"] == version("torch")
     assert environment["n_threads"] == torch.get_num_threads()
-    everything = "".join(path.read_text() for path in (tmp_path / "run").glob("*.json*"))
+    everything = "".join(path.read_text("utf-8") for path in (tmp_path / "run").glob("*.json*"))
     assert str(Path.home()) not in everything
 
 
@@ -168,7 +168,7 @@ def test_a_run_can_be_loaded_from_python(make_config: Any, add_run: AddRun, tmp_
 def test_evaluation_counts_every_token_once(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
     add_run(make_config(), tmp_path / "run")
     text = "the cat sat .\nand a zebra\n"
-    (tmp_path / "text.txt").write_text(text)
+    (tmp_path / "text.txt").write_text(text, "utf-8")
     report = evaluate(load(tmp_path / "run"), "perplexity", text=tmp_path / "text.txt")
     values = report.values
     assert (values["n_tokens"], values["n_words"], values["n_chars"], values["n_bytes"]) == (9, 7, 26, 26)

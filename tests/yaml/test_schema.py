@@ -75,7 +75,7 @@ def test_a_typo_is_told_with_the_key_that_was_meant(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("configs").mkdir()
-    Path("configs/x.yaml").write_text("# 1\n# 2\n# 3\n# 4\nrear: {name: track}\nmodel:\n  hiden_size: 3\n")
+    Path("configs/x.yaml").write_text("# 1\n# 2\n# 3\n# 4\nrear: {name: track}\nmodel:\n  hiden_size: 3\n", "utf-8")
     with pytest.raises(ConfigError) as caught:
         load_yaml(Path("configs/x.yaml"), Vehicle)
     assert str(caught.value) == "configs/x.yaml:7: model.hiden_size: unknown key. Did you mean 'hidden_size'?"

@@ -2,11 +2,16 @@
 
 import json
 
-from lstmlm.cli.options import CorpusArgument, JsonOption
+from lstmlm.cli.options import CorpusArgument, CorpusConfigOption, JsonOption, SetOption, corpus_config
 from lstmlm.cli.render import print_table, warn
 
 
-def stats(corpora: CorpusArgument, as_json: JsonOption = False) -> None:
+def stats(
+    corpora: CorpusArgument = None,
+    config: CorpusConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Count a corpus in every unit, and measure its vocabulary.
 
     Words are pieces between white space; tokens are words with an <eos> a line. heaps_exponent is the β of types =
@@ -18,11 +23,14 @@ def stats(corpora: CorpusArgument, as_json: JsonOption = False) -> None:
     lstmlm data stats data/tiny
 
     lstmlm data stats texts/novel.txt texts/chapter.txt --json
+
+    lstmlm data stats texts/posts.jsonl --set data.field=body
     """
     from lstmlm.corpus.inspection.statistics import measure
     from lstmlm.corpus.loading import open_texts
 
-    measured = {name: measure(text) for name, text in open_texts(corpora).items()}
+    options = corpus_config(config, overrides or [], corpora or []).data
+    measured = {name: measure(text) for name, text in open_texts(corpora or [options.corpus], options).items()}
     pruned = {name: text.words.n_dropped for name, text in measured.items() if text.words.n_dropped}
     warn(
         f"{name}: {count:,} rare types were forgotten on the way, to save memory: types are counted too often."

@@ -26,11 +26,13 @@ _MOJIBAKE = re.compile(
 â€™. A guillemet may well follow a capital, and so may in Romanian, German or Slovak much of what Latin-2 has.
 """
 
-_ASCII_CONTROLS = bytes({*range(1, 32), 127} - set(b"\t\n"))
-_OTHER_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")
+_UNSEEN = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufffd]"
+)
+"""Control codes, and characters that nobody sees; joiners are left out, which words of many languages need."""
 
-_MARKS = ",;:!?"
-"""Not the full stop, which belongs to abbreviations."""
+HEAD_LINES, HEAD_CHARS = 2000, 500
+"""How many of the first lines are kept, and how much of each."""
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Observation:
 
     name: str
     characters: Counter[str] = field(default_factory=Counter)
-    """How often what should make one look twice was seen, and punctuation marks; see `count_characters`."""
+    """How often what should make one look twice was seen; see `count_characters`."""
     n_lines: int = 0
     n_blank: int = 0
     longest_chars: int = 0
@@ -52,6 +54,8 @@ class Observation:
     paragraphs: DigestSample = field(default_factory=DigestSample)
     """Paragraphs, which are lines between blank ones, of two lines or more."""
     words: WordCounts = field(default_factory=WordCounts)
+    head: list[str] = field(default_factory=list)
+    """The first lines, or the beginnings of long ones."""
     whole: TextDigest = field(default_factory=TextDigest)
 
 
@@ -65,18 +69,21 @@ def observe(text: Text) -> Observation:
             seen.characters.update(count_characters(block))
             yield block
 
-    line, paragraph = TextDigest(), TextDigest()
+    line, paragraph, begun = TextDigest(), TextDigest(), ""
     n_chars = n_words = n_paragraph_lines = 0
     for piece, is_end in line_pieces(blocks()):
         words = words_of(piece)
         seen.words.read(words)
         line.read(piece)
         paragraph.read(piece)
+        begun = begun or piece[:HEAD_CHARS]
         n_chars += len(piece)
         n_words += len(words)
         if not is_end:
             continue
         seen.n_lines += 1
+        if seen.n_lines <= HEAD_LINES:
+            seen.head.append(begun)
         if n_chars > seen.longest_chars:
             seen.longest_chars, seen.longest_line = n_chars, seen.n_lines
         if n_words:
@@ -90,32 +97,22 @@ def observe(text: Text) -> Observation:
             if n_paragraph_lines > 1:
                 seen.paragraphs.add(paragraph.value())
             paragraph, n_paragraph_lines = TextDigest(), 0
-        line, n_chars, n_words = TextDigest(), 0, 0
+        line, begun, n_chars, n_words = TextDigest(), "", 0, 0
     if n_paragraph_lines > 1:
         seen.paragraphs.add(paragraph.value())
     return seen
 
 
-def count_characters(block: str) -> dict[str, int]:
-    """How often characters occur that should make one look twice, and punctuation marks.
+def count_characters(block: str) -> Counter[str]:
+    """How often what should make one look twice occurs.
 
     Returns:
-        Counts of `nul` and other `control` characters; of U+FFFD, the `replacement` of what could not be decoded; of
-        `mojibake`; of lines that are `not_composed`, as Unicode's NFC is; and of marks that stand alone, `detached`, as
-        in text that is tokenised, or are `attached` to their words.
+        Counts of characters that nobody sees, one by one, and of U+FFFD, which stands for what could not be decoded; of
+        `mojibake`; and of lines that are `not_composed`, as Unicode's NFC is.
     """
-    content = block.encode()
-    n_detached = sum(block.count(f" {mark} ") for mark in _MARKS)
-    found = {
-        "control": len(content) - len(content.translate(None, _ASCII_CONTROLS)),
-        "nul": content.count(0),
-        "detached": n_detached,
-        "attached": sum(block.count(f"{mark} ") for mark in _MARKS) - n_detached,
-    }
+    found = Counter(_UNSEEN.findall(block))
     if block.isascii():
         return found
-    found["control"] += len(_OTHER_CONTROLS.findall(content))
-    found["replacement"] = block.count("\ufffd")
     if any(sign in block for sign in _SIGNS_OF_MOJIBAKE):
         found["mojibake"] = len(_MOJIBAKE.findall(block))
     if not unicodedata.is_normalized("NFC", block):

@@ -1,11 +1,15 @@
 """What is wrong with a corpus, what is not, and what to do: every finding a line."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from unicodedata import lookup
+from unicodedata import name as name_of
 
-from lstmlm.config.data import DataOptions
+from lstmlm.config.data import DataOptions, WordTokenizerOptions
+from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.inspection.characters_and_lines import (
     WORDS_OF_A_LONG_LINE,
     Observation,
@@ -13,26 +17,55 @@ from lstmlm.corpus.inspection.characters_and_lines import (
     line_of_digest,
     observe,
 )
-from lstmlm.corpus.reading.splits import SPLITS, Text
+from lstmlm.corpus.inspection.layout import describe, is_indented, wrapped_width
+from lstmlm.corpus.reading.compression import split_suffixes
+from lstmlm.corpus.reading.splits import Text, text_of
 from lstmlm.corpus.store.token_store import TokenStore
-from lstmlm.corpus.tokenizers import EOS, UNK
-from lstmlm.errors import DataError
+from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.errors import DataError, conversion, in_proportion
 
 LONGEST_LINE_CHARS = 100_000
 BLANK_SHARE = 0.5
 NOTABLE_SHARE = 0.05
 """Of repetitions and unknown words: texts that are well known have some."""
+COMMON_SHARE = 0.5
+"""Of lines of any length: short ones recur."""
 NEW_TYPES_PER_THOUSAND_WORDS = 10
 SHOWN_CHARS = 60
 FEWEST_MARKS = 10
 
 _TROUBLES = {
-    "replacement": "times U+FFFD, where something was not decoded: convert the original again",
+    "\ufffd": "times U+FFFD, where something was not decoded: convert the original again",
+    "windows-1252": (
+        "characters from U+0080 to U+009F, as of windows-1252 read as Latin-1: convert the original again, from "
+        "windows-1252"
+    ),
     "mojibake": 'times UTF-8 read as Latin-1 or Latin-2, such as "Ã©" or "Ă©": convert the original again',
-    "nul": "NUL characters: remove them, tr -d '\\000'",
-    "control": "control characters: remove them",
-    "not_composed": "lines not in composed form: normalise them to NFC",
 }
+_GAPS = "\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"
+"""What nobody sees but between words, so that a blank has to take its place."""
+
+_ALIASES = {
+    lookup(alias): alias
+    for alias in (
+        *("NULL", "ALERT", "BACKSPACE", "LINE TABULATION", "FORM FEED", "SUBSTITUTE", "ESCAPE", "DELETE", "NEXT LINE"),
+        "BYTE ORDER MARK",
+        *(f"INFORMATION SEPARATOR {number}" for number in ("FOUR", "THREE", "TWO", "ONE")),
+    )
+}
+
+_OF_SENTENCES = "Lines end with <eos> already: remove it."
+_OF_DOCUMENTS = "The end of a document is that of a file or a record: make JSON lines, and set data.eos."
+_MARKERS = {
+    "<unk>": "",
+    "<eos>": "",
+    "<s>": _OF_SENTENCES,
+    "</s>": _OF_SENTENCES,
+    "<|endoftext|>": _OF_DOCUMENTS,
+    "[SEP]": _OF_DOCUMENTS,
+    "<pad>": "It fills what needs no filling here: remove it.",
+}
+"""Words that stand for something else in many texts, and what to do about each; the first two are tokens of ours."""
 
 Level = Literal["ok", "warning", "error"]
 
@@ -51,37 +84,58 @@ class Finding:
     """What was found, and what to do about it."""
 
 
-def check_texts(texts: Mapping[str, Text]) -> Iterator[Finding]:
-    """Read every text and say what is found in each, and then between them.
+def check_texts(
+    texts: Mapping[str, Text], options: DataOptions, splits: Mapping[str, Text] | None = None
+) -> Iterator[Finding]:
+    """Read every text and say what is found in each, and then between the splits.
 
     A text that cannot be read is a finding like others, and does not keep the rest from being checked.
 
     Args:
-        texts: By split, or by other names. What matters for training is looked for in `train`, or in a text that is
-            alone, and compared with `valid` and `test`.
+        texts: What is looked at, by split or by other names.
+        options: How it is read and cut into tokens.
+        splits: What is trained on and held out: parts of a text, or the texts themselves.
     """
     seen: dict[str, Observation] = {}
-    read: set[tuple[Path, ...]] = set()
-    for split, text in texts.items():
+    for name, text in texts.items():
         try:
-            seen[split] = observe(text)
-            yield from _of_text(seen[split], text)
-            if text.files not in read:  # or it is another part of the same files
-                read.add(text.files)
-                yield from _dropped(text.files)
+            seen[name] = observe(text)
         except DataError as error:
-            yield Finding(text.name, "reading", "error", str(error).removeprefix(f"{text.name}: "))
-    has_splits = texts.keys() <= set(SPLITS)
-    yield from _copies(seen.values(), "error" if has_splits else "warning")
-    if has_splits and "train" not in texts:
-        yield Finding("train", "reading", "error", "is missing. Put a train.txt into the folder of the corpus.")
-    train = next(iter(seen.values()), None) if len(texts) == 1 and not has_splits else seen.get("train")
-    if train is None:
-        return
-    yield from _of_training_text(train)
-    for split in ("valid", "test"):
-        if split in seen:
-            yield from _between(train, seen[split])
+            for problem in _problems(text, options) or str(error).split("\n"):
+                yield Finding(text.name, "reading", "error", problem.removeprefix(f"{text.name}: "))
+            continue
+        yield from _of_text(seen[name], text, options)
+        yield from _of_files(text)
+    yield from _copies(seen.values(), "error" if splits else "warning")
+    if splits and seen and splits is not texts:
+        seen = {name: observe(text) for name, text in splits.items()}
+    if splits and "train" in seen:
+        yield from _of_training_text(seen["train"], options)
+        for split in ("valid", "test"):
+            if split in seen:
+                yield from _overlap(seen["train"], seen[split])
+
+
+def _problems(text: Text, options: DataOptions) -> list[str]:
+    """What keeps the files of a text of several from being read."""
+    found = []
+    for file in text.files if len(text.files) > 1 else ():
+        try:
+            deque(text_of(file, options).blocks(), maxlen=0)
+        except DataError as error:
+            found.append(str(error))
+    return list(in_proportion(found))
+
+
+def check_tokens(train: EncodedText, held_out: Iterable[EncodedText], tokenizer: Tokenizer) -> Iterator[Finding]:
+    """Say what has become of a corpus in tokens."""
+    found = f"{_n(train.n_tokens, 'token')}, {_n(tokenizer.vocab_size, 'type')} in the vocabulary."
+    yield _finding(train.name, "length", found)
+    for text in held_out if tokenizer.unk_id is not None else ():
+        share = text.n_oov / text.n_tokens
+        found = f"{share:.1%} of its tokens do not occur in {train.name} and are <unk>."
+        advice = "Take parts of words: data.tokenizer.name: bpe." if share > NOTABLE_SHARE else ""
+        yield _finding(text.name, "unknown tokens", found, advice)
 
 
 def check_store(path: Path) -> Finding:
@@ -93,12 +147,20 @@ def check_store(path: Path) -> Finding:
     return Finding(str(path), "checksums", "ok", "all tokens are as they were written.")
 
 
-def _of_text(seen: Observation, text: Text) -> Iterator[Finding]:
-    yield _encoding(seen)
-    yield _lines(seen)
+def _of_text(seen: Observation, text: Text, options: DataOptions) -> Iterator[Finding]:
+    yield _encoding(seen, text)
+    yield _lines(seen, text, options)
     yield _repeated_lines(seen, text)
     if len(seen.paragraphs) > 1:
         yield _repeated_paragraphs(seen)
+    for found in describe(seen.head):
+        yield Finding(seen.name, "layout", "warning", found)
+    marked = {word: count for word, count in seen.words.counts.items() if "<" in word or "[" in word}
+    for marker, advice in _MARKERS.items():
+        count = sum(count for word, count in marked.items() if marker in word)
+        if count and (advice or options.tokenizer.name == "word"):
+            role = "is no word but a mark" if advice else "is that token, not a word"
+            yield _finding(seen.name, "markers", f"{count:,} times {marker}, which {role}.", advice)
 
 
 def _finding(name: str, check: str, found: str, advice: str = "") -> Finding:
@@ -106,31 +168,78 @@ def _finding(name: str, check: str, found: str, advice: str = "") -> Finding:
     return Finding(name, check, "warning" if advice else "ok", f"{found} {advice}".rstrip())
 
 
-def _encoding(seen: Observation) -> Finding:
-    troubles = [f"{seen.characters[kind]:,} {what}" for kind, what in _TROUBLES.items() if seen.characters[kind]]
+def _n(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _encoding(seen: Observation, text: Text) -> Finding:
+    counts = Counter(seen.characters)
+    n_not_composed = counts.pop("not_composed", 0)
+    controls = [character for character in counts if "\x80" <= character <= "\x9f"]
+    if controls != ["\x85"][: len(controls)]:
+        n_controls = sum(map(counts.pop, controls))
+        counts["windows-1252"] = 0 if counts["mojibake"] else n_controls
+    troubles = [f"{n:,} {what}" for kind, what in _TROUBLES.items() if (n := counts.pop(kind, 0))]
+    if n_not_composed:
+        troubles.append(f"{_n(n_not_composed, 'line')} not in composed form: normalise to NFC")
+    unseen = [f"{n:,} {_name(character)}" for character, n in counts.most_common()]
+    if unseen:
+        troubles.append(f"{', '.join(unseen)}: remove what means nothing")
+    command = f" {_removal(''.join(sorted(counts)), text)}" if unseen else ""
     if troubles:
-        return Finding(seen.name, "encoding", "warning", "; ".join(troubles) + ".")
+        return Finding(seen.name, "encoding", "warning", "; ".join(troubles) + (f":{command}" if command else "."))
     return Finding(seen.name, "encoding", "ok", "UTF-8.")
 
 
-def _dropped(files: Sequence[Path]) -> Iterator[Finding]:
-    kinds = ("byte-order marks, dropped", "carriage returns, read as line ends")
-    found = [f"{count:,} {what}" for count, what in zip(count_dropped(files), kinds, strict=True) if count]
+def _name(character: str) -> str:
+    return f"U+{ord(character):04X} {_ALIASES.get(character) or name_of(character, '')}".rstrip()
+
+
+def _removal(characters: str, text: Text) -> str:
+    """The command that removes characters from the file of a text."""
+    gaps, others = (
+        "".join(f"\\x{{{ord(character):X}}}" for character in characters if (character in _GAPS) is is_gap)
+        for is_gap in (True, False)
+    )
+    program = "; ".join([*([f"s/[{gaps}]+/ /g"] if gaps else []), *([f"s/[{others}]//g"] if others else [])])
+    return _command(text, "clean", "-CSD", "-pe", program)
+
+
+def _command(text: Text, purpose: str, *arguments: str) -> str:
+    """A command of perl that makes another file of that of a text."""
+    file = text.files[0] if len(text.files) == 1 else Path("FILE.txt")
+    return conversion(str(file), ["perl", *arguments], f".{purpose}{split_suffixes(file)[0] or '.txt'}")
+
+
+def _of_files(text: Text) -> Iterator[Finding]:
+    n_marks, n_returns = count_dropped(text.files)
+    found = [_n(len(text.files), "file") + " read"] if len(text.files) > 1 else []
+    found += [f"{_n(n_marks, 'byte-order mark')}, dropped"] if n_marks else []
+    found += [f"{_n(n_returns, 'carriage return')}, read as line ends"] if n_returns else []
     if found:
-        name = str(files[0]) if len(files) == 1 else f"{len(files):,} files"
-        yield Finding(name, "line ends", "ok", "; ".join(found) + ".")
+        yield Finding(text.name, "files", "ok", "; ".join(found) + ".")
 
 
-def _lines(seen: Observation) -> Finding:
-    longest = f"longest {seen.longest_chars:,} characters (line {seen.longest_line:,})"
-    found = f"{seen.n_lines:,} lines, {seen.n_blank / seen.n_lines:.0%} blank, {longest}."
+def _lines(seen: Observation, text: Text, options: DataOptions) -> Finding:
+    longest = f"longest {_n(seen.longest_chars, 'character')} (line {seen.longest_line:,})"
+    found = f"{_n(seen.n_lines, 'line')}, {seen.n_blank / seen.n_lines:.0%} blank, {longest}."
     advice = ""
-    if seen.n_lines == 1:
-        advice = "A single line has no end to learn: put a sentence or paragraph a line, or model characters or bytes."
+    if options.eos == "never":
+        pass
+    elif seen.n_lines == 1:
+        advice = "A single line has no end to learn: put a sentence or paragraph a line, or set data.eos=never"
     elif seen.longest_chars > LONGEST_LINE_CHARS:
         advice = "Check that line ends were not lost there."
     elif seen.n_blank > BLANK_SHARE * seen.n_lines:
         advice = "Each blank line is an <eos> that is easy to predict: remove those that mean nothing."
+    elif width := wrapped_width(seen.head):
+        command = _command(text, "lines", "-0777", "-pe", r"s/\r//g; s/(?<=\S)\n(?=\S)/ /g; s/\n\n+/\n/g")
+        advice = (
+            f"They are wrapped at {width} characters, within sentences. Set data.eos=never, or make a paragraph a "
+            f"line: {command}"
+        )
+    elif options.tokenizer.name == "word" and is_indented(seen.head):
+        advice = "Words lose how lines are indented; char, byte and bpe keep it."
     return _finding(seen.name, "lines", found, advice)
 
 
@@ -156,40 +265,31 @@ def _repeated_paragraphs(seen: Observation) -> Finding:
     return _finding(seen.name, "repeated paragraphs", found, advice)
 
 
-def _tokenisation(name: str, share: float) -> Finding:
-    found = f"{share:.0%} of the punctuation marks stand alone"
-    if share >= 0.5:
-        return _finding(name, "tokenisation", f"{found}: the text is tokenised, which split: whitespace suits.")
-    advice = "For words set data.tokenizer.split: punctuation, else a word with a comma is another."
-    return _finding(name, "tokenisation", f"{found}: running text.", advice)
+def _tokenisation(train: Observation, split: str) -> Iterator[Finding]:
+    # The comma alone: before other marks French has a blank in running text.
+    n_detached = train.words.counts[","]
+    n_attached = sum(n for word, n in train.words.counts.items() if word.rstrip("\"'”’»").endswith(",") and word != ",")
+    n_commas = n_detached + n_attached
+    if n_commas < FEWEST_MARKS:
+        return
+    found, advice = f"{n_detached / n_commas:.0%} of the commas stand alone", ""
+    if n_detached >= n_attached:
+        found += ": the text is tokenised, which split: whitespace suits."
+    else:
+        found += ": running text."
+        if split == "whitespace":
+            advice = "For words set data.tokenizer.split: punctuation, else a word with a comma is another."
+    yield _finding(train.name, "tokenisation", found, advice)
 
 
-def _of_training_text(train: Observation) -> Iterator[Finding]:
-    n_detached, n_marks = train.characters["detached"], train.characters["detached"] + train.characters["attached"]
-    if n_marks >= FEWEST_MARKS:
-        yield _tokenisation(train.name, n_detached / n_marks)
-    fields = DataOptions.model_fields
-    batch_size, bptt = fields["batch_size"].default, fields["bptt"].default
-    n_tokens = train.words.n_words + train.n_lines
-    needed = batch_size * (bptt + 1)
-    if n_tokens < needed:
-        yield Finding(
-            train.name,
-            "length",
-            "error",
-            f"{n_tokens:,} words and line ends, but the default batch_size {batch_size} × (bptt {bptt} + 1) needs "
-            f"{needed}. Lower data.batch_size, or model characters.",
-        )
-    written = [f"{token} {train.words.counts[token]:,} times" for token in (UNK, EOS) if token in train.words.counts]
-    if written:
-        found = f"{' and '.join(written)}: models of words read them as their own tokens."
-        yield _finding(
-            train.name, "words that are tokens", found, "Each <eos> ends a line." if EOS in train.words.counts else ""
-        )
+def _of_training_text(train: Observation, options: DataOptions) -> Iterator[Finding]:
+    if not isinstance(options.tokenizer, WordTokenizerOptions):
+        return
+    yield from _tokenisation(train, options.tokenizer.split)
     growth = train.words.new_types_per_thousand_words()
-    if growth is not None:
+    if growth is not None and options.tokenizer.split == "whitespace":
         found = f"{train.words.n_types:,} types; {growth:.1f} new ones per 1,000 words at the end."
-        is_open = growth > NEW_TYPES_PER_THOUSAND_WORDS
+        is_open = growth > NEW_TYPES_PER_THOUSAND_WORDS and options.tokenizer.max_vocab is None
         advice = "Set data.tokenizer.max_vocab, or take parts of words: name: bpe." if is_open else ""
         yield _finding(train.name, "vocabulary", found, advice)
 
@@ -202,17 +302,17 @@ def _copies(seen: Iterable[Observation], level: Level) -> Iterator[Finding]:
             yield Finding(observation.name, "copy", level, f"is the same text as {original}. Use each text once.")
 
 
-def _between(train: Observation, held_out: Observation) -> Iterator[Finding]:
+def _overlap(train: Observation, held_out: Observation) -> Iterator[Finding]:
     if held_out.whole.value() == train.whole.value():
         return
-    share = held_out.long_lines.share_in(train.long_lines)
-    found = f"{share:.1%} of its lines of {WORDS_OF_A_LONG_LINE} words or more occur in {train.name}."
-    advice = "Remove them: they are remembered, not predicted." if share > NOTABLE_SHARE else ""
+    share_long, share = held_out.long_lines.share_in(train.long_lines), held_out.lines.share_in(train.lines)
+    found = (
+        f"{share:.1%} of its lines, {share_long:.1%} of those of {WORDS_OF_A_LONG_LINE} words or more, occur in "
+        f"{train.name}."
+    )
+    is_notable = share_long > NOTABLE_SHARE or share > COMMON_SHARE
+    advice = "Remove them: they are remembered, not predicted." if is_notable else ""
     yield _finding(held_out.name, "overlap", found, advice)
-    unknown = held_out.words.share_unknown_to(train.words)
-    found = f"{unknown:.1%} of its words do not occur in {train.name} and would be <unk>."
-    advice = "Take parts of words: data.tokenizer.name: bpe." if unknown > NOTABLE_SHARE else ""
-    yield _finding(held_out.name, "unknown words", found, advice)
 
 
 def _sampled(share: float) -> str:

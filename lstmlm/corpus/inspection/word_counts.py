@@ -53,11 +53,6 @@ class WordCounts(TypeCounter):
         """The share of the text's words that are of its `n_types` most frequent types."""
         return float(self._falling()[:n_types].sum() / max(1, self.n_words))
 
-    def share_unknown_to(self, other: "WordCounts") -> float:
-        """The share of the text's words that do not occur in another text."""
-        known = sum(count for word, count in self.counts.items() if word in other.counts)
-        return 1 - known / max(1, self.n_words)
-
     def new_types_per_thousand_words(self) -> float | None:
         """How fast the vocabulary grows in about the last tenth of the text; None for a short one."""
         before = [point for point in self._growth if point[0] <= 0.9 * self.n_words]

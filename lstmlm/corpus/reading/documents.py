@@ -105,29 +105,42 @@ def join_documents(pieces: Iterable[Piece], eos: EosPlace) -> Iterator[str]:
         pieces: The documents, one after the other.
         eos: `line_and_document` puts an empty line after each, `document` puts each on a line of its own.
     """
+    return in_blocks(piece.text for piece in _joined(pieces, eos))
+
+
+def document_ends(pieces: Iterable[Piece], eos: EosPlace) -> Iterator[int]:
+    """How many characters of what `join_documents` makes there are up to the end of each document."""
+    n_chars = 0
+    for piece in _joined(pieces, eos):
+        n_chars += len(piece.text)
+        if piece.ends_document:
+            yield n_chars
+
+
+def _joined(pieces: Iterable[Piece], eos: EosPlace) -> Iterator[Piece]:
     if eos == "document":
-        return in_blocks(_on_lines_of_their_own(pieces))
-    return in_blocks(_one_after_the_other(pieces, end="\n" if eos == "line_and_document" else ""))
+        return _on_lines_of_their_own(pieces)
+    return _one_after_the_other(pieces, end="\n" if eos == "line_and_document" else "")
 
 
-def _one_after_the_other(pieces: Iterable[Piece], end: str) -> Iterator[str]:
+def _one_after_the_other(pieces: Iterable[Piece], end: str) -> Iterator[Piece]:
     is_open = False
     for text, ends_document in pieces:
         if text:
-            yield text
+            yield Piece(text)
             is_open = not text.endswith("\n")
         if ends_document:
-            yield f"\n{end}" if is_open else end
+            yield Piece(f"\n{end}" if is_open else end, ends_document=True)
             is_open = False
 
 
-def _on_lines_of_their_own(pieces: Iterable[Piece]) -> Iterator[str]:
+def _on_lines_of_their_own(pieces: Iterable[Piece]) -> Iterator[Piece]:
     # A newline is a space where more of the same document follows.
     owed = ""
     for text, ends_document in pieces:
         if text:
-            yield owed + text.removesuffix("\n").replace("\n", " ")
+            yield Piece(owed + text.removesuffix("\n").replace("\n", " "))
             owed = " " if text.endswith("\n") else ""
         if ends_document:
-            yield "\n"
+            yield Piece("\n", ends_document=True)
             owed = ""

@@ -1,15 +1,25 @@
 """Texts that can be read again and again, and the splits of a corpus that is given by its path."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.reading.compression import COMPRESSIONS
 from lstmlm.corpus.reading.decoding import normalized
-from lstmlm.corpus.reading.documents import Piece, holds_records, join_documents, open_text, read_documents
+from lstmlm.corpus.reading.documents import (
+    Piece,
+    document_ends,
+    holds_records,
+    join_documents,
+    open_text,
+    read_documents,
+)
 from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES
 from lstmlm.corpus.reading.text_files import Version, explained, files_below, in_blocks, name_of, read_blocks
 from lstmlm.errors import ConfigError, DataError
@@ -28,6 +38,8 @@ class Text:
     blocks: Callable[[], Iterator[str]]
     files: tuple[Path, ...] = ()
     """What it is read from, if that is files."""
+    document_ends: Callable[[], Iterator[int]] = lambda: iter(())
+    """Where its documents end, as numbers of characters before that; none where no documents are known."""
 
 
 def text_file(path: Path) -> Text:
@@ -85,16 +97,16 @@ def named_splits(texts: Mapping[str, Text], options: DataOptions) -> dict[str, T
 
 
 def halves_of(text: Text, options: DataOptions) -> tuple[Text, Text]:
-    """A text in two parts. Raises DataError if it is a single line, or nearly so."""
+    """A text in two parts. Raises DataError if it is a single line, or nearly so, that must not be cut."""
     n_chars = _count_chars(text)
-    [middle] = _starts(text, [n_chars // 2], options)
-    if middle == n_chars:
+    bounds = _bounds(text, [n_chars // 2], n_chars, options)
+    if bounds is None:
         raise DataError(f"{text.name}: no line begins in its second half. Tune on another split.")
-    return _part(text, "first half", 0, middle), _part(text, "second half", middle, n_chars)
+    return _part(text, "first half", *bounds[0:2]), _part(text, "second half", *bounds[1:3])
 
 
 def _on_one_line(text: Text) -> Text:
-    return Text(text.name, lambda: (block.replace("\n", " ") for block in text.blocks()), text.files)
+    return replace(text, blocks=lambda: (block.replace("\n", " ") for block in text.blocks()))
 
 
 def _joined(name: str, files: Mapping[Path, Version | None], options: DataOptions, fields: Sequence[str] = ()) -> Text:
@@ -108,7 +120,11 @@ def _joined(name: str, files: Mapping[Path, Version | None], options: DataOption
                 return text
         return join_documents(read_documents(files, options.encoding, fields), options.eos)
 
-    text = Text(name, blocks, (*files,))
+    def ends() -> Iterator[int]:
+        if _are_documents(files, options):
+            yield from document_ends(read_documents(files, options.encoding, fields), options.eos)
+
+    text = Text(name, blocks, (*files,), ends)
     return _on_one_line(text) if options.eos == "never" else text
 
 
@@ -179,35 +195,70 @@ def _refuse_options_without_effect(options: DataOptions, texts: Collection[Colle
 
 
 def _held_out(text: Text, options: DataOptions) -> dict[str, Text]:
-    """Cut a text into train, valid and test: the last `holdout` of its characters is test, as much before it valid.
+    """Cut a text into train, valid and test: the last `holdout` of its characters is test, as much before it valid."""
+    n_chars = _count_chars(text)
+    bounds = _bounds(text, _held_out_positions(n_chars, options.holdout), n_chars, options)
+    if bounds is None:
+        unit = "words" if options.eos == "never" else "lines"
+        raise DataError(
+            f"{text.name}: too few {unit} to hold out {options.holdout:g} of it twice, as valid and test split. "
+            + _how_to_hold_out(text, n_chars, options)
+        )
+    return {split: _part(text, split, *part) for split, part in zip(SPLITS, pairwise(bounds), strict=True)}
 
-    A line belongs to the split in which it begins; where nothing ends in `<eos>`, a word.
+
+def _held_out_positions(n_chars: int, holdout: float) -> list[int]:
+    return [round(n_chars * (1 - k * holdout)) for k in (2, 1)]
+
+
+def _how_to_hold_out(text: Text, n_chars: int, options: DataOptions) -> str:
+    """The smallest change of the configuration with which a text can be cut, else that of the text."""
+    changes: list[dict[str, Any]] = [{"holdout": percent / 100} for percent in range(10, 50, 5)]
+    for change in [*changes, {"eos": "never"}]:
+        changed = options.model_copy(update=change)
+        source = _on_one_line(text) if changed.eos == "never" else text
+        if _bounds(source, _held_out_positions(n_chars, changed.holdout), n_chars, changed):
+            [(key, value)] = change.items()
+            return f"Set data.{key}={value}"
+    return "Take data.tokenizer.name: char, a longer text, or a folder with train.txt, valid.txt and test.txt."
+
+
+def _bounds(text: Text, positions: Sequence[int], n_chars: int, options: DataOptions) -> list[int] | None:
+    """The bounds of parts that begin at rising positions or, but for the first, a little later; None if one is empty.
+
+    They begin with a document, or a line, or a word, or in the middle of one: what is largest, and begins often enough.
+    But words have no middle, and a line of them has none either where it ends in `<eos>`.
     """
-    n_chars, holdout = _count_chars(text), options.holdout
-    units = {"never": "words", "document": "documents"}.get(options.eos, "lines")
-    first_valid, first_test = _starts(text, [round(n_chars * (1 - k * holdout)) for k in (2, 1)], options)
-    bounds = {"train": (0, first_valid), "valid": (first_valid, first_test), "test": (first_test, n_chars)}
-    for split, (start, stop) in bounds.items():
-        if start == stop:
-            raise DataError(
-                f"{text.name}: too few {units} to hold out {holdout:g} of it as {split} split. "
-                f"Use a longer text with more {units}, or a folder with train.txt, valid.txt and test.txt."
-            )
-    return {split: _part(text, split, start, stop) for split, (start, stop) in bounds.items()}
+    are_words, is_on_one_line = options.tokenizer.name == "word", options.eos == "never"
+    within_lines = [" "] if is_on_one_line else []
+    within_lines += [] if are_words else [" ", ""]
+    for unit in ("document", *([] if is_on_one_line else ["\n"]), *dict.fromkeys(within_lines)):
+        bounds = [0, *_starts(text, positions, unit), n_chars]
+        if all(start < stop for start, stop in pairwise(bounds)):
+            return bounds
+    return None
 
 
 def _count_chars(text: Text) -> int:
     return sum(map(len, text.blocks()))
 
 
-def _starts(text: Text, positions: Sequence[int], options: DataOptions) -> list[int]:
-    """For each of rising positions, where the first line or word begins there or later; else where the text ends."""
-    end = " " if options.eos == "never" else "\n"
+def _starts(text: Text, positions: Sequence[int], unit: str) -> list[int]:
+    """For each of rising positions, where the first unit begins there or later; else where the text ends.
+
+    Args:
+        text: The text.
+        positions: Numbers of characters before each.
+        unit: `document`, or what a unit ends with; "" stands for single characters.
+    """
+    if unit == "document":
+        ends = np.fromiter(text.document_ends(), dtype=np.int64)
+        return [int(ends[place]) if place < len(ends) else 0 for place in np.searchsorted(ends, positions)]
     starts: list[int] = []
     offset = 0
     for block in text.blocks():
         for position in positions[len(starts) :]:
-            place = block.find(end, max(0, position - 1 - offset))
+            place = block.find(unit, max(0, position - 1 - offset))
             if place < 0:
                 break
             starts.append(offset + place + 1)
@@ -216,7 +267,12 @@ def _starts(text: Text, positions: Sequence[int], options: DataOptions) -> list[
 
 
 def _part(text: Text, name: str, start: int, stop: int) -> Text:
-    return Text(f"{text.name} ({name})", lambda: _between(text.blocks(), start, stop), text.files)
+    return Text(
+        f"{text.name} ({name})",
+        lambda: _between(text.blocks(), start, stop),
+        text.files,
+        lambda: (end - start for end in text.document_ends() if start < end <= stop),
+    )
 
 
 def _between(blocks: Iterable[str], start: int, stop: int) -> Iterator[str]:

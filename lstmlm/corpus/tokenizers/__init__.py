@@ -2,7 +2,8 @@
 
 `tokenizer` says what one is, on the library of which `components` lists what is used. `words`, `characters` and
 `subwords` are learnt here, on a `training_text` read in bounded memory (with `type_counter`); `foreign` has those that
-other tools have learnt. `joining` makes tokens a text again, `description` measures a tokenizer by itself.
+other tools have learnt. `joining` makes tokens a text again, with the
+`spacing` of the training text; `description` measures a tokenizer by itself.
 
 Others import from this page: the table `TOKENIZERS`, and functions that train, load, read or find one. A new tokenizer
 is a file here and a line in the table.

@@ -29,12 +29,16 @@ _GPT4O_PATTERN = (
 
 EXTRA_SPACES = " {2,}"
 OUTER_SPACES = "^ | $"
-WORD_OR_MARK = r"<unk>|<eos>|\w+(?:['’.\-]\w+)*|[^\w\s]"
-"""`don't`, `os.path`, `3.11` and `well-known` stay whole; every other mark is a piece of its own."""
+WORD_OR_MARK_0_1 = r"<unk>|<eos>|\w+(?:['’.\-]\w+)*|[^\w\s]"
+_IN_WORDS = r"[\w\x{AD}\x{200C}\x{200D}\x{2060}\x{FE00}-\x{FE0F}]*"
+WORD_OR_MARK = rf"<unk>|<eos>|\w{_IN_WORDS}(?:['’.\-·״׳]\w{_IN_WORDS})*|(?![\w\s])\X"
+"""`don't`, `os.path`, `3.11` and `well-known` stay whole, and so do words with joiners or soft hyphens in them; every
+other mark is a piece of its own, with what Unicode says belongs to it, as in a flag or a family of emoji. In version
+0.1 joiners were marks."""
 
-PATTERNS = frozenset(
-    [*_GPT2_PATTERNS, *_GPT4_PATTERNS, _GPT4O_PATTERN, EXTRA_SPACES, OUTER_SPACES, WORD_OR_MARK, r"\s+", "[0-9]", "."]
-)
+_SIMPLE_PATTERNS = (EXTRA_SPACES, OUTER_SPACES, WORD_OR_MARK, WORD_OR_MARK_0_1, r"\s+", "[0-9]", ".")
+
+PATTERNS = frozenset([*_GPT2_PATTERNS, *_GPT4_PATTERNS, _GPT4O_PATTERN, *_SIMPLE_PATTERNS])
 """Regular expressions that take time in proportion to the text."""
 
 COMPONENTS: Mapping[str, frozenset[str]] = {

@@ -1,19 +1,10 @@
 """Joiners: generated tokens, one at a time, to a text as a person would write it."""
 
 import codecs
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-_ATTACHED_TO_THE_LEFT = re.compile(
-    r"(?:[,.!?;:)\]}%…’”]|''|\.{2,}"
-    r"|n['’]t|['’](?:s|re|ve|ll|d|m|t))",  # Penn Treebank cuts do|n't and company|'s
-    re.IGNORECASE,
-)
-_ATTACHED_TO_THE_RIGHT = re.compile(r"(?:[(\[{“‘`#£€]|``|\w*\$)")
-_ATTACHED_TO_BOTH = re.compile(r"/|@([-,.])@")
-"""WikiText cuts well|@-@|known, 1|@,@|000 and 3|@.@|5."""
-
+from lstmlm.corpus.tokenizers.spacing import Roles, Spacing, prompt_roles
 
 CONTEXT_TOKENS = 8
 """What a token adds to a text depends on no more tokens before it than this."""
@@ -29,6 +20,23 @@ class Joiner(ABC):
     def flush(self) -> str:
         """The text that has been held back when no token follows."""
         return ""
+
+
+class RawJoiner(Joiner):
+    """Tokens by their names, a blank between them; a line ends where the token says so."""
+
+    def __init__(self, name_of: Callable[[int], str], line_end_id: int, prompt: str) -> None:
+        """Take what names a token, the token that ends a line, and the prompt that the tokens follow."""
+        self._name_of = name_of
+        self._line_end_id = line_end_id
+        self._blank = " " if prompt and not prompt[-1].isspace() else ""
+
+    def feed(self, token_id: int) -> str:
+        """The name of the token."""
+        is_end = token_id == self._line_end_id
+        text = self._blank + self._name_of(token_id).removesuffix("\n") + ("\n" if is_end else "")
+        self._blank = "" if is_end else " "
+        return text
 
 
 class ByteJoiner(Joiner):
@@ -81,44 +89,22 @@ class DecodingJoiner(Joiner):
 
 
 class WordJoiner(Joiner):
-    """Words and punctuation marks, spaced as a person would; straight quotes open and close in turn on a line."""
+    """Words and marks, with what stood between such in the training text."""
 
-    def __init__(self, tokens: Sequence[str], eos_id: int, prompt: str = "") -> None:
-        """Take the text of every id, and the prompt that the text goes on from."""
+    def __init__(self, tokens: Sequence[str], eos_id: int, spacing: Spacing, prompt: str = "") -> None:
+        """Take the text of every id, what stands between two, and the prompt that the text goes on from."""
         self._tokens = tokens
         self._eos_id = eos_id
-        line = prompt.rpartition("\n")[2]
-        self._previous = line.split()[-1] if line.strip() else ""
-        self._open_quotes = {'"'} if line.count('"') % 2 else set[str]()
-        self._space_is_due = not (
-            line == ""
-            or line[-1].isspace()
-            or _ATTACHED_TO_THE_RIGHT.fullmatch(line[-1])
-            or (line[-1] == '"' and self._open_quotes)
-        )
+        self._spacing = spacing
+        self._roles, self._left = prompt_roles(prompt.rpartition("\n")[2])
 
     def feed(self, token_id: int) -> str:
-        """The word with the space before it, if one is due; a newline for the end of a line."""
+        """The word with what stands before it; a newline for the end of a line."""
         if token_id == self._eos_id:
-            self._previous, self._open_quotes, self._space_is_due = "", set(), False
+            self._roles, self._left = Roles(), ""
             return "\n"
         piece = self._tokens[token_id]
-        both = _ATTACHED_TO_BOTH.fullmatch(piece)
-        if piece in ('"', "'"):
-            to_the_left, to_the_right = self._place_quote(piece)
-        else:
-            to_the_left = bool(both or _ATTACHED_TO_THE_LEFT.fullmatch(piece))
-            to_the_right = bool(both or _ATTACHED_TO_THE_RIGHT.fullmatch(piece))
-        space = " " if self._space_is_due and not to_the_left else ""
-        self._previous, self._space_is_due = piece, not to_the_right
-        return space + (both[1] or piece if both else piece)
-
-    def _place_quote(self, mark: str) -> tuple[bool, bool]:
-        """Whether a straight quote belongs to the word on its left, or to the one on its right."""
-        if mark in self._open_quotes:
-            self._open_quotes.remove(mark)
-            return True, False
-        if mark == "'" and self._previous.lower().endswith("s"):
-            return True, False  # the dogs' tails
-        self._open_quotes.add(mark)
-        return False, True
+        role = self._roles.next(piece)
+        between = self._spacing.between(self._left, role) if self._left else ""
+        self._left = role
+        return between + self._spacing.written(piece)

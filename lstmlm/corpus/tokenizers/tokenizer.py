@@ -16,7 +16,7 @@ from tokenizers import pre_tokenizers
 from lstmlm.corpus.reading.json_lines import shown
 from lstmlm.corpus.reading.text_files import cut_between_words
 from lstmlm.corpus.reading.white_space import is_white, words_of
-from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner
+from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner, RawJoiner
 from lstmlm.errors import ConfigError, DataError
 
 Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
@@ -185,6 +185,10 @@ class Tokenizer(ABC):
         """A joiner of generated tokens to a text that goes on from `prompt`."""
         return ByteJoiner(self._contents)
 
+    def raw_joiner(self, prompt: str = "") -> Joiner:
+        """A joiner that tells the tokens themselves."""
+        return RawJoiner(self.token, self.start_id, prompt)
+
 
 class LearntTokenizer(Tokenizer):
     """A tokenizer whose vocabulary comes from the training text, and all else of it from its options."""
@@ -203,7 +207,8 @@ class LearntTokenizer(Tokenizer):
         self.model_type = type(self._engine.model).__name__
         ids = self._engine.get_vocab(with_added_tokens=False)
         is_whole = ids.keys() >= set(self.special_tokens) and sorted(ids.values()) == [*range(len(ids))]
-        if not is_whole or _settings_of(self._engine) != _settings_of(self._untrained(options)):
+        described = map(_settings_of, [self._untrained(options), *self._earlier(options)])
+        if not is_whole or _settings_of(self._engine) not in described:
             raise DataError("tokenizer.json: not that of the run's data.tokenizer. Restore the file from its run.")
         return ids
 
@@ -218,6 +223,11 @@ class LearntTokenizer(Tokenizer):
         """Encode a text that comes in blocks; see `Tokenizer.encode_blocks`."""
         for stretch in _uncut_words(blocks):
             yield stretch, encode_parts(self._engine, stretch)
+
+    @classmethod
+    def _earlier(cls, options: Any) -> list[library.Tokenizer]:
+        """What earlier versions have understood by the same options."""
+        return []
 
 
 class ByteLevelTokenizer(LearntTokenizer):

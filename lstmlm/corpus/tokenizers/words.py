@@ -3,8 +3,10 @@
 A word `<unk>` or `<eos>` in the text is that token, as corpora such as Penn Treebank have it.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -14,8 +16,9 @@ from tokenizers import models, normalizers, pre_tokenizers
 
 from lstmlm.config.data import WordTokenizerOptions
 from lstmlm.corpus.reading.white_space import words_of
-from lstmlm.corpus.tokenizers.components import WORD_OR_MARK
+from lstmlm.corpus.tokenizers.components import WORD_OR_MARK, WORD_OR_MARK_0_1
 from lstmlm.corpus.tokenizers.joining import Joiner, WordJoiner
+from lstmlm.corpus.tokenizers.spacing import EnglishSpacing, LearntSpacing, Spacing, SpacingCounter
 from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Ids, LearntTokenizer, make_vocabulary, require_utf8
 from lstmlm.corpus.tokenizers.training_text import count_types, pieces_of
 
@@ -23,6 +26,9 @@ SPLITTERS: Mapping[str, pre_tokenizers.PreTokenizer] = {
     "whitespace": pre_tokenizers.WhitespaceSplit(),
     "punctuation": pre_tokenizers.Split(library.Regex(WORD_OR_MARK), behavior="removed", invert=True),
 }
+SPLITTER_0_1 = pre_tokenizers.Split(library.Regex(WORD_OR_MARK_0_1), behavior="removed", invert=True)
+
+_END_OF_MODEL = "\n  }\n}"
 
 _SPACING_THAT_IS_LOST = re.compile(r"[^\S \n\x1c-\x1f]| (?=[ \n]|\Z)|\n ")
 """All but a space between two words and a newline between two lines."""
@@ -46,14 +52,32 @@ class WordTokenizer(LearntTokenizer):
         return engine
 
     @classmethod
-    def train(cls, options: WordTokenizerOptions, blocks: Iterable[str]) -> Self:
-        """Count the words of a text; see `Tokenizer.train`."""
-        splitter = SPLITTERS[options.split]
-        pieces = ((word for word, _ in splitter.pre_tokenize_str(piece)) for piece in pieces_of(blocks))
-        vocabulary = make_vocabulary(count_types(pieces), cls.special_tokens, options.max_vocab, options.min_count)
+    def _earlier(cls, options: WordTokenizerOptions) -> list[library.Tokenizer]:
+        if options.split == "whitespace":
+            return []
         engine = cls._untrained(options)
+        engine.pre_tokenizer = SPLITTER_0_1
+        return [engine]
+
+    @classmethod
+    def train(cls, options: WordTokenizerOptions, blocks: Iterable[str]) -> Self:
+        """Count the words of a text, and what stands between them; see `Tokenizer.train`."""
+        engine = cls._untrained(options)
+        spacing = SpacingCounter()
+
+        def words() -> Iterator[Iterator[str]]:
+            for piece in pieces_of(blocks):
+                found = engine.pre_tokenizer.pre_tokenize_str(piece)
+                if options.split == "punctuation":  # otherwise it is white space
+                    spacing.read(piece, found)
+                yield (word for word, _ in found)
+
+        vocabulary = make_vocabulary(count_types(words()), cls.special_tokens, options.max_vocab, options.min_count)
         engine.model = models.WordLevel(vocabulary, unk_token=UNK)
-        return cls(options, engine.to_str(pretty=True))
+        # The library takes no notice of what it does not know in a model.
+        rows = json.dumps(spacing.rows(), ensure_ascii=False)
+        begun = engine.to_str(pretty=True).removesuffix(_END_OF_MODEL)
+        return cls(options, f'{begun},\n    "spacing": {rows}{_END_OF_MODEL}')
 
     def _find_start(self) -> int:
         return self._ids[EOS]
@@ -106,5 +130,10 @@ class WordTokenizer(LearntTokenizer):
         return " ".join(pieces).replace(" \n", "\n").replace("\n ", "\n")
 
     def joiner(self, prompt: str = "") -> Joiner:
-        """A joiner that spaces words as a person would."""
-        return WordJoiner(self._tokens, self.start_id, prompt)
+        """A joiner that spaces words as the training text does; see `Tokenizer.joiner`."""
+        return WordJoiner(self._tokens, self.start_id, self._spacing, prompt)
+
+    @cached_property
+    def _spacing(self) -> Spacing:
+        rows = json.loads(self._json_text)["model"].get("spacing")  # unknown to version 0.1
+        return EnglishSpacing() if rows is None else LearntSpacing(rows)

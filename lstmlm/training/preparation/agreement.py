@@ -99,16 +99,20 @@ def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
     found, (_, *others) = [], corpus.splits
     if corpus.valid is None:
         found.append("data.corpus: has no validation split: nothing tells the best weights, so the last are kept.")
+    unknown = {split.name: split.n_unk / split.n_tokens for split in (corpus.train, *others)}
+    mostly_unknown = {name: share for name, share in unknown.items() if share >= MANY_UNKNOWN}
+    if mostly_unknown:
+        shares = ", ".join(f"{share:.0%} of {name}" for name, share in mostly_unknown.items())
+        commonest = ", ".join(map(repr, corpus.train.unknown_pieces))
+        examples = f" (in the training split most often {commonest})" if commonest else ""
+        found.append(
+            f"data.tokenizer: {shares} is unknown{examples}, so that figures say little. Take a tokenizer that knows "
+            "it: name: bpe, or char."
+        )
     elif corpus.train.n_unk == 0 and any(split.n_unk for split in others):
         found.append(
             "data.tokenizer: <unk> never occurs in the training split, so the model cannot learn to expect unknown "
             "words. Set min_count: 2."
-        )
-    if corpus.train.unk_rate >= MANY_UNKNOWN:
-        commonest = ", ".join(repr(piece) for piece in corpus.train.unknown_pieces)
-        found.append(
-            f"data.tokenizer: {corpus.train.unk_rate:.0%} of the training split is unknown, the commonest are "
-            f"{commonest}: the model learns little but to expect <unk>. Take a tokenizer that knows them: name: bpe."
         )
     end_id = corpus.tokenizer.start_id
     if n_ends := corpus.train.n_written_ends(end_id):

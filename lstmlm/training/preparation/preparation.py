@@ -108,10 +108,9 @@ def prepared(
     agreement.require_same_start(config, device, world)
     with found_origin(config, run_dir, resume=resume) if world.is_main else nullcontext(Origin()) as origin:
         corpus = _shared_corpus(config, origin.tokenizer, world)
-        agreement.check_against_corpus(config, corpus)
         if origin.run is not None:
             require_same_corpus(origin.run, corpus)
-        stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)
+        stream = _suitable_stream(config, corpus, device)
         n_steps = n_training_steps(config.training, stream)
         execution = _shared_execution(config, origin, corpus, n_steps, device, world)
         model = initial_model(execution.config, corpus, origin.source).to(device)
@@ -119,6 +118,25 @@ def prepared(
         run = SharedRun(run_dir, origin.run, world)
         _restore(trainer, run)
         yield Preparation(run, corpus, execution, trainer)
+
+
+def rehearsed(config: RunConfig) -> tuple[Corpus, list[str]]:
+    """Load the corpus as for a training; return it with what would be warned of.
+
+    Raises:
+        ConfigError: the configuration does not suit the corpus.
+        DataError: the corpus cannot be read, or is too short.
+    """
+    config = config.model_copy(update={"data": with_tokenizer_of_store(config.data)})
+    corpus = load_corpus(config.data)
+    _suitable_stream(config, corpus, torch.device("cpu"))
+    return corpus, agreement.corpus_warnings(config, corpus)
+
+
+def _suitable_stream(config: RunConfig, corpus: Corpus, device: torch.device) -> TrainingStream:
+    """Lay out the training text, unless the options do not suit the corpus."""
+    agreement.check_against_corpus(config, corpus)
+    return TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)
 
 
 def _shared_corpus(config: RunConfig, tokenizer: Tokenizer | None, world: World) -> Corpus:

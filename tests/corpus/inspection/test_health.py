@@ -1,17 +1,20 @@
 """What `data check` finds: one trouble at a time, in texts that have nothing else."""
 
 import random
+import shutil
+import subprocess
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from machine import needs_ordinary_user
 
-from lstmlm.config.data import DataOptions
+from lstmlm.config.data import CharTokenizerOptions, DataOptions, WordTokenizerOptions
 from lstmlm.corpus.inspection import health
 from lstmlm.corpus.inspection.health import Finding, check_texts
-from lstmlm.corpus.loading import open_texts
-from lstmlm.corpus.reading.splits import splits_of
+from lstmlm.corpus.loading import open_corpus, open_texts
 
 SUBJECTS = "farmer baker doctor miller teacher sailor".split()
 VERBS = "sees hears calls follows greets".split()
@@ -41,8 +44,10 @@ def corpus(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
-def found(*corpora: str) -> list[Finding]:
-    return list(check_texts(open_texts(corpora)))
+def found(corpus: str, **options: Any) -> list[Finding]:
+    read = DataOptions(corpus=corpus, **options)
+    texts, splits = open_corpus(read)
+    return list(check_texts(texts, read, splits))
 
 
 def only(findings: list[Finding]) -> Finding:
@@ -59,16 +64,15 @@ def test_a_healthy_corpus(corpus: Callable[..., str]) -> None:
         *(("valid", "encoding"), ("valid", "lines"), ("valid", "repeated lines")),
         *(("test", "encoding"), ("test", "lines"), ("test", "repeated lines")),
         *(("train", "tokenisation"), ("train", "vocabulary")),
-        *(("valid", "overlap"), ("valid", "unknown words"), ("test", "overlap"), ("test", "unknown words")),
+        *(("valid", "overlap"), ("test", "overlap")),
     ]
     messages = {(Path(finding.text).stem, finding.check): finding.message for finding in findings}
     assert messages["train", "encoding"] == "UTF-8."
     assert messages["train", "tokenisation"] == (
-        "100% of the punctuation marks stand alone: the text is tokenised, which split: whitespace suits."
+        "100% of the commas stand alone: the text is tokenised, which split: whitespace suits."
     )
-    assert messages["valid", "overlap"] == f"0.0% of its lines of 8 words or more occur in {folder}/train.txt."
-    assert messages["valid", "unknown words"] == (
-        f"0.0% of its words do not occur in {folder}/train.txt and would be <unk>."
+    assert messages["valid", "overlap"] == (
+        f"0.0% of its lines, 0.0% of those of 8 words or more, occur in {folder}/train.txt."
     )
 
 
@@ -80,14 +84,49 @@ def test_a_healthy_corpus(corpus: Callable[..., str]) -> None:
             "cafÃ© donâ€™t cafĂ©\n",
             '3 times UTF-8 read as Latin-1 or Latin-2, such as "Ã©" or "Ă©": convert the original again.',
         ),
-        ("a\0b\0 .\n", "2 NUL characters: remove them, tr -d '\\000'."),
-        ("a\x07 \x0c é\x85 .\n", "3 control characters: remove them."),
-        ("cafe\u0301\n", "1 lines not in composed form: normalise them to NFC."),
+        (
+            "caf\x92 \x93a\x94 é\x85\n",
+            (
+                "4 characters from U+0080 to U+009F, as of windows-1252 read as Latin-1: convert the original again, "
+                "from windows-1252."
+            ),
+        ),
+        ("cafe\u0301\n", "1 line not in composed form: normalise to NFC."),
+        ("cafe\u0301\ncafe\u0301\n", "2 lines not in composed form: normalise to NFC."),
     ],
 )
 def test_characters_that_should_make_one_look_twice(addition: str, message: str, corpus: Callable[..., str]) -> None:
     finding = only(found(corpus(train=HEALTHY + addition)))
     assert (finding.check, finding.level, finding.message) == ("encoding", "warning", message)
+
+
+@pytest.mark.parametrize(
+    ("addition", "named", "kept"),
+    [
+        ("a\0b\0\n", "2 U+0000 NULL", "ab"),
+        ("a\x07 \x0cb\x85\n", "1 U+0007 ALERT, 1 U+000C FORM FEED, 1 U+0085 NEXT LINE", "a  b "),
+        ("so\xadft zero\u200bspace\n", "1 U+00AD SOFT HYPHEN, 1 U+200B ZERO WIDTH SPACE", "soft zerospace"),
+        ("a\ufeffb\u2060c\n", "1 U+FEFF BYTE ORDER MARK, 1 U+2060 WORD JOINER", "abc"),
+        ("\u200ea\u202ab\u202c\n", (
+            "1 U+200E LEFT-TO-RIGHT MARK, 1 U+202A LEFT-TO-RIGHT EMBEDDING, 1 U+202C POP DIRECTIONAL FORMATTING"
+        ), "ab"),
+    ],
+)  # fmt: skip
+def test_characters_that_nobody_sees_are_named_with_what_removes_them(
+    addition: str, named: str, kept: str, corpus: Callable[..., str], tmp_path: Path
+) -> None:
+    finding = only(found(corpus(train=HEALTHY + addition)))
+    said, _, command = finding.message.partition(": remove what means nothing: ")
+    assert (finding.check, said) == ("encoding", named)
+    assert shutil.which("perl") is None or subprocess.run(command, shell=True, check=True)
+    assert not shutil.which("perl") or (tmp_path / "train.clean.txt").read_text("utf-8").splitlines()[-1] == kept
+
+
+@pytest.mark.parametrize(
+    "text", ["می\u200cبیند کتاب\u200cها", "👨\u200d👩\u200d👧 ❤\ufe0f", "a\xa0b\u202f!", "ක්\u200dර"]
+)
+def test_joiners_and_blanks_that_languages_need_are_no_trouble(text: str, corpus: Callable[..., str]) -> None:
+    assert found(corpus(train=HEALTHY + text + "\n"))[0].message == "UTF-8."
 
 
 SENTENCES = [
@@ -123,13 +162,12 @@ def test_what_reading_does_away_with_is_told_once(corpus: Callable[..., str]) ->
     folder = corpus(train=content, valid=sentences(2, 40))
     told = Finding(
         f"{folder}/train.txt",
-        "line ends",
+        "files",
         "ok",
-        "1 byte-order marks, dropped; 3 carriage returns, read as line ends.",
+        "1 byte-order mark, dropped; 3 carriage returns, read as line ends.",
     )
-    assert [finding for finding in found(folder) if finding.check == "line ends"] == [told]
-    splits = splits_of(DataOptions(corpus=f"{folder}/train.txt", holdout=0.1))
-    assert [finding for finding in check_texts(splits) if finding.check == "line ends"] == [told]
+    assert [finding for finding in found(folder) if finding.check == "files"] == [told]
+    assert [finding for finding in found(f"{folder}/train.txt") if finding.check == "files"] == [told]
 
 
 @pytest.mark.parametrize(
@@ -157,18 +195,17 @@ def test_a_split_that_cannot_be_read_keeps_none_from_being_checked(
 def test_a_training_text_that_cannot_be_read(corpus: Callable[..., str]) -> None:
     folder = corpus(train=b"\xff", valid=sentences(2, 40))
     assert [finding.check for finding in found(folder)] == ["reading", "encoding", "lines", "repeated lines"]
+    for text in (b"\xff", b""):
+        (Path(folder) / "alone.txt").write_bytes(text)
+        assert [finding.check for finding in found(f"{folder}/alone.txt")] == ["reading"]
 
 
 def test_a_file_that_vanishes(corpus: Callable[..., str], tmp_path: Path) -> None:
-    texts = open_texts([corpus(train=HEALTHY, valid=sentences(2, 40))])
+    options = DataOptions(corpus=corpus(train=HEALTHY, valid=sentences(2, 40)))
+    texts, splits = open_corpus(options)
     (tmp_path / "valid.txt").unlink()
-    finding = only(list(check_texts(texts)))
+    finding = only(list(check_texts(texts, options, splits)))
     assert finding.message == "no such file. Check the path, relative to the working directory."
-
-
-def test_a_corpus_without_a_training_text(corpus: Callable[..., str]) -> None:
-    finding = only(found(corpus(valid=sentences(2, 40))))
-    assert finding == Finding("train", "reading", "error", "is missing. Put a train.txt into the folder of the corpus.")
 
 
 def test_blank_lines(corpus: Callable[..., str]) -> None:
@@ -195,10 +232,11 @@ def test_a_long_line(corpus: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 
 def test_a_single_line(corpus: Callable[..., str]) -> None:
     finding = only(found(corpus(train=HEALTHY.replace("\n", " "))))
-    assert finding.message.startswith("1 lines, 0% blank, longest ")
+    assert finding.message.startswith("1 line, 0% blank, longest ")
     assert finding.message.endswith(
-        "A single line has no end to learn: put a sentence or paragraph a line, or model characters or bytes."
+        "A single line has no end to learn: put a sentence or paragraph a line, or set data.eos=never"
     )
+    assert not [one for one in found(corpus(train=HEALTHY), eos="never") if one.level != "ok"]
 
 
 def test_repeated_lines(corpus: Callable[..., str]) -> None:
@@ -231,18 +269,20 @@ def test_repeated_paragraphs(corpus: Callable[..., str]) -> None:
 def test_running_text(corpus: Callable[..., str]) -> None:
     finding = only(found(corpus(train=HEALTHY.replace(" ,", ","))))
     assert finding.message == (
-        "0% of the punctuation marks stand alone: running text. "
+        "0% of the commas stand alone: running text. "
         "For words set data.tokenizer.split: punctuation, else a word with a comma is another."
     )
+    folder = corpus(train=HEALTHY.replace(" ,", ","))
+    for tokenizer in (WordTokenizerOptions(split="punctuation"), CharTokenizerOptions()):
+        assert {finding.level for finding in found(folder, tokenizer=tokenizer)} == {"ok"}
 
 
-def test_too_few_tokens(corpus: Callable[..., str]) -> None:
-    finding = only(found(corpus(train="a b c\n" * 150)))
-    assert (finding.check, finding.level) == ("length", "error")
-    assert finding.message == (
-        "600 words and line ends, but the default batch_size 20 × (bptt 35 + 1) needs 720. Lower data.batch_size, or "
-        "model characters."
-    )
+def test_spacing_of_french_and_of_dialogue_is_running_text(corpus: Callable[..., str]) -> None:
+    french = "".join(f"« Il est {n} ! », dit le boulanger ; mais {n} heures : est-ce tard ?\n" for n in NUMBERS * 2)
+    english = "".join(f"“It is {n},” says the baker. “Wait!” she says, and waits.\n" for n in NUMBERS * 2)
+    for text in (french, english):
+        (said,) = [one for one in found(corpus(train=text)) if one.check == "tokenisation"]
+        assert said.message.startswith("0% of the commas stand alone: running text.")
 
 
 def test_a_vocabulary_that_does_not_end(corpus: Callable[..., str]) -> None:
@@ -259,8 +299,24 @@ def test_lines_of_the_training_text(corpus: Callable[..., str]) -> None:
     valid = sentences(2, 40) + "".join(HEALTHY.splitlines(keepends=True)[:10])
     finding = only(found(corpus(train=HEALTHY, valid=valid)))
     assert finding.check == "overlap"
-    assert finding.message.startswith("20.0% of its lines of 8 words or more occur in ")
+    assert finding.message.startswith("20.0% of its lines, 20.0% of those of 8 words or more, occur in ")
     assert finding.message.endswith("train.txt. Remove them: they are remembered, not predicted.")
+
+
+def test_short_lines_of_the_training_text(corpus: Callable[..., str]) -> None:
+    orders = [f"turn {verb} {place}\n" for verb in VERBS for place in PLACES]
+    folder = corpus(train="".join(orders) * 20, valid="".join(orders[:10]), test="".join(f"go {o}" for o in orders))
+    told = [finding.message for finding in found(folder) if finding.check == "overlap"]
+    assert told == [
+        f"100.0% of its lines, 0.0% of those of 8 words or more, occur in {folder}/train.txt. "
+        "Remove them: they are remembered, not predicted.",
+        f"0.0% of its lines, 0.0% of those of 8 words or more, occur in {folder}/train.txt.",
+    ]
+    alone = [finding for finding in found(f"{folder}/train.txt") if finding.check == "overlap"]
+    assert [(Path(one.text).name, one.level) for one in alone] == [
+        ("train.txt (valid)", "warning"),
+        ("train.txt (test)", "warning"),
+    ]
 
 
 def test_a_split_twice(corpus: Callable[..., str]) -> None:
@@ -273,31 +329,105 @@ def test_a_split_twice(corpus: Callable[..., str]) -> None:
 def test_a_file_twice(tmp_path: Path) -> None:
     files = [str(tmp_path / name) for name in ("a.txt", "b.txt")]
     for file in files:
-        Path(file).write_text(HEALTHY)
-    assert only(found(*files)) == Finding(
+        Path(file).write_text(HEALTHY, "utf-8")
+    options = DataOptions(corpus="./")
+    assert only(list(check_texts(open_texts(files, options), options))) == Finding(
         files[1], "copy", "warning", f"is the same text as {files[0]}. Use each text once."
     )
 
 
-def test_unknown_words(corpus: Callable[..., str]) -> None:
-    finding = only(found(corpus(train=HEALTHY, valid=sentences(2, 40).replace("one", "une").replace("the", "le"))))
-    assert finding.check == "unknown words"
-    assert finding.message.endswith("train.txt and would be <unk>. Take parts of words: data.tokenizer.name: bpe.")
-    assert 20 < float(finding.message.partition("% of its words do not occur in ")[0]) < 30
+def test_a_file_that_is_alone_is_cut_as_for_training_and_several_are_not(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(HEALTHY, "utf-8")
+    (tmp_path / "b.txt").write_text(sentences(2), "utf-8")
+    alone = [(Path(finding.text).name, finding.check) for finding in found(str(tmp_path / "a.txt"))]
+    assert alone == [
+        *(("a.txt", "encoding"), ("a.txt", "lines"), ("a.txt", "repeated lines")),
+        *(("a.txt (train)", "tokenisation"), ("a.txt (train)", "vocabulary")),
+        *(("a.txt (valid)", "overlap"), ("a.txt (test)", "overlap")),
+    ]
+    options = DataOptions(corpus="./")
+    texts = open_texts([str(tmp_path / "a.txt"), str(tmp_path / "b.txt")], options)
+    assert [one.check for one in check_texts(texts, options)] == ["encoding", "lines", "repeated lines"] * 2
 
 
-def test_a_file_that_is_alone_is_checked_as_a_training_text(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text(HEALTHY)
-    (tmp_path / "b.txt").write_text(sentences(2))
-    alone = [finding.check for finding in found(str(tmp_path / "a.txt"))]
-    assert alone == ["encoding", "lines", "repeated lines", "tokenisation", "vocabulary"]
-    together = [finding.check for finding in found(str(tmp_path / "a.txt"), str(tmp_path / "b.txt"))]
-    assert together == ["encoding", "lines", "repeated lines"] * 2
+def test_all_bad_records_are_counted_and_three_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text("".join('{"text": null}\n' if n % 4 == 0 else '{"text": "a b"}\n' for n in range(40)), "utf-8")
+    told = [(one.check, one.level, one.message) for one in found(str(path))]
+    assert [(check, level) for check, level, _ in told] == [("reading", "error")] * 4
+    assert [message.partition("records.jsonl")[2] for _, _, message in told[:3]] == [
+        f":{line}: text: expected text, got null. Write some, or remove the line." for line in (1, 5, 9)
+    ]
+    assert told[3][2] == "and 7 more of this kind."
+
+
+def test_a_corpus_with_a_name_has_the_splits_that_it_has() -> None:
+    texts, splits = open_corpus(DataOptions(corpus="python-docs"))
+    assert texts is splits
+    assert list(splits) == ["train", "valid", "test"]
+
+
+def test_all_files_of_a_folder_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_bytes(b"" if number == 3 else b"%PDF-1.7\n" if number % 2 else b"a b c\n")
+    told = [(one.check, one.message.partition(": ")) for one in found(str(tmp_path))]
+    assert [check for check, _ in told] == ["reading", "reading"]
+    assert [(Path(file).name, what[:9]) for _, (file, _, what) in told] == [
+        ("1.txt", "is a PDF,"),
+        ("5.txt", "is a PDF,"),
+    ]
+
+
+def test_lines_that_are_wrapped_and_what_unwraps_them(corpus: Callable[..., str], tmp_path: Path) -> None:
+    paragraphs = [" ".join(sentences(seed, 5).split()) for seed in range(12)]
+    wrapped = "\n\n".join(textwrap.fill(paragraph, 64) for paragraph in paragraphs) + "\n"
+    finding = only(found(corpus(train=wrapped)))
+    said, _, command = finding.message.partition(", or make a paragraph a line: ")
+    assert finding.check == "lines"
+    assert said.endswith(" characters, within sentences. Set data.eos=never")
+    if shutil.which("perl"):
+        subprocess.run(command, shell=True, check=True)
+        assert (tmp_path / "train.lines.txt").read_text("utf-8").splitlines() == paragraphs
+    assert not [one for one in found(corpus(train=wrapped), eos="never") if one.check == "lines" and one.level != "ok"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{n}\n00:00:{n:02},500 --> 00:00:{n:02},900\nThe farmer waits.\n\n", "looks like subtitles"),
+        ("<p>The <b>farmer</b> waits.</p>\n", "looks like HTML or XML"),
+        ("The [[farmer]] waits for {{{{lang|fr|elle}}}}.\n", "looks like wiki markup"),
+        ("{n}\tfarmer\tNN\t3\n", "has 4 columns with tabs between them. Keep that of the text."),
+        ('{n},"The farmer, who waits",no\n', "has 3 columns with commas between them. Keep that of the text."),
+    ],
+)
+def test_what_is_more_than_lines_of_text(text: str, message: str, corpus: Callable[..., str]) -> None:
+    folder = corpus(train="".join(text.format(n=n) for n in range(50)))
+    (finding,) = [one for one in found(folder, tokenizer=CharTokenizerOptions()) if one.check == "layout"]
+    assert finding.level == "warning"
+    assert finding.message.startswith(message)
+
+
+def test_marks_that_other_tools_leave_in_a_text(corpus: Callable[..., str]) -> None:
+    text = "".join(f"<s> the <unk> {word} </s>\n" for word in SUBJECTS * 5)
+    told = {one.message.partition(",")[0]: one.level for one in found(corpus(train=text)) if one.check == "markers"}
+    assert told == {"30 times <unk>": "ok", "30 times <s>": "warning", "30 times </s>": "warning"}
+    attached = found(corpus(train="The end.<|endoftext|>A beginning.\n" * 20))
+    assert [one.message.partition(",")[0] for one in attached if one.check == "markers"] == ["20 times <|endoftext|>"]
+    by_characters = found(corpus(train=text.replace("s>", "b>")), tokenizer=CharTokenizerOptions())
+    assert "markers" not in {one.check for one in by_characters}
+
+
+def test_indentation_is_lost_to_words_alone(corpus: Callable[..., str]) -> None:
+    folder = corpus(train="".join(f"def f{n}(a, b):\n    return a\n" for n in range(60)))
+    lost = [one for one in found(folder) if "indented" in one.message]
+    assert [one.level for one in lost] == ["warning"]
+    assert not [one for one in found(folder, tokenizer=CharTokenizerOptions()) if "indented" in one.message]
 
 
 def test_known_corpora_have_no_trouble(corpus_path: Callable[[str], Path]) -> None:
-    findings = found(str(corpus_path("wikitext-2")))
-    assert {finding.level for finding in findings} == {"ok"}
+    finding = only(found(str(corpus_path("wikitext-2"))))
+    assert finding.message.startswith("36 U+FEFF BYTE ORDER MARK: ")  # they are there
 
 
 @needs_ordinary_user

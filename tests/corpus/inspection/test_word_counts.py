@@ -28,7 +28,6 @@ def test_counts_are_those_of_the_whole(words: list[str], n_at_once: int) -> None
 def test_shares() -> None:
     counts = counted("a a a a b b c d".split())
     assert [counts.share_covered_by(n) for n in (0, 1, 2, 100)] == [0, 0.5, 0.75, 1]
-    assert counts.share_unknown_to(counted("a c".split())) == pytest.approx(3 / 8)
 
 
 def test_rare_types_are_forgotten_above_a_number_whatever_their_order() -> None:

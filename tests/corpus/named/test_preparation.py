@@ -49,7 +49,7 @@ def test_a_split_that_is_gone_or_cut_off_is_made_again(plays: Callable[..., Any]
     dataset = plays()
     whole = got(dataset)
     dataset.file("train").unlink()
-    dataset.file("valid").write_text("a d")
+    dataset.file("valid").write_text("a d", "utf-8")
     assert dataset.missing() == ["train", "valid"]
     assert got(dataset) == whole
 
@@ -140,7 +140,7 @@ def test_no_space_for_the_download(plays: Callable[..., Any], monkeypatch: pytes
 
 
 def test_a_cache_that_cannot_be_written(plays: Callable[..., Any], cache: Path) -> None:
-    cache.write_text("a file in its place")
+    cache.write_text("a file in its place", "utf-8")
     assert refusal(plays()).startswith(f"{cache / 'corpora' / 'plays'}: cannot be created (")
 
 
@@ -155,9 +155,9 @@ def test_a_copy_of_the_users_own_is_verified(own: FileDataset) -> None:
         "treebank: train.txt not in data/treebank as published. It is licensed. Put your own copy there."
     )
     own.place.mkdir(parents=True)
-    own.file("train").write_text(TRAIN)
+    own.file("train").write_text(TRAIN, "utf-8")
     assert got(own) == {"train": TRAIN}
-    own.file("train").write_text(TRAIN.replace("cat", "dog"))
+    own.file("train").write_text(TRAIN.replace("cat", "dog"), "utf-8")
     assert refusal(own).startswith("data/treebank/train.txt: has ")
 
 

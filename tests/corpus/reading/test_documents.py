@@ -69,7 +69,7 @@ def test_each_record_is_a_document(name: str, tmp_path: Path) -> None:
 
 def test_files_are_documents_beside_records(tmp_path: Path) -> None:
     plain = tmp_path / "b.txt"
-    plain.write_text("one\ntwo\n")
+    plain.write_text("one\ntwo\n", "utf-8")
     path = records(tmp_path / "a.jsonl", {"body": "three"}, {"body": "four"})
     pieces = read_documents({path: None, plain: None}, "utf-8", ["body"])
     assert "".join(join_documents(pieces, "line_and_document")) == "three\n\nfour\n\none\ntwo\n\n"
@@ -153,7 +153,7 @@ def test_what_is_no_text_alone_is_refused_or_warned_of_once(tmp_path: Path, capl
         "b.txt": table,
         "a.srt": "1\n00:00:01,5 --> 00:00:02,5\nHi\n",
     }.items():
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_text(content, "utf-8")
     with pytest.raises(
         DataError, match=r"a\.csv: is a table, of which numbers and marks would be learnt too\. Make JSON"
     ):
@@ -171,7 +171,7 @@ def test_what_is_no_text_alone_is_refused_or_warned_of_once(tmp_path: Path, capl
 
 def test_the_command_in_the_message_makes_records_of_a_table(tmp_path: Path) -> None:
     path = tmp_path / "my posts.csv"
-    path.write_text('id;text\n1;"one ""two"""\n2;"a\nb, ü"\n')
+    path.write_text('id;text\n1;"one ""two"""\n2;"a\nb, ü"\n', "utf-8")
     with pytest.raises(DataError) as caught:
         list(read_documents({path: None}, "utf-8", ["text"]))
     command = str(caught.value).partition("data.field: ")[2]

@@ -5,13 +5,23 @@ import gzip
 import json
 import os
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lstmlm.config.data import DataOptions, EosPlace
-from lstmlm.corpus.reading.splits import Text, halves_of, named_splits, splits_of, text_of
+from lstmlm.config.data import (
+    BPETokenizerOptions,
+    ByteTokenizerOptions,
+    CharTokenizerOptions,
+    DataOptions,
+    EosPlace,
+    TokenizerOptions,
+    UnigramTokenizerOptions,
+    WordTokenizerOptions,
+)
+from lstmlm.corpus.reading.splits import Text, halves_of, named_splits, splits_of, text_of, text_of_files
 from lstmlm.errors import ConfigError, DataError
 
 STORIES = ["once\nupon a\n", "time or two\n", "was\na\ncat x\n", "and\na dog y\n"]
@@ -165,29 +175,87 @@ class TestEos:
             "valid": "was a cat x\n",
             "test": "and a dog y\n",
         }
-        # 48 characters: valid begins at 19, which is a space, so with the word after it; test at 34, which is "x".
+        # 48 characters: valid begins at 19, with the document after it, test at 34 with the next.
         assert contents(DataOptions(corpus=str(path), eos="never", holdout=0.3)) == {
-            "train": "once upon a time or ",
-            "valid": "two was a cat ",
-            "test": "x and a dog y ",
+            "train": "once upon a time or two ",
+            "valid": "was a cat x ",
+            "test": "and a dog y ",
         }
+
+    def test_documents_are_cut_only_where_they_are_longer_than_what_is_held_out(self, tmp_path: Path) -> None:
+        stories = ["a\nb\nc\nd\n", "e\nf\ng\nh\n", "i\nj\nk\nl\n", "m\nn\no\np\n"]
+        path = put(tmp_path, {"a.jsonl": json_lines(*stories)}) / "a.jsonl"
+        for eos in ("line", "line_and_document"):
+            split = contents(DataOptions(corpus=str(path), eos=eos, holdout=0.3))
+            assert [[letter for letter in split[name] if letter.isalpha()] for name in ("train", "valid", "test")] == [
+                [*"abcdefgh"],
+                [*"ijkl"],
+                [*"mnop"],
+            ]
+        assert contents(DataOptions(corpus=str(path), holdout=0.1)) == {
+            "train": "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\nm\n",
+            "valid": "n\no\n",
+            "test": "p\n",
+        }
+
+    def test_halves_keep_documents_whole(self, tmp_path: Path) -> None:
+        put(tmp_path, {"1.txt": "a\nb\n", "2.txt": "c\nd\n" * 4, "3.txt": "e\nf\n" * 2, "4.txt": "g\nh\n" * 2})
+        options = DataOptions(corpus=str(tmp_path), holdout=0.4)
+        valid = splits_of(options)["valid"]
+        assert content(valid) == "e\nf\ne\nf\n"
+        both = halves_of(text_of_files([tmp_path / "3.txt", tmp_path / "4.txt"], options), options)
+        assert [content(half) for half in both] == ["e\nf\ne\nf\n", "g\nh\ng\nh\n"]
 
     def test_a_single_line_can_be_cut_between_words(self, tmp_path: Path) -> None:
         path = put(tmp_path, {"text8": "one two three four five six"}) / "text8"
-        assert contents(options_of(path, eos="never")) == {
-            "train": "one two three ",
-            "valid": "four five ",
-            "test": "six",
-        }
-        with pytest.raises(DataError, match="too few lines to hold out"):
-            splits_of(options_of(path))
-        path = put(tmp_path, {"word": "indivisible"}) / "word"
-        with pytest.raises(DataError) as caught:
-            splits_of(options_of(path, eos="never"))
-        assert str(caught.value) == (
-            f"{path}: too few words to hold out 0.25 of it as valid split. "
-            "Use a longer text with more words, or a folder with train.txt, valid.txt and test.txt."
-        )
+        parts = {"train": "one two three ", "valid": "four five ", "test": "six"}
+        assert contents(options_of(path, eos="never")) == parts
+        assert contents(options_of(path, tokenizer=BPETokenizerOptions())) == parts
+
+    @pytest.mark.parametrize("eos", ["line", "never"])
+    @pytest.mark.parametrize(
+        "tokenizer", [CharTokenizerOptions(), ByteTokenizerOptions(), BPETokenizerOptions(), UnigramTokenizerOptions()]
+    )
+    def test_a_text_without_blanks_can_be_cut_anywhere(
+        self, tokenizer: TokenizerOptions, eos: EosPlace, tmp_path: Path
+    ) -> None:
+        path = put(tmp_path, {"genome": "ACGTTGCA" * 5}) / "genome"
+        parts = contents(options_of(path, eos=eos, tokenizer=tokenizer))
+        assert parts == {"train": "ACGTTGCA" * 2 + "ACGT", "valid": "TGCAACGTTG", "test": "CAACGTTGCA"}
+
+    def test_words_that_cannot_be_cut(self, tmp_path: Path) -> None:
+        put(tmp_path, {"line": "one two three four five six", "word": "indivisible", "lines": "a b c d e f g\n" * 6})
+        for name, holdout, advice in (
+            ("line", 0.25, "lines to hold out 0.25 of it twice, as valid and test split. Set data.eos=never"),
+            ("lines", 0.05, "lines to hold out 0.05 of it twice, as valid and test split. Set data.holdout=0.2"),
+            (
+                "word",
+                0.25,
+                "lines to hold out 0.25 of it twice, as valid and test split. Take data.tokenizer.name: char, "
+                "a longer text, or a folder with train.txt, valid.txt and test.txt.",
+            ),
+        ):
+            with pytest.raises(DataError) as caught:
+                splits_of(DataOptions(corpus=str(tmp_path / name), holdout=holdout))
+            assert str(caught.value) == f"{tmp_path / name}: too few {advice}"
+        assert splits_of(DataOptions(corpus=str(tmp_path / "line"), holdout=0.25, eos="never"))
+        assert splits_of(DataOptions(corpus=str(tmp_path / "lines"), holdout=0.2))
+        with pytest.raises(DataError, match="too few words to hold out"):
+            splits_of(options_of(tmp_path / "word", eos="never"))
+
+    @pytest.mark.parametrize(
+        ("eos", "digests"),
+        [
+            ("line", ["08176699c44d", "a1f410736e8e", "79e0c73e259b"]),
+            ("never", ["b2879c6f4396", "f8601a540138", "37049ab67b61"]),
+        ],
+    )
+    def test_an_ordinary_text_is_cut_as_in_version_0_1(self, eos: EosPlace, digests: list[str], tmp_path: Path) -> None:
+        text = "".join(f"line {i} has {'word ' * (i * 7 % 13)}and an end.\n" + "\n" * (i % 3 == 0) for i in range(500))
+        path = put(tmp_path, {"text.txt": text}) / "text.txt"
+        for tokenizer in (WordTokenizerOptions(), CharTokenizerOptions()):
+            parts = contents(DataOptions(corpus=str(path), eos=eos, tokenizer=tokenizer))
+            assert [sha256(part.encode()).hexdigest()[:12] for part in parts.values()] == digests
 
     @pytest.mark.parametrize(
         ("eos", "text"),

@@ -134,7 +134,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_files_and_the_files_of_folders(tmp_path: Path) -> None:
     (tmp_path / "below" / ".hidden").mkdir(parents=True)
     for name in ("b.tsv", "a.csv.gz", "below/c.csv", "README.md", ".d.csv", "below/.hidden/e.csv"):
-        (tmp_path / name).write_text("something")
+        (tmp_path / name).write_text("something", "utf-8")
     (tmp_path / "empty.csv").touch()
     named = tmp_path / "README.md"
     tables = [tmp_path / name for name in ("a.csv.gz", "b.tsv", "below/c.csv")]
@@ -147,7 +147,7 @@ def test_files_and_the_files_of_folders(tmp_path: Path) -> None:
 
 def test_files_of_a_folder_that_are_left_out_are_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("notes.txt", "a.md", "b.md", "c.html"):
-        (tmp_path / name).write_text("text")
+        (tmp_path / name).write_text("text", "utf-8")
     with caplog.at_level("WARNING", "lstmlm"):
         assert [list(files_in([tmp_path], (".txt",))) for _ in range(2)] == [[tmp_path / "notes.txt"]] * 2
     assert caplog.messages == [

@@ -239,7 +239,7 @@ class TestTrouble:
     def test_a_tokenizer_that_changed(self, tmp_path: Path) -> None:
         opened = store(tmp_path)
         other = train_tokenizer(WORDS, ["other words\n"])
-        (tmp_path / "tokenizer.json").write_text(other.to_json())
+        (tmp_path / "tokenizer.json").write_text(other.to_json(), "utf-8")
         with pytest.raises(StoreError) as caught:
             opened.load_tokenizer()
         assert str(caught.value) == (
@@ -248,7 +248,7 @@ class TestTrouble:
 
     def test_a_folder_that_is_taken(self, tmp_path: Path) -> None:
         (tmp_path / "mine").mkdir()
-        (tmp_path / "mine" / "notes.txt").write_text("keep this")
+        (tmp_path / "mine" / "notes.txt").write_text("keep this", "utf-8")
         with pytest.raises(StoreError) as caught:
             store(tmp_path / "mine")
         assert str(caught.value) == (
@@ -260,8 +260,8 @@ class TestTrouble:
         assert str(caught.value) == f"{tmp_path}/store: already holds a store. Choose another folder, or remove it."
 
     def test_a_corpus_with_a_tokenizer_beside_it_is_no_store(self, tmp_path: Path) -> None:
-        (tmp_path / "train.txt").write_text(TEXT)
-        (tmp_path / "tokenizer.json").write_text(word_tokenizer().to_json())
+        (tmp_path / "train.txt").write_text(TEXT, "utf-8")
+        (tmp_path / "tokenizer.json").write_text(word_tokenizer().to_json(), "utf-8")
         assert not is_store(tmp_path)
 
     def test_an_encoding_that_goes_on_elsewhere(self, tmp_path: Path) -> None:

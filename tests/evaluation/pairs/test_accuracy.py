@@ -223,4 +223,4 @@ def test_the_table_of_items() -> None:
     items = [item for file in files for item in read_items(file, None, str)]
     result = measure_accuracy(items, tokenizer, ids_as_nats, "runs/x", None)
     rows = [{**vars(verdict), "file": Path(verdict.file).name} for verdict in result.verdicts]
-    assert "\n".join(to_tsv(rows, list(rows[0]))) + "\n" == (GOLDEN / "items.tsv").read_text()
+    assert "\n".join(to_tsv(rows, list(rows[0]))) + "\n" == (GOLDEN / "items.tsv").read_text("utf-8")

@@ -33,7 +33,7 @@ def read(
 
 
 def golden(name: str) -> list[Item]:
-    items, problems = read(name, (GOLDEN / name).read_text())
+    items, problems = read(name, (GOLDEN / name).read_text("utf-8"))
     assert problems == []
     return items
 
@@ -84,7 +84,7 @@ def test_syntaxgym() -> None:
 
 
 def test_a_suite_with_one_prediction_gives_it_its_name() -> None:
-    suite = json.loads((GOLDEN / "reflexive.json").read_text())
+    suite = json.loads((GOLDEN / "reflexive.json").read_text("utf-8"))
     del suite["predictions"][0]
     assert [item.paradigm for item in read("x.json", json.dumps(suite))[0]] == ["reflexive"]
 
@@ -94,10 +94,10 @@ def test_a_suite_with_one_prediction_gives_it_its_name() -> None:
     [("blimp.jsonl", "blimp"), ("simple_agreement.tsv", "tsv"), ("own.csv", "csv"), ("reflexive.json", "syntaxgym")],
 )
 def test_formats_are_recognised_by_their_content(name: str, wanted: str, tmp_path: Path) -> None:
-    content = (GOLDEN / name).read_text()
+    content = (GOLDEN / name).read_text("utf-8")
     one_line = json.dumps(json.loads(content)) if wanted == "syntaxgym" else content
     for other_name, other_content in (("x.txt", content), (name, content), (name, one_line)):
-        (tmp_path / other_name).write_text(other_content)
+        (tmp_path / other_name).write_text(other_content, "utf-8")
         assert recognize_format(read_file(tmp_path / other_name)) == wanted
     assert Path(name).suffix in SUFFIXES
 
@@ -210,15 +210,15 @@ def test_agreement_of_gulordava() -> None:
 
 
 def test_agreement_of_linzen(tmp_path: Path) -> None:
-    (tmp_path / "agr.text").write_text("The boys who ran have it . <eos>\nA dog sees . <eos>\n")
-    (tmp_path / "agr.gold").write_text("4\thave\thas\t1\n2\tsees\tsee\t0\n")
+    (tmp_path / "agr.text").write_text("The boys who ran have it . <eos>\nA dog sees . <eos>\n", "utf-8")
+    (tmp_path / "agr.gold").write_text("4\thave\thas\t1\n2\tsees\tsee\t0\n", "utf-8")
     items = [item for item in read_items(tmp_path / "agr.gold", None, str) if isinstance(item, Item)]
     assert shown(items) == [
         ("agr/1", "The boys who ran have", "The boys who ran has"),
         ("agr/0", "A dog sees", "A dog see"),
     ]
     assert not any(item.has_end for item in items)
-    (tmp_path / "agr.text").write_text("A dog sees . <eos>\n")
+    (tmp_path / "agr.text").write_text("A dog sees . <eos>\n", "utf-8")
     [problem] = map(str, read_items(tmp_path / "agr.gold", None, str))
     assert problem.startswith(f"{tmp_path}/agr.gold: has 2 lines, {tmp_path}/agr.text 1.")
 
@@ -348,7 +348,7 @@ def test_a_compressed_file_is_called_like_what_it_holds(tmp_path: Path) -> None:
 
 
 def suite_with(**changes: Any) -> dict[str, Any]:
-    return {**json.loads((GOLDEN / "reflexive.json").read_text()), **changes}
+    return {**json.loads((GOLDEN / "reflexive.json").read_text("utf-8")), **changes}
 
 
 REMEDY = "Compare sums of regions such as (6;%match%) by < > or =, and join comparisons by & or |."

@@ -63,8 +63,8 @@ def test_srilm_lists_are_read() -> None:
 
 def test_srilm_lists_are_written_with_new_scores(tmp_path: Path) -> None:
     FORMATS["srilm"].write(tmp_path / "new", scored(read(GOLDEN / "srilm")))
-    written = {path.name: path.read_text() for path in (tmp_path / "new").iterdir()}
-    assert written == {path.name: path.read_text() for path in (GOLDEN / "srilm-rescored").iterdir()}
+    written = {path.name: path.read_text("utf-8") for path in (tmp_path / "new").iterdir()}
+    assert written == {path.name: path.read_text("utf-8") for path in (GOLDEN / "srilm-rescored").iterdir()}
 
 
 def test_what_was_written_for_srilm_is_read_again(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_kaldi_lists_are_read() -> None:
 
 def test_nats_are_written_for_kaldi(tmp_path: Path) -> None:
     FORMATS["kaldi"].write(tmp_path / "nats.txt", scored(read(GOLDEN / "kaldi.txt")))
-    assert (tmp_path / "nats.txt").read_text() == (GOLDEN / "kaldi-rescored.txt").read_text()
+    assert (tmp_path / "nats.txt").read_text("utf-8") == (GOLDEN / "kaldi-rescored.txt").read_text("utf-8")
 
 
 def test_json_lines_are_read() -> None:
@@ -103,12 +103,12 @@ def test_json_lines_are_read() -> None:
 
 def test_json_lines_are_written_with_what_they_held(tmp_path: Path) -> None:
     FORMATS["jsonl"].write(tmp_path / "new.jsonl", scored(read(GOLDEN / "lists.jsonl")))
-    assert (tmp_path / "new.jsonl").read_text() == (GOLDEN / "lists-rescored.jsonl").read_text()
+    assert (tmp_path / "new.jsonl").read_text("utf-8") == (GOLDEN / "lists-rescored.jsonl").read_text("utf-8")
 
 
 def test_lines_of_an_utterance_belong_together_wherever_they_are(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("x-1 one\ny-1 two\n")
-    (tmp_path / "b.txt").write_text("x-2 three\n")
+    (tmp_path / "a.txt").write_text("x-1 one\ny-1 two\n", "utf-8")
+    (tmp_path / "b.txt").write_text("x-2 three\n", "utf-8")
     assert [[one.text for one in hypotheses] for hypotheses in read(tmp_path / "a.txt", tmp_path / "b.txt")] == [
         ["one", "three"],
         ["two"],
@@ -117,8 +117,8 @@ def test_lines_of_an_utterance_belong_together_wherever_they_are(tmp_path: Path)
 
 def test_wrong_lines_of_kaldi(tmp_path: Path) -> None:
     path, costs = tmp_path / "lists", tmp_path / "costs"
-    path.write_text("x-1 good\nthe words alone\n\nx-2 priceless\nx-1 twice\nx-3 fine\n")
-    costs.write_text("x-1 4.5\nx-3 5\nx-3 6\nx-9\nx-8 nan\n")
+    path.write_text("x-1 good\nthe words alone\n\nx-2 priceless\nx-1 twice\nx-3 fine\n", "utf-8")
+    costs.write_text("x-1 4.5\nx-3 5\nx-3 6\nx-9\nx-8 nan\n", "utf-8")
     assert problems_of(path, costs=costs) == (
         ["good", "fine"],
         [
@@ -135,7 +135,7 @@ def test_wrong_lines_of_kaldi(tmp_path: Path) -> None:
 
 def test_wrong_lines_of_srilm(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    path.write_text("-1 -2 1 good\n-1 -2\n-inf -2 1 bad\n(x) bad\n(-5) fine\n" + "long " * 20 + "\n\n")
+    path.write_text("-1 -2 1 good\n-1 -2\n-inf -2 1 bad\n(x) bad\n(-5) fine\n" + "long " * 20 + "\n\n", "utf-8")
     advice = "A line reads: ascore lscore nwords word word; after NBestList1.0: (score) word word."
     assert problems_of(path) == (
         ["good", "fine"],
@@ -157,7 +157,8 @@ def test_srilm_lists_with_times(tmp_path: Path) -> None:
         "(-90) -pau- ( st: 0.00 et: 0.10 g: 0 a: -10 ) the ( st: 0.11 et: 0.30 g: -3 a: -20 ) "
         "dh ( st: 0.11 et: 0.20 g: 0 a: -9 ) dh-1 ( st: 0.31 et: 0.31 g: 0 a: -9 ) "
         "dog ( st: 0.32 et: 0.60 g: -7 a: -50 )\n"
-        "(-5) cut ( st: 0.1 et: 0.2 g: -3\n"
+        "(-5) cut ( st: 0.1 et: 0.2 g: -3\n",
+        "utf-8",
     )
     problems: list[str] = []
     [[hypothesis]] = read_nbest([path], recognise_format([path]), None, problems)
@@ -169,29 +170,29 @@ def test_srilm_lists_with_times(tmp_path: Path) -> None:
 
 def test_silence_and_noises_are_no_words(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "x"
-    path.write_text("-1 -2 2 <s> -pau- the [noise] dog </s>\n-1 -2 1 -pau- the\n")
+    path.write_text("-1 -2 2 <s> -pau- the [noise] dog </s>\n-1 -2 1 -pau- the\n", "utf-8")
     [hypotheses] = read_nbest([path], "srilm", None, [])
     assert [(one.text, one.n_words) for one in hypotheses] == [("the [noise] dog", 2), ("the", 1)]
     assert caplog.messages == [f"{path}:1: 3 words, where nwords is 2, in 1 such lines. Name noises in --ignore."]
-    path.write_text("-1 -2 3 <s> -pau- the [noise] dog </s>\n-1 -2 1 -pau- the\n")
+    path.write_text("-1 -2 3 <s> -pau- the [noise] dog </s>\n-1 -2 1 -pau- the\n", "utf-8")
     caplog.clear()
     [hypotheses] = read_nbest([path], "srilm", None, [], ["[noise]", "[laugh]"])
     assert caplog.messages == []
     assert [one.text for one in hypotheses] == ["the dog", "the"]
     FORMATS["srilm"].write(tmp_path / "new", scored([hypotheses]))
-    assert (tmp_path / "new" / "x.score").read_text().splitlines() == [
+    assert (tmp_path / "new" / "x.score").read_text("utf-8").splitlines() == [
         "-1 -6.5144172 3 <s> -pau- the [noise] dog </s>",
         "-1 -4.3429448 1 -pau- the",
     ]
-    (tmp_path / "y").write_text("a-1 <eps> the !SIL dog <unk>\n")
+    (tmp_path / "y").write_text("a-1 <eps> the !SIL dog <unk>\n", "utf-8")
     [[hypothesis]] = read(tmp_path / "y")
     assert hypothesis.text == "the dog <unk>"
 
 
 def test_the_first_pass_is_kept(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("-1 -2.5 1 one\n")
+    (tmp_path / "a").write_text("-1 -2.5 1 one\n", "utf-8")
     (tmp_path / "b.jsonl").write_text(
-        '{"id": "b", "text": "one", "score": 1, "lm_score": -4}\n{"id": "b", "text": "two", "score": 1}\n'
+        '{"id": "b", "text": "one", "score": 1, "lm_score": -4}\n{"id": "b", "text": "two", "score": 1}\n', "utf-8"
     )
     [[srilm]], [json_lines] = read(tmp_path / "a"), read(tmp_path / "b.jsonl")
     assert srilm.first_pass_score == pytest.approx(-2.5 * math.log(10))
@@ -202,7 +203,8 @@ def test_lists_of_vosk(tmp_path: Path) -> None:
     path = tmp_path / "talk.jsonl"
     path.write_text(
         '{"alternatives": [{"confidence": 287.5, "text": "one two"}, {"confidence": 286, "text": "one"}]}\n'
-        '{"id": "last", "alternatives": [{"confidence": 1.0, "text": ""}]}\n'
+        '{"id": "last", "alternatives": [{"confidence": 1.0, "text": ""}]}\n',
+        "utf-8",
     )
     lists = read(path)
     assert facts(lists) == [
@@ -243,7 +245,7 @@ def test_lists_of_vosk(tmp_path: Path) -> None:
 )
 def test_lists_of_other_programs_are_named(content: str, what: str, command: str, tmp_path: Path) -> None:
     path = tmp_path / "lists.txt"
-    path.write_text(content)
+    path.write_text(content, "utf-8")
     with pytest.raises(DataError) as refusal:
         problems_of(path)
     assert str(refusal.value).splitlines() == [
@@ -254,13 +256,13 @@ def test_lists_of_other_programs_are_named(content: str, what: str, command: str
 
 
 def test_a_hypothesis_may_be_a_number(tmp_path: Path) -> None:
-    (tmp_path / "lists").write_text("x-1 four\nx-2\t4\nx-3\t4.5\n")
+    (tmp_path / "lists").write_text("x-1 four\nx-2\t4\nx-3\t4.5\n", "utf-8")
     assert problems_of(tmp_path / "lists") == (["four", "4", "4.5"], [])
 
 
 def test_an_array_is_refused_with_the_command_that_makes_lines(tmp_path: Path) -> None:
     path = tmp_path / "lists.json"
-    path.write_text('[\n {"id": "x",\n  "text": "good", "score": 1}\n]\n')
+    path.write_text('[\n {"id": "x",\n  "text": "good", "score": 1}\n]\n', "utf-8")
     with pytest.raises(DataError, match=r"is a JSON array, .*: jq -c '\.\[\]' "):
         problems_of(path)
 
@@ -269,7 +271,7 @@ def test_an_array_is_refused_with_the_command_that_makes_lines(tmp_path: Path) -
     "content", ["1089-134686-0000 the farmer\n1089-134686-0001 nobody\n", "covid-19 is over\ncovid-20 too\n"]
 )
 def test_one_transcript_an_utterance_is_no_list(content: str, tmp_path: Path) -> None:
-    (tmp_path / "text").write_text(content)
+    (tmp_path / "text").write_text(content, "utf-8")
     with pytest.raises(DataError, match="N from 1|N of UTTERANCE-N counts from 1"):
         problems_of(tmp_path / "text")
 
@@ -280,7 +282,8 @@ def test_wrong_lines_of_json(tmp_path: Path) -> None:
         '{"id": "x", "text": "good", "score": 1}\n{"text": "a", "score": 1}\n{"id": "x", "score": 1}\n'
         '{"id": "x", "text": "a"}\n{"id": "x", "text": 3, "score": 1}\n{"id": "x", "text": "a", "score": "-1.5"}\n'
         '{"id": "x", "text": "a", "score": 1e999}\n["x"]\n{"id": "x", \n{"id": "\\ud83c", "text": "a", "score": 1}\n'
-        '{"id": true, "text": "a", "score": 1}\n'
+        '{"id": true, "text": "a", "score": 1}\n',
+        "utf-8",
     )
     assert problems_of(path) == (
         ["good"],
@@ -302,10 +305,10 @@ def test_wrong_lines_of_json(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_one_problem_of_many(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("-1 -2 1 good\n")
+    (tmp_path / "a").write_text("-1 -2 1 good\n", "utf-8")
     (tmp_path / "b").write_bytes(b"-1 -2 1 caf\xe9\n")
     (tmp_path / "c.gz").write_bytes(gzip.compress(b"-1 -2 1 cut\n")[:-9])
-    (tmp_path / ".hidden").write_text("no list")
+    (tmp_path / ".hidden").write_text("no list", "utf-8")
     texts, problems = problems_of(tmp_path)
     assert texts == ["good"]
     assert [problem.split(":")[0] for problem in problems] == [str(tmp_path / "b"), str(tmp_path / "c.gz")]
@@ -324,13 +327,13 @@ def test_a_file_that_cannot_be_read_is_one_problem_of_many(tmp_path: Path) -> No
     ],
 )
 def test_a_format_is_recognised_by_the_first_line(first_line: str, list_format: str, tmp_path: Path) -> None:
-    (tmp_path / "lists").write_text(f"{first_line}\n")
+    (tmp_path / "lists").write_text(f"{first_line}\n", "utf-8")
     assert recognise_format([tmp_path / "lists"]) == list_format
 
 
 def test_where_nothing_can_be_read_a_few_reasons_are_given(tmp_path: Path) -> None:
     path = tmp_path / "lists"
-    path.write_text("words alone\n" * 9)
+    path.write_text("words alone\n" * 9, "utf-8")
     with pytest.raises(DataError) as refusal:
         problems_of(path)
     *reasons, last = str(refusal.value).splitlines()

@@ -32,21 +32,21 @@ def lists_of(*utterances: str) -> list[list[Hypothesis]]:
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_says_the_same(name: str, tmp_path: Path) -> None:
     path = tmp_path / "ref"
-    path.write_text(FORMATS[name])
+    path.write_text(FORMATS[name], "utf-8")
     problems: list[str] = []
     assert read_references(path, lists_of(*SAID), problems) == SAID
     assert problems == []
 
 
 def test_silence_and_noises_are_no_words(tmp_path: Path) -> None:
-    (tmp_path / "ref").write_text("a <s> the [noise] wheat </s>\n")
+    (tmp_path / "ref").write_text("a <s> the [noise] wheat </s>\n", "utf-8")
     assert read_references(tmp_path / "ref", lists_of("a"), [], ["[noise]"]) == {"a": "the wheat"}
 
 
 def test_what_does_not_suit_the_lists(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """References of utterances without a list are normal; their number is told, and nothing is wrong."""
     path = tmp_path / "ref"
-    path.write_text("harvest the  wheat\n\nbarn full\nharvest again\nfield green\n")
+    path.write_text("harvest the  wheat\n\nbarn full\nharvest again\nfield green\n", "utf-8")
     problems: list[str] = []
     with caplog.at_level(logging.INFO):
         assert read_references(path, lists_of("harvest", "orchard"), problems) == {"harvest": "the wheat"}
@@ -60,7 +60,7 @@ def test_what_does_not_suit_the_lists(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_references_of_other_lists_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "ref"
-    path.write_text("barn full\n")
+    path.write_text("barn full\n", "utf-8")
     with pytest.raises(DataError) as refusal:
         read_references(path, lists_of("harvest"), [])
     names = "such as harvest, where it has barn"

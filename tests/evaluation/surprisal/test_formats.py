@@ -49,7 +49,7 @@ WORDS = [
 )
 def test_is_as_in_the_golden_file(name: str, golden: str) -> None:
     lines = FORMATS[name](WORDS, ["region", "note"])
-    assert "".join(f"{line}\n" for line in lines) == (GOLDEN / golden).read_text()
+    assert "".join(f"{line}\n" for line in lines) == (GOLDEN / golden).read_text("utf-8")
 
 
 def test_json_has_numbers_and_the_values_of_the_file() -> None:

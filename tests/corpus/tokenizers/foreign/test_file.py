@@ -113,7 +113,7 @@ class TestIds:
     def test_ids_with_gaps(self, tmp_path: Path) -> None:
         content = json.loads((FOREIGN / "byte_level.json").read_text(encoding="utf-8"))
         content["model"]["vocab"]["a"] = 400
-        (tmp_path / "gaps.json").write_text(json.dumps(content))
+        (tmp_path / "gaps.json").write_text(json.dumps(content), "utf-8")
         tokenizer = read(tmp_path / "gaps.json")
         assert tokenizer.vocab_size == 401
         assert tokenizer.token(399) == "<unused 399>"
@@ -263,7 +263,7 @@ REFUSED = {
 @pytest.mark.parametrize(("message", "content"), REFUSED.items())
 def test_what_a_file_may_not_ask_for(message: str, content: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "asks.json"
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), "utf-8")
     with pytest.raises(DataError) as caught:
         read(path)
     assert str(caught.value) == f"{path}: asks for {message}"

@@ -162,7 +162,7 @@ def require_what_the_library_does(tokenizer: Tokenizer, expected: list[list[int]
     lines = tokenizer.encode_prompt("\n".join([*LINES, ""]))
     assert lines == [token for ids in expected for token in (*ids, tokenizer.start_id)]
     whole = []
-    for line in LINES[:N_RESTORED]:
+    for line in [*LINES[:N_RESTORED], "The cat sat on the"]:
         text = encode_text("", [f"{line}\n"], restored, None)
         assert text.unsaid or restored.decode(text.tokens) == f"{line}\n", ascii(line)
         whole.append(text.unsaid is None)

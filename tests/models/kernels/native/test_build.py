@@ -24,7 +24,7 @@ SOURCE = 'extern "C" int answer() { return 42; }'
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Compile a line instead of the kernels; returns the cache directory."""
     (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "answer.cpp").write_text(SOURCE)
+    (tmp_path / "source" / "answer.cpp").write_text(SOURCE, "utf-8")
     monkeypatch.setattr(build, "SOURCES", tmp_path / "source")
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -45,7 +45,7 @@ def answer() -> int:
 def fake_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, name: str = "c++") -> None:
     path = tmp_path / "bin" / name
     path.parent.mkdir()
-    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
 
@@ -221,7 +221,7 @@ def test_where_no_directory_is_fit_each_process_compiles_for_itself(
 @needs_compiler
 def test_the_name_depends_on_what_is_compiled(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer()
-    (build.SOURCES / "answer.cpp").write_text(SOURCE.replace("42", "43"))
+    (build.SOURCES / "answer.cpp").write_text(SOURCE.replace("42", "43"), "utf-8")
     assert answer() == 43
     monkeypatch.setattr(build, "_processor", lambda: iter(["another processor"]))
     assert answer() == 43
