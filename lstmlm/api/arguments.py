@@ -27,6 +27,7 @@ class Sampling(TypedDict, total=False):
     allow_unk: bool
     precision: Literal["float32", "bfloat16"]
     stop: str | Sequence[str]
+    raw: bool
 
 
 @contextmanager

@@ -68,8 +68,8 @@ class Model(TrainedModel):
             text: One line or more; whether the last one has its newline makes no difference.
             bos: Predict the first token after the implicit one, as every command does; else from the zero state itself,
                 before anything is read.
-            eos: Take the end of the last line into account; else more of it may follow. Then the figure is, but for its
-                unit, the nats that `lstmlm eval perplexity` reports of a file with this text.
+            eos: The last line ends, and its end counts; else more of it may follow. With both, the figure is in another
+                unit the nats that `lstmlm eval perplexity` reports of a file with these lines.
 
         Raises:
             DataError: it is no text, or without its end nothing is left of it.
@@ -160,7 +160,7 @@ class Model(TrainedModel):
         Args:
             prompt: The beginning of a text; its last line goes on.
             seed: The same one gives the same text, also on the command line; by default a new one.
-            options: `max_tokens`, `temperature`, `top_k`, `top_p`, `stop`, `allow_unk`, `precision`; see
+            options: `max_tokens`, `temperature`, `top_k`, `top_p`, `stop`, `raw`, `allow_unk`, `precision`; see
                 `SamplingOptions`, which has their defaults.
 
         Raises:

@@ -1,5 +1,6 @@
 """A text that grows is what it is as a whole, and each of its tokens is read once."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from lstmlm.config.data import (
     BPETokenizerOptions,
     ByteTokenizerOptions,
     CharTokenizerOptions,
+    FileTokenizerOptions,
     WordTokenizerOptions,
 )
 from lstmlm.config.model import ModelOptions
@@ -20,16 +22,22 @@ from lstmlm.models.language_model import LanguageModel, build_language_model
 
 TEXT = "The cat sat on the mat. It was happy, wasn't it?\n\nThen  the dog\tcame ; 🍎 apples\nand more "
 
+FOREIGN = Path(__file__).parent.parent / "corpus" / "tokenizers" / "foreign"
+
 OPTIONS: list[Any] = [
     WordTokenizerOptions(name="word"),
     WordTokenizerOptions(name="word", split="punctuation"),
     CharTokenizerOptions(name="char"),
     ByteTokenizerOptions(name="byte"),
     BPETokenizerOptions(name="bpe", vocab_size=290),
+    *(FileTokenizerOptions(path=str(FOREIGN / name)) for name in ("byte_level.json", "unigram.model")),
 ]
 
 
-@pytest.fixture(params=OPTIONS, ids=lambda options: f"{options.name}-{getattr(options, 'split', '')}")
+@pytest.fixture(
+    params=OPTIONS,
+    ids=lambda options: f"{options.name}-{getattr(options, 'split', '')}{Path(getattr(options, 'path', '')).name}",
+)
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     return TOKENIZERS[type(request.param)].train(request.param, [TEXT * 3])
 
