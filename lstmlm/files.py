@@ -15,7 +15,6 @@ import stat
 import sys
 import tempfile
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedIOBase, BufferedReader
@@ -131,13 +130,6 @@ def write_blocks_atomically(path: Path, blocks: Iterable[Block], verify: Callabl
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Replace a file as `write_atomically` does, by lines that are given without their ends."""
     write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
-
-
-def gzipped(blocks: Iterable[Block]) -> Iterator[bytes]:
-    """Yield the content of a `.gz` file that holds these blocks."""
-    compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
-    yield from map(compressor.compress, blocks)
-    yield compressor.flush()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import load_halves
+from lstmlm.corpus.reading.compression import gzipped
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.text_files import files_in, name_of, read_lines
 from lstmlm.corpus.tokenizers import Tokenizer
@@ -35,7 +36,7 @@ from lstmlm.evaluation.rescoring.references import read_references
 from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
 from lstmlm.evaluation.surprisal.stimuli import Stimuli
 from lstmlm.evaluation.surprisal.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
-from lstmlm.files import gzipped, write_blocks_atomically
+from lstmlm.files import write_blocks_atomically
 from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.models.arpa import ForeignNgrams, arpa_blocks, read_arpa
 from lstmlm.models.ngram import NgramModel

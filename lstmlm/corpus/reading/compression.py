@@ -4,7 +4,8 @@ import bz2
 import gzip
 import lzma
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -87,3 +88,10 @@ def read_chunks(file: BufferedIOBase, name: str, beginning: bytes, suffix: str, 
         if getattr(error, "errno", None) is not None:
             raise
         raise DataError(f"{name}: is damaged (not a whole {expected.name} file). Compress it again.") from None
+
+
+def gzipped(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the content of a `.gz` file that holds these blocks."""
+    compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    yield from map(compressor.compress, blocks)
+    yield compressor.flush()

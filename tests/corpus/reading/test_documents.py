@@ -169,11 +169,12 @@ def test_what_is_no_text_alone_is_refused_or_warned_of_once(tmp_path: Path, capl
     ]
 
 
-def test_the_command_in_the_message_makes_records_of_a_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "windows-1252", "utf-16"])
+def test_the_command_in_the_message_makes_records_of_a_table(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "my posts.csv"
-    path.write_text('id;text\n1;"one ""two"""\n2;"a\nb, ü"\n', "utf-8")
+    path.write_text('id;text\n1;"one ""two"""\n2;"a\nb, ü"\n', encoding)
     with pytest.raises(DataError) as caught:
-        list(read_documents({path: None}, "utf-8", ["text"]))
+        list(read_documents({path: None}, encoding, ["text"]))
     command = str(caught.value).partition("data.field: ")[2]
     subprocess.run(command.replace("python3", sys.executable, 1), shell=True, check=True)
     made = tmp_path / "my posts.jsonl"

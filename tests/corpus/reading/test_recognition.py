@@ -98,3 +98,11 @@ def test_json_over_several_lines_is_refused_with_the_command_that_makes_lines() 
             f"a b.json.gz: is {what}, but an object a line is read. "
             f"Make lines of it: gzip -dc 'a b.json.gz' | jq -c {program} > 'a b.jsonl'"
         )
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.jsonl", "x.pdf", "x.csv"])
+@pytest.mark.parametrize("beginning", [b"%PDF-1.7\n", b"{\\rtf1", b"PAR1\x15\x04"])
+def test_no_command_writes_over_what_it_reads(name: str, beginning: bytes) -> None:
+    with pytest.raises(DataError) as caught:
+        refuse_what_is_no_text(name, beginning)
+    assert str(caught.value).count(f"{name}") == 2  # in front, and what the command reads
