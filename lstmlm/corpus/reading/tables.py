@@ -74,7 +74,7 @@ def has_header(content: str, names: Iterable[str]) -> bool:
         return False
     header, *rows = [cells for _, cells in _rows(list(islice(_lines(content), _SAMPLE_LINES)), delimiter) if cells]
     return bool(find_columns(header, dict.fromkeys(names, ()))) or any(
-        rows and not _is_number(name) and all(len(row) > place and _is_number(row[place]) for row in rows)
+        rows and not is_number(name) and all(len(row) > place and is_number(row[place]) for row in rows)
         for place, name in enumerate(header)
     )
 
@@ -121,7 +121,8 @@ def _is_near(name: str, wanted: Sequence[str]) -> bool:
     return begins or nearest(stem, wanted, cutoff=0.8) is not None
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number, also one with a decimal comma."""
     try:
         float(cell.replace(",", "."))
     except ValueError:

@@ -38,6 +38,7 @@ SHOWN_CHARS = 60
 _SRILM_SUFFIX = re.compile(r"(\.score|\.nbest)?(\.gz)?$")
 _HMM_STATE = re.compile(r"-\d$")
 _FIELDS_OF_A_WORD = 11
+_COST = re.compile(r"-?\d+\.\d+")
 _KALDI_ID = re.compile(r"(.+)-[1-9]\d*")
 
 
@@ -157,6 +158,8 @@ def _parse_kaldi(line: Line) -> Parsed:
     match = _KALDI_ID.fullmatch(name)
     if not match:
         raise line.error(f"no hypothesis id, got {quoted(line)}. A line reads: UTTERANCE-N word word, N from 1.")
+    if len(words) == 1 and _COST.fullmatch(words[0]):
+        raise line.error(f"a cost and no words, got {quoted(line)}. Give the words here, and costs as --scores.")
     return [(name, Hypothesis(match[1], " ".join(words), 0.0, line, kept=name))]
 
 
