@@ -7,7 +7,7 @@ exception is a bug and shows one.
 import difflib
 import errno
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -84,6 +84,21 @@ def as_command(words: Sequence[str]) -> str:
     return join(words)
 
 
+SHOWN_CHARS = 40
+"""How much of a wrong value a message shows."""
+
+
+def shown(value: object) -> str:
+    """Return the beginning of a value for a message."""
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 SHOWN_PROBLEMS = 3
 """How many problems of many a command shows."""
 
@@ -137,6 +152,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return "Did you mean 'x'? " for the choice that `word` resembles; "" where it resembles none."""
     found = nearest(word, choices)
     return f"Did you mean {found!r}? " if found else ""
+
+
+def unknown(kind: str, name: str, choices: Collection[str]) -> str:
+    """Say that nothing of a kind has that name, and which names there are."""
+    return f"unknown {kind} {name!r}. {did_you_mean(name, choices)}Choose one of: {', '.join(choices)}."
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
@@ -110,8 +110,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     write_blocks_atomically(path, [content])
 
 
-def write_blocks_atomically(path: Path, blocks: Iterable[Block]) -> None:
+def write_blocks_atomically(path: Path, blocks: Iterable[Block], verify: Callable[[Path], None] | None = None) -> None:
     """Replace a file as `write_atomically` does, by content that need not be in memory as a whole.
+
+    `verify` may refuse what was written, by an error.
 
     Raises:
         CheckpointError: The disk is full, not writable or failing; the old content is still there.
@@ -120,8 +122,15 @@ def write_blocks_atomically(path: Path, blocks: Iterable[Block]) -> None:
     with explained(path, "written"):
         with _removed_on_error(temporary):
             _write_new(temporary, blocks)
+            if verify is not None:
+                verify(temporary)
             os.replace(temporary, path)
         _sync_directory(path.parent)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Replace a file as `write_atomically` does, by lines that are given without their ends."""
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def gzipped(blocks: Iterable[Block]) -> Iterator[bytes]:
@@ -181,11 +190,13 @@ def free_bytes(path: Path) -> int:
         return shutil.disk_usage(existing).free
 
 
-def publish_directory(path: Path, files: Mapping[str, Iterable[Block]]) -> None:
+def publish_directory(
+    path: Path, files: Mapping[str, Iterable[Block]], verify: Callable[[Path], None] | None = None
+) -> None:
     """Create or replace a directory of `files`: afterwards, even after a crash, `published` finds the old or the new.
 
     What reached the disk is read back and compared before the directory gets its name, so that the blocks of each file
-    are gone through twice.
+    are gone through twice; `verify` may then refuse it, by an error.
 
     Raises:
         CheckpointError: The disk is full, not writable or failing; what was published before still is.
@@ -201,6 +212,8 @@ def publish_directory(path: Path, files: Mapping[str, Iterable[Block]]) -> None:
             for name, blocks in files.items():
                 if not _holds(temporary / name, blocks):
                     raise OSError(errno.EIO, f"the disk gave back other bytes for {name} than were written")
+            if verify is not None:
+                verify(temporary)
             if path.exists():
                 # No rename replaces a directory that is not empty, so the old one steps aside.
                 if aside.exists():

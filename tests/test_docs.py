@@ -10,7 +10,15 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 PAGES = [
-    PROJECT / name for name in ("README.md", "docs/corpora.md", "docs/design.md", "docs/evaluation.md", "docs/scale.md")
+    PROJECT / name
+    for name in (
+        "README.md",
+        "docs/corpora.md",
+        "docs/design.md",
+        "docs/evaluation.md",
+        "docs/export.md",
+        "docs/scale.md",
+    )
 ]
 
 STAND_INS = [
@@ -89,7 +97,7 @@ def test_every_command_runs(page: Path, workplace: Path) -> None:
             piped = Path(file).read_bytes()
         result = CliRunner().invoke(app, [*arguments, *stand_ins], input=piped)
         assert result.exit_code == 0, (arguments, result.output, result.exception)
-        assert result.stdout or arguments[0] == "train" or "--output" in arguments
+        assert result.stdout or arguments[0] in ("train", "export", "import") or "--output" in arguments
 
 
 def test_the_readme_shows_the_three_commands_without_options() -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lstmlm.files import append, force_to_disk, read_bytes, write_atomically
 
@@ -28,6 +29,17 @@ class MetricsLog:
         """
         self._waiting += json.dumps(event, allow_nan=False).encode() + b"\n"
         self._write_waiting()
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """The events of that name, in order; not a line that a kill cut short.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        if not self.path.exists():
+            return []
+        events = map(_event, read_bytes(self.path, MOST_BYTES).splitlines(keepends=True))
+        return [event for event in events if event is not None and event.get("event") == name]
 
     def force_to_disk(self) -> None:
         """Let all events so far survive a loss of power.
@@ -63,15 +75,20 @@ class MetricsLog:
 
 
 def _is_kept(line: bytes, step: int, steps_of_kinds: Mapping[str, int]) -> bool:
-    # A cut-off line may be valid JSON by chance; only its newline shows that it is whole.
-    if not line.endswith(b"\n") or len(line) > MOST_BYTES_A_LINE:
-        return False
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
+    event = _event(line)
     # The end of a run that goes on was none.
-    if not isinstance(event, dict) or event.get("event") == "end":
+    if event is None or event.get("event") == "end":
         return False
     last_step = min(step, steps_of_kinds.get(str(event.get("event")), step))
     return not isinstance(event.get("step"), int) or event["step"] <= last_step
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    # A cut-off line may be valid JSON by chance; only its newline shows that it is whole.
+    if not line.endswith(b"\n") or len(line) > MOST_BYTES_A_LINE:
+        return None
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None

@@ -52,6 +52,13 @@ class _Entry(BaseModel, frozen=True, extra="forbid", strict=True):
 _HEADER = TypeAdapter(dict[str, _Entry])
 
 
+class _Header(BaseModel, frozen=True, extra="allow", strict=True):
+    """A header as other programs may write it: with texts about the file, which nothing here reads."""
+
+    __pydantic_extra__: dict[str, _Entry]
+    metadata: Annotated[dict[str, str], Field(alias="__metadata__")] = {}
+
+
 class TensorFile:
     """The content of a safetensors file. Iterating gives its bytes, as often as asked: views of the tensors' memory.
 
@@ -109,7 +116,7 @@ class TensorFile:
 def _entries(header: bytes, n_bytes: int) -> dict[str, _Entry]:
     """What a header says of the tensors in the `n_bytes` bytes that follow it, in their order."""
     try:
-        entries = _HEADER.validate_json(header)
+        entries = _Header.model_validate_json(header).__pydantic_extra__
     except ValidationError as error:
         raise ValueError(f"header: {error.errors()[0]['msg']}") from None
     place = 0

@@ -2,10 +2,10 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next`, `inspect`, `config` and `bench` are commands; `eval` and `data` have commands of their own.
-They share `options`, parameters that several have, and `render`, all that is shown; `figures` draws for `inspect`.
-A command parses, calls one function of `workflows.py` or `questions.py`, and renders. Nothing but `__main__` imports
-from here.
+`train`, `generate`, `next`, `inspect`, `config` and `bench` are commands; `eval`, `data`, `export` and `import`
+(`imports`) have commands of their own. They share `options`, parameters that several have, and `render`, all that is
+shown; `figures` draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py` or
+`export/`, and renders. Nothing but `__main__` imports from here.
 """
 
 import os
@@ -18,7 +18,9 @@ from lstmlm.cli.bench import bench
 from lstmlm.cli.config import config_app
 from lstmlm.cli.data import data_app
 from lstmlm.cli.eval import eval_app
+from lstmlm.cli.export import export_app
 from lstmlm.cli.generate import generate
+from lstmlm.cli.imports import import_app
 from lstmlm.cli.inspect import inspect_app
 from lstmlm.cli.next import next_word
 from lstmlm.cli.options import TextCommand
@@ -39,6 +41,8 @@ app.add_typer(eval_app, name="eval")
 app.add_typer(inspect_app, name="inspect")
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
+app.add_typer(export_app, name="export")
+app.add_typer(import_app, name="import")
 app.command()(bench)
 
 

@@ -56,6 +56,14 @@ def new_file(text: str) -> Path:
     return found
 
 
+def unused_path(text: str) -> Path:
+    """Read the path of something to write that never replaces anything; see `new_path`."""
+    found = new_path(text)
+    if found.exists() or found.is_symlink():
+        raise ConfigError(f"{found}: exists, and is not replaced. Name another place, or remove it first.")
+    return found
+
+
 def refuse_same_file(output: Path | None, inputs: Iterable[Path | None]) -> None:
     """Refuse to write over a file that is read."""
     if output is None or not output.exists():

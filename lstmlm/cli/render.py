@@ -89,11 +89,6 @@ def say(message: str) -> None:
         print(printable(message), file=sys.stderr, flush=True)
 
 
-def counted(number: int, noun: str) -> str:
-    """Write how many there are of something."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def warn(warnings: Iterable[str]) -> None:
     """Tell what will happen otherwise than someone may think."""
     for warning in warnings:

@@ -17,6 +17,9 @@ from lstmlm.errors import DataError
 
 Item = TypeVar("Item")
 
+MANY_UNKNOWN = 0.3
+"""Share of a text. Beyond it a perplexity says how well unknown tokens are foreseen, and little else."""
+
 N_SHOWN_UNKNOWN = 5
 SHOWN_CHARS = 1 << 18
 """How much of a stretch is cut once more to find what is unknown in it."""
@@ -84,11 +87,8 @@ class EncodedText:
         """
         if self.n_oov:
             return f"{self.n_oov:,} tokens are <unk>, or none at all, in place of what the text says"
-        return (
-            None
-            if self.restores_text
-            else "its tokens do not give the text back (white space, case, or a word read as a token that ends lines)"
-        )
+        lost = "its tokens do not give the text back (white space, case, or a word read as a token that ends lines)"
+        return None if self.restores_text else lost
 
     def n_written_ends(self, end_id: int) -> int:
         """How many lines are ended by a word, such as `<eos>`, that the text itself says, where `end_id` ends one."""

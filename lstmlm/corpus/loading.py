@@ -20,7 +20,7 @@ from lstmlm.corpus.reading.text_files import Version
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
-from lstmlm.errors import ConfigError, DataError, did_you_mean
+from lstmlm.errors import ConfigError, DataError, unknown
 
 logger = logging.getLogger(__name__)
 
@@ -200,11 +200,7 @@ class _Source:
 def _source(options: DataOptions) -> _Source:
     store = _store(options)
     if store is not None:
-        for name in (
-            "eos",
-            "field",
-            "encoding",
-        ):  # they say something of a text, and a store has been made of it already
+        for name in ("eos", "field", "encoding"):  # of a text, of which a store has been made already
             value = getattr(options, name)
             if value != DataOptions.model_fields[name].default:
                 why = f"as {options.corpus} holds tokens"
@@ -255,8 +251,7 @@ def _texts(options: DataOptions) -> dict[str, Text]:
                 f"data.corpus: {options.corpus!r} lies here, but a path has a slash. Write ./{options.corpus}"
             )
         raise ConfigError(
-            f"data.corpus: unknown corpus {options.corpus!r}. {did_you_mean(options.corpus, DATASETS)}"
-            f"Choose one of: {', '.join(DATASETS)}. A path has a slash: ./{options.corpus}"
+            f"data.corpus: {unknown('corpus', options.corpus, DATASETS)} A path has a slash: ./{options.corpus}"
         )
     return named_splits(DATASETS[options.corpus].texts(), options)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from lstmlm.corpus.tokenizers import UNK, Tokenizer
-from lstmlm.errors import ConfigError, did_you_mean
+from lstmlm.errors import ConfigError, unknown
 
 Normalization = Callable[[str], str]
 """Rewrites a part of a line that begins and ends between words; a text that follows the convention stays as it is."""
@@ -66,10 +66,7 @@ def find_normalization(name: str | None) -> Normalization:
     if name is None:
         return str
     if name not in NORMALIZATIONS:
-        raise ConfigError(
-            f"--normalize: unknown convention {name!r}. {did_you_mean(name, NORMALIZATIONS)}"
-            f"Choose one of: {', '.join(NORMALIZATIONS)}."
-        )
+        raise ConfigError(f"--normalize: {unknown('convention', name, NORMALIZATIONS)}")
     return NORMALIZATIONS[name]
 
 

@@ -68,8 +68,6 @@ def to_tsv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
 def _cell(value: Value) -> str:
     if value is None:
         return ""
-    return (
-        f"{value:.{SIGNIFICANT_DIGITS}g}"
-        if isinstance(value, float)
-        else " ".join(str(value).splitlines()).replace("\t", " ")
-    )
+    if isinstance(value, float):
+        return f"{value:.{SIGNIFICANT_DIGITS}g}"
+    return " ".join(str(value).splitlines()).replace("\t", " ")

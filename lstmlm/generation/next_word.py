@@ -24,10 +24,9 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from lstmlm.corpus.reading.json_lines import shown
 from lstmlm.corpus.reading.white_space import cut_before_spaces, is_white, space_before, words_of
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
-from lstmlm.errors import ConfigError, DataError
+from lstmlm.errors import ConfigError, DataError, shown
 from lstmlm.models.backbone import BackboneState, join_states, part_of_state
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Integer
 
-from lstmlm.errors import DataError
+from lstmlm.errors import DataError, shown
 from lstmlm.models.ngram import NgramModel, NgramTable
 
 NGRAMS_PER_BLOCK = 65536
-
-SHOWN_CHARS = 60
-"""A message quotes this much of a line."""
 
 ZERO = -99
 """Stands for the logarithm of 0, as in SRILM."""
@@ -195,6 +192,6 @@ def _entry(file: str, number: int, text: str, length: int) -> tuple[list[str], t
         if not logarithm <= 0 or not 0 <= backoff < math.inf or not length <= len(fields) <= length + 1:
             raise ValueError
     except (ValueError, OverflowError):
-        got = repr(text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…")
-        raise DataError(f"{file}:{number}: expected a logarithm and {length} words, got {got}. Mend it.") from None
+        problem = f"expected a logarithm and {length} words, got {shown(text)}. Mend it."
+        raise DataError(f"{file}:{number}: {problem}") from None
     return fields[:length], (10**logarithm if logarithm > ZERO else 0.0, backoff)

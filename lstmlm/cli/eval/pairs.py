@@ -71,7 +71,7 @@ def pairs(
     names = _names(columns)
     from lstmlm import questions, workflows
     from lstmlm.evaluation.report import to_tsv
-    from lstmlm.files import write_atomically
+    from lstmlm.files import write_lines
 
     found = questions.read_pairs(files, format_name, names, normalization, encoding, has_ends=not no_eos)
     problems = [str(problem) for problem in found if isinstance(problem, DataError)]
@@ -83,7 +83,7 @@ def pairs(
     print_report(result.report, as_json=as_json)
     if items is not None:
         rows = [vars(verdict) for verdict in result.verdicts]
-        write_atomically(items, "".join(f"{line}\n" for line in to_tsv(rows, list(rows[0]))).encode())
+        write_lines(items, to_tsv(rows, list(rows[0])))
     if problems:
         raise typer.Exit(DataError.exit_status)
 

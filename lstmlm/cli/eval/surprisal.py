@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lstmlm.cli.options import EncodingOption, JoinOption, NormalizeOption, RunOption, new_file, path, refuse_same_file
-from lstmlm.cli.render import counted, result_text, say, warn
-from lstmlm.errors import ConfigError, DataError, did_you_mean, in_proportion
+from lstmlm.cli.render import result_text, say, warn
+from lstmlm.errors import ConfigError, DataError, counted, in_proportion, unknown
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.surprisal.stimuli import StimuliFormat
@@ -113,9 +113,9 @@ def _write(lines: Iterable[str], output: Path | None) -> None:
         for line in lines:
             print(result_text(line))
     else:
-        from lstmlm.files import write_atomically
+        from lstmlm.files import write_lines
 
-        write_atomically(output, "".join(f"{line}\n" for line in lines).encode())
+        write_lines(output, lines)
 
 
 def _formats(formats: Sequence[str], *, as_jsonl: bool) -> "tuple[StimuliFormat | None, str]":
@@ -125,9 +125,7 @@ def _formats(formats: Sequence[str], *, as_jsonl: bool) -> "tuple[StimuliFormat 
     known = (*STIMULI_FORMATS, "neural-complexity", "lm-zoo")
     for name in formats:
         if name not in known:
-            raise ConfigError(
-                f"--format: unknown format {name!r}. {did_you_mean(name, known)}Choose one of: {', '.join(known)}."
-            )
+            raise ConfigError(f"--format: {unknown('format', name, known)}")
     read_as: list[StimuliFormat | None] = [name for name in STIMULI_FORMATS if name in formats]
     write_as = [name for name in formats if name not in STIMULI_FORMATS]
     if as_jsonl and write_as:

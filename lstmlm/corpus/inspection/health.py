@@ -1,6 +1,6 @@
 """What is wrong with a corpus, what is not, and what to do: every finding a line."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ from lstmlm.corpus.inspection.characters_and_lines import (
 )
 from lstmlm.corpus.inspection.layout import describe, is_indented, wrapped_width
 from lstmlm.corpus.reading.compression import split_suffixes
-from lstmlm.corpus.reading.splits import Text, text_of
+from lstmlm.corpus.reading.splits import Text
 from lstmlm.corpus.store.token_store import TokenStore
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import DataError, conversion, in_proportion
+from lstmlm.errors import DataError, conversion, counted
 
 LONGEST_LINE_CHARS = 100_000
 BLANK_SHARE = 0.5
@@ -101,7 +101,7 @@ def check_texts(
         try:
             seen[name] = observe(text)
         except DataError as error:
-            for problem in _problems(text, options) or str(error).split("\n"):
+            for problem in str(error).split("\n"):
                 yield Finding(text.name, "reading", "error", problem.removeprefix(f"{text.name}: "))
             continue
         yield from _of_text(seen[name], text, options)
@@ -116,20 +116,9 @@ def check_texts(
                 yield from _overlap(seen["train"], seen[split])
 
 
-def _problems(text: Text, options: DataOptions) -> list[str]:
-    """What keeps the files of a text of several from being read."""
-    found = []
-    for file in text.files if len(text.files) > 1 else ():
-        try:
-            deque(text_of(file, options).blocks(), maxlen=0)
-        except DataError as error:
-            found.append(str(error))
-    return list(in_proportion(found))
-
-
 def check_tokens(train: EncodedText, held_out: Iterable[EncodedText], tokenizer: Tokenizer) -> Iterator[Finding]:
     """Say what has become of a corpus in tokens."""
-    found = f"{_n(train.n_tokens, 'token')}, {_n(tokenizer.vocab_size, 'type')} in the vocabulary."
+    found = f"{counted(train.n_tokens, 'token')}, {counted(tokenizer.vocab_size, 'type')} in the vocabulary."
     yield _finding(train.name, "length", found)
     for text in held_out if tokenizer.unk_id is not None else ():
         share = text.n_oov / text.n_tokens
@@ -168,10 +157,6 @@ def _finding(name: str, check: str, found: str, advice: str = "") -> Finding:
     return Finding(name, check, "warning" if advice else "ok", f"{found} {advice}".rstrip())
 
 
-def _n(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def _encoding(seen: Observation, text: Text) -> Finding:
     counts = Counter(seen.characters)
     n_not_composed = counts.pop("not_composed", 0)
@@ -181,14 +166,13 @@ def _encoding(seen: Observation, text: Text) -> Finding:
         counts["windows-1252"] = 0 if counts["mojibake"] else n_controls
     troubles = [f"{n:,} {what}" for kind, what in _TROUBLES.items() if (n := counts.pop(kind, 0))]
     if n_not_composed:
-        troubles.append(f"{_n(n_not_composed, 'line')} not in composed form: normalise to NFC")
+        troubles.append(f"{counted(n_not_composed, 'line')} not in composed form: normalise to NFC")
     unseen = [f"{n:,} {_name(character)}" for character, n in counts.most_common()]
     if unseen:
-        troubles.append(f"{', '.join(unseen)}: remove what means nothing")
-    command = f" {_removal(''.join(sorted(counts)), text)}" if unseen else ""
-    if troubles:
-        return Finding(seen.name, "encoding", "warning", "; ".join(troubles) + (f":{command}" if command else "."))
-    return Finding(seen.name, "encoding", "ok", "UTF-8.")
+        removal = _removal("".join(sorted(counts)), text)
+        troubles.append(f"{', '.join(unseen)}: remove what means nothing: {removal}")
+    message = "; ".join(troubles or ["UTF-8"]) + ("" if unseen else ".")
+    return Finding(seen.name, "encoding", "warning" if troubles else "ok", message)
 
 
 def _name(character: str) -> str:
@@ -213,16 +197,16 @@ def _command(text: Text, purpose: str, *arguments: str) -> str:
 
 def _of_files(text: Text) -> Iterator[Finding]:
     n_marks, n_returns = count_dropped(text.files)
-    found = [_n(len(text.files), "file") + " read"] if len(text.files) > 1 else []
-    found += [f"{_n(n_marks, 'byte-order mark')}, dropped"] if n_marks else []
-    found += [f"{_n(n_returns, 'carriage return')}, read as line ends"] if n_returns else []
+    found = [counted(len(text.files), "file") + " read"] if len(text.files) > 1 else []
+    found += [f"{counted(n_marks, 'byte-order mark')}, dropped"] if n_marks else []
+    found += [f"{counted(n_returns, 'carriage return')}, read as line ends"] if n_returns else []
     if found:
         yield Finding(text.name, "files", "ok", "; ".join(found) + ".")
 
 
 def _lines(seen: Observation, text: Text, options: DataOptions) -> Finding:
-    longest = f"longest {_n(seen.longest_chars, 'character')} (line {seen.longest_line:,})"
-    found = f"{_n(seen.n_lines, 'line')}, {seen.n_blank / seen.n_lines:.0%} blank, {longest}."
+    longest = f"longest {counted(seen.longest_chars, 'character')} (line {seen.longest_line:,})"
+    found = f"{counted(seen.n_lines, 'line')}, {seen.n_blank / seen.n_lines:.0%} blank, {longest}."
     advice = ""
     if options.eos == "never":
         pass

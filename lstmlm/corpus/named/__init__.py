@@ -12,7 +12,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from lstmlm.corpus.named.dataset import Dataset, FileDataset, PythonDocs
-from lstmlm.errors import ConfigError, did_you_mean
+from lstmlm.errors import ConfigError, unknown
 
 __all__ = ["DATASETS", "Dataset", "find_dataset"]
 
@@ -26,7 +26,5 @@ DATASETS: Mapping[str, Dataset] = {PythonDocs.name: PythonDocs()} | {
 def find_dataset(name: str) -> Dataset:
     """Return the corpus of that name. Raises ConfigError if there is none."""
     if name not in DATASETS:
-        raise ConfigError(
-            f"NAME: unknown corpus {name!r}. {did_you_mean(name, DATASETS)}Choose one of: {', '.join(DATASETS)}."
-        )
+        raise ConfigError(f"NAME: {unknown('corpus', name, DATASETS)}")
     return DATASETS[name]

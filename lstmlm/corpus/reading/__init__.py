@@ -5,7 +5,6 @@
 - `decoding`: bytes to text: encodings that are given or declared, line ends, and a guess at others for the message.
 - `recognition`: what a file is, by content and name; what is no text, and how a text is made of it.
 - `tables`: rows and cells, quotes, and columns that are known by their names.
-- `white_space`: what parts words, one definition for all.
 - `json_lines`: one object a line, and what is said of a line that holds none.
 - `documents`: files and records joined to one text, each with its end.
 - `white_space`: what parts words, the same everywhere.

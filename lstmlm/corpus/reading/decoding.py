@@ -4,12 +4,11 @@ import codecs
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from io import IncrementalNewlineDecoder
 from itertools import chain
 
 from lstmlm.config.options import known_encoding
-from lstmlm.corpus.reading.recognition import BEGINNING_BYTES, refuse_what_is_no_text
+from lstmlm.corpus.reading.recognition import BEGINNING_BYTES, refuse_what_is_no_text, tell_once
 from lstmlm.errors import DataError, as_command, to_utf8
 
 UTF8 = "utf-8"
@@ -56,8 +55,6 @@ _NEARLY_AS_CLEAN = 0.08
 _SAMPLE_BYTES = 8192
 _SHOWN_CHARS = 40
 
-_log = logging.getLogger(__name__)
-
 
 def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterator[str]:
     r"""The text of bytes that may be cut anywhere, also within a character or between `\r` and `\n`; see `read_blocks`.
@@ -100,14 +97,11 @@ def _declared(name: str, beginning: bytes) -> str:
     """What a file that begins so says of its encoding, unless what follows is UTF-8 all the same."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if beginning.startswith(mark):
-            _note(name, encoding, "its byte-order mark says")
+            tell_once(logging.INFO, f"{name}: is read as {encoding}, as its byte-order mark says.")
             return encoding
     if beginning.count(0) > len(beginning) * _NUL_SHARE:
         raise DataError(f"{name}: not UTF-8 (over a third of its bytes are NUL). {_guess(name, beginning, 0)}")
-    try:
-        is_utf8 = not codecs.getincrementaldecoder(UTF8)().decode(beginning).isascii()
-    except UnicodeDecodeError:
-        is_utf8 = False
+    is_utf8 = not beginning.isascii() and _is_utf8(beginning, is_cut=True)
     found = None if is_utf8 else _DECLARATION.match(beginning[:BEGINNING_BYTES])
     try:
         declared = codecs.lookup(known_encoding(found[1].decode())).name if found else UTF8
@@ -116,14 +110,8 @@ def _declared(name: str, beginning: bytes) -> str:
     if declared == "ascii" or declared.startswith("utf"):
         return UTF8
     encoding = _IN_FACT.get(declared, declared)
-    _note(name, encoding, "its first lines say")
+    tell_once(logging.INFO, f"{name}: is read as {encoding}, as its first lines say.")
     return encoding
-
-
-@cache
-def _note(name: str, encoding: str, reason: str) -> None:
-    """Say once how a file is read."""
-    _log.info("%s: is read as %s, as %s.", name, encoding, reason)
 
 
 def _advice(name: str, content: bytes, place: int, line: int, encoding: str, *, is_mixed: bool) -> str:
@@ -139,9 +127,9 @@ def _advice(name: str, content: bytes, place: int, line: int, encoding: str, *, 
     return _guess(name, content, place)
 
 
-def _is_utf8(line: bytes) -> bool:
+def _is_utf8(content: bytes, *, is_cut: bool = False) -> bool:
     try:
-        line.decode()
+        codecs.getincrementaldecoder(UTF8)().decode(content, final=not is_cut)
     except UnicodeDecodeError:
         return False
     return True

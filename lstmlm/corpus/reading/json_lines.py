@@ -4,26 +4,30 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lstmlm.errors import conversion, did_you_mean
-
-SHOWN_CHARS = 40
-"""How much of a wrong value a message shows."""
+from lstmlm.errors import conversion, did_you_mean, shown
 
 
 def parse_object(line: str) -> dict[str, Any]:
     """The object of a line. Raises ValueError, which says what to do, if it holds none or text that is none."""
-    try:
-        record = json.loads(line, object_pairs_hook=_object_of)
-        if "\\u" in line:
-            # Halves of surrogate pairs are JSON, but no text.
-            json.dumps(record, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON ({error.msg}, column {error.colno}). Write one object a line.") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"cannot be used ({error}). Write plain text or numbers.") from None
+    record = parse_json(line, "Write one object a line.")
     if not isinstance(record, dict):
         raise ValueError(f"is no object, got {shown(record)}. Write one object a line.")
     return record
+
+
+def parse_json(text: str, advice: str) -> Any:
+    """The value of a text. Raises ValueError, with `advice` if it is no JSON, or if it holds text that is none."""
+    try:
+        value = json.loads(text, object_pairs_hook=_object_of)
+        if "\\u" in text:
+            # Halves of surrogate pairs are JSON, but no text.
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if "\n" in text else ""
+        raise ValueError(f"is not JSON ({error.msg}, {line}column {error.colno}). {advice}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"cannot be used ({error}). Write plain text or numbers.") from None
 
 
 def _object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -84,9 +88,3 @@ def _longest_text(value: Any, path: str = "") -> tuple[int, str]:
 def _key(name: str) -> str:
     """A name as `jq` writes it."""
     return name if name.isascii() and name.isidentifier() else json.dumps(name)
-
-
-def shown(value: Any) -> str:
-    """Return the beginning of a value for a message."""
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

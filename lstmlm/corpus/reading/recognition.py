@@ -165,18 +165,19 @@ def refuse_what_is_no_corpus(name: str, path: PurePath, kind: Kind, beginning: s
         is_named = split_suffixes(path)[0] in TABLE_SUFFIXES
         command = _command_for_records(name, beginning, encoding)
         problem = (
-            f"{name}: {'is' if is_named else 'looks like'} a table, of which numbers and marks would be learnt too."
+            f"{name}: {'is' if is_named else 'looks like'} a table, of which numbers and marks would be learnt too. "
+            f"Make JSON lines of it, and name the column of the text in data.field: {command}"
         )
-        advice = f"Make JSON lines of it, and name the column of the text in data.field: {command}"
         if is_named:
-            raise DataError(f"{problem} {advice}")
-        _warn_once("table", path.parent, f"{problem} {advice}")
+            raise DataError(problem)
+        tell_once(logging.WARNING, problem, ("table", path.parent))
     for mark, what, words in _MARKED if kind == "text" else ():
         if re.match(mark, beginning, re.IGNORECASE):
             declared = re.search(r"encoding\s*=\s*[\"']([\w.:-]+)", beginning[:BEGINNING_BYTES])
             codec = declared[1] if declared and encoding == "utf-8" else encoding
             command = conversion(name, [word.replace("{}", codec) for word in words], ".txt")
-            _warn_once(mark, path.parent, f"{name}: looks like {what} are learnt too. Make a text of it: {command}")
+            problem = f"{name}: looks like {what} are learnt too. Make a text of it: {command}"
+            tell_once(logging.WARNING, problem, (mark, path.parent))
             break
 
 
@@ -192,11 +193,11 @@ def _command_for_records(name: str, beginning: str, encoding: str) -> str:
     return conversion(name, [_PYTHON, "-c", _RECORDS_OF_A_TABLE.format(codec, shown, quoting)], ".jsonl")
 
 
-_warned: set[tuple[str, PurePath]] = set()
+_told: set[object] = set()
 
 
-def _warn_once(what: str, folder: PurePath, message: str) -> None:
-    """Warn of the first of a folder's files; they are read more than once, and their like may be many."""
-    if (what, folder) not in _warned:
-        _warned.add((what, folder))
-        _log.warning("%s", message)
+def tell_once(level: int, message: str, about: tuple[str, PurePath] | None = None) -> None:
+    """Log a message, or the first that is about the same: files are read more than once, and their like may be many."""
+    if (about or message) not in _told:
+        _told.add(about or message)
+        _log.log(level, "%s", message)

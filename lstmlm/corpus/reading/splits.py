@@ -11,15 +11,9 @@ import numpy as np
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.reading.compression import COMPRESSIONS
-from lstmlm.corpus.reading.documents import (
-    document_ends,
-    holds_records,
-    join_documents,
-    open_text,
-    read_documents,
-)
+from lstmlm.corpus.reading.documents import document_ends, holds_records, join_documents, open_text, read_documents
 from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES
-from lstmlm.corpus.reading.text_files import Version, explained, files_below, name_of, read_blocks
+from lstmlm.corpus.reading.text_files import Version, explained, files_below, name_of
 from lstmlm.errors import ConfigError, DataError
 
 SPLITS = ("train", "valid", "test")
@@ -38,11 +32,6 @@ class Text:
     """What it is read from, if that is files."""
     document_ends: Callable[[], Iterator[int]] = lambda: iter(())
     """Where its documents end, as numbers of characters before that; none where no documents are known."""
-
-
-def text_file(path: Path) -> Text:
-    """A file as a text, just as it is; not read yet."""
-    return Text(name_of(path), lambda: read_blocks(path), (path,))
 
 
 def text_of(path: Path, options: DataOptions, *other_fields: str) -> Text:

@@ -73,52 +73,42 @@ def has_header(content: str, names: Iterable[str]) -> bool:
     if delimiter is None:
         return False
     header, *rows = [cells for _, cells in _rows(list(islice(_lines(content), _SAMPLE_LINES)), delimiter) if cells]
-    return bool(find_columns(header, dict.fromkeys(names, ()))) or any(
+    return bool(find_columns(header, names)) or any(
         rows and not is_number(name) and all(len(row) > place and is_number(row[place]) for row in rows)
         for place, name in enumerate(header)
     )
 
 
-def find_columns(header: Sequence[str], wanted: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """The places of columns by the names under which they are wanted; each may have other names, in any case."""
+def find_columns(header: Sequence[str], wanted: Iterable[str]) -> dict[str, int]:
+    """The places of the columns that have one of the names wanted, in any case."""
     plain = [name.strip().casefold() for name in header]
-    found = {}
-    for name, others in wanted.items():
-        places = [plain.index(spelling) for spelling in (name, *others) if spelling in plain]
-        if places:
-            found[name] = places[0]
-    return found
+    return {name: plain.index(name) for name in wanted if name in plain}
 
 
-def columns_of(header: Row, wanted: Mapping[str, Sequence[str]], required: Sequence[str] = ()) -> dict[str, int]:
+def columns_of(header: Row, wanted: Sequence[str]) -> dict[str, int]:
     """`find_columns`, and nothing that looks like one of them is passed over.
 
     Raises:
-        DataError: a column is missing that is required, occurs twice, or nearly has the name of one that is wanted.
+        DataError: a column occurs twice, or nearly has the name of one that is wanted and missing.
     """
     found = find_columns(header.cells, wanted)
-    plain = [name.strip().casefold() for name in header.cells]
-    for place in found.values():
-        if plain.count(plain[place]) > 1:
-            raise header.error(f"the column {plain[place]!r} occurs twice. Give each a name of its own.")
+    others = [name for place, name in enumerate(header.cells) if place not in found.values()]
+    names = [name.strip().casefold() for name in others]
+    for name in (*(name for name in found if name in names), *(name for name in others if others.count(name) > 1)):
+        raise header.error(f"the column {name!r} occurs twice. Give each a name of its own.")
     for name in (name for name in wanted if name not in found):
-        for other in (cell for place, cell in enumerate(header.cells) if place not in found.values()):
-            if _is_near(other.casefold(), (name, *wanted[name])):
+        for other in others:
+            if _is_near(other.casefold(), name):
                 raise header.error(
                     f"is the column {other!r} what is meant by {name!r}? Then call it {name!r}, else something less "
                     "like it."
                 )
-    for name in required:
-        if name not in found:
-            listed = ", ".join(map(repr, header.cells))
-            raise header.error(f"no column {name!r}, got {listed}. Write the names of the columns into the first line.")
     return found
 
 
-def _is_near(name: str, wanted: Sequence[str]) -> bool:
+def _is_near(name: str, wanted: str) -> bool:
     stem = _NUMBERING.sub("", name.strip(" \"'"))
-    begins = len(stem) >= _SHORTEST_STEM and any(spelling.startswith(stem) for spelling in wanted)
-    return begins or nearest(stem, wanted, cutoff=0.8) is not None
+    return (len(stem) >= _SHORTEST_STEM and wanted.startswith(stem)) or nearest(stem, [wanted], cutoff=0.8) is not None
 
 
 def is_number(cell: str) -> bool:

@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from lstmlm.corpus.reading.compression import LONGEST_MARK, read_chunks, split_suffixes
 from lstmlm.corpus.reading.decoding import UTF8, decoded
-from lstmlm.corpus.reading.recognition import Kind, kind_of
+from lstmlm.corpus.reading.recognition import Kind, kind_of, tell_once
 from lstmlm.corpus.reading.tables import Row, read_table
 from lstmlm.errors import DataError, as_command
 
@@ -67,8 +67,7 @@ def read_blocks(
             its offset and its line), or changed since or meanwhile.
         MissingExtraError: what decompresses it is not installed.
     """
-    chunks = _chunks_of_input(block_bytes) if path == STANDARD_INPUT else raw_chunks(path, block_bytes, version)
-    return in_blocks(decoded(name_of(path), chunks, encoding), block_bytes)
+    return in_blocks(decoded(name_of(path), raw_chunks(path, block_bytes, version), encoding), block_bytes)
 
 
 def in_blocks(pieces: Iterable[str], block_chars: int = BLOCK_BYTES) -> Iterator[str]:
@@ -132,18 +131,11 @@ def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     counted = [file for file in files if not suffixes or split_suffixes(file)[0] in suffixes]
     others = Counter(split_suffixes(file)[0] for file in {*files} - {*counted})
     if counted and others:
-        _tell_of_others(folder, len(counted), len(files), others.most_common(1)[0][0])
+        suffix = others.most_common(1)[0][0]
+        pattern = as_command([f"{folder}/**/*{suffix}"])
+        most = f"most others {f'end in {suffix}' if suffix else 'have no such ending'}. Name these: {pattern}"
+        tell_once(logging.WARNING, f"{folder}: read are {len(counted)} of {len(files)} files; {most}")
     return sorted(file for file in counted if Version.of(file).size)
-
-
-@cache
-def _tell_of_others(folder: Path, n_counted: int, n_files: int, suffix: str) -> None:
-    """Say once which files of a folder are not read."""
-    pattern = as_command([f"{folder}/**/*{suffix}"])
-    ending = f"end in {suffix}" if suffix else "have no such ending"
-    _log.warning(
-        "%s: read are %d of %d files; most others %s. Name these: %s", folder, n_counted, n_files, ending, pattern
-    )
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -207,9 +199,9 @@ def read_file(path: Path, encoding: str = UTF8) -> WholeFile:
     return WholeFile(path, content, kind_of(path, content))
 
 
-def read_lines(path: Path, version: Version | None = None, encoding: str = UTF8) -> Iterator[Line]:
+def read_lines(path: Path, encoding: str = UTF8) -> Iterator[Line]:
     """The lines of a file, by the rules of `read_blocks`; each is in memory as a whole."""
-    return lines_of(path, read_blocks(path, version=version, encoding=encoding))
+    return lines_of(path, read_blocks(path, encoding=encoding))
 
 
 def lines_of(path: Path, blocks: Iterable[str]) -> Iterator[Line]:
@@ -246,31 +238,29 @@ def name_of(path: Path) -> str:
 
 def raw_chunks(path: Path, chunk_bytes: int = BLOCK_BYTES, version: Version | None = None) -> Iterator[bytes]:
     """The bytes of a file, decompressed, cut anywhere; it must not change meanwhile."""
-    if path.is_dir():
+    name, compression = name_of(path), split_suffixes(path)[1]
+    if path != STANDARD_INPUT and path.is_dir():
         raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
     with explained(path):
-        is_pipe = stat.S_ISFIFO(path.stat().st_mode)
-    if is_pipe:
-        content = _content_of_pipe(path)
-        yield from read_chunks(
-            BytesIO(content), str(path), content[:LONGEST_MARK], split_suffixes(path)[1], chunk_bytes
-        )
+        can_be_read_once = path == STANDARD_INPUT or stat.S_ISFIFO(path.stat().st_mode)
+    if can_be_read_once:
+        content = _content_of_input() if path == STANDARD_INPUT else _content_of_pipe(path)
+        yield from read_chunks(BytesIO(content), name, content[:LONGEST_MARK], compression, chunk_bytes)
         return
     with explained(path), path.open("rb") as file:
         status = os.fstat(file.fileno())
         _refuse_devices(path, status)
         version = version or Version(status.st_size, status.st_mtime_ns)
-        yield from read_chunks(file, str(path), file.peek(LONGEST_MARK), split_suffixes(path)[1], chunk_bytes)
+        yield from read_chunks(file, name, file.peek(LONGEST_MARK), compression, chunk_bytes)
         status = os.fstat(file.fileno())
         if version != (status.st_size, status.st_mtime_ns):
             raise DataError(f"{path}: changed while it was read. Run the command again when nothing writes to it.")
 
 
-def _chunks_of_input(chunk_bytes: int) -> Iterator[bytes]:
+def _content_of_input() -> bytes:
     if not isinstance(sys.stdin, TextIOWrapper):
         raise DataError(f"{name_of(STANDARD_INPUT)}: is closed. Pipe a text into the command.")
-    content = _content_of(sys.stdin)
-    yield from read_chunks(BytesIO(content), name_of(STANDARD_INPUT), content[:LONGEST_MARK], "", chunk_bytes)
+    return _content_of(sys.stdin)
 
 
 @lru_cache(maxsize=1)

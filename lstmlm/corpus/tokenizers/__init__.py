@@ -23,7 +23,7 @@ from lstmlm.corpus.tokenizers.foreign.file import FileTokenizer
 from lstmlm.corpus.tokenizers.subwords import BPETokenizer, UnigramTokenizer
 from lstmlm.corpus.tokenizers.tokenizer import EOS, UNK, Tokenizer
 from lstmlm.corpus.tokenizers.words import WordTokenizer
-from lstmlm.errors import CheckpointError, ConfigError, DataError, did_you_mean
+from lstmlm.errors import CheckpointError, ConfigError, DataError, unknown
 from lstmlm.files import read_text
 
 __all__ = [
@@ -106,8 +106,5 @@ def find_tokenizer(name: str, blocks: Callable[[], Iterable[str]], flag: str) ->
         logger.info("The tokenizer %s is learnt.", name)
         return by_name[name], train_tokenizer(by_name[name], blocks())
     if not Path(name).exists():
-        raise ConfigError(
-            f"{flag}: unknown tokenizer {name!r}. {did_you_mean(name, by_name)}"
-            f"Choose one of: {', '.join(by_name)}. Or name a tokenizer.json."
-        )
+        raise ConfigError(f"{flag}: {unknown('tokenizer', name, by_name)} Or name a tokenizer.json.")
     return read_tokenizer(Path(name))

@@ -13,11 +13,10 @@ import tokenizers as library
 from jaxtyping import Int32
 from tokenizers import pre_tokenizers
 
-from lstmlm.corpus.reading.json_lines import shown
 from lstmlm.corpus.reading.text_files import cut_between_words
 from lstmlm.corpus.reading.white_space import is_white, words_of
 from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner, RawJoiner
-from lstmlm.errors import ConfigError, DataError
+from lstmlm.errors import ConfigError, DataError, shown
 
 Ids = Sequence[int] | Int32[np.ndarray, " tokens"]
 

@@ -7,7 +7,7 @@ end included. So the sentences of a pair differ in nothing but their words, and 
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from statistics import NormalDist, fmean
@@ -84,6 +84,7 @@ def measure_accuracy(
             f"{run}: cannot say how likely a word is at which a sentence breaks off, as its tokens are parts of words, "
             "and the next one tells whether it has ended. Take a run whose tokens are words, or leave the ends on."
         )
+    texts = [" ".join(regions.values()) for item in askable for regions in item.sentences.values()]
     verdicts = judge(askable, tokenizer, score, reading)
 
     by_paradigm: dict[str, list[Verdict]] = defaultdict(list)
@@ -99,14 +100,14 @@ def measure_accuracy(
                 "mean_accuracy": fmean(map(_accuracy, by_paradigm.values())),
                 "mean_accuracy_known": fmean(map(_accuracy, known)) if known else None,
                 **_summary(verdicts),
-                "unk_examples": _unknown_words(askable, tokenizer),
+                "unk_examples": most_frequent(chain.from_iterable(map(tokenizer.unknown_pieces, texts))),
                 "n_problems": len(items) - len(askable),
                 "seconds": round(time.monotonic() - started, 3),
             },
             rows=[{"paradigm": paradigm, **_summary(group)} for paradigm, group in by_paradigm.items()],
         ),
         verdicts,
-        None if normalization else spelling_advice(_texts(askable), tokenizer),
+        None if normalization else spelling_advice(texts, tokenizer),
     )
 
 
@@ -221,12 +222,3 @@ def wilson_interval(n_successes: int, n_trials: int) -> tuple[float, float]:
     half_width = z * math.sqrt(rate * (1 - rate) / n_trials + (z / (2 * n_trials)) ** 2)
     scale = 1 + z**2 / n_trials
     return (centre - half_width) / scale, (centre + half_width) / scale
-
-
-def _unknown_words(items: Sequence[Item], tokenizer: Tokenizer) -> str | None:
-    """Return the words that are unknown most often; None where none is."""
-    return most_frequent(chain.from_iterable(map(tokenizer.unknown_pieces, _texts(items))))
-
-
-def _texts(items: Iterable[Item]) -> list[str]:
-    return [" ".join(regions.values()) for item in items for regions in item.sentences.values()]

@@ -6,18 +6,18 @@ stand before them, as Marvin & Linzen have it. The forms of some published bench
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from lstmlm.corpus.reading.compression import split_suffixes
 from lstmlm.corpus.reading.decoding import UTF8
-from lstmlm.corpus.reading.json_lines import parse_object, shown
+from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES, TABLE_SUFFIXES, refuse_one_value
 from lstmlm.corpus.reading.tables import DELIMITERS, find_delimiter
 from lstmlm.corpus.reading.text_files import WholeFile, read_file
-from lstmlm.errors import ConfigError, DataError, as_command, conversion, did_you_mean
+from lstmlm.errors import ConfigError, DataError, as_command, conversion, shown, unknown
 from lstmlm.evaluation.normalization import Normalization
 from lstmlm.evaluation.pairs.items import BAD, GOOD, PAIR_FORMULA, Item, make_item
 from lstmlm.evaluation.pairs.suites import read_suite
@@ -25,6 +25,8 @@ from lstmlm.evaluation.pairs.tables import Pair, find_names, pairs_of_table
 
 SUFFIXES = (*RECORD_SUFFIXES, *TABLE_SUFFIXES)
 """What files are called that are read where a folder is named."""
+
+FORMATS = ("blimp", "csv", "syntaxgym", "tsv")
 
 _KEYS_OF_SUITES = ('"predictions"', '"conditions"', '"meta"')
 
@@ -45,13 +47,17 @@ def read_items(
         ConfigError: there is no format of that name.
     """
     if format_name is not None and format_name not in FORMATS:
-        raise ConfigError(
-            f"--format: unknown format {format_name!r}. {did_you_mean(format_name, FORMATS)}"
-            f"Choose one of: {', '.join(FORMATS)}."
-        )
+        raise ConfigError(f"--format: {unknown('format', format_name, FORMATS)}")
     try:
         file = read_file(path, encoding)
-        yield from FORMATS[format_name or recognize_format(file)](file, normalize, columns)
+        match format_name or recognize_format(file):
+            case "syntaxgym":
+                yield from read_suite(file.name, file.content, normalize)
+            case "blimp":
+                yield from _items(file, normalize, _pairs_of_records(file, columns))
+            case name:
+                delimiter = "\t" if name == "tsv" else ";" if _delimiter_of(file) == ";" else ","
+                yield from _items(file, normalize, pairs_of_table(file, delimiter, columns))
     except DataError as error:
         yield error
 
@@ -85,19 +91,6 @@ def _delimiter_of(file: WholeFile) -> str | None:
         if n_delimiters and (find_names(lines[0].split(delimiter)) or (is_likely and 2 * n_lines > len(lines))):
             return delimiter
     return None
-
-
-def _read_csv(file: WholeFile, normalize: Normalization, columns: Sequence[str]) -> Iterator[Item | DataError]:
-    delimiter = _delimiter_of(file)
-    return _items(file, normalize, pairs_of_table(file, ";" if delimiter == ";" else ",", columns))
-
-
-def _read_tsv(file: WholeFile, normalize: Normalization, columns: Sequence[str]) -> Iterator[Item | DataError]:
-    return _items(file, normalize, pairs_of_table(file, "\t", columns))
-
-
-def _read_records(file: WholeFile, normalize: Normalization, columns: Sequence[str]) -> Iterator[Item | DataError]:
-    return _items(file, normalize, _pairs_of_records(file, columns))
 
 
 def _pairs_of_records(file: WholeFile, columns: Sequence[str]) -> Iterator[Pair | DataError]:
@@ -155,15 +148,3 @@ def _items(file: WholeFile, normalize: Normalization, pairs: Iterator[Pair | Dat
             yield replace(item, has_end=pair.has_end)
         except DataError as error:
             yield DataError(f"{file.name}:{pair.number}: {error}")
-
-
-def _read_suite(file: WholeFile, normalize: Normalization, _: Sequence[str]) -> Iterator[Item | DataError]:
-    return read_suite(file.name, file.content, normalize)
-
-
-FORMATS: Mapping[str, Callable[[WholeFile, Normalization, Sequence[str]], Iterator[Item | DataError]]] = {
-    "blimp": _read_records,
-    "csv": _read_csv,
-    "syntaxgym": _read_suite,
-    "tsv": _read_tsv,
-}

@@ -1,13 +1,12 @@
 """Test suites of SyntaxGym: items with several sentences, cut into regions, and predictions about their surprisals."""
 
-import json
 from collections.abc import Iterator
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lstmlm.corpus.reading.json_lines import shown
-from lstmlm.errors import DataError
+from lstmlm.corpus.reading.json_lines import parse_json
+from lstmlm.errors import DataError, shown
 from lstmlm.evaluation.normalization import Normalization
 from lstmlm.evaluation.pairs.formulas import parse_formula
 from lstmlm.evaluation.pairs.items import Item, make_item
@@ -63,8 +62,8 @@ def read_suite(file: str, content: str, normalize: Normalization) -> Iterator[It
         DataError: the file is no suite.
     """
     try:
-        suite = _validated(_Suite, _value(content))
-    except DataError as error:
+        suite = _validated(_Suite, parse_json(content, "Mend it."))
+    except (DataError, ValueError) as error:
         raise DataError(f"{file}: {error}") from None
     for number, prediction in enumerate(suite.predictions, start=1):
         paradigm = f"{suite.meta.name}/{number}" if len(suite.predictions) > 1 else suite.meta.name
@@ -83,18 +82,6 @@ def read_suite(file: str, content: str, normalize: Normalization) -> Iterator[It
                 yield make_item(file, str(item.item_number), paradigm, sentences, formula, normalize)
             except DataError as error:
                 yield DataError(f"{file}: item {value.get('item_number', position)}: {error}")
-
-
-def _value(content: str) -> Any:
-    try:
-        value = json.loads(content)
-        # Halves of surrogate pairs are JSON, but no text.
-        json.dumps(value, ensure_ascii=False).encode()
-        return value
-    except json.JSONDecodeError as error:
-        raise DataError(f"is not JSON ({error.msg}, line {error.lineno}, column {error.colno}). Mend it.") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"cannot be used ({error}). Write plain text and numbers.") from None
 
 
 def _validated(options: type[M], value: Any) -> M:

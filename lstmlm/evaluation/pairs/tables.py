@@ -1,8 +1,7 @@
 """Tables of minimal pairs: which columns have the sentences, and the forms of published benchmarks."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -85,10 +84,10 @@ def pairs_of_table(file: WholeFile, delimiter: str, columns: Sequence[str] = ())
         raise first.error(f"has no columns {' and '.join(columns)}, got {_listed(first)}. Give two of them: --columns")
     if named and named[0] is not None and _numbers_the_rows(rows[1:], named[0]):
         named = (None, *named[1:])
-    if special := _reader_of_benchmark(file, rows):
+    if special := _pairs_of_benchmark(file, rows):
         if row := next((row for row in rows if len(row.cells) != len(first.cells)), None):
             raise row.error(f"expected {len(first.cells)} columns, got {len(row.cells)}. Mend the line.")
-        pairs = list[Pair | DataError](special(file, rows))
+        pairs = list[Pair | DataError](special)
     else:
         kinds = [named] if named else _BY_NUMBER.get(len(first.cells), []) if not _has_commas(rows, delimiter) else []
         if not kinds or (named is None and _is_header(rows, kinds[0][1:])):
@@ -108,18 +107,16 @@ def _numbers_the_rows(rows: Sequence[Row], place: int) -> bool:
     return len(set(cells)) == len(cells) > 1 and all(map(is_number, cells))
 
 
-def _reader_of_benchmark(
-    file: WholeFile, rows: Sequence[Row]
-) -> Callable[[WholeFile, Sequence[Row]], Iterable[Pair]] | None:
-    """What reads a table in the form of a benchmark; None for other tables."""
+def _pairs_of_benchmark(file: WholeFile, rows: Sequence[Row]) -> Iterator[Pair] | None:
+    """The pairs of a table in the form of a benchmark; None for other tables."""
     cells = rows[0].cells
     if file.path.suffix == ".gold" and len(cells) in _OF_GOLD:
-        return _pairs_of_gold
+        return _pairs_of_gold(file, rows)
     if {"prefix", "form", "class"} <= set(cells):
-        return _pairs_of_forms
+        return _pairs_of_forms(rows)
     for label in (0, 1) if len(cells) == 2 else ():
         if all(row.cells[label : label + 1] and row.cells[label].strip().casefold() in _LABELS for row in rows):
-            return partial(_pairs_of_labels, label=label)
+            return _pairs_of_labels(rows, label)
     return None
 
 
@@ -173,7 +170,7 @@ def _is_alike(pair: Pair) -> bool:
     return not (set(*good).isdisjoint(*bad) if len(good) == len(bad) == 1 else set(good).isdisjoint(bad))
 
 
-def _pairs_of_labels(_: WholeFile, rows: Sequence[Row], label: int) -> Iterator[Pair]:
+def _pairs_of_labels(rows: Sequence[Row], label: int) -> Iterator[Pair]:
     """The pairs of CLAMS: a good sentence and a bad one by turns, each with its label."""
     labelled = [(not _LABELS[row.cells[label].strip().casefold()], row) for row in rows]
     for turn in zip(labelled[::2], [*labelled[1::2], labelled[-1]], strict=False):
@@ -185,7 +182,7 @@ def _pairs_of_labels(_: WholeFile, rows: Sequence[Row], label: int) -> Iterator[
         yield Pair(good.number, None, good.cells[1 - label], bad.cells[1 - label])
 
 
-def _pairs_of_forms(_: WholeFile, rows: Sequence[Row]) -> Iterator[Pair]:
+def _pairs_of_forms(rows: Sequence[Row]) -> Iterator[Pair]:
     """The pairs of Gulordava et al. (2018): a beginning with the right form of its verb, then with the wrong one."""
     names = rows[0].cells
     for good, bad in zip(rows[1::2], [*rows[2::2], rows[-1]], strict=False):

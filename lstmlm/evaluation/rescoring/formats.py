@@ -22,23 +22,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from lstmlm.corpus.reading.json_lines import parse_object, shown
+from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.text_files import Line
-from lstmlm.errors import conversion
-from lstmlm.files import make_directory, write_atomically
+from lstmlm.errors import conversion, shown
+from lstmlm.files import make_directory, write_lines
 
 LN_10 = math.log(10)
 
 NATS_PER_BYTELOG = 1024 / 10000.5
 """A bytelog is a logarithm to base 1.0001, divided by 1024; SRILM takes 10000.5 for 1 / ln 1.0001."""
 
-SHOWN_CHARS = 60
-"""A message quotes this much of a line."""
-
 _SRILM_SUFFIX = re.compile(r"(\.score|\.nbest)?(\.gz)?$")
 _HMM_STATE = re.compile(r"-\d$")
 _FIELDS_OF_A_WORD = 11
-_COST = re.compile(r"-?\d+\.\d+")
 _KALDI_ID = re.compile(r"(.+)-[1-9]\d*")
 
 
@@ -115,16 +111,12 @@ def _parse_srilm(line: Line) -> Parsed:
             n_words, words = int(fields[2]), fields[3:]
     except (ValueError, IndexError):
         raise line.error(
-            f"no scores, got {quoted(line)}. A line reads: ascore lscore nwords word word; "
+            f"no scores, got {shown(line.text)}. A line reads: ascore lscore nwords word word; "
             "after NBestList1.0: (score) word word."
         ) from None
     utterance, text = _SRILM_SUFFIX.sub("", line.file.name), " ".join(words)
-    return [
-        (
-            f"{utterance}:{line.number}",
-            Hypothesis(utterance, text, acoustic_score, line, first_pass_score, n_words, kept=text),
-        )
-    ]
+    hypothesis = Hypothesis(utterance, text, acoustic_score, line, first_pass_score, n_words, kept=text)
+    return [(f"{utterance}:{line.number}", hypothesis)]
 
 
 def _words_with_times(fields: Sequence[str]) -> tuple[list[str], tuple[float, float]]:
@@ -150,22 +142,20 @@ def _write_srilm(folder: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> N
             n_words = len(hypothesis.text.split()) if hypothesis.n_words is None else hypothesis.n_words
             scores = f"{hypothesis.acoustic_score / LN_10:.15g} {scored.lm_score / LN_10:.8g}"
             lines.append(f"{scores} {n_words} {hypothesis.kept}".rstrip())
-        _write_lines(folder / f"{scored_list[0].hypothesis.utterance}.score", lines)
+        write_lines(folder / f"{scored_list[0].hypothesis.utterance}.score", lines)
 
 
 def _parse_kaldi(line: Line) -> Parsed:
     name, *words = line.text.split() or [""]
     match = _KALDI_ID.fullmatch(name)
     if not match:
-        raise line.error(f"no hypothesis id, got {quoted(line)}. A line reads: UTTERANCE-N word word, N from 1.")
-    if len(words) == 1 and _COST.fullmatch(words[0]):
-        raise line.error(f"a cost and no words, got {quoted(line)}. Give the words here, and costs as --scores.")
+        raise line.error(f"no hypothesis id, got {shown(line.text)}. A line reads: UTTERANCE-N word word, N from 1.")
     return [(name, Hypothesis(match[1], " ".join(words), 0.0, line, kept=name))]
 
 
 def _write_kaldi(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:
     every = chain.from_iterable(lists)
-    _write_lines(file, [f"{scored.hypothesis.kept} {scored.lm_nats:.8g}" for scored in every])
+    write_lines(file, [f"{scored.hypothesis.kept} {scored.lm_nats:.8g}" for scored in every])
 
 
 def _parse_jsonl(line: Line) -> Parsed:
@@ -237,11 +227,7 @@ def _write_jsonl(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> Non
     for scored in chain.from_iterable(lists):
         found = {name: getattr(scored, name) for name in ("lm_nats", "n_tokens", "n_unk", "total")}
         lines.append(json.dumps(json.loads(scored.hypothesis.kept) | found, ensure_ascii=False))
-    _write_lines(file, lines)
-
-
-def _write_lines(file: Path, lines: Iterable[str]) -> None:
-    write_atomically(file, "".join(f"{line}\n" for line in lines).encode())
+    write_lines(file, lines)
 
 
 def finite(number: str | float) -> float:
@@ -250,11 +236,6 @@ def finite(number: str | float) -> float:
     if not math.isfinite(value):
         raise ValueError
     return value
-
-
-def quoted(line: Line) -> str:
-    """Return the beginning of a line as messages quote it."""
-    return repr(line.text if len(line.text) <= SHOWN_CHARS else line.text[:SHOWN_CHARS] + "…")
 
 
 FORMATS: Mapping[str, NBestFormat] = {

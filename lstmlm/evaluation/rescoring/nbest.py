@@ -11,8 +11,8 @@ from typing import TypeVar
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.recognition import refuse_one_value
 from lstmlm.corpus.reading.text_files import Line, WholeFile, files_in, read_file
-from lstmlm.errors import ConfigError, DataError, conversion, in_proportion
-from lstmlm.evaluation.rescoring.formats import FORMATS, Hypothesis, finite, quoted
+from lstmlm.errors import ConfigError, DataError, conversion, in_proportion, shown
+from lstmlm.evaluation.rescoring.formats import FORMATS, Hypothesis, finite
 
 NO_WORDS = frozenset({"<s>", "</s>", "<eps>", "-pau-", "!SIL"})
 """What recognisers write for the ends of a line, for nothing and for silence. SRILM leaves out `-pau-` as well."""
@@ -36,6 +36,9 @@ _FOREIGN = (
     ),
 )
 """How the first line of other programs' lists begins, whose they are, and the program for `jq` that makes objects."""
+
+_COSTS = re.compile(r"(\S+-[1-9]\d*[ \t]+-?\d+\.\d+\s*)+")
+"""All lines of a file of costs; a hypothesis here and there may be a number."""
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +101,8 @@ def read_nbest(
 
 
 def _refuse_foreign(file: WholeFile) -> None:
+    if _COSTS.fullmatch(file.content):
+        raise DataError(f"{file.name}: has costs and no words. Name the list, and these as --scores.")
     for beginning, what, program in _FOREIGN:
         if re.match(beginning, file.content, re.MULTILINE):
             # Of fairseq's lines D has whole words, but may have been left out.
@@ -174,4 +179,4 @@ def _parse_cost(line: Line) -> Iterable[tuple[str, float]]:
         name, cost = line.text.split()
         return [(name, finite(cost))]
     except ValueError:
-        raise line.error(f"no cost, got {quoted(line)}. A line reads: UTTERANCE-N cost.") from None
+        raise line.error(f"no cost, got {shown(line.text)}. A line reads: UTTERANCE-N cost.") from None

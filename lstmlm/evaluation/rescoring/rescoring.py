@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from lstmlm.corpus.encoded_text import MANY_UNKNOWN
 from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
@@ -24,9 +25,6 @@ from lstmlm.evaluation.rescoring.error_rate import Metric, units_of
 from lstmlm.evaluation.rescoring.formats import Hypothesis, ScoredHypothesis
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities, score_tree
-
-MANY_UNKNOWN = 0.3
-"""A share of unknown tokens that deserves a warning."""
 
 FEW_COMMON = 0.1
 """So small a share of the reference in the lists says that the two are written in different ways."""

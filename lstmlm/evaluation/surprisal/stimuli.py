@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lstmlm.corpus.reading.decoding import UTF8
-from lstmlm.corpus.reading.json_lines import parse_object, shown
+from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.recognition import refuse_one_value
 from lstmlm.corpus.reading.tables import DELIMITERS, Row, columns_of, find_delimiter, read_table
 from lstmlm.corpus.reading.text_files import WholeFile, read_file
 from lstmlm.corpus.reading.white_space import words_of
-from lstmlm.errors import DataError, in_proportion
+from lstmlm.errors import DataError, in_proportion, shown
 
 StimuliFormat = Literal["csv", "jsonl", "text", "tsv"]
 STIMULI_FORMATS: tuple[StimuliFormat, ...] = get_args(StimuliFormat)
@@ -119,7 +119,7 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
     """Read rows of cells; rows of an item and sentence belong together wherever they stand."""
     delimiter = delimiter or _delimiter_of_header(file.content) or find_delimiter(file.content) or "\t"
     header, *rows = dropwhile(lambda row: not row.cells, read_table(file.name, file.content.rstrip("\n"), delimiter))
-    columns = columns_of(header, dict.fromkeys(TABLE_COLUMNS, ()))
+    columns = columns_of(header, TABLE_COLUMNS)
     if "word" not in columns:
         raise header.error(
             f"looks like a table ({DELIMITERS[delimiter]} between cells), but has no column 'word', got "
@@ -127,9 +127,6 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
             "word; or if it is text, a sentence a line: --format text"
         )
     others = {name: place for place, name in enumerate(header.cells) if place not in columns.values()}
-    if len(others) + len(columns) < len(header.cells):
-        name = next(name for name in others if header.cells.count(name) > 1)
-        raise header.error(f"the column {name!r} occurs twice. Give each a name of its own.")
     items: dict[Any, dict[Any, list[Sequence[str]]]] = {}
     problems = []
     for row in rows:
@@ -175,7 +172,7 @@ def _read_records(file: WholeFile) -> Stimuli:
     for line in file.lines():
         try:
             record = parse_object(line.text)
-            place = columns_of(Row(file.name, line.number, list(record)), {"item": ()}).get("item")
+            place = columns_of(Row(file.name, line.number, list(record)), ["item"]).get("item")
             key = None if place is None else list(record)[place]
             item = line.number if key is None else _item_of(record[key])
             lines = _lines_of(record)

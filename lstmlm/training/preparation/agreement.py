@@ -8,12 +8,10 @@ import torch
 from lstmlm.checkpoint.environment import RECORDED_PACKAGES
 from lstmlm.config import RunConfig
 from lstmlm.config.output import AdaptiveOptions
+from lstmlm.corpus.encoded_text import MANY_UNKNOWN
 from lstmlm.corpus.loading import Corpus
 from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
-
-MANY_UNKNOWN = 0.3
-"""Share of a text. Beyond it a perplexity says how well unknown tokens are foreseen, and little else."""
 
 
 def require_same_start(config: RunConfig, device: torch.device, world: World) -> None:

@@ -143,7 +143,7 @@ def test_wrong_lines_of_srilm(tmp_path: Path) -> None:
             f"{path}:2: no scores, got '-1 -2'. {advice}",
             f"{path}:3: no scores, got '-inf -2 1 bad'. {advice}",
             f"{path}:4: no scores, got '(x) bad'. {advice}",
-            f"{path}:6: no scores, got '{'long ' * 12}…'. {advice}",
+            f"{path}:6: no scores, got '{'long ' * 7}long…. {advice}",
             f"{path}:7: no scores, got ''. {advice}",
         ],
     )
@@ -274,6 +274,12 @@ def test_one_transcript_an_utterance_is_no_list(content: str, tmp_path: Path) ->
     (tmp_path / "text").write_text(content, "utf-8")
     with pytest.raises(DataError, match="N from 1|N of UTTERANCE-N counts from 1"):
         problems_of(tmp_path / "text")
+
+
+def test_costs_are_no_list(tmp_path: Path) -> None:
+    (tmp_path / "costs").write_text("utt-1 47.5\nutt-2 -3.25\n", "utf-8")
+    with pytest.raises(DataError, match="costs: has costs and no words"):
+        problems_of(tmp_path / "costs")
 
 
 def test_wrong_lines_of_json(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ import numpy as np
 from jaxtyping import Int32
 
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, FileTokenizerOptions
-from lstmlm.corpus.reading.json_lines import shown
 from lstmlm.corpus.reading.white_space import is_white, words_of
 from lstmlm.corpus.tokenizers.foreign.engine import Engine
 from lstmlm.corpus.tokenizers.foreign.library import LibraryEngine
@@ -27,7 +26,7 @@ from lstmlm.corpus.tokenizers.foreign.sentencepiece import SentencePieceEngine
 from lstmlm.corpus.tokenizers.joining import DecodingJoiner, Joiner
 from lstmlm.corpus.tokenizers.tokenizer import Ids, Tokenizer, require_utf8
 from lstmlm.corpus.tokenizers.training_text import pieces_of
-from lstmlm.errors import DataError
+from lstmlm.errors import DataError, shown
 
 LINE_ENDS = ("</s>", "<eos>", "[EOS]", "[SEP]", "<|endoftext|>", "<|end_of_text|>")
 """Tokens that end a line where the newline is none and nothing else is said, the first of them that there is."""

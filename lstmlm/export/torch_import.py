@@ -1,0 +1,53 @@
+"""A run from weights that PyTorch's layers were trained with: every question can then be asked of it."""
+
+from pathlib import Path
+
+from lstmlm.checkpoint.environment import describe_environment
+from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.storage import Checkpoint
+from lstmlm.config import RunConfig
+from lstmlm.corpus.tokenizers import read_tokenizer
+from lstmlm.errors import CheckpointError
+from lstmlm.export.comparison import require_same_log_probabilities
+from lstmlm.export.torch_weights import from_torch, options_of, read_tensors, torch_model
+from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights, weights_of
+
+
+def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: str = "tanh") -> LanguageModel:
+    """Make a run of a safetensors file and a tokenizer, and return its model.
+
+    Args:
+        path: Weights under the names of `torch_weights`.
+        tokenizer_path: What `read_tokenizer` reads; its ids are the rows of the embedding.
+        run_dir: Where the run goes; there must be none yet.
+        nonlinearity: Of an `nn.RNN`, whose weights do not tell: "tanh" or "relu".
+
+    Raises:
+        CheckpointError: the weights are not those of such a model or of such a vocabulary, or `run_dir` is not free.
+        DataError: the tokenizer cannot be read.
+    """
+    RunDirectory.require_free(run_dir)
+    tensors = {name: tensor.float() for name, tensor in read_tensors(path).items()}
+    options = options_of(path, tensors, nonlinearity)
+    tokenizer_options, tokenizer = read_tokenizer(tokenizer_path)
+    n_rows = len(tensors["encoder.weight"])
+    if tokenizer.vocab_size != n_rows:
+        raise CheckpointError(
+            f"{path}: encoder.weight has {n_rows:,} rows, {tokenizer_path} {tokenizer.vocab_size:,} tokens. "
+            "Give the tokenizer that the weights were trained with."
+        )
+    config = RunConfig.model_validate(
+        {
+            # There is no corpus: a question needs a text of its own, and says so.
+            "data": {"corpus": "./imported-without-corpus", "tokenizer": tokenizer_options.model_dump()},
+            "model": options.model_dump(),
+            "training": {"n_steps": 1},
+        }
+    )
+    model = build_language_model(options, tokenizer.vocab_size, config.seed)
+    load_weights(model, from_torch(options, tensors))
+    require_same_log_probabilities(torch_model(options.backbone, tensors), model, path)
+    environment = describe_environment({}, {})
+    with RunDirectory.create(run_dir, config, tokenizer.to_json(), environment) as run:
+        run.save(0, Checkpoint(weights_of(model), {}, {}), is_best=True)
+    return model
