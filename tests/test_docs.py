@@ -1,9 +1,12 @@
 """What the documentation says is true: its commands run, its paths exist, its tables name what is there."""
 
+import json
 import re
 import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import annotated
 import pytest
@@ -98,6 +101,45 @@ def test_every_command_runs(page: Path, workplace: Path) -> None:
         result = CliRunner().invoke(app, [*arguments, *stand_ins], input=piped)
         assert result.exit_code == 0, (arguments, result.output, result.exception)
         assert result.stdout or arguments[0] in ("train", "export", "import") or "--output" in arguments
+
+
+NOTEBOOK = PROJECT / "docs" / "python.ipynb"
+
+
+def python_of(page: Path) -> list[str]:
+    """Return the blocks of Python of a page, or the cells of a notebook."""
+    if page.suffix == ".md":
+        return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return ["".join(cell["source"]) for cell in json.loads(page.read_text())["cells"] if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("page", [PAGES[0], NOTEBOOK], ids=lambda page: page.name)
+def test_python_runs(
+    page: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import lstmlm
+
+    train = lstmlm.train
+
+    def train_little(*arguments: Any, overrides: Sequence[str] = (), **options: Any) -> Any:
+        return train(*arguments, overrides=[*overrides, *STAND_INS], **options)
+
+    monkeypatch.setattr(lstmlm, "train", train_little)
+    if page != NOTEBOOK:
+        lstmlm.train("quickstart", "runs/quickstart")
+    names: dict[str, Any] = {}
+    for number, block in enumerate(python_of(page)):
+        exec(compile(block, f"{page.name}[{number}]", "exec"), names)  # noqa: S102
+    assert isinstance(names["model"], lstmlm.load().__class__)
+    assert capsys.readouterr().out
+
+
+def test_the_notebook_is_one() -> None:
+    notebook = json.loads(NOTEBOOK.read_text())
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
 
 
 def test_the_readme_shows_the_three_commands_without_options() -> None:

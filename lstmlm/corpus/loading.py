@@ -15,7 +15,16 @@ from lstmlm.config.data import DataOptions
 from lstmlm.corpus.encoded_text import EncodedText, encode_text
 from lstmlm.corpus.named import DATASETS
 from lstmlm.corpus.reading.decoding import NORMALIZATION, UTF8
-from lstmlm.corpus.reading.splits import SPLITS, Text, halves_of, named_splits, splits_of, text_of, text_of_files
+from lstmlm.corpus.reading.splits import (
+    SPLITS,
+    Text,
+    halves_of,
+    named_splits,
+    splits_of,
+    text_in_memory,
+    text_of,
+    text_of_files,
+)
 from lstmlm.corpus.reading.text_files import Version
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
@@ -105,6 +114,12 @@ def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer, encoding
         DataError: the file cannot be read, or not so.
     """
     text = text_of(path, options.model_copy(update={"encoding": encoding}), "text")
+    return encode_text(text.name, text.blocks(), tokenizer, None)
+
+
+def encode_string(content: str, options: DataOptions, tokenizer: Tokenizer) -> EncodedText:
+    """Encode a text as a model reads a file that holds it. Raises DataError if it is empty."""
+    text = text_in_memory(content, options)
     return encode_text(text.name, text.blocks(), tokenizer, None)
 
 

@@ -1,6 +1,6 @@
 """From a prompt to sampled text: the sampler and the filters that shape the distribution it draws from.
 
 `options` say how to draw, `filters` apply them to a distribution, `sampler` draws token after token, and `texts` makes
-text of a prompt and its tokens; `next_word` draws nothing but lists what may come next. Others take
-`texts`, `next_word` and `options`, which needs no torch.
+text of a prompt and its tokens; `next_word` draws nothing but lists what may come next, after what a `growing_text` has
+read. Others take `texts`, `next_word`, `growing_text` and `options`, which needs no torch.
 """

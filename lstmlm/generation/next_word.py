@@ -13,7 +13,7 @@ tokens that agree with it. White space at the end of a prompt is such a beginnin
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import exp
@@ -24,9 +24,10 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from lstmlm.corpus.reading.white_space import cut_before_spaces, is_white, space_before, words_of
+from lstmlm.corpus.reading.white_space import is_white, space_before, words_of
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
 from lstmlm.errors import ConfigError, DataError, shown
+from lstmlm.generation.growing_text import GrowingText
 from lstmlm.models.backbone import BackboneState, join_states, part_of_state
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities
@@ -63,6 +64,9 @@ class NextWords:
     """That the last word of the prompt is complete, which all other probabilities take for granted; else it goes on.
     1 where this is known, and where the beginning of a word is completed."""
 
+    def __iter__(self) -> Iterator[NextWord]:
+        return iter(self.words)
+
 
 @torch.inference_mode()
 def find_next_words(
@@ -76,26 +80,34 @@ def find_next_words(
     Raises:
         ConfigError: there is no word to complete.
     """
-    if complete:
-        if not prompt or is_white(prompt[-1]):
-            raise ConfigError(
-                f"--complete: needs a word that is begun, got {shown(prompt)}. Begin one, or leave it out."
-            )
-        ids, unread = tokenizer.encode_unfinished(prompt)
-    else:
-        unread = cut_before_spaces(prompt.rpartition("\n")[2])[-1]
-        ids = tokenizer.encode_prompt(prompt.removesuffix(unread))
+    if not complete:
+        text = GrowingText(model, tokenizer)
+        text.feed(prompt)
+        return find_following_words(text, n_words)
+    if not prompt or is_white(prompt[-1]):
+        raise ConfigError(f"--complete: needs a word that is begun, got {shown(prompt)}. Begin one, or leave it out.")
+    ids, unread = tokenizer.encode_unfinished(prompt)
     inputs = torch.tensor([tokenizer.start_id, *ids])[:, None]
     log_probabilities, state = next_log_probabilities(model, inputs, model.initial_state(1))
     following = log_probabilities[0].double()
+    if not tokenizer.delimiter_ids:
+        words = _words_of_vocabulary(tokenizer, following, prompt, words_of(unread)[-1], n_words)
+        return NextWords(words, 1, 0.0, 0.0, 1.0)
+    search = _Search(model, tokenizer, is_first=ids[-1:] in ([], [tokenizer.start_id]))
+    search.begin_with(unread, following, state)
+    return search.run(n_words)
+
+
+@torch.inference_mode()
+def find_following_words(text: GrowingText, n_words: int) -> NextWords:
+    """Return the `n_words` most likely words after what has been read of a text, whose last word is complete."""
+    tokenizer, state, following = text.tokenizer, text.read.state, text.read.log_probabilities.double()
     delimiter_ids = tokenizer.delimiter_ids
     if not delimiter_ids:
-        begun = words_of(unread)[-1] if complete else ""
-        return NextWords(_words_of_vocabulary(tokenizer, following, prompt, begun, n_words), 1, 0.0, 0.0, 1.0)
-
-    search = _Search(model, tokenizer, is_first=ids[-1:] in ([], [tokenizer.start_id]))
-    if unread:
-        search.begin_with(unread, following, state)
+        return NextWords(_words_of_vocabulary(tokenizer, following, "", "", n_words), 1, 0.0, 0.0, 1.0)
+    search = _Search(text.model, tokenizer, is_first=text.read.last_id == tokenizer.start_id)
+    if text.unread:
+        search.begin_with(text.unread, following, state)
         return search.run(n_words)
     is_complete = 0.0 if search.is_first else float(following[delimiter_ids].logsumexp(0))
     search.begin(following - is_complete, state)

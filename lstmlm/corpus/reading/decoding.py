@@ -56,6 +56,11 @@ _SAMPLE_BYTES = 8192
 _SHOWN_CHARS = 40
 
 
+def normalized(text: str) -> str:
+    """A text by the rules of `decoded`."""
+    return IncrementalNewlineDecoder(None, translate=True).decode(text, final=True).removeprefix("\ufeff")
+
+
 def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterator[str]:
     r"""The text of bytes that may be cut anywhere, also within a character or between `\r` and `\n`; see `read_blocks`.
 

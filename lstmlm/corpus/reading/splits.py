@@ -11,9 +11,17 @@ import numpy as np
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.reading.compression import COMPRESSIONS
-from lstmlm.corpus.reading.documents import document_ends, holds_records, join_documents, open_text, read_documents
+from lstmlm.corpus.reading.decoding import normalized
+from lstmlm.corpus.reading.documents import (
+    Piece,
+    document_ends,
+    holds_records,
+    join_documents,
+    open_text,
+    read_documents,
+)
 from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES
-from lstmlm.corpus.reading.text_files import Version, explained, files_below, name_of
+from lstmlm.corpus.reading.text_files import Version, explained, files_below, in_blocks, name_of
 from lstmlm.errors import ConfigError, DataError
 
 SPLITS = ("train", "valid", "test")
@@ -40,6 +48,18 @@ def text_of(path: Path, options: DataOptions, *other_fields: str) -> Text:
     Where its records have no field of that name, they may have one of the others.
     """
     return _joined(name_of(path), {path: None}, options, (options.field, *other_fields))
+
+
+def text_in_memory(content: str, options: DataOptions) -> Text:
+    """A text that is given as such, read as a model reads a file that holds it. Raises DataError if it is empty."""
+    content = normalized(content)
+    if not content:
+        raise DataError("text: is empty. Give it some words.")
+    document = Text("text", lambda: in_blocks([content]))
+    if options.eos in ("line", "never"):
+        return _on_one_line(document) if options.eos == "never" else document
+    pieces = [Piece(content, ends_document=True)]
+    return Text(document.name, lambda: join_documents(pieces, options.eos))
 
 
 def text_of_files(paths: Sequence[Path], options: DataOptions) -> Text:

@@ -29,7 +29,12 @@ def tsv(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator
 
 def jsonl(words: Iterable[MeasuredWord], _: Sequence[str]) -> Iterator[str]:
     """Yield an object a word, with the file's other values after ours."""
-    return (json.dumps(finite({**_row(word), **word.others}), ensure_ascii=False) for word in words)
+    return (json.dumps(record, ensure_ascii=False) for record in records(words))
+
+
+def records(words: Iterable[MeasuredWord]) -> Iterator[dict[str, Any]]:
+    """Yield the values of `COLUMNS` for each word, then the file's other values."""
+    return (finite({**_row(word), **word.others}) for word in words)
 
 
 def neural_complexity(words: Iterable[MeasuredWord], _: Sequence[str]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Stimuli of an experiment: sentences of the user's own words, from plain text, a table or JSON lines."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
@@ -71,8 +71,7 @@ def read_stimuli(path: Path, format_name: StimuliFormat | None = None, encoding:
     file = read_file(path, encoding)
     match format_name or _format_of(file):
         case "text":
-            lines = _LINE.findall(file.content)
-            return Stimuli([_sentence(THE_ITEM, number, line, {}) for number, line in enumerate(lines, 1)], [], [])
+            return one_document(lines_of_text(file.content))
         case "jsonl":
             stimuli = _read_records(file)
         case name:
@@ -81,6 +80,16 @@ def read_stimuli(path: Path, format_name: StimuliFormat | None = None, encoding:
         listed = "\n".join(in_proportion(stimuli.problems))
         raise DataError(listed or f"{file.name}: holds no words. Put a row for each under the header.")
     return stimuli
+
+
+def lines_of_text(text: str) -> list[str]:
+    """Cut a text into its lines, each with its end."""
+    return _LINE.findall(text)
+
+
+def one_document(sentences: Iterable[str | Sequence[str]]) -> Stimuli:
+    """Return the only item of a text: lines, as a text has them, or the words of each."""
+    return Stimuli([_sentence(THE_ITEM, number, line, {}) for number, line in enumerate(sentences, 1)], [], [])
 
 
 def _format_of(file: WholeFile) -> StimuliFormat:

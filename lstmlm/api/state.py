@@ -1,0 +1,37 @@
+"""How far a model has read a text: kept, copied and continued, at the cost of what is new."""
+
+from lstmlm.api.arguments import require_number, require_text
+from lstmlm.generation.growing_text import GrowingText
+from lstmlm.generation.next_word import NextWords, find_following_words
+
+
+class State:
+    """What a model knows after it has read the beginning of a text; `Model.state` makes one.
+
+    The beginning is read after the implicit `<eos>` from the zero state, as every text is. To read another word takes a
+    step for each of its tokens, however long the text is by then. Fed in parts, a text is what it would be as a whole.
+    """
+
+    def __init__(self, text: GrowingText) -> None:
+        self._text = text
+
+    def feed(self, text: str) -> None:
+        """Read on. A word may go on in what is fed next; so a blank is due between two words.
+
+        Raises:
+            DataError: it is no text.
+        """
+        self._text.feed(require_text("text", text))
+
+    def next_words(self, k: int = 10) -> NextWords:
+        """Find the `k` most likely next words; the last one that was read counts as complete. See `Model.next_words`.
+
+        Raises:
+            ConfigError: `k` is no number above 0.
+            DataError: the model's tokens do not tell where words end.
+        """
+        return find_following_words(self._text, require_number("k", k))
+
+    def copy(self) -> "State":
+        """Return another state with the same beginning, to be continued by itself; nothing is read again."""
+        return State(self._text.copy())

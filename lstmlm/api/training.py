@@ -1,0 +1,58 @@
+"""`lstmlm.train`: from a configuration to a model that answers."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lstmlm import workflows
+from lstmlm.api.arguments import StrPath, path_of
+from lstmlm.api.load import load
+from lstmlm.api.model import Model
+from lstmlm.config import RunConfig
+from lstmlm.config.recipes import find_config
+from lstmlm.errors import ConfigError, shown
+from lstmlm.training.events import Event
+from lstmlm.yaml.schema import from_overrides, load_yaml
+
+
+def train(
+    config: StrPath | Mapping[str, Any] | RunConfig,
+    run_dir: StrPath,
+    *,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+) -> Model:
+    """Train a model and return it with its best weights; see `lstmlm.train`."""
+    started = time.monotonic()
+    where = path_of("run_dir", run_dir)
+    observers = [] if on_event is None else [on_event]
+    workflows.train(_checked(config, overrides), where, resume=resume, observers=observers, started=started)
+    return load(where)
+
+
+def _checked(config: StrPath | Mapping[str, Any] | RunConfig, overrides: Sequence[str]) -> RunConfig:
+    if isinstance(overrides, str) or not all(isinstance(override, str) for override in overrides):
+        raise ConfigError(f"overrides: expected a list of key=value, got {shown(overrides)}. Put each into quotes.")
+    match config:
+        case RunConfig():
+            if overrides:
+                raise ConfigError("overrides: have no effect on a RunConfig. Change it, or give a file or a mapping.")
+            return config
+        case str() | os.PathLike():
+            return load_yaml(find_config(os.fspath(config)), RunConfig, overrides)
+        case Mapping():
+            return from_overrides(RunConfig, [*_as_overrides(config), *overrides])
+    raise ConfigError(f"config: expected a name, a path or a mapping, got {shown(config)}. Name a YAML file.")
+
+
+def _as_overrides(config: Mapping[str, Any]) -> list[str]:
+    """Write sections as overrides, whose values are YAML, as JSON is."""
+    try:
+        return [
+            f"{section}={json.dumps(value, ensure_ascii=False, default=os.fspath)}" for section, value in config.items()
+        ]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"config: holds what YAML does not have ({error}). Give texts, numbers, lists.") from None
