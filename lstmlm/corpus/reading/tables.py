@@ -80,7 +80,7 @@ def has_header(content: str, names: Iterable[str]) -> bool:
         return False
     header, *rows = first_rows(content, delimiter)
     return bool(find_columns(header, names)) or any(
-        rows and not _is_number(name) and all(len(row) > place and _is_number(row[place]) for row in rows)
+        rows and not is_number(name) and all(len(row) > place and is_number(row[place]) for row in rows)
         for place, name in enumerate(header)
     )
 
@@ -117,7 +117,8 @@ def _is_near(name: str, wanted: str) -> bool:
     return (len(stem) >= _SHORTEST_STEM and wanted.startswith(stem)) or nearest(stem, [wanted], cutoff=0.8) is not None
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number, also one with a decimal comma."""
     try:
         float(cell.replace(",", "."))
     except ValueError:

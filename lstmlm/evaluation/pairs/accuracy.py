@@ -79,7 +79,7 @@ def measure_accuracy(
     """
     started = time.monotonic()
     askable = [item for item in items if isinstance(item, Item)]
-    if tokenizer.delimiter_ids and not all(item.has_end for item in askable):
+    if not all(item.has_end for item in askable) and tokenizer.delimiter_ids:
         raise DataError(
             f"{run}: cannot say how likely a word is at which a sentence breaks off, as its tokens are parts of words, "
             "and the next one tells whether it has ended. Take a run whose tokens are words, or leave the ends on."
@@ -142,11 +142,16 @@ def _encode(regions: Mapping[int, str], tokenizer: Tokenizer, reading: Reading, 
         if words and any(parts.values()):
             words[0] = reading.join + words_of(words[0])[0]
         parts[number] = words
-    ids = tokenizer.encode_pieces([*chain(*parts.values()), rest + reading.line_end if has_end else ""])
+    if has_end and len(regions) == 1:  # the whole is asked for, so its words need not be told apart
+        [(number, text)] = regions.items()
+        ids = [tokenizer.encode_prompt(text + reading.line_end)]
+        sizes = {number: len(tokenizer.encode_prompt("".join(parts[number])))}
+    else:
+        ids = tokenizer.encode_pieces([*chain(*parts.values()), rest + reading.line_end if has_end else ""])
+        of_words = iter(ids)
+        sizes = {number: sum(map(len, islice(of_words, len(part)))) for number, part in parts.items()}
     if has_end and tokenizer.ends_open_lines and reading.eos == "never":
         ids[-1] = [*ids[-1], tokenizer.start_id]
-    of_words = iter(ids)
-    sizes = {number: sum(map(len, islice(of_words, len(part)))) for number, part in parts.items()}
     return _Line(tuple(chain(*ids)), sizes, sum(len(tokenizer.dropped(text)) for text in regions.values()))
 
 

@@ -4,6 +4,7 @@ In a table, two columns have the better and the worse sentence, in this order or
 stand before them, as Marvin & Linzen have it. The forms of some published benchmarks are known too.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -119,8 +120,11 @@ def _advice(file: WholeFile, record: Mapping[str, Any]) -> str:
     """What is wrong with a record that has no known names, and what to do."""
     names = ", ".join(map(repr, record)) or "nothing"
     for key, value in record.items():
-        if isinstance(value, dict) and find_names(list(value)):
-            command = conversion(file.name, ["jq", "-c", f".{key}"], ".jsonl", file.encoding)
+        is_list = isinstance(value, list) and bool(value)
+        inner = value[0] if is_list else value
+        if isinstance(inner, dict) and find_names(list(inner)):
+            program = (f".{key}" if key.isidentifier() else f".[{json.dumps(key)}]") + "[]" * is_list
+            command = conversion(file.name, ["jq", "-c", program], ".jsonl", file.encoding)
             return f"has its pair within the field {key!r}. Take it out: {command}"
     if "text" in record:
         command = as_command(["lstmlm", "eval", "surprisal", str(file.path), "--last-word"])

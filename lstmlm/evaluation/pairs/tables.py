@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from lstmlm.corpus.reading.tables import DELIMITERS, Row
+from lstmlm.corpus.reading.tables import DELIMITERS, Row, is_number
 from lstmlm.corpus.reading.text_files import WholeFile, read_file
 from lstmlm.errors import DataError
 
@@ -82,6 +82,8 @@ def pairs_of_table(file: WholeFile, delimiter: str, columns: Sequence[str] = ())
     named = find_names(first.cells, columns)
     if columns and named is None:
         raise first.error(f"has no columns {' and '.join(columns)}, got {_listed(first)}. Give two of them: --columns")
+    if named and named[0] is not None and _numbers_the_rows(rows[1:], named[0]):
+        named = (None, *named[1:])
     if special := _pairs_of_benchmark(file, rows):
         if row := next((row for row in rows if len(row.cells) != len(first.cells)), None):
             raise row.error(f"expected {len(first.cells)} columns, got {len(row.cells)}. Mend the line.")
@@ -97,6 +99,12 @@ def pairs_of_table(file: WholeFile, delimiter: str, columns: Sequence[str] = ())
         pairs = list(_pairs(rows[1:] if named else rows, len(first.cells), kinds, delimiter))
     _refuse_what_is_no_pair(file, [pair for pair in pairs if isinstance(pair, Pair)], is_named=named is not None)
     return iter(pairs)
+
+
+def _numbers_the_rows(rows: Sequence[Row], place: int) -> bool:
+    """Whether a column has a number of its own for each row, as a count or a score, and so names no paradigm."""
+    cells = [cell for row in rows for cell in row.cells[place : place + 1]]
+    return len(set(cells)) == len(cells) > 1 and all(map(is_number, cells))
 
 
 def _pairs_of_benchmark(file: WholeFile, rows: Sequence[Row]) -> Iterator[Pair] | None:

@@ -37,6 +37,9 @@ _FOREIGN = (
 )
 """How the first line of other programs' lists begins, whose they are, and the program for `jq` that makes objects."""
 
+_COSTS = re.compile(r"(\S+-[1-9]\d*[ \t]+-?\d+\.\d+\s*)+")
+"""All lines of a file of costs; a hypothesis here and there may be a number."""
+
 _log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
@@ -98,6 +101,8 @@ def read_nbest(
 
 
 def _refuse_foreign(file: WholeFile) -> None:
+    if _COSTS.fullmatch(file.content):
+        raise DataError(f"{file.name}: has costs and no words. Name the list, and these as --scores.")
     for beginning, what, program in _FOREIGN:
         if re.match(beginning, file.content, re.MULTILINE):
             # Of fairseq's lines D has whole words, but may have been left out.

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
+from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions, TokenizerOptions, WordTokenizerOptions
+from lstmlm.config.data import (
+    ByteTokenizerOptions,
+    CharTokenizerOptions,
+    FileTokenizerOptions,
+    TokenizerOptions,
+    WordTokenizerOptions,
+)
 from lstmlm.config.model import LSTMOptions, ModelOptions, RNNOptions
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 from lstmlm.errors import DataError
@@ -196,6 +204,24 @@ def test_a_sentence_has_the_nats_of_its_line(options: TokenizerOptions, name: st
     [verdict] = judge([pair(good, bad)], tokenizer, partial(score_each, model, start_id=tokenizer.start_id))
     for text, nats in ((good, verdict.nats_good), (bad, verdict.nats_bad)):
         assert nats == pytest.approx(score(model, tokenizer.encode(f"{text}\n"), tokenizer.start_id).sum(), rel=1e-12)
+
+
+def test_whole_sentences_are_asked_where_tokens_do_not_tell_words(tmp_path: Path) -> None:
+    library = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    library.pre_tokenizer, library.decoder = pre_tokenizers.BertPreTokenizer(), decoders.BPEDecoder()
+    special_tokens = ["<unk>", "</s>"]
+    trainer = trainers.BpeTrainer(vocab_size=60, special_tokens=special_tokens, end_of_word_suffix="</w>")
+    library.train_from_iterator([TEXT], trainer)
+    library.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = train_tokenizer(FileTokenizerOptions(path=str(tmp_path / "tokenizer.json")), [])
+    [verdict] = measure_accuracy(
+        [pair("The dogs bark.", "The dog  bark . ")], tokenizer, ids_as_nats, "runs/x", None
+    ).verdicts
+    nats = [float(sum(library.encode(text).ids) + 1) for text in ("The dogs bark.", "The dog bark .")]
+    assert [verdict.nats_good, verdict.nats_bad] == nats  # </s>, which ends the line, is token 1
+    breaks_off = replace(pair("The dogs", "The dog"), has_end=False)
+    with pytest.raises(DataError, match="do not tell where words end"):
+        measure_accuracy([breaks_off], tokenizer, ids_as_nats, "runs/x", None)
 
 
 @pytest.mark.parametrize("options", [WordTokenizerOptions(split="punctuation"), CharTokenizerOptions()])

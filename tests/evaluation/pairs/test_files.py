@@ -152,6 +152,15 @@ def test_columns_are_known_by_their_names_wherever_they_stand(delimiter: str, na
     assert shown(read(name, table(delimiter, *swapped))[0]) == EXPECTED
 
 
+@pytest.mark.parametrize("name", ["id", "count", "score"])
+def test_a_number_of_its_own_for_each_row_is_no_paradigm(name: str) -> None:
+    items, problems = read("x.csv", f"{name};good;bad\n1;a b;a c\n2,5;d e;d f\n")
+    assert problems == []
+    assert [item.paradigm for item in items] == ["x", "x"]
+    items, _ = read("x.csv", f"{name};good;bad\n1;a b;a c\n1;d e;d f\n2;d e;d g\n")
+    assert [item.paradigm for item in items] == ["x/1", "x/1", "x/2"]
+
+
 def test_columns_can_be_said() -> None:
     content = table("\t", ("wrong one", "id", "right one"), *((bad, "3", good) for good, bad in ROWS))
     assert shown(read("x.tsv", content, columns=["right one", "wrong one"])[0]) == [
@@ -260,6 +269,11 @@ UNLIKE = "holds no minimal pairs, as most have no word in common, such as"
             "x.json",
             f"[\n{A_PAIR}\n]\n",
             "x.json: is a JSON array, but an object a line is read. Make lines of it: jq -c '.[]' x.json > x.jsonl",
+        ),
+        (
+            "x.json",
+            '{"data": [{"sentence_good": "a b", "sentence_bad": "a c"}]}',
+            "x.json:1: has its pair within the field 'data'. Take it out: jq -c '.data[]' x.json > x.jsonl",
         ),
         (
             "x.jsonl",

@@ -276,6 +276,12 @@ def test_one_transcript_an_utterance_is_no_list(content: str, tmp_path: Path) ->
         problems_of(tmp_path / "text")
 
 
+def test_costs_are_no_list(tmp_path: Path) -> None:
+    (tmp_path / "costs").write_text("utt-1 47.5\nutt-2 -3.25\n", "utf-8")
+    with pytest.raises(DataError, match="costs: has costs and no words"):
+        problems_of(tmp_path / "costs")
+
+
 def test_wrong_lines_of_json(tmp_path: Path) -> None:
     path = tmp_path / "lists.jsonl"
     path.write_text(
