@@ -112,10 +112,9 @@ class TrainedModel:
 
     def reading(self, join: str | None) -> Reading:
         """How the model reads words and sentences: between words `join`, by default a blank where it knows one."""
-        if join is None:
-            # Where words are tokens, there is always something between them.
-            join = " " if self.run.knows_blank or not self.tokenizer.encode_prompt(" ") else ""
-        return Reading(join, self.run.config.data.eos)
+        # Where words are tokens, there is always something between them.
+        blank = " " if self.run.knows_blank or not self.tokenizer.encode_prompt(" ") else ""
+        return Reading(blank if join is None else join, self.run.config.data.eos)
 
     def encode(self, split: str | None, text: Path | None, encoding: str = UTF8) -> EncodedText:
         """Read and encode a text file, or without one a split of the run's own corpus.
@@ -182,15 +181,13 @@ def evaluate(
     Args:
         trained: The model to ask.
         question: A name in `EVALUATIONS`.
-        split: As in `TrainedModel.encode`.
-        text: As in `TrainedModel.encode`.
-        encoding: As in `TrainedModel.encode`.
+        split, text, encoding: As in `TrainedModel.encode`.
         context: What each token is predicted from.
         world: The processes that share the work; all call this, and get the same report.
 
     Raises:
-        ConfigError: lines are to be read one by one, which the run does not know.
-        DataError: the text cannot be read, or the corpus has no such split.
+        ConfigError: the run knows no lines, which are to be read one by one.
+        DataError: as `TrainedModel.encode` does.
     """
     if context == "line" and trained.run.config.data.eos == "never":
         raise ConfigError(f"--context line: {trained.name} knows no lines, as its data.eos is never. Leave it out.")
