@@ -181,7 +181,9 @@ def evaluate(
     Args:
         trained: The model to ask.
         question: A name in `EVALUATIONS`.
-        split, text, encoding: As in `TrainedModel.encode`.
+        split: As in `TrainedModel.encode`.
+        text: As in `TrainedModel.encode`.
+        encoding: As in `TrainedModel.encode`.
         context: What each token is predicted from.
         world: The processes that share the work; all call this, and get the same report.
 
@@ -193,8 +195,3 @@ def evaluate(
         raise ConfigError(f"--context line: {trained.name} knows no lines, as its data.eos is never. Leave it out.")
     encoded = trained.encode(split, text, encoding)
     return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context, world)
-
-
-def last_step(run_dir: Path) -> int | None:
-    """Return the step of the newest checkpoint in `run_dir`; None if there is none."""
-    return RunDirectory.open(run_dir).last if RunDirectory.exists(run_dir) else None

@@ -271,5 +271,10 @@ class RunDirectory:
         return self._checkpoints.read(step, storage.load_checkpoint)
 
 
+def last_step(run_dir: Path) -> int | None:
+    """Return the step of the newest checkpoint in `run_dir`; None if there is none."""
+    return RunDirectory.open(run_dir).last if RunDirectory.exists(run_dir) else None
+
+
 def _checkpoints_of(path: Path) -> Checkpoints:
     return Checkpoints(path, [path / CONFIG, path / TOKENIZER])

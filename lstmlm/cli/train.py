@@ -70,9 +70,10 @@ def train(
     where = run_dir or Path("runs") / Path(config).stem
 
     from lstmlm import workflows
+    from lstmlm.checkpoint.run_directory import last_step
     from lstmlm.distributed import World
 
-    step_before = workflows.last_step(where) if resume else None
+    step_before = last_step(where) if resume else None
     try:
         with World.from_environment() as world, progress_display() as observer:
             observers = [observer] if world.is_main else []
@@ -85,7 +86,7 @@ def train(
         return
     if report:
         print(f"valid perplexity {report.values['perplexity']:,.2f}")
-    state = "is ready" if workflows.last_step(where) != step_before else "was finished already"
+    state = "is ready" if last_step(where) != step_before else "was finished already"
     say(f'{where} {state}. Try it: lstmlm generate "" --run {as_command([str(where)])}')
 
 
@@ -97,12 +98,12 @@ def _own_config(run_dir: Path | None, *, resume: bool) -> str:
 
 
 def _say_how_to_continue(config: str, where: Path, overrides: list[str], budget: str | None) -> None:
-    from lstmlm import workflows
+    from lstmlm.checkpoint.run_directory import last_step
 
     sets = [part for override in overrides for part in ("--set", override)]
     time_limit = ["--budget", budget] if budget else []
     again = [*_program(), "train", "--config", config, "--run-dir", str(where), *sets, *time_limit, "--resume"]
-    saved = workflows.last_step(where)
+    saved = last_step(where)
     state = "Nothing is saved yet; start again" if saved is None else f"Step {saved:,} is saved; continue"
     say(f"Interrupted. {state}: {as_command(again)}")
 
