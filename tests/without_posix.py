@@ -8,6 +8,7 @@ second time, and others' reading of what is locked. Python's own library and oth
 import builtins
 import errno
 import importlib
+import importlib.util
 import mmap
 import os
 import pkgutil
@@ -116,11 +117,17 @@ def hide_posix() -> None:
 
 
 def import_all() -> list[str]:
-    """Import every module of the package and return their names."""
+    """Import every module of the package, but for what needs an extra that is not installed; return their names."""
+    left_out = [] if importlib.util.find_spec("transformers") else ["lstmlm.huggingface"]
+
+    def refuse_others(name: str) -> None:
+        if name not in left_out:
+            raise  # noqa: PLE0704 (what walk_packages has caught)
+
     package = importlib.import_module("lstmlm")
-    names = [found.name for found in pkgutil.walk_packages(package.__path__, "lstmlm.")]
+    names = [found.name for found in pkgutil.walk_packages(package.__path__, "lstmlm.", refuse_others)]
     for name in names:
-        if not name.endswith("__main__"):
+        if not name.endswith("__main__") and name not in left_out:
             importlib.import_module(name)
     return names
 

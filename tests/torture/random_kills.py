@@ -11,7 +11,7 @@ from run_facts import events_of
 from torture.tally import Part, Tally
 from torture.tiny_run import DONE, KILLED, Tiny, wait
 
-from lstmlm.workflows import last_step
+from lstmlm.checkpoint.run_directory import last_step
 
 N_KILLS = 200
 STATUSES = {signal.SIGKILL: KILLED, signal.SIGTERM: 143, signal.SIGINT: 130}
