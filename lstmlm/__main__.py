@@ -23,6 +23,9 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(LACKS_SOMETHING)
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        # A locale without UTF-8, as batch systems have it: prompts, options and names of files come as UTF-8 even so.
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], dict(os.environ, PYTHONUTF8="1"))
     let_waiting_threads_sleep()
     try:
         from lstmlm.cli import main as command_line

@@ -8,7 +8,6 @@ shown; `figures` draws for `inspect`. A command parses, calls one function of `w
 `export/`, and renders. Nothing but `__main__` imports from here.
 """
 
-import os
 import sys
 from typing import Annotated
 
@@ -72,9 +71,6 @@ def _lstmlm(
 
 def main() -> None:
     """Run the command line; the exit statuses are those of design.md, section 13."""
-    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
-        # A locale without UTF-8, as batch systems have it: prompts, options and names of files come as UTF-8 even so.
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | {"PYTHONUTF8": "1"})
     # Text goes out as UTF-8 whatever the terminal's locale: a generated character must never end the program.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -3,6 +3,8 @@
 import gzip
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,3 +151,11 @@ def test_sampling_at_its_limits(options: list[str], status: int, trained: Path, 
         "generate", "The", "--seed", "1", *(["--max-tokens", "3"] if options[0] != "--max-tokens" else []), *options
     )
     assert generated.exit_code == status, generated.stderr
+
+
+def test_a_locale_without_utf8_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "Bäcker.txt").write_text("naïve\n", "utf-8")
+    variables = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "lstmlm", "data", "stats", "./Bäcker.txt", "--json"]
+    ended = subprocess.run(command, cwd=tmp_path, env={**os.environ, **variables}, capture_output=True, check=True)
+    assert "Bäcker" in ended.stdout.decode("utf-8")
