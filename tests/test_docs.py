@@ -109,8 +109,10 @@ NOTEBOOK = PROJECT / "docs" / "python.ipynb"
 def python_of(page: Path) -> list[str]:
     """Return the blocks of Python of a page, or the cells of a notebook."""
     if page.suffix == ".md":
-        return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-    return ["".join(cell["source"]) for cell in json.loads(page.read_text())["cells"] if cell["cell_type"] == "code"]
+        return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return [
+        "".join(cell["source"]) for cell in json.loads(page.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"
+    ]
 
 
 @pytest.mark.parametrize("page", [PAGES[0], NOTEBOOK], ids=lambda page: page.name)
@@ -135,7 +137,7 @@ def test_python_runs(
 
 
 def test_the_notebook_is_one() -> None:
-    notebook = json.loads(NOTEBOOK.read_text())
+    notebook = json.loads(NOTEBOOK.read_text("utf-8"))
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
     assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]

@@ -23,7 +23,7 @@ every_tokenizer = pytest.mark.parametrize("tokenizer", ["word", "char", "bpe"])
 @pytest.fixture
 def model(backbone: str, tokenizer: str, here: Path, add_run: Callable[..., None]) -> Any:
     add_run("runs/tiny", f"model.backbone.name={backbone}", f"data.tokenizer={{name: {tokenizer}}}")
-    (here / "text.txt").write_text(TEXT)
+    (here / "text.txt").write_text(TEXT, "utf-8")
     import lstmlm
 
     return lstmlm.load("runs/tiny")
@@ -135,7 +135,7 @@ def test_a_text_is_read_as_the_corpus_was(eos: str, here: Path, add_run: Callabl
     add_run("runs/tiny", f"data.eos={eos}")
     model = package.load("runs/tiny")
     content = "\ufeffThe cat sleeps.\r\nThe dog\rgoes.\n"
-    (here / "odd.txt").write_text(content, newline="")
+    (here / "odd.txt").write_text(content, "utf-8", newline="")
     report = as_json(lstmlm("eval", "perplexity", "--text", "odd.txt", "--json"))
     assert (model.report(content)["nats"], model.report(content)["n_chars"]) == (report["nats"], report["n_chars"])
     assert model.score(content) == -report["nats"] / math.log(10)
