@@ -82,16 +82,16 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the configuration. Can be repeated."),
 ]
 
+
+def _config(advice: str, default: str) -> Any:
+    return typer.Option("--config", "-c", metavar="CONFIG", parser=name_or_path, help=advice, show_default=default)
+
+
+ConfigOption = Annotated[str | None, _config(CONFIG_HELP, "with --resume, the run's own")]
+
 CorpusConfigOption = Annotated[
     str | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="CONFIG",
-        parser=name_or_path,
-        help=f"{CONFIG_HELP} Its data.corpus is read where no other is named.",
-        show_default="the default of every option",
-    ),
+    _config(f"{CONFIG_HELP} Its data.corpus is read where no other is named.", "the default of every option"),
 ]
 
 RunOption = Annotated[

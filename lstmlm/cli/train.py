@@ -7,21 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import CONFIG_HELP, SetOption, name_or_path, path
+from lstmlm.cli.options import ConfigOption, SetOption, path
 from lstmlm.cli.render import progress_display, say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted, as_command
-
-ConfigOption = Annotated[
-    str | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="CONFIG",
-        parser=name_or_path,
-        help=CONFIG_HELP,
-        show_default="with --resume, the run's own",
-    ),
-]
 
 BudgetOption = Annotated[
     str | None,

@@ -1,7 +1,7 @@
 """What files are: by their content and their names, and what is said of those that are no text."""
 
 import shlex
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -84,6 +84,7 @@ def test_what_is_no_text_is_named(content: bytes, what: str, command: str | None
 @pytest.mark.parametrize("content", [b"PAR1 is a mark", b"GIF89", b"RIFF and raff", b"PK", b"MZ", b"ustar", b""])
 def test_a_text_may_begin_with_a_mark(content: bytes) -> None:
     refuse_what_is_no_text("a.txt", content)
+    assert kind_of(PurePath("a.txt"), content.decode()) == "text"
 
 
 def test_json_over_several_lines_is_refused_with_the_command_that_makes_lines() -> None:
