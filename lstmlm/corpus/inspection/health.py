@@ -137,7 +137,7 @@ def check_store(path: Path) -> Finding:
 
 
 def _of_text(seen: Observation, text: Text, options: DataOptions) -> Iterator[Finding]:
-    yield _encoding(seen, text)
+    yield _encoding(seen, text, options.encoding)
     yield _lines(seen, text, options)
     yield _repeated_lines(seen, text)
     if len(seen.paragraphs) > 1:
@@ -157,7 +157,7 @@ def _finding(name: str, check: str, found: str, advice: str = "") -> Finding:
     return Finding(name, check, "warning" if advice else "ok", f"{found} {advice}".rstrip())
 
 
-def _encoding(seen: Observation, text: Text) -> Finding:
+def _encoding(seen: Observation, text: Text, encoding: str) -> Finding:
     counts = Counter(seen.characters)
     n_not_composed = counts.pop("not_composed", 0)
     controls = [character for character in counts if "\x80" <= character <= "\x9f"]
@@ -169,9 +169,9 @@ def _encoding(seen: Observation, text: Text) -> Finding:
         troubles.append(f"{counted(n_not_composed, 'line')} not in composed form: normalise to NFC")
     unseen = [f"{n:,} {_name(character)}" for character, n in counts.most_common()]
     if unseen:
-        removal = _removal("".join(sorted(counts)), text)
+        removal = _removal("".join(sorted(counts)), text, encoding)
         troubles.append(f"{', '.join(unseen)}: remove what means nothing: {removal}")
-    message = "; ".join(troubles or ["UTF-8"]) + ("" if unseen else ".")
+    message = "; ".join(troubles or [encoding.upper()]) + ("" if unseen else ".")
     return Finding(seen.name, "encoding", "warning" if troubles else "ok", message)
 
 
@@ -179,20 +179,20 @@ def _name(character: str) -> str:
     return f"U+{ord(character):04X} {_ALIASES.get(character) or name_of(character, '')}".rstrip()
 
 
-def _removal(characters: str, text: Text) -> str:
+def _removal(characters: str, text: Text, encoding: str) -> str:
     """The command that removes characters from the file of a text."""
     gaps, others = (
         "".join(f"\\x{{{ord(character):X}}}" for character in characters if (character in _GAPS) is is_gap)
         for is_gap in (True, False)
     )
     program = "; ".join([*([f"s/[{gaps}]+/ /g"] if gaps else []), *([f"s/[{others}]//g"] if others else [])])
-    return _command(text, "clean", "-CSD", "-pe", program)
+    return _command(text, encoding, "clean", "-CSD", "-pe", program)
 
 
-def _command(text: Text, purpose: str, *arguments: str) -> str:
-    """A command of perl that makes another file of that of a text."""
+def _command(text: Text, encoding: str, purpose: str, *arguments: str) -> str:
+    """A command of perl that makes another file, in UTF-8, of that of a text."""
     file = text.files[0] if len(text.files) == 1 else Path("FILE.txt")
-    return conversion(str(file), ["perl", *arguments], f".{purpose}{split_suffixes(file)[0] or '.txt'}")
+    return conversion(str(file), ["perl", *arguments], f".{purpose}{split_suffixes(file)[0] or '.txt'}", encoding)
 
 
 def _of_files(text: Text) -> Iterator[Finding]:
@@ -217,7 +217,9 @@ def _lines(seen: Observation, text: Text, options: DataOptions) -> Finding:
     elif seen.n_blank > BLANK_SHARE * seen.n_lines:
         advice = "Each blank line is an <eos> that is easy to predict: remove those that mean nothing."
     elif width := wrapped_width(seen.head):
-        command = _command(text, "lines", "-0777", "-pe", r"s/\r//g; s/(?<=\S)\n(?=\S)/ /g; s/\n\n+/\n/g")
+        command = _command(
+            text, options.encoding, "lines", "-0777", "-pe", r"s/\r//g; s/(?<=\S)\n(?=\S)/ /g; s/\n\n+/\n/g"
+        )
         advice = (
             f"They are wrapped at {width} characters, within sentences. Set data.eos=never, or make a paragraph a "
             f"line: {command}"

@@ -435,3 +435,16 @@ def test_a_file_without_permission(corpus: Callable[..., str], tmp_path: Path) -
     folder = corpus(train=HEALTHY, valid=sentences(2, 40))
     (tmp_path / "valid.txt").chmod(0)
     assert only(found(folder)).message == "cannot be read (Permission denied). Check its permissions."
+
+
+def test_an_encoding_is_the_one_that_was_read_and_commands_read_it_too(tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_text(sentences(1) + "a\xadb\n", "utf-16")
+    options = DataOptions(corpus=str(path), encoding="utf-16")
+    [told] = [one for one in check_texts(open_texts([str(path)], options), options) if one.check == "encoding"]
+    command = told.message.partition("means nothing: ")[2]
+    subprocess.run(command, shell=True, check=True)
+    assert (tmp_path / "texts.clean.txt").read_text("utf-8") == sentences(1) + "ab\n"
+    path.write_text(sentences(1), "utf-16")
+    told = next(iter(check_texts(open_texts([str(path)], options), options)))
+    assert (told.check, told.message) == ("encoding", "UTF-16.")

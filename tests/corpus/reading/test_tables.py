@@ -75,6 +75,11 @@ def test_what_stands_between_cells(content: str, delimiter: str | None) -> None:
     assert find_delimiter(content) == delimiter
 
 
+def test_a_table_is_known_however_long_it_is_and_wherever_its_beginning_is_cut() -> None:
+    rows = "".join(f'{number};"says he,\nor she, {number}"\n' for number in range(300))
+    assert {find_delimiter(f"{head}{rows}") for head in ("id;text\n", "id;text\n0;none\n")} == {";"}
+
+
 def test_a_header_is_known_by_a_name_or_by_numbers_below_it() -> None:
     assert has_header("Item,Word\nx,The\n", ["word"])
     assert has_header("who\twhen\nx\t3\ny\t4,5\n", ["word"])

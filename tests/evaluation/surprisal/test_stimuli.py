@@ -255,3 +255,13 @@ def test_a_table_without_rows(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         read_stimuli(path)
     assert str(error.value) == f"{path}: holds no words. Put a row for each under the header."
+
+
+def test_subtitles_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "film.srt"
+    path.write_text("1\n00:00:01,000 --> 00:00:02,000\nThe farmer waits.\n", "utf-8")
+    read_stimuli(path)
+    [message] = caplog.messages
+    assert message.startswith(
+        f"{path}: looks like subtitles: their numbers and times are words too. Make a text of it: "
+    )
