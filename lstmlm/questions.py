@@ -28,6 +28,7 @@ from lstmlm.evaluation.pairs.items import Item
 from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
 from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
+from lstmlm.evaluation.proof.checks import Prover, unproven
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report, most_frequent
 from lstmlm.evaluation.rescoring.formats import FORMATS
@@ -136,6 +137,7 @@ def evaluate_ngrams(
     encoding: str = UTF8,
     arpa: Path | None = None,
     foreign: Path | None = None,
+    prover: Prover | None = None,
 ) -> Report:
     """Estimate an n-gram model from what the run has learnt, and measure it, the run and their mixture on a text.
 
@@ -150,6 +152,7 @@ def evaluate_ngrams(
         encoding: As in `TrainedModel.encode`.
         arpa: Where to write the n-gram model in the format of other toolkits.
         foreign: An ARPA file of another tool, to be measured instead.
+        prover: Puts what is scored under proof.
 
     Raises:
         DataError: the text or the corpus cannot be read, or the corpus has no validation split.
@@ -161,8 +164,9 @@ def evaluate_ngrams(
         validation = trained.encode_split("valid")
     except DataError as error:
         raise DataError(f"{error} The mixture's weights are found in it.") from None
-    measured = trained.encode(split, text, encoding)
+    measured, is_half = trained.encode(split, text, encoding), False
     if measured.sha256 == validation.sha256:
+        is_half = True
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
     names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
     ngrams: NgramModel | ForeignNgrams
@@ -177,7 +181,10 @@ def evaluate_ngrams(
         if unknown := ngrams.unknown_in(measured.tokens):
             of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
             logger.info("%s: does not know %s", name_of(foreign), of_text)
-    return evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name)
+    report = evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name, prover or unproven)
+    if prover is None:
+        return report
+    return prover.proven(report, measured, None if is_half else trained.source(split, text, encoding))
 
 
 def _estimate_ngrams(training: EncodedText, tokenizer: Tokenizer, order: int) -> NgramModel:
@@ -258,6 +265,7 @@ def evaluate_adaptation(
     text: Path | None = None,
     encoding: str = UTF8,
     tune: str | None = None,
+    prover: Prover | None = None,
 ) -> Report:
     """Measure how well a model predicts a text to which it adapts as it reads.
 
@@ -270,11 +278,12 @@ def evaluate_adaptation(
         encoding: As in `TrainedModel.encode`.
         tune: Split to choose the hyper-parameters on. Where that is what is measured, they are chosen on its first half
             and measured on the second.
+        prover: Puts what is scored under proof.
 
     Raises:
         DataError: a text cannot be read, or the corpus has no such split.
     """
-    data, tokenizer, tuned_on = trained.run.config.data, trained.tokenizer, None
+    data, tokenizer, tuned_on, is_half = trained.run.config.data, trained.tokenizer, None, False
     measured = trained.encode(split, text, encoding)
     gradient_rms: Sequence[Tensor] = ()
     if "dynamic" in methods and isinstance(options.dynamic, RMSOptions):
@@ -287,15 +296,24 @@ def evaluate_adaptation(
     if tune is not None:
         tuning = trained.encode_split(tune, "--tune")
         if tuning.sha256 == measured.sha256:
+            is_half = True
             tuning, measured = load_halves(data, tune, tokenizer)
         options, tuned_on = adaptation.tuned(tuning.tokens, options), tuning.name
-    return adaptation.report(measured, options, trained.name, tuned_on)
+    report = adaptation.report(measured, options, trained.name, tuned_on, prover or unproven)
+    if prover is None:
+        return report
+    return prover.proven(report, measured, None if is_half else trained.source(split, text, encoding))
 
 
 def evaluate_together(
-    members: Sequence[TrainedModel], *, split: str | None = None, text: Path | None = None, encoding: str = UTF8
+    members: Sequence[TrainedModel],
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    encoding: str = UTF8,
+    prover: Prover | None = None,
 ) -> Report:
-    """Measure how well models predict a text together, their probabilities averaged.
+    """Measure how well models predict a text together, their probabilities averaged; `prover` puts it under proof.
 
     Raises:
         CheckpointError: they do not all have the tokenizer of the first.
@@ -309,7 +327,9 @@ def evaluate_together(
                 "tokens can be averaged. Choose runs with one tokenizer.json."
             )
     models = {member.name: member.model for member in members}
-    return evaluate_ensemble(models, first.encode(split, text, encoding), first.tokenizer)
+    measured = first.encode(split, text, encoding)
+    report = evaluate_ensemble(models, measured, first.tokenizer, prover or unproven)
+    return report if prover is None else prover.proven(report, measured, first.source(split, text, encoding))
 
 
 def rescore(
