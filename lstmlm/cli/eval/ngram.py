@@ -8,7 +8,9 @@ import typer
 from lstmlm.cli.options import (
     EncodingOption,
     JsonOption,
+    ProveOption,
     RunOption,
+    SeedOption,
     SplitOption,
     TextOption,
     new_file,
@@ -16,7 +18,7 @@ from lstmlm.cli.options import (
     refuse_same_file,
     refuse_two_texts,
 )
-from lstmlm.cli.render import print_report, say
+from lstmlm.cli.render import print_proof, print_report, say
 from lstmlm.errors import ConfigError
 
 
@@ -35,6 +37,8 @@ def ngram(
         Path | None,
         typer.Option(parser=new_file, help="Write the n-gram model to this new file, for SRILM or KenLM; .gz too."),
     ] = None,
+    should_prove: ProveOption = False,
+    seed: SeedOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a modified Kneser-Ney n-gram model of the run's training split, the run, and their mixture.
@@ -66,10 +70,12 @@ def ngram(
     from lstmlm import questions, workflows
 
     trained = workflows.load(run)
+    prover = trained.prover(seed) if should_prove else None
     report = questions.evaluate_ngrams(
-        trained, order or 5, split=split, text=text, encoding=encoding, arpa=arpa, foreign=foreign
+        trained, order or 5, split=split, text=text, encoding=encoding, arpa=arpa, foreign=foreign, prover=prover
     )
     if arpa is not None:
         say(f"{arpa} is written")
     say(f"{trained.run.path}: {report.values['text']}")
     print_report(report, as_json=as_json)
+    print_proof(prover, on_stderr=as_json)

@@ -4,8 +4,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
-from lstmlm.cli.render import print_report, say, speaks
+from lstmlm.cli.options import (
+    EncodingOption,
+    JsonOption,
+    ProveOption,
+    RunOption,
+    SeedOption,
+    SplitOption,
+    TextOption,
+    refuse_two_texts,
+)
+from lstmlm.cli.render import print_proof, print_report, say, speaks
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.report import Report
@@ -23,6 +32,8 @@ def perplexity(
         Literal["document", "line"],
         typer.Option(help="What a token is predicted from: all of the text before it, or its own line alone."),
     ] = "document",
+    should_prove: ProveOption = False,
+    seed: SeedOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how well a model predicts a text: every token once, in order.
@@ -47,13 +58,22 @@ def perplexity(
 
     with World.from_environment() as world:
         trained = workflows.load(run)
+        prover = trained.prover(seed) if should_prove else None
         report = workflows.evaluate(
-            trained, "perplexity", split=split, text=text, encoding=encoding, context=context, world=world
+            trained,
+            "perplexity",
+            split=split,
+            text=text,
+            encoding=encoding,
+            context=context,
+            world=world,
+            prover=prover,
         )
     if not speaks():
         return
     say(f"{trained.run.path}: {report.values['text']}")
     print_report(report if as_json else _for_people(report), as_json=as_json)
+    print_proof(prover, on_stderr=as_json)
 
 
 def _for_people(report: "Report") -> "Report":

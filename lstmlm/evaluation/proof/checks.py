@@ -183,8 +183,8 @@ def prefix(
 ) -> Check:
     """Check that with other tokens from each of `starts` on, everything before and the distribution there are equal.
 
-    Distributions are equal to the bit. Scores may differ by rounding, where what is computed for one depends on how many
-    others are: rows of one cluster of an adaptive softmax are multiplied together.
+    Distributions are equal to the bit. Scores may differ by rounding, where what is computed for one depends on how
+    many others are: rows of one cluster of an adaptive softmax are multiplied together.
     """
     n_same = n_scores = 0
     for other, start in zip(others, starts, strict=True):
