@@ -39,7 +39,7 @@ from lstmlm.evaluation.rescoring.nbest import read_nbest, recognise_format
 from lstmlm.evaluation.rescoring.references import read_references
 from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
 from lstmlm.evaluation.surprisal.stimuli import Stimuli
-from lstmlm.evaluation.surprisal.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
+from lstmlm.evaluation.surprisal.surprisal import WORDS, FirstWord, MeasuredWord, WordContext, measure_words
 from lstmlm.files import write_blocks_atomically
 from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.models.arpa import ForeignNgrams, arpa_blocks, read_arpa
@@ -69,8 +69,11 @@ def measure_surprisal(
     first_word: FirstWord,
     join: str | None = None,
     normalization: str | None = None,
+    prover: Prover | None = None,
 ) -> tuple[list[MeasuredWord], str | None]:
     """Measure every word of sentences, and their ends, in its context; `join` stands between words that a table has.
+
+    `prover` puts the words under proof.
 
     Returns:
         The words and ends in order; and what to say where the model knows next to nothing of them.
@@ -81,11 +84,20 @@ def measure_surprisal(
     sentences = stimuli.sentences
     are_joined = any(sentence.text is None and len(sentence.words) > 1 for sentence in sentences)
     reading = _reading(trained, join, are_joined=are_joined)._replace(spell=find_normalization(normalization))
-    words = measure_words(
-        trained.model, trained.tokenizer, sentences, context=context, first_word=first_word, reading=reading
+    found = measure_words(
+        trained.model,
+        trained.tokenizer,
+        sentences,
+        context=context,
+        first_word=first_word,
+        reading=reading,
+        read=prover or unproven,
     )
+    words = list(found)
+    if prover is not None and first_word != "skip":
+        prover.require({WORDS: sum(word.figures.nats for word in words if word.figures)}, {})
     texts = [" ".join(sentence.words) for sentence in sentences]
-    return list(words), None if normalization else spelling_advice(texts, trained.tokenizer)
+    return words, None if normalization else spelling_advice(texts, trained.tokenizer)
 
 
 def _reading(trained: TrainedModel, join: str | None, *, are_joined: bool) -> Reading:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ class Scored(NamedTuple):
     """Whether nothing but tokens of the vocabulary can come; else their probabilities may sum to less than one."""
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Reads a text once and says what it has found in it: for each figure that it makes, by its name."""
 
@@ -43,14 +44,11 @@ def without_positions(vocab_size: int = 0) -> Float[np.ndarray, "0 vocab"]:
 
 
 def with_features(measure: Measure) -> Measure:
-    """Let a measure return, after its own numbers, the features from which each token was predicted.
-
-    Surprisals lose nothing in their number format, in which output layers compute them.
-    """
+    """Let a measure return, after its own numbers, the features from which each token was predicted."""
 
     def measured(output_layer: OutputLayer, features: Features, targets: Targets) -> Float[Tensor, "time batch all"]:
-        of_tokens = measure(output_layer, features, targets).to(features.dtype)
-        return torch.cat([of_tokens.view(*targets.shape, -1), features], dim=-1)
+        of_tokens = measure(output_layer, features, targets)
+        return torch.cat([of_tokens.view(*targets.shape, -1), features.to(of_tokens.dtype)], dim=-1)
 
     return measured
 
