@@ -87,13 +87,13 @@ class Prover:
         n_positions = min(N_POSITIONS, len(tokens))
         positions = sorted(draw.choice(len(tokens), n_positions, replace=False).tolist())
         self.whole = Reading(tokens, positions, scorer(tokens, positions))
-        longest = max(min(len(tokens) - 1, SHORT_TOKENS), len(tokens) // 4)
+        longest = max(1, min(len(tokens) - 1, SHORT_TOKENS), len(tokens) // 4)
         cut = tokens[: int(draw.integers(longest // 2, longest)) + 1]
         starts = sorted({self._answerable(cut, place) for place in (int(draw.integers(len(cut))), len(cut) - 1)})
         at = sorted({*starts, *draw.choice(len(cut), min(N_POSITIONS // 2, len(cut)), replace=False).tolist()})
         short = Reading(cut, at, scorer(cut, at))
         others = [
-            Reading(text, at, scorer(text, at)) for text in (self._replaced(cut, place, draw) for place in starts)
+            Reading(text, at, scorer(text, at)) for text in (self._replaced(short, start, draw) for start in starts)
         ]
         self.checks = [
             distribution(self.whole),
@@ -109,13 +109,21 @@ class Prover:
         others = np.flatnonzero(tokens[: place + 1] != self.kept_id)
         return int(others[-1]) if len(others) else place
 
-    def _replaced(self, tokens: Tokens, start: int, draw: np.random.Generator) -> Tokens:
-        """Answer in a permuted vocabulary from `start` on: a token that is to change always becomes another."""
+    def _replaced(self, reading: Reading, start: int, draw: np.random.Generator) -> Tokens:
+        """Answer in a permuted vocabulary from `start` on; there by the token whose probability differs most.
+
+        A token that is to change always becomes another. Whoever has looked at the one that came shows it at the first.
+        """
         changing = np.setdiff1d(np.arange(self.vocab_size), [] if self.kept_id is None else [self.kept_id])
-        order = draw.permutation(changing)
-        permutation = np.arange(self.vocab_size)
+        order, permutation = draw.permutation(changing), np.arange(self.vocab_size)
         permutation[order] = np.roll(order, 1)
-        return np.concatenate([tokens[:start], permutation[tokens[start:]].astype(tokens.dtype)])
+        replaced = permutation[reading.tokens[start:]]
+        *_, last = reading.found.values()
+        row = last.log_probabilities[list(reading.positions).index(start)]
+        difference = np.abs(np.exp(row) - np.exp(row[reading.tokens[start]]))[changing]
+        if difference.max() > 0:
+            replaced[0] = changing[difference.argmax()]
+        return np.concatenate([reading.tokens[:start], replaced.astype(reading.tokens.dtype)])
 
     def proven(self, report: Report, text: EncodedText | None = None, source: TextCounter | None = None) -> Report:
         """Hold a report against the scores that it is made of, and its text against itself; add the proof's values.
@@ -221,7 +229,7 @@ def answer(reading: Reading, others: Sequence[Reading], starts: Sequence[int]) -
                     what = f"another token there is scored as {nats:.7g} nats, was predicted with {own:.7g}"
                     return _failed("answer", name, position, what)
                 worst = max(worst, abs(nats - own))
-    what = f"{len(others)} others of a permuted vocabulary are scored by the same distributions"
+    what = "what comes there instead in a permuted vocabulary is scored by the same distributions"
     return Check("answer", f"{what} within {worst:.0e} nats", True)
 
 
