@@ -4,8 +4,8 @@ So help and version need typer alone, a configuration error needs no torch, and 
 
 `train`, `generate`, `next`, `inspect`, `config`, `prove` and `bench` are commands; `eval`, `data`, `export` and
 `import` (`imports`) have commands of their own. They share `options`, parameters that several have, and `render`, all
-that is shown; `figures` draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py` or
-`export/`, and renders. Nothing but `__main__` imports from here.
+that is shown; `figures` draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py`,
+`export/` or `evaluation/proof/`, and renders. Nothing but `__main__` imports from here.
 """
 
 import sys
