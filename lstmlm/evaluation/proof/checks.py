@@ -77,6 +77,7 @@ class Prover:
     """The token that ends lines: it stays where it is, so that texts keep the shape in which they are computed."""
     seed: int = 1
     """Draws positions, tokens and where the text is cut."""
+    n_positions: int = N_POSITIONS
     whole: Reading = field(init=False)
     """What the figure is made of."""
     checks: list[Check] = field(default_factory=list)
@@ -84,13 +85,13 @@ class Prover:
     def __call__(self, scorer: Scorer, tokens: Tokens) -> Mapping[str, Scored]:
         """Read a text as the evaluation would, then parts of it and variants of them, and check what has come out."""
         draw = np.random.default_rng(self.seed)
-        n_positions = min(N_POSITIONS, len(tokens))
+        n_positions = min(self.n_positions, len(tokens))
         positions = sorted(draw.choice(len(tokens), n_positions, replace=False).tolist())
         self.whole = Reading(tokens, positions, scorer(tokens, positions))
         longest = max(1, min(len(tokens) - 1, SHORT_TOKENS), len(tokens) // 8)
         cut = tokens[: int(draw.integers(longest // 2, longest)) + 1]
         starts = sorted({self._answerable(cut, place) for place in (int(draw.integers(len(cut))), len(cut) - 1)})
-        at = sorted({*starts, *draw.choice(len(cut), min(N_POSITIONS // 2, len(cut)), replace=False).tolist()})
+        at = sorted({*starts, *draw.choice(len(cut), min(self.n_positions // 2, len(cut)), replace=False).tolist()})
         short = Reading(cut, at, scorer(cut, at))
         others = [
             Reading(text, at, scorer(text, at)) for text in (self._replaced(short, start, draw) for start in starts)

@@ -8,7 +8,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any
 
@@ -34,6 +34,8 @@ class Server:
     """What the server calls it; its first one where not given."""
     start_id: int = 0
     """Read before the first token of every text."""
+    known: dict[tuple[int, ...], Float[np.ndarray, " vocab"]] = field(default_factory=dict)
+    """The distributions after what was asked about so far: each takes as many prompts as there are tokens."""
 
     def __call__(self, tokens: Tokens, positions: Positions) -> Mapping[str, Scored]:
         """Score every token; see `Scorer`. Raises DataError if the server does not answer, or not as it should."""
@@ -42,6 +44,8 @@ class Server:
         return {self.model or self.url: Scored(nats, np.reshape(rows, (-1, self.vocab_size)))}
 
     def _log_probabilities(self, before: Sequence[int]) -> Float[np.ndarray, " vocab"]:
+        if tuple(before) in self.known:
+            return self.known[tuple(before)]
         texts = [[*before, token] for token in range(self.vocab_size)]
         found = [
             nats
@@ -49,7 +53,9 @@ class Server:
             for nats in self._nats(texts[first : first + PROMPTS_PER_REQUEST])
         ]
         # An answer that is too short says nothing of its last token.
-        return -np.array([nats[-1] if len(nats) == len(before) + 1 else np.nan for nats in found])
+        last = [nats[-1] if len(nats) == len(before) + 1 else np.nan for nats in found]
+        self.known[tuple(before)] = -np.array(last)
+        return self.known[tuple(before)]
 
     def _nats(self, texts: Sequence[Sequence[int]]) -> list[Float[np.ndarray, " tokens"]]:
         prompts = [[self.start_id, *map(int, text)] for text in texts]

@@ -39,8 +39,8 @@ class Transformer:
         except (OSError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{directory}: cannot be loaded ({first_line(error)}). Name another.") from error
         config = model.config
-        ids = (config.bos_token_id, config.eos_token_id, 0)
-        return cls(str(directory), model, config.vocab_size, next(one for one in ids if isinstance(one, int)))
+        ids = (getattr(config, name, None) for name in ("bos_token_id", "eos_token_id"))
+        return cls(str(directory), model, config.vocab_size, next((one for one in ids if isinstance(one, int)), 0))
 
     @torch.inference_mode()
     def __call__(self, tokens: Tokens, positions: Positions) -> Mapping[str, Scored]:
