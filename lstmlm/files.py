@@ -318,6 +318,21 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of this file; False where there is none.
+
+    Raises:
+        CheckpointError: The file cannot be opened, or the file system has no locks.
+    """
+    if not path.exists():
+        return False
+    with explained(path, "locked"), _opened(path, os.O_RDWR) as descriptor:
+        is_free = lock_descriptor(descriptor, blocking=False)
+        if is_free:
+            unlock_descriptor(descriptor)
+        return not is_free
+
+
 def _owner_of(descriptor: int) -> str:
     """What a lock file says of its owner, who may just be about to say it."""
     for _ in range(OWNER_READINGS):

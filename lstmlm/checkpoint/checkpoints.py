@@ -89,6 +89,10 @@ class Checkpoints:
                 if now == found:
                     raise
 
+    def n_parameters(self, step: int) -> int:
+        """Return how many numbers the model of a checkpoint has; refused as by `read`, but not verified."""
+        return self.read(step, lambda path, *_: storage.n_parameters(path))
+
     def verify_run_files(self) -> None:
         """Compare the files of the run with the newest manifest that is intact itself.
 

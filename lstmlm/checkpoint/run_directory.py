@@ -217,6 +217,15 @@ class RunDirectory:
         """The step of the newest checkpoint, if there is one."""
         return self._checkpoints.last
 
+    @property
+    def n_parameters(self) -> int | None:
+        """The numbers that the model consists of; None where there is no checkpoint yet.
+
+        Raises:
+            CheckpointError: The newest checkpoint is missing or damaged.
+        """
+        return None if self.last is None else self._checkpoints.n_parameters(self.last)
+
     @contextmanager
     def lock(self) -> Iterator[Self]:
         """Be the one writer of this run; undo what an earlier one left unfinished, set aside what a disk has damaged.

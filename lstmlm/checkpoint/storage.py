@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
-from lstmlm.checkpoint.tensor_file import TensorFile
+from lstmlm.checkpoint.tensor_file import TensorFile, n_elements
 from lstmlm.errors import CheckpointError
 from lstmlm.files import BLOCK_BYTES, Block, list_directory, open_to_read, publish_directory, read_bytes, size_of
 
@@ -98,6 +98,21 @@ def publish_checkpoint(directory: Path, step: int, content: Checkpoint, run_file
     )
     manifest_json = json_bytes(manifest.model_dump())
     publish_directory(directory, files | {MANIFEST: [manifest_json], MANIFEST_DIGEST: [_digest_line(manifest_json)]})
+
+
+def n_parameters(path: Path) -> int:
+    """Return how many numbers the model of a checkpoint has, by the header of its file, which is not verified.
+
+    Raises:
+        CheckpointError: The file is missing or damaged.
+    """
+    model = path / MODEL
+    size = size_of(model)
+    with open_to_read(model) as file:
+        try:
+            return n_elements(file, size)
+        except ValueError as error:
+            raise CheckpointError(f"{model}: is damaged ({error}). {_REMEDY}") from None
 
 
 def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, Tensor]:

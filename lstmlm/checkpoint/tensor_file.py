@@ -90,11 +90,7 @@ class TensorFile:
         Raises:
             ValueError: The header is that of no such file.
         """
-        length = file.read(_LENGTH_BYTES)
-        n_header_bytes = int.from_bytes(length, "little")
-        if n_header_bytes > MOST_HEADER_BYTES:
-            raise ValueError(f"a header of more than {MOST_HEADER_BYTES} bytes")
-        header = file.read(n_header_bytes)
+        length, header = _header(file)
         tensors = {}
         for name, entry in _entries(header, size - len(length) - len(header)).items():
             start, end = entry.data_offsets
@@ -111,6 +107,25 @@ class TensorFile:
             memory = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
             for start in range(0, len(memory), BLOCK_BYTES):
                 yield memory[start : start + BLOCK_BYTES]
+
+
+def n_elements(file: BufferedReader, size: int) -> int:
+    """Return how many numbers a file of `size` bytes holds, by its header alone.
+
+    Raises:
+        ValueError: The header is that of no such file.
+    """
+    length, header = _header(file)
+    return sum(math.prod(entry.shape) for entry in _entries(header, size - len(length) - len(header)).values())
+
+
+def _header(file: BufferedReader) -> tuple[bytes, bytes]:
+    """Read the length of the header, as it is written, and the header."""
+    length = file.read(_LENGTH_BYTES)
+    n_header_bytes = int.from_bytes(length, "little")
+    if n_header_bytes > MOST_HEADER_BYTES:
+        raise ValueError(f"a header of more than {MOST_HEADER_BYTES} bytes")
+    return length, file.read(n_header_bytes)
 
 
 def _entries(header: bytes, n_bytes: int) -> dict[str, _Entry]:

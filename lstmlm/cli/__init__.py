@@ -2,10 +2,10 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next`, `inspect`, `config` and `bench` are commands; `eval`, `data`, `export` and `import`
-(`imports`) have commands of their own. They share `options`, parameters that several have, and `render`, all that is
-shown; `figures` draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py` or
-`export/`, and renders. Nothing but `__main__` imports from here.
+`train`, `watch`, `generate`, `next`, `inspect`, `config` and `bench` are commands; `runs`, `eval`, `data`, `export` and
+`import` (`imports`) have commands of their own. They share `options`, parameters that several have, `render`, all that
+is printed, and `display`, what moves or is drawn. A command parses, calls one function of `workflows.py`,
+`questions.py` or `export/`, and renders. Nothing but `__main__` imports from here.
 """
 
 import sys
@@ -24,7 +24,9 @@ from lstmlm.cli.inspect import inspect_app
 from lstmlm.cli.next import next_word
 from lstmlm.cli.options import TextCommand
 from lstmlm.cli.render import ErrorRenderingGroup, log_on_stderr
+from lstmlm.cli.runs import runs_app
 from lstmlm.cli.train import train
+from lstmlm.cli.watch import watch
 
 app = typer.Typer(
     name="lstmlm",
@@ -37,6 +39,8 @@ app.command()(train)
 app.command(cls=TextCommand)(generate)
 app.command("next", cls=TextCommand)(next_word)
 app.add_typer(eval_app, name="eval")
+app.command()(watch)
+app.add_typer(runs_app, name="runs")
 app.add_typer(inspect_app, name="inspect")
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")

@@ -1,5 +1,6 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
+import importlib.util
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from lstmlm.errors import ConfigError, as_command
+from lstmlm.errors import ConfigError, MissingExtraError, as_command
 
 if TYPE_CHECKING:
     from lstmlm.config import RunConfig
@@ -185,3 +186,21 @@ def refuse_two_texts(split: str | None, text: Path | None) -> None:
     """Refuse a split together with a text file, for a command that takes one of them."""
     if split is not None and text is not None:
         raise ConfigError(f"--text: cannot be combined with --split {split}. Give one of them.")
+
+
+_FIGURE_FORMATS = (".png", ".svg")
+
+
+def drawable_file(text: str) -> Path:
+    """Read the path of a figure, and refuse at once what could not be drawn at the end."""
+    plot = new_file(text)
+    if plot.suffix.lower() not in _FIGURE_FORMATS:
+        raise ConfigError(f"--plot: {plot} is no figure that can be drawn. End its name in .png or .svg.")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("drawing needs the plot extra: pip install 'lstmlm[plot]'")
+    return plot
+
+
+PlotOption = Annotated[
+    Path | None, typer.Option("--plot", parser=drawable_file, metavar="FILE", help="Draw a figure: .png or .svg.")
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.options import ConfigOption, SetOption, path
-from lstmlm.cli.render import progress_display, say, speaks, warn
+from lstmlm.cli.render import say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted, as_command
 
 BudgetOption = Annotated[
@@ -28,6 +28,13 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run exactly where it stopped, or start it.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors alone.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print the events of the training, a JSON object a line, as metrics.jsonl has them."
+        ),
+    ] = False,
 ) -> None:
     """Train a model.
 
@@ -42,6 +49,8 @@ def train(
     lstmlm train --config quickstart --resume
 
     lstmlm train --resume --run-dir runs/quickstart
+
+    lstmlm train --config quickstart --run-dir runs/watched --json | lstmlm watch -
 
     torchrun --nproc-per-node 2 -m lstmlm train --config quickstart
     """
@@ -59,18 +68,20 @@ def train(
 
     from lstmlm import workflows
     from lstmlm.checkpoint.run_directory import last_step
+    from lstmlm.cli.display import training_display
     from lstmlm.distributed import World
 
     step_before = last_step(where) if resume else None
     try:
-        with World.from_environment() as world, progress_display() as observer:
+        display = training_display(str(where), quiet=quiet, as_json=as_json)
+        with World.from_environment() as world, display as observer:
             observers = [observer] if world.is_main else []
             report = workflows.train(checked, where, resume=resume, world=world, observers=observers, started=started)
     except Interrupted:
         if speaks():
             _say_how_to_continue(config, where, overrides or [], budget)
         raise
-    if not speaks():
+    if quiet or as_json or not speaks():
         return
     if report:
         print(f"valid perplexity {report.values['perplexity']:,.2f}")

@@ -14,6 +14,7 @@ from lstmlm.config.training import TrainingOptions
 from lstmlm.corpus.stream import TrainingStream, Window
 from lstmlm.distributed import ALONE, World
 from lstmlm.errors import CheckpointError, DivergenceError, Interrupted
+from lstmlm.memory import resident_bytes
 from lstmlm.metrics import NatsTotal
 from lstmlm.models.backbone import BackboneState, part_of_state
 from lstmlm.models.kernels import EVALUATION, Execution
@@ -224,6 +225,7 @@ class Trainer:
                 tokens_per_second=since.n_tokens / seconds,
                 elapsed_seconds=self.elapsed_seconds,
                 n_steps=self.n_steps,
+                memory_bytes=resident_bytes("VmRSS"),
             )
         )
 

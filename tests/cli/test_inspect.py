@@ -133,7 +133,7 @@ def test_what_a_library_deprecates_is_not_shown(trained: Path, lstmlm: Cli, monk
 def test_every_cell_has_a_name_for_each_panel_and_a_line_for_each_memory() -> None:
     import torch
 
-    from lstmlm.cli.figures import LINE_STYLES, PANEL_TITLES
+    from lstmlm.cli.display.figures import LINE_STYLES, PANEL_TITLES
     from lstmlm.models.cells import CELLS, build_cell
     from lstmlm.models.cells.cell import named
 
