@@ -68,7 +68,7 @@ def gradients(
     else:
         print_table(_by_lag(measured, max_lag))
     if plot is not None:
-        from lstmlm.cli import figures
+        from lstmlm.cli.display import figures
 
         figures.draw_gradients(measured, plot)
 
@@ -106,7 +106,7 @@ def gates(
     else:
         print_table(activity.to_rows())
     if plot is not None:
-        from lstmlm.cli import figures
+        from lstmlm.cli.display import figures
 
         figures.draw_gates(activity, plot)
 

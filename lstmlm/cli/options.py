@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from lstmlm.errors import ConfigError, MissingExtraError, as_command
 
@@ -186,6 +186,15 @@ def refuse_two_texts(split: str | None, text: Path | None) -> None:
     """Refuse a split together with a text file, for a command that takes one of them."""
     if split is not None and text is not None:
         raise ConfigError(f"--text: cannot be combined with --split {split}. Give one of them.")
+
+
+class ListingGroup(TyperGroup):
+    """A group of commands that lists where none is named: `lstmlm runs --json` is `lstmlm runs list --json`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command that was left out in its place."""
+        is_left_out = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        return super().parse_args(ctx, ["list", *args] if is_left_out else args)
 
 
 _FIGURE_FORMATS = (".png", ".svg")

@@ -48,7 +48,7 @@ def watch(
     source = StandardInput() if runs == ["-"] else RunFiles(runs or [])
     console = Console(highlight=False, markup=False)
     if once or not console.is_terminal:
-        source.update()
+        source.catch_up()
         console.print(source.screen)
         return
     try:
@@ -74,6 +74,11 @@ class RunFiles:
         screens = [Screen(reader.history, str(path)) for reader, path in zip(self._readers, self._paths, strict=True)]
         self.screen: Screen | Overlay = screens[0] if len(screens) == 1 else Overlay(screens)
 
+    def catch_up(self) -> None:
+        """Read what there is."""
+        for reader in self._readers:
+            reader.update()
+
     def update(self) -> bool:
         """Read on; returns whether all trainings are over. Waits a moment where there was nothing new."""
         from lstmlm.history.summary import is_training
@@ -94,6 +99,11 @@ class StandardInput:
 
         self._history = History()
         self.screen = Screen(self._history)
+
+    def catch_up(self) -> None:
+        """Read to the end."""
+        while not self.update():
+            pass
 
     def update(self) -> bool:
         """Wait for the next event; returns whether there are no more."""

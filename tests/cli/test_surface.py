@@ -7,7 +7,12 @@ from typing import Any, get_type_hints
 import pytest
 
 COMMANDS = {
-    "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
+    "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume", "--quiet", "-q", "--json"},
+    "watch": {"--once"},
+    "runs list": {"--sort", "--json"},
+    "runs show": {"--json"},
+    "runs compare": {"--split", "--quick", "--sort", "--plot", "--json"},
+    "runs prune": {"--keep-best", "--state", "--yes", "-y", "--json"},
     "generate": {
         *("--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"),
         *("--precision", "--stop", "--raw"),

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from itertools import cycle
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions
 from rich.live import Live
 from rich.text import Text
 
@@ -35,7 +35,7 @@ class Screen:
         self.history = history
         self.title = title
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """Yield lines that are never wider than the terminal, nor more than it has."""
         width, height = options.max_width, options.height or console.height
         head = [self._heading(), self._progress(width), *_flow(self.figures(), width)]
@@ -104,7 +104,7 @@ class Overlay:
     def __init__(self, screens: Sequence[Screen]) -> None:
         self.screens = screens
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """Yield lines that are never wider than the terminal, nor more than it has."""
         width, height = options.max_width, options.height or console.height
         lines = [self._line(screen, style) for screen, style in self._styled()][: height - 2]
