@@ -25,8 +25,8 @@ from lstmlm.cli.next import next_word
 from lstmlm.cli.options import TextCommand
 from lstmlm.cli.render import ErrorRenderingGroup, log_on_stderr
 from lstmlm.cli.runs import runs_app
+from lstmlm.cli.runs.watch import watch
 from lstmlm.cli.train import train
-from lstmlm.cli.watch import watch
 
 app = typer.Typer(
     name="lstmlm",

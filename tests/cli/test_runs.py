@@ -168,7 +168,7 @@ def test_watch_reads_the_stream_of_train(here: Path, lstmlm: Cli, monkeypatch: p
     import io
     import sys
 
-    from lstmlm.cli.watch import StandardInput
+    from lstmlm.cli.runs.watch import StandardInput
 
     stream = lstmlm("train", "--config", "tiny.yaml", "--json").stdout
     recorded = Path("runs/tiny/metrics.jsonl").read_text("utf-8")

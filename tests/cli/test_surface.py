@@ -82,6 +82,9 @@ COMMANDS = {
     "config check": {"--set"},
     "config show": {"--set"},
     "config schema": set(),
+    "config explain": {"--json"},
+    "config diff": {"--json"},
+    "config list": {"--json"},
 }
 
 

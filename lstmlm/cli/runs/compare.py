@@ -40,9 +40,9 @@ def compare(
     lstmlm runs compare 'ptb-*' --quick --plot curves.svg
     """
     from lstmlm.cli.display.screen import Overlay, Screen
-    from lstmlm.history.comparison import differences
     from lstmlm.history.selection import find_runs
     from lstmlm.history.summary import read_run
+    from lstmlm.yaml.comparison import differences
 
     found = {str(path): read_run(path) for path in find_runs(runs)}
     chosen = [found[summary.name] for summary in in_order([run.summary for run in found.values()], sort)]

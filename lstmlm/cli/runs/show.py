@@ -24,9 +24,9 @@ def show(
     lstmlm runs show ptb-lstm-small --json
     """
     from lstmlm.cli.display.screen import Screen
-    from lstmlm.history.comparison import differences_from_defaults
     from lstmlm.history.selection import find_runs, newest_run
     from lstmlm.history.summary import read_run
+    from lstmlm.yaml.comparison import differences_from_defaults
 
     found = read_run(find_runs([run])[0] if run else newest_run())
     chosen = differences_from_defaults(found.config) if found.config else {}
