@@ -1,8 +1,9 @@
 """One run in a row: what it is, how far it came, and in which state it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lstmlm import files
 from lstmlm.checkpoint.run_directory import LOCK, METRICS, RunDirectory
@@ -52,19 +53,21 @@ class RecordedRun:
     summary: RunSummary
     config: RunConfig | None
     history: History
+    environment: Mapping[str, Any]
+    """Versions, machine and digests of the data, as environment.json has them."""
 
 
 def read_run(path: Path) -> RecordedRun:
     """Read what a run has recorded. Never fails for a run that is damaged: it says so."""
-    history, config, problem = History(), None, None
+    history, config, environment, problem = History(), None, {}, None
     try:
         history = read_history(path / METRICS)
         run = RunDirectory.open(path)
-        config = run.config
+        config, environment = run.config, run.environment
         history.start = {**start_of(run), **history.start}
     except (CheckpointError, ConfigError) as error:
         problem = str(error)
-    return RecordedRun(path, _summary(path, history, config, problem), config, history)
+    return RecordedRun(path, _summary(path, history, config, problem), config, history, environment)
 
 
 def start_of(run: RunDirectory) -> Record:
