@@ -158,9 +158,7 @@ def _indented(text: str) -> str:
 
 
 def _colors() -> str:
-    return "".join(
-        f".run{i} {{ color: {color} }}\n" for i, color in zip(range(len(COLORS)), cycle(COLORS), strict=False)
-    )
+    return "".join(f".run{i} {{ color: {color} }}\n" for i, color in enumerate(COLORS))
 
 
 PAGE = """<!doctype html>
