@@ -10,8 +10,8 @@ from lstmlm.cli.display.screen import thinned
 from lstmlm.evaluation.memory.gradients import GradientNorms
 from lstmlm.history.history import History, points
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Of runs, by turns: six of the colours of Okabe and Ito (2008)."""
+N_COLORS = 6
+"""Of the style sheet, taken by runs in turn: six that the colour-blind can tell apart (Okabe and Ito 2008)."""
 
 SMALLEST_SHOWN = 1e-8
 """Share of the largest norm: in float32 a smaller gradient is lost beside that one."""
@@ -66,12 +66,12 @@ def lines_svg(lines: Sequence[Line], label: str, x_label: str) -> str:
     parts = [*scale.grid(x_label)]
     named = [line for line in lines if line.style != "faint"]
     for line in lines:
-        color = f"run{line.run % len(COLORS)}"
+        color = f"run{line.run % N_COLORS}"
         parts.append(f'<polyline class="{color} {line.style}" points="{scale.path(line.points)}"/>')
     for i, line in enumerate(named):
         parts.append(
             f'<text x="{WIDTH - RIGHT - 8}" y="{TOP + 20 + 20 * i}" text-anchor="end" '
-            f'class="name run{line.run % len(COLORS)}">{html.escape(line.name)}</text>'
+            f'class="name run{line.run % N_COLORS}">{html.escape(line.name)}</text>'
         )
     head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(label)}">'
     return "\n".join([head, *parts, "</svg>"])

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lstmlm.cli.display.curves_svg import COLORS, perplexity_curves
+from lstmlm.cli.display.curves_svg import perplexity_curves
 from lstmlm.cli.display.words import clock
 from lstmlm.history.summary import RecordedRun
 from lstmlm.yaml.comparison import differences_from_defaults
+
+LONG = 40
+"""Characters of a cell from which on it may be broken."""
 
 MOST_SAMPLES = 8
 """Texts of a run that are shown, evenly spread over its training, the last among them."""
@@ -100,7 +103,7 @@ def _environment(environment: Mapping[str, Any], prefix: str = "") -> list[dict[
 def to_html(title: str, content: Sequence[Section]) -> str:
     """Return the page: light or dark as its reader's system is, readable on a phone, printable."""
     body = "\n".join(map(_html_section, content))
-    return PAGE.format(title=html.escape(title), style=STYLE + _colors(), body=body)
+    return PAGE.format(title=html.escape(title), style=STYLE, body=body)
 
 
 def _html_section(section: Section) -> str:
@@ -120,13 +123,15 @@ def _html_table(rows: Sequence[Mapping[str, Any]]) -> str:
     head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in rows[0])
     lines = []
     for row in rows:
-        cells = "".join(f"<td{_of_number(value)}>{html.escape(_written(value))}</td>" for value in row.values())
+        cells = "".join(f"<td{_kind(value)}>{html.escape(_written(value))}</td>" for value in row.values())
         lines.append(f"<tr>{cells}</tr>")
     return f"<div class=table><table>\n<tr>{head}</tr>\n{chr(10).join(lines)}\n</table></div>"
 
 
-def _of_number(value: Any) -> str:
-    return " class=number" if isinstance(value, int | float) else ""
+def _kind(value: Any) -> str:
+    if isinstance(value, int | float):
+        return " class=number"
+    return " class=long" if len(str(value)) > LONG else ""
 
 
 def _written(value: Any) -> str:
@@ -155,10 +160,6 @@ def _markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
-
-
-def _colors() -> str:
-    return "".join(f".run{i} {{ color: {color} }}\n" for i, color in enumerate(COLORS))
 
 
 PAGE = """<!doctype html>
