@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lstmlm.checkpoint.storage import FileRecord
 from lstmlm.files import append, force_to_disk, read_bytes, write_atomically
 
 MOST_BYTES = 1 << 30
@@ -30,8 +31,8 @@ class MetricsLog:
         self._waiting += json.dumps(event, allow_nan=False).encode() + b"\n"
         self._write_waiting()
 
-    def read(self, name: str) -> list[dict[str, Any]]:
-        """The events of that name, in order; not a line that a kill cut short.
+    def events(self) -> list[dict[str, Any]]:
+        """All events, in order; not a line that a kill cut short.
 
         Raises:
             CheckpointError: The file cannot be read.
@@ -39,7 +40,19 @@ class MetricsLog:
         if not self.path.exists():
             return []
         events = map(_event, read_bytes(self.path, MOST_BYTES).splitlines(keepends=True))
-        return [event for event in events if event is not None and event.get("event") == name]
+        return [event for event in events if event is not None]
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """The events of that name; see `events`."""
+        return [event for event in self.events() if event.get("event") == name]
+
+    def record(self) -> FileRecord:
+        """Size and digest of what is in the file.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        return FileRecord.of([read_bytes(self.path, MOST_BYTES)] if self.path.exists() else [])
 
     def force_to_disk(self) -> None:
         """Let all events so far survive a loss of power.
