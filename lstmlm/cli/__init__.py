@@ -2,10 +2,10 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next`, `inspect`, `config` and `bench` are commands; `eval`, `data`, `export` and `import`
-(`imports`) have commands of their own. They share `options`, parameters that several have, and `render`, all that is
-shown; `figures` draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py` or
-`export/`, and renders. Nothing but `__main__` imports from here.
+`train`, `generate`, `next`, `inspect`, `config`, `audit` and `bench` are commands; `eval`, `data`, `export` and
+`import` (`imports`) have commands of their own. They share `options`, parameters that several have, and `render`, all
+that is shown; `figures` draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py`,
+`audit/` or `export/`, and renders. Nothing but `__main__` imports from here.
 """
 
 import sys
@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from lstmlm.cli.audit import audit
 from lstmlm.cli.bench import bench
 from lstmlm.cli.config import config_app
 from lstmlm.cli.data import data_app
@@ -42,6 +43,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 app.add_typer(export_app, name="export")
 app.add_typer(import_app, name="import")
+app.command()(audit)
 app.command()(bench)
 
 
