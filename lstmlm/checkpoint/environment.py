@@ -13,12 +13,25 @@ NOT_COMPARED = ("data", "matmul_milliseconds")
 """The data has to be the same, which is checked with the corpus; what was measured decides nothing any more."""
 
 
-def describe_environment(data: Mapping[str, object], milliseconds: Mapping[str, float]) -> dict[str, object]:
+CPU = torch.device("cpu")
+
+UNSAID = {"device": "cpu", "n_processes": 1}
+"""What earlier versions did not record."""
+
+
+def describe_environment(
+    data: Mapping[str, object],
+    milliseconds: Mapping[str, float],
+    device: torch.device = CPU,
+    n_processes: int = 1,
+) -> dict[str, object]:
     """Return the content of environment.json.
 
     Args:
         data: Where the corpus came from, with its digests.
         milliseconds: What was measured to choose the route of matrix products.
+        device: What computes.
+        n_processes: How many share the columns.
     """
     return {
         "python": platform.python_version(),
@@ -26,6 +39,8 @@ def describe_environment(data: Mapping[str, object], milliseconds: Mapping[str, 
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "n_threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "n_processes": n_processes,
         "matmul_milliseconds": dict(milliseconds),
         "data": dict(data),
     }
@@ -42,7 +57,7 @@ def environment_differences(there: Mapping[str, object], here: Mapping[str, obje
 
 
 def _flat(environment: Mapping[str, object]) -> dict[str, object]:
-    compared = {name: value for name, value in environment.items() if name not in NOT_COMPARED}
+    compared = UNSAID | {name: value for name, value in environment.items() if name not in NOT_COMPARED}
     packages = compared.pop("packages", {})
     if isinstance(packages, Mapping):  # earlier versions recorded others too
         compared |= {name: packages[name] for name in RECORDED_PACKAGES if name in packages}

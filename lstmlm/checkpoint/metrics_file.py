@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lstmlm.checkpoint.storage import FileRecord
 from lstmlm.files import append, force_to_disk, open_to_read, read_bytes, write_atomically
 
 MOST_BYTES = 1 << 30
@@ -31,14 +32,26 @@ class MetricsLog:
         self._waiting += json.dumps(event, allow_nan=False).encode() + b"\n"
         self._write_waiting()
 
-    def read(self, name: str) -> list[dict[str, Any]]:
-        """The events of that name, in order; not a line that a kill cut short.
+    def events(self) -> list[dict[str, Any]]:
+        """All events, in order; not a line that a kill cut short.
 
         Raises:
             CheckpointError: The file cannot be read.
         """
         events, _ = MetricsReader(self.path).read_on()
-        return [event for event in events if event.get("event") == name]
+        return events
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """The events of that name; see `events`."""
+        return [event for event in self.events() if event.get("event") == name]
+
+    def record(self) -> FileRecord:
+        """Size and digest of what is in the file.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        return FileRecord.of([read_bytes(self.path, MOST_BYTES)] if self.path.exists() else [])
 
     def force_to_disk(self) -> None:
         """Let all events so far survive a loss of power.

@@ -226,6 +226,29 @@ class RunDirectory:
         """
         return None if self.last is None else self._checkpoints.n_parameters(self.last)
 
+    @property
+    def steps(self) -> list[int]:
+        """The steps of which there is a checkpoint, ascending."""
+        return self._checkpoints.steps
+
+    def path_of(self, step: int) -> Path:
+        """Where a checkpoint is."""
+        return self._checkpoints.path(step)
+
+    def verify(self, step: int) -> bool:
+        """Compare a checkpoint, and what of the metrics was written before it, with its manifest, every byte.
+
+        Returns:
+            Whether it vouches for metrics; those of earlier versions do not.
+
+        Raises:
+            CheckpointError: A file of it or of the run is missing or damaged.
+        """
+        manifest = self._checkpoints.manifest(step)
+        if manifest.metrics is not None:
+            storage.verify_metrics(self.metrics.path, manifest.metrics)
+        return manifest.metrics is not None
+
     @contextmanager
     def lock(self) -> Iterator[Self]:
         """Be the one writer of this run; undo what an earlier one left unfinished, set aside what a disk has damaged.
@@ -251,7 +274,7 @@ class RunDirectory:
         """Publish a checkpoint, once the events so far are on the disk: a resume finds no gap in the metrics.
 
         A kill at any instant leaves the previous checkpoint or the new one, whole, also when `step` is saved again.
-        The best, the last and the one before it are kept.
+        The best, the last and the one before it are kept, and others as `training.keep` says.
 
         Args:
             step: The number of updates made.
@@ -265,7 +288,8 @@ class RunDirectory:
         if not self._is_locked:
             raise RuntimeError("RunDirectory.save needs the lock: call it inside `with run.lock():`")
         self.metrics.force_to_disk()
-        self._checkpoints.publish(step, content, self._run_files, is_best=is_best)
+        keep = self.config.training.keep
+        self._checkpoints.publish(step, content, self._run_files, self.metrics.record(), is_best=is_best, keep=keep)
 
     def load_weights(self, step: int) -> dict[str, Tensor]:
         """The weights of a checkpoint, on the CPU, after every byte of it was verified.

@@ -71,9 +71,17 @@ class Manifest(BaseModel, frozen=True, extra="forbid", strict=True):
     """The files beside the manifest."""
     run: dict[str, FileRecord]
     """The files of the run directory that give the tensors their meaning."""
+    metrics: FileRecord | None = None
+    """The part of metrics.jsonl that was written before; None in runs of earlier versions."""
 
 
-def publish_checkpoint(directory: Path, step: int, content: Checkpoint, run_files: Mapping[str, bytes]) -> None:
+def publish_checkpoint(
+    directory: Path,
+    step: int,
+    content: Checkpoint,
+    run_files: Mapping[str, bytes],
+    metrics: FileRecord | None = None,
+) -> None:
     """Write a checkpoint: whole and durable, or not at all.
 
     Args:
@@ -81,6 +89,7 @@ def publish_checkpoint(directory: Path, step: int, content: Checkpoint, run_file
         step: The step after which it was taken.
         content: The tensors may be on any device, views or shared; each is saved on its own.
         run_files: The content of the files of the run that give the tensors their meaning, by name.
+        metrics: What metrics.jsonl holds so far.
 
     Raises:
         CheckpointError: It cannot be written; what was at `directory` still is.
@@ -95,6 +104,7 @@ def publish_checkpoint(directory: Path, step: int, content: Checkpoint, run_file
         step=step,
         checkpoint={name: FileRecord.of(blocks) for name, blocks in files.items()},
         run={name: FileRecord.of([file]) for name, file in run_files.items()},
+        metrics=metrics,
     )
     manifest_json = json_bytes(manifest.model_dump())
     publish_directory(directory, files | {MANIFEST: [manifest_json], MANIFEST_DIGEST: [_digest_line(manifest_json)]})
@@ -172,6 +182,18 @@ def verify_run_files(manifest: Manifest, run_files: Sequence[Path]) -> None:
     """
     for path in run_files:
         _verify(path, manifest.run[path.name])
+
+
+def verify_metrics(path: Path, record: FileRecord) -> None:
+    """Compare the beginning of metrics.jsonl with what a manifest says of it.
+
+    Raises:
+        CheckpointError: It is missing, shorter, or holds something else.
+    """
+    if size_of(path) < record.size:
+        _refuse(path, f"has fewer than the {record.size} bytes that the manifest says")
+    with open_to_read(path) as file:
+        _compare(path, record, [file.read(record.size)])
 
 
 def json_bytes(value: Mapping[str, object]) -> bytes:

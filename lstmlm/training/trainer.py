@@ -276,6 +276,11 @@ class Trainer:
         return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     @property
+    def device(self) -> torch.device:
+        """What computes."""
+        return next(self.model.parameters()).device
+
+    @property
     def checkpoint_bytes(self) -> int:
         """What a checkpoint takes, nearly: the weights, and as many numbers for each moment and for an average."""
         n_numbers = 1 + n_moments(self._optimizer) + (not isinstance(self.average, NoAverage))
