@@ -2,10 +2,10 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next` and `bench` are commands, and in `runs/` `watch`, `report` and `audit`; `runs`, `inspect`,
-`config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They share `options`, parameters
-that several have, `render`, all that is printed, and `display`, what moves or is drawn. A command parses, calls one
-function of the layers below, and renders. Nothing but `__main__` imports from here.
+`train`, `generate`, `next` and `bench` are commands, and in `runs/` `watch`, `report`, `lab` and `audit`. `runs`,
+`inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They share `options`,
+parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn. A command parses,
+calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
 """
 
 import sys
@@ -26,6 +26,7 @@ from lstmlm.cli.options import TextCommand
 from lstmlm.cli.render import ErrorRenderingGroup, log_on_stderr
 from lstmlm.cli.runs import runs_app
 from lstmlm.cli.runs.audit import audit
+from lstmlm.cli.runs.lab import lab
 from lstmlm.cli.runs.report import report
 from lstmlm.cli.runs.watch import watch
 from lstmlm.cli.train import train
@@ -43,6 +44,7 @@ app.command("next", cls=TextCommand)(next_word)
 app.add_typer(eval_app, name="eval")
 app.command()(watch)
 app.command()(report)
+app.command()(lab)
 app.add_typer(runs_app, name="runs")
 app.add_typer(inspect_app, name="inspect")
 app.add_typer(config_app, name="config")

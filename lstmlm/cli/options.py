@@ -188,6 +188,25 @@ def refuse_two_texts(split: str | None, text: Path | None) -> None:
         raise ConfigError(f"--text: cannot be combined with --split {split}. Give one of them.")
 
 
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="How long it may take, such as 90s or 1h30m; replaces n_epochs or n_steps."),
+]
+
+
+def length(budget: str | None) -> list[str]:
+    """Return the overrides that make `budget` the length of the training."""
+    if budget is None:
+        return []
+    from lstmlm.config.duration import parse_duration
+
+    try:
+        parse_duration(budget)
+    except ValueError as error:
+        raise ConfigError(f"--budget: {error}") from None
+    return ["training.n_epochs=null", "training.n_steps=null", f"training.budget={budget}"]
+
+
 class ListingGroup(TyperGroup):
     """A group of commands that lists where none is named: `lstmlm runs --json` is `lstmlm runs list --json`."""
 

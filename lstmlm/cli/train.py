@@ -7,14 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import ConfigOption, SetOption, path
+from lstmlm.cli.options import BudgetOption, ConfigOption, SetOption, length, path
 from lstmlm.cli.render import say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted, as_command
-
-BudgetOption = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="How long it may take, such as 90s or 1h30m; replaces n_epochs or n_steps."),
-]
 
 
 def train(
@@ -61,7 +56,7 @@ def train(
     from lstmlm.yaml.schema import load_yaml
 
     config = config or _own_config(run_dir, resume=resume)
-    checked = load_yaml(find_config(config), RunConfig, [*_length(budget), *(overrides or [])])
+    checked = load_yaml(find_config(config), RunConfig, [*length(budget), *(overrides or [])])
     if speaks():
         warn(checked.warnings())
     where = run_dir or Path("runs") / Path(config).stem
@@ -116,16 +111,3 @@ def _program() -> list[str]:
     # How several machines meet is known to their torchrun alone.
     options = ["--nproc-per-node", size] if is_one_machine else ["OPTIONS"]
     return ["torchrun", *options, "-m", "lstmlm"]
-
-
-def _length(budget: str | None) -> list[str]:
-    """Return the overrides that make `budget` the length of the training."""
-    if budget is None:
-        return []
-    from lstmlm.config.duration import parse_duration
-
-    try:
-        parse_duration(budget)
-    except ValueError as error:
-        raise ConfigError(f"--budget: {error}") from None
-    return ["training.n_epochs=null", "training.n_steps=null", f"training.budget={budget}"]

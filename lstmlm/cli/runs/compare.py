@@ -31,7 +31,8 @@ def compare(
     """Compare runs: their final figures, their curves, and the options in which they differ.
 
     The best is compared with each of the others on a split of their corpus: is its lead more than chance, had other
-    sentences been in it (paired bootstrap over lines)? What other seeds would have given, only they can tell.
+    sentences been in it (paired bootstrap over lines)? Runs that differ in the seed alone are also compared as recipes:
+    mean, interval, and a paired test over seeds.
 
     Examples:
 
@@ -40,6 +41,7 @@ def compare(
     lstmlm runs compare 'ptb-*' --quick --plot curves.svg
     """
     from lstmlm.cli.display.screen import Overlay, Screen
+    from lstmlm.cli.runs.seeds import by_recipe, seed_rows
     from lstmlm.history.selection import find_runs
     from lstmlm.history.summary import read_run
     from lstmlm.yaml.comparison import differences
@@ -48,6 +50,8 @@ def compare(
     chosen = [found[summary.name] for summary in in_order([run.summary for run in found.values()], sort)]
     configs = {run.summary.name: run.config for run in chosen if run.config}
     differing = differences(list(configs.values()))
+    recipes = by_recipe(chosen)
+    seeds = seed_rows(recipes) if any(len(figures) > 1 for figures in recipes.values()) else []
     tests = [] if quick else _tests(chosen, split)
     if plot is not None:
         from lstmlm.cli.display.figures import draw_curves
@@ -55,7 +59,12 @@ def compare(
         draw_curves({run.summary.name: run.history for run in chosen}, plot)
     if as_json:
         values = {key: dict(zip(configs, of_runs, strict=True)) for key, of_runs in differing.items()}
-        result = {"runs": [record(run.summary) for run in chosen], "differences": values, "tests": tests}
+        result = {
+            "runs": [record(run.summary) for run in chosen],
+            "differences": values,
+            "seeds": seeds,
+            "tests": tests,
+        }
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
         return
     print_table([row(run.summary) for run in chosen])
@@ -64,9 +73,10 @@ def compare(
         print_table([{"key": key, **dict(zip(configs, map(_cell, of), strict=True))} for key, of in differing.items()])
     print()
     Console(highlight=False, markup=False).print(Overlay([Screen(run.history, run.summary.name) for run in chosen]))
-    if tests:
-        print()
-        print_table(tests)
+    for table in (seeds, tests):
+        if table:
+            print()
+            print_table(table)
 
 
 def _cell(value: Any) -> str:
