@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, RunOption, SplitOption, TextOption, unused_path
+from lstmlm.cli.options import EncodingOption, RunOption, SplitOption, TextOption, refuse_two_texts, unused_path
 from lstmlm.cli.render import say, warn
 
 
@@ -38,6 +38,7 @@ def onnx(
 
     lstmlm export onnx rnn-lm --for sherpa --text sentences.txt
     """
+    refuse_two_texts(split, text)
     from lstmlm import workflows
     from lstmlm.cli.render import print_table
     from lstmlm.export.onnx import export_onnx
