@@ -340,3 +340,15 @@ def test_without_the_libraries_the_error_names_the_extra(
     with pytest.raises(MissingExtraError, match=rf"^{missing}: is not installed.*pip install 'lstmlm\[onnx\]'"):
         EXPORTS["onnx"](trained.run, trained.model, trained.tokenizer, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_page_s_python_tells_the_next_tokens(
+    make_run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    (block,) = (block for block in page.split("```python\n")[1:] if "onnxruntime" in block.partition("```")[0])
+    export(make_run(small()), tmp_path / "exported-onnx")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block.partition("```")[0], "export.md", "exec"), {})  # noqa: S102
+    shown = [float(line.rpartition(" ")[2]) for line in capsys.readouterr().out.splitlines()]
+    assert len(shown) == 5 and shown == sorted(shown, reverse=True)

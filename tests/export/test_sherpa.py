@@ -56,8 +56,12 @@ def recogniser(tmp_path: Path) -> Callable[..., dict[str, str]]:
             [("x", ("N", 9, 80)), ("h", of_state), ("c", of_state)],
             [("encoder_out", ("N", 2, WIDTH)), ("next_h", of_state), ("next_c", of_state)],
             {"start": [0], "end": [8], "axis": [1], "step": [4], "w": weights(80, WIDTH)},
-            model_type="lstm", num_encoder_layers=1, T=9, decode_chunk_len=4,
-            rnn_hidden_size=WIDTH, d_model=WIDTH,
+            model_type="lstm",
+            num_encoder_layers=1,
+            T=9,
+            decode_chunk_len=4,
+            rnn_hidden_size=WIDTH,
+            d_model=WIDTH,
         )
         decoder = save(
             tmp_path / "decoder.onnx",
