@@ -58,9 +58,10 @@ def add_layers(
 def _layers_of(graph: Graph, state: str, sizes: Sequence[int]) -> list[str]:
     """Cut a state into those of layers, (1, batch, hidden); narrow ones are filled up with zeros in it."""
     layers = graph.add_with_outputs(len(sizes), "Split", state, graph.constant([1] * len(sizes)), axis=0)
-    starts, axes = graph.constant([0]), graph.constant([2])
     return [
-        layer if size == max(sizes) else graph.add("Slice", layer, starts, graph.constant([size]), axes)
+        layer
+        if size == max(sizes)
+        else graph.add("Slice", layer, graph.constant([0]), graph.constant([size]), graph.constant([2]))
         for layer, size in zip(layers, sizes, strict=True)
     ]
 
