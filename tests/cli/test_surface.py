@@ -81,6 +81,7 @@ COMMANDS = {
     "data tokenizer compare": {"--text", "--json"},
     "data encode": {"--output", "-o", "--tokenizer", "--valid", "--test", "--field", "--encoding", "--json"},
     "export huggingface": {"--run"},
+    "export onnx": {"--run", "--for", "--int8", "--split", "--text", "--encoding"},
     "export torch": {"--run"},
     "import torch": {"--tokenizer", "--run-dir", "--nonlinearity"},
     "config check": {"--set"},

@@ -26,7 +26,7 @@ def by_recipe(runs: "Sequence[RecordedRun]") -> dict[str, dict[int, float]]:
 
 
 def seed_rows(recipes: Mapping[str, Figures]) -> "list[Row]":
-    """Return a row for each recipe, the best first: mean and limits over seeds, and a test of its lag behind the best."""
+    """Return a row for each recipe, the best first: mean and limits over seeds, a test of its lag behind the best."""
     means = {name: seed_mean(list(figures.values())) for name, figures in recipes.items() if figures}
     ordered = sorted(means, key=lambda name: means[name].mean)
     return [_row(name, recipes, means[name].n_runs, ordered[0]) for name in ordered]
