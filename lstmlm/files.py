@@ -294,8 +294,7 @@ def is_leftover(path: Path) -> bool:
 def locked(path: Path) -> Iterator[None]:
     """Let one process at a time work on the directory of a lock file: this one, within a `with` block, or none.
 
-    The operating system drops the lock with the process that holds it, however that process ends; the file itself stays
-    and tells the owner's process number.
+    The system drops the lock with the process that holds it, however that ends; the file stays and tells whose it was.
 
     Raises:
         CheckpointError: Another process holds the lock, or the file system has no locks.
@@ -319,18 +318,9 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock of this file; False where there is none.
-
-    Raises:
-        CheckpointError: The file cannot be opened, or the file system has no locks.
-    """
-    if not path.exists():
-        return False
-    with explained(path, "locked"), _opened(path, os.O_RDWR) as descriptor:
-        is_free = lock_descriptor(descriptor, blocking=False)
-        if is_free:
-            unlock_descriptor(descriptor)
-        return not is_free
+    """Whether a process holds the lock of this file."""
+    with ExitStack() as opened:  # what is closed is unlocked
+        return path.exists() and not lock_descriptor(opened.enter_context(_opened(path, os.O_RDWR)), blocking=False)
 
 
 def _owner_of(descriptor: int) -> str:

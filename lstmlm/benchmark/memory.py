@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 
 from lstmlm.benchmark.timing import Work
-from lstmlm.memory import resident_bytes
+from lstmlm.checkpoint.environment import resident_bytes
 
 Shape = TypeVar("Shape")
 

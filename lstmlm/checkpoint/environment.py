@@ -1,8 +1,11 @@
-"""What a run was made with: versions, threads and the digests of its data. No host, user or path."""
+"""What a run is made with: versions, threads, digests of its data, memory. No host, user or path."""
 
 import platform
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -62,3 +65,23 @@ def _flat(environment: Mapping[str, object]) -> dict[str, object]:
     if isinstance(packages, Mapping):  # earlier versions recorded others too
         compared |= {name: packages[name] for name in RECORDED_PACKAGES if name in packages}
     return compared
+
+
+_STATUS = Path("/proc/self/status")
+
+
+def resident_bytes(which: Literal["VmRSS", "VmHWM"]) -> int | None:
+    """Return what is resident now (VmRSS) or was at the peak so far (VmHWM).
+
+    Where the system does not tell them apart, the peak; None on Windows, where Python's own library does not tell it.
+    """
+    if _STATUS.exists():
+        # On Linux ru_maxrss of a child starts with the peak of its parent; the status file does not.
+        lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="utf-8").splitlines())
+        return int(lines[which].split()[0]) * 1024
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -212,3 +212,10 @@ def working(verb: str, seconds_between: float = 0) -> Iterator[Callable[[str], N
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(verb, total=None)
         yield lambda text: progress.update(task, description=f"{verb}{text}")
+
+
+def clock(seconds: float) -> str:
+    """Write a duration as minutes and seconds, with hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -3,13 +3,24 @@
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lstmlm.cli.options import BudgetOption, ConfigOption, SetOption, length, path
 from lstmlm.cli.render import say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted, as_command
+
+if TYPE_CHECKING:
+    from lstmlm.evaluation.report import Report
+
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors alone.")]
+
+EventsOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print the events of the training, a JSON object a line, as in metrics.jsonl."),
+]
 
 
 def train(
@@ -23,13 +34,8 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run exactly where it stopped, or start it.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors alone.")] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print the events of the training, a JSON object a line, as metrics.jsonl has them."
-        ),
-    ] = False,
+    quiet: QuietOption = False,
+    as_json: EventsOption = False,
 ) -> None:
     """Train a model.
 
@@ -76,11 +82,14 @@ def train(
         if speaks():
             _say_how_to_continue(config, where, overrides or [], budget)
         raise
-    if quiet or as_json or not speaks():
-        return
+    if speaks() and not quiet and not as_json:
+        _say_what_came_of_it(where, report, is_new=last_step(where) != step_before)
+
+
+def _say_what_came_of_it(where: Path, report: "Report | None", *, is_new: bool) -> None:
     if report:
         print(f"valid perplexity {report.values['perplexity']:,.2f}")
-    state = "is ready" if last_step(where) != step_before else "was finished already"
+    state = "is ready" if is_new else "was finished already"
     say(f'{where} {state}. Try it: lstmlm generate "" --run {as_command([str(where)])}')
 
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from lstmlm.checkpoint.environment import resident_bytes
 from lstmlm.config.averaging import NoAveragingOptions
 from lstmlm.config.training import TrainingOptions
 from lstmlm.corpus.stream import TrainingStream, Window
 from lstmlm.distributed import ALONE, World
 from lstmlm.errors import CheckpointError, DivergenceError, Interrupted
-from lstmlm.memory import resident_bytes
 from lstmlm.metrics import NatsTotal
 from lstmlm.models.backbone import BackboneState, part_of_state
 from lstmlm.models.kernels import EVALUATION, Execution

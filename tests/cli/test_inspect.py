@@ -99,7 +99,7 @@ def test_words_stay_text_in_a_figure(here: Path, lstmlm: Cli) -> None:
 
 
 def test_a_figure_of_a_long_text_is_no_wider(trained: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lstmlm.cli import figures
+    from lstmlm.cli.display import figures
 
     monkeypatch.setattr(figures, "MOST_LABELS", 60)
     widths = {}
@@ -182,6 +182,6 @@ def test_a_figure_needs_the_plot_extra(trained: Path, lstmlm: Cli, monkeypatch: 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for command in (GRADIENTS, GATES):
         result = lstmlm(*command, "--plot", "figure.png")
-        message = "lstmlm inspect needs the plot extra: pip install 'lstmlm[plot]'\n"
+        message = "drawing needs the plot extra: pip install 'lstmlm[plot]'\n"
         assert (result.exit_code, result.stdout, result.stderr) == (6, "", message)
         assert lstmlm(*command).exit_code == 0

@@ -2,7 +2,7 @@
 
 - `training_display` is what `train` shows; it reads events and nothing else, as `watch` does for other processes' runs.
 - `screen`: the moving screen; `chart` draws its curves; `words`: events in plain lines.
-- `figures`: the one module that imports matplotlib.
+- `report`: runs as a page, with `curves_svg`; `figures`: the one module that imports matplotlib.
 """
 
 import json

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lstmlm.cli.display.curves_svg import perplexity_curves
-from lstmlm.cli.display.words import clock
+from lstmlm.cli.render import clock
 from lstmlm.history.summary import RecordedRun
 from lstmlm.yaml.comparison import differences_from_defaults
 

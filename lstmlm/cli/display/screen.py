@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.text import Text
 
 from lstmlm.cli.display.chart import STYLES, Curve, draw
-from lstmlm.cli.display.words import clock, perplexity
-from lstmlm.cli.render import printable
+from lstmlm.cli.display.words import perplexity
+from lstmlm.cli.render import clock, printable
 from lstmlm.history.history import History, Record, points
 
 SECONDS_BETWEEN_FRAMES = 1.0

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from lstmlm.cli.render import SECONDS_BETWEEN_LINES, say
+from lstmlm.cli.render import SECONDS_BETWEEN_LINES, clock, say
 from lstmlm.history.history import Record
 
 
@@ -89,10 +89,3 @@ _TELLERS: dict[str, Callable[[Record], str]] = {
 def perplexity(event: Record, n_decimals: int = 2) -> str:
     """Write the perplexity of an event; JSON has no number for one beyond a float."""
     return "beyond a float" if event["perplexity"] is None else f"{event['perplexity']:,.{n_decimals}f}"
-
-
-def clock(seconds: float) -> str:
-    """Write a duration as minutes and seconds, with hours where there are any."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from lstmlm.cli.options import JsonOption, PlotOption, SplitOption
 from lstmlm.cli.render import print_table, say
@@ -40,6 +39,8 @@ def compare(
 
     lstmlm runs compare 'ptb-*' --quick --plot curves.svg
     """
+    from rich.console import Console
+
     from lstmlm.cli.display.screen import Overlay, Screen
     from lstmlm.cli.runs.seeds import by_recipe, seed_rows
     from lstmlm.history.selection import find_runs

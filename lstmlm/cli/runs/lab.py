@@ -9,11 +9,17 @@ import typer
 
 from lstmlm.cli.options import BudgetOption, ConfigOption, JsonOption, PlotOption, SetOption, length, path
 from lstmlm.cli.render import print_table, say
-from lstmlm.errors import ConfigError, DivergenceError
+from lstmlm.errors import ConfigError, DivergenceError, as_command
 from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lstmlm.config import RunConfig
     from lstmlm.history.summary import RecordedRun
+
+Cell = tuple[str, int]
+"""A place of the grid: the name of a combination and a seed."""
 
 
 def lab(
@@ -45,36 +51,11 @@ def lab(
 
     lstmlm lab --config ptb-lstm-small --vary model.dropout.output=0,0.25,0.5 --run-dir runs/dropout
     """
-    from lstmlm import workflows
-    from lstmlm.cli.display import training_display
     from lstmlm.cli.runs.seeds import seed_rows
-    from lstmlm.config import RunConfig
-    from lstmlm.config.recipes import find_config
-    from lstmlm.history.summary import read_run
-    from lstmlm.yaml.schema import load_yaml
 
-    combinations, root = _combinations(vary), run_dir or Path("runs/lab")
-    # Every mistake before the first training.
-    checked = {
-        (name, seed): load_yaml(
-            find_config(config or "quickstart"),
-            RunConfig,
-            [*length(budget), *(overrides or []), *chosen, f"seed={seed}"],
-        )
-        for name, chosen in combinations.items()
-        for seed in range(1, seeds + 1)
-    }
-    runs: dict[tuple[str, int], RecordedRun] = {}
-    # Seed by seed, so that all recipes can be compared early.
-    for place, (name, seed) in enumerate(sorted(checked, key=lambda cell: cell[1]), start=1):
-        where = root / name / f"seed-{seed}"
-        say(f"{place} of {len(checked)}: {where}")
-        try:
-            with training_display(str(where), quiet=as_json) as observer:
-                workflows.train(checked[name, seed], where, resume=True, observers=[observer])
-        except DivergenceError as error:
-            say(f"{where}: {error}")
-        runs[name, seed] = read_run(where)
+    combinations = _combinations(vary)
+    checked = _checked(config or "quickstart", combinations, [*length(budget), *(overrides or [])], seeds)
+    runs = dict(_trained(checked, run_dir or Path("runs/lab"), quiet=as_json))
     figures = {name: _figures(name, runs) for name in combinations}
     rows = seed_rows(figures)
     if plot is not None:
@@ -85,10 +66,43 @@ def lab(
         print(json.dumps({"recipes": list(map(finite, rows)), "perplexities": figures}, ensure_ascii=False))
         return
     print_table(rows)
-    say(f"Curves: lstmlm runs compare {root} --quick")
+    say(f"Curves: lstmlm runs compare {as_command([str(run_dir or 'runs/lab')])} --quick")
 
 
-def _figures(name: str, runs: "dict[tuple[str, int], RecordedRun]") -> dict[int, float]:
+def _checked(
+    config: str, combinations: dict[str, list[str]], overrides: list[str], seeds: int
+) -> "dict[Cell, RunConfig]":
+    """Return the configuration of each training: every mistake comes before the first of them."""
+    from lstmlm.config import RunConfig
+    from lstmlm.config.recipes import find_config
+    from lstmlm.yaml.schema import load_yaml
+
+    file = find_config(config)
+    return {
+        # Seed by seed, so that all recipes can be compared early.
+        (name, seed): load_yaml(file, RunConfig, [*overrides, *chosen, f"seed={seed}"])
+        for seed in range(1, seeds + 1)
+        for name, chosen in combinations.items()
+    }
+
+
+def _trained(checked: "dict[Cell, RunConfig]", root: Path, *, quiet: bool) -> "Iterator[tuple[Cell, RecordedRun]]":
+    from lstmlm import workflows
+    from lstmlm.cli.display import training_display
+    from lstmlm.history.summary import read_run
+
+    for place, ((name, seed), config) in enumerate(checked.items(), start=1):
+        where = root / name / f"seed-{seed}"
+        say(f"{place} of {len(checked)}: {where}")
+        try:
+            with training_display(str(where), quiet=quiet) as observer:
+                workflows.train(config, where, resume=True, observers=[observer])
+        except DivergenceError as error:
+            say(f"{where}: {error}")
+        yield (name, seed), read_run(where)
+
+
+def _figures(name: str, runs: "dict[Cell, RecordedRun]") -> dict[int, float]:
     found = {seed: run.summary.perplexity for (of, seed), run in runs.items() if of == name}
     return {seed: perplexity for seed, perplexity in found.items() if perplexity is not None}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lstmlm.cli.display.words import clock
+from lstmlm.cli.render import clock
 from lstmlm.metrics import finite
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lstmlm.cli.options import JsonOption
 from lstmlm.cli.render import print_table, say
@@ -23,6 +22,8 @@ def show(
 
     lstmlm runs show ptb-lstm-small --json
     """
+    from rich.console import Console
+
     from lstmlm.cli.display.screen import Screen
     from lstmlm.history.selection import find_runs, newest_run
     from lstmlm.history.summary import read_run
