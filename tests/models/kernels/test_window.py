@@ -231,7 +231,8 @@ def test_a_whole_pass_is_the_cell_in_any_shape_and_the_same_again_to_the_bit(
                         for _ in range(2)
                     )
                     assert_all_close(again, first, 0)
-                    assert_all_close(first, wanted, 2 * tolerance)
+                    for ours, theirs in zip(first, wanted, strict=True):  # of few numbers all may happen to be small
+                        assert (ours.double() - theirs).norm() <= 2 * tolerance * theirs.norm().clamp(min=1)
     finally:
         torch.set_num_threads(n_threads)
 
