@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 from lstmlm.metrics import NO_TARGET
 from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.native import Softmax, native_function
-from lstmlm.models.kernels.window import EVALUATION, Execution
+from lstmlm.models.kernels.window import EVALUATION, Execution, graph_is_kept
 
 BLOCK_BYTES = 14 << 20
 """Largest block of logits. Each block adds to the gradient of W, which costs as much memory traffic as W is large."""
@@ -115,12 +115,6 @@ class _LinearCrossEntropy(torch.autograd.Function):
         scale = torch.mul if graph_is_kept() else Tensor.mul_
         gradients = (None if gradient is None else scale(gradient, grad_loss) for gradient in ctx.saved_tensors)
         return *gradients, None, None
-
-
-def graph_is_kept() -> bool:
-    """Return whether the backward pass under way may be followed by another; True where torch does not tell."""
-    ask = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)  # not public
-    return ask is None or bool(ask())
 
 
 def _logits(gemm: Gemm, rows: Tensor, weight: Tensor) -> Tensor:
