@@ -8,7 +8,7 @@ from importlib import import_module
 
 import typer
 
-COMMANDS = ("perplexity", "compare", "surprisal", "pairs", "ngram", "adaptation", "ensemble", "rescore")
+COMMANDS = ("perplexity", "compare", "surprisal", "pairs", "ngram", "adaptation", "ensemble", "rescore", "harness")
 """In the order of `lstmlm eval --help`."""
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask a trained model a question.")
