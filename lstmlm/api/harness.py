@@ -101,7 +101,7 @@ def evaluate_tasks(
 
     Args:
         trained: The model to ask.
-        tasks: Names of tasks or groups, or YAML files of one task each.
+        tasks: Names of tasks or groups.
         include_path: A folder with more tasks, as YAML files.
         limit: How many questions of each task to ask; by default all.
 
@@ -110,27 +110,22 @@ def evaluate_tasks(
         DataError: the data of a task cannot be had.
     """
     manager = TaskManager(include_path=None if include_path is None else str(include_path))
-    chosen = [_task(name, manager) for name in tasks]
+    for name in tasks:
+        if name not in manager.all_tasks:
+            raise ConfigError(
+                f"TASK: unknown task {name!r}. {did_you_mean(name, manager.all_tasks)}"
+                "Name a folder that has it by --include-path, or one of these: lm-eval ls tasks"
+            )
     try:
-        found = simple_evaluate(LstmlmLM(trained), tasks=chosen, task_manager=manager, limit=limit, log_samples=False)
+        found = simple_evaluate(
+            LstmlmLM(trained), tasks=list(tasks), task_manager=manager, limit=limit, log_samples=False
+        )
     except (OSError, ValueError) as error:
         raise DataError(
             f"{', '.join(tasks)}: cannot be asked ({first_line(error)}). "
             "The data of most tasks come from huggingface.co: fetch them where there is a network, or name your own."
         ) from None
     return Report({"run": trained.name, "limit": limit}, rows=list(_rows(found["results"], found["n-samples"])))
-
-
-def _task(name: str, manager: Any) -> Any:
-    if name in manager.all_tasks:
-        return name
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        return manager.load_config(path)
-    raise ConfigError(
-        f"TASKS: unknown task {name!r}. {did_you_mean(name, manager.all_tasks)}"
-        "Name one that is listed, or a YAML file: lm-eval ls tasks"
-    )
 
 
 def _rows(results: dict[str, dict[str, Any]], counts: dict[str, dict[str, int]]) -> Iterable[dict[str, Any]]:

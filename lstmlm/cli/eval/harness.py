@@ -10,7 +10,7 @@ from lstmlm.cli.render import print_report, say
 
 
 def harness(
-    tasks: Annotated[list[str], typer.Argument(metavar="TASK...", help="Names of lm-eval's tasks, or YAML files.")],
+    tasks: Annotated[list[str], typer.Argument(metavar="TASK...", help="Names of lm-eval's tasks.")],
     run: RunOption = None,
     include_path: Annotated[
         Path | None, typer.Option("--include-path", parser=path, help="A folder of more tasks, as YAML files.")
@@ -29,7 +29,7 @@ def harness(
 
     lstmlm eval harness blimp --run runs/wikitext
 
-    lstmlm eval harness agreement.yaml --limit 100 --json
+    lstmlm eval harness agreement --include-path texts/tasks --limit 100 --json
     """
     from lstmlm import workflows
     from lstmlm.api.harness import evaluate_tasks
