@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -72,6 +74,18 @@ def requests(*arguments: tuple[Any, ...]) -> list[Any]:
     return [SimpleNamespace(args=given) for given in arguments]
 
 
+def asked_about(asked: Any, task: Path) -> tuple[float, np.ndarray]:
+    """The accuracy of a model, and ln p of both sentences of each pair."""
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(task.parent))
+    result = simple_evaluate(asked, tasks=["agreement"], task_manager=manager, log_samples=True)
+    samples = sorted(result["samples"]["agreement"], key=lambda sample: sample["doc_id"])
+    scores = np.array([[value for value, _ in sample["filtered_resps"]] for sample in samples])
+    return result["results"]["agreement"]["acc,none"], scores
+
+
 def nats(trained: Any, text: str) -> float:
     ids = np.array(trained.tokenizer.encode_prompt(text))
     return float(score(trained.model, ids, trained.tokenizer.start_id).sum())
@@ -82,27 +96,64 @@ def test_both_ways_give_the_same_scores(
     harness: Any, make_run: Callable[..., Any], task: Path, tmp_path: Path, tokenizer: dict[str, Any]
 ) -> None:
     huggingface = pytest.importorskip("lm_eval.models.huggingface", reason="needs lm-eval[hf]: make check-peers")
-    from lm_eval import simple_evaluate
-    from lm_eval.tasks import TaskManager
 
     trained = make_run(model(), tokenizer)
     EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
     theirs = huggingface.HFLM(pretrained=str(tmp_path / "exported"), trust_remote_code=True, device="cpu")
-    found = []
-    for asked in (harness.LstmlmLM(trained), theirs):
-        manager = TaskManager(include_path=str(tmp_path))
-        result = simple_evaluate(asked, tasks=["agreement"], task_manager=manager, log_samples=True)
-        samples = sorted(result["samples"]["agreement"], key=lambda sample: sample["doc_id"])
-        found.append((result["results"]["agreement"]["acc,none"], [sample["filtered_resps"] for sample in samples]))
-    (accuracy, scores), (their_accuracy, their_scores) = found
-    assert accuracy == their_accuracy
-    for (good, bad), pair, their_pair in zip(PAIRS, scores, their_scores, strict=True):
-        for sentence, (ours, _), (other, _) in zip((good, bad), pair, their_pair, strict=True):
-            assert ours == pytest.approx(-nats(trained, sentence), abs=1e-4)
-            assert other == pytest.approx(ours, abs=1e-4)
+    accuracy, scores = asked_about(harness.LstmlmLM(trained), task)
+    their_accuracy, their_scores = asked_about(theirs, task)
+    assert their_accuracy == accuracy
+    np.testing.assert_allclose(their_scores, scores, rtol=0, atol=1e-4)
+    wanted = [[-nats(trained, sentence) for sentence in pair] for pair in PAIRS]
+    np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-4)
     report = harness.evaluate_tasks(trained, ["agreement"], task.parent)
     [row] = report.rows
     assert (row["task"], row["metric"], row["value"], row["n"]) == ("agreement", "acc", accuracy, len(PAIRS))
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Return a function that serves a run and returns the address; they end with the test."""
+    for package in ("starlette", "uvicorn"):
+        pytest.importorskip(package, reason="needs the extra serve: pip install 'lstmlm[serve]'")
+    started = []
+
+    def start(run: Path) -> str:
+        command = [sys.executable, "-m", "lstmlm", "serve", str(run), "--port", "0"]
+        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        for line in started[-1].stderr:
+            if address := re.search(r"http://[\d.]+:\d+", line):
+                return address[0]
+        raise AssertionError("the server has ended")
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait()
+        process.stderr.close()
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_its_client_of_a_server_gives_the_same_scores(
+    harness: Any,
+    make_run: Callable[..., Any],
+    task: Path,
+    serve: Callable[[Path], str],
+    tokenizer: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    completions = pytest.importorskip(
+        "lm_eval.models.openai_completions", reason="needs lm-eval[api]: make check-peers"
+    )
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    trained = make_run(model(), tokenizer)
+    url = f"{serve(trained.run.path)}/v1/completions"
+    theirs = completions.LocalCompletionsAPI(base_url=url, model=trained.run.path.name)
+    accuracy, scores = asked_about(harness.LstmlmLM(trained), task)
+    their_accuracy, their_scores = asked_about(theirs, task)
+    assert their_accuracy == accuracy
+    np.testing.assert_allclose(their_scores, scores, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
