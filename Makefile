@@ -41,7 +41,8 @@ check-lowest: $(LOWEST)/installed
 # minicons, model_signing and more. They bring much along, so that they have an environment of their own. No test here
 # needs a network; what is left out says what it lacks, such as a browser.
 check-peers: $(PEERS)/installed $(PEERS)/transformers-4
-	HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest --numprocesses auto --dist worksteal tests/export tests/test_dependencies.py
+	HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
+		$(wildcard tests/export tests/serving) tests/test_dependencies.py
 	PYTHONPATH=$(PEERS)/transformers-4 HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest tests/export/test_huggingface.py
 
 # Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived.

@@ -89,7 +89,7 @@ def test_what_arpa_files_are_not_written(trained: Path, lstmlm: Cli) -> None:
         result = lstmlm(*command.split())
         assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"{message}\n")
     result = lstmlm("export", "arpa", "new.arpa", "--order", "1")  # KenLM reads no file of single tokens
-    assert result.exit_code == 2 and "1 is not in the range x>=2" in result.stderr
+    assert result.exit_code == 2 and "'--order'" in result.stderr
     assert (trained / "own.arpa").read_text("utf-8") == "something else"
     result = lstmlm("eval", "ngram", "--from", "own.arpa")
     assert (result.exit_code, result.stdout) == (3, "")

@@ -1,7 +1,7 @@
 """`lstmlm eval`: questions asked of a trained model, one command a file, a function of the same name.
 
 `perplexity`, `compare`, `ensemble` and `ngram` ask for a whole text; `adaptation`, `surprisal`, `pairs` and `rescore`
-have a folder each in `lstmlm/evaluation/`.
+have a folder each in `lstmlm/evaluation/`, and `harness` asks the tasks of another program.
 """
 
 from importlib import import_module
