@@ -84,5 +84,6 @@ $(PEERS)/installed: pyproject.toml constraints.txt
 
 # Beside the newest one, not in its place: it goes before it in a path. It needs no torch, so that none is fetched.
 $(PEERS)/transformers-4: $(PEERS)/installed
-	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet --upgrade --target $@ 'transformers>=4.57,<4.58'
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet --no-warn-conflicts --upgrade \
+		--target $@ 'transformers>=4.57,<4.58'
 	touch $@
