@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,26 @@ def test_an_arpa_file_that_knows_other_words(trained: Path, lstmlm: Cli, caplog:
         result = lstmlm("eval", "ngram", "--from", "small.arpa", "--text", "own.txt", "--json")
     assert json.loads(result.stdout)["rows"][0]["model"] == "1-gram"
     assert caplog.messages == ["small.arpa: does not know 2 of the text's 4 tokens, such as farmer sleeps"]
+
+
+BIGRAMS = "\\2-grams:\n-0.2\t<s> the\n-0.4\tthe farmer\n-0.5\tfarmer </s>\n\n\\end\\\n"
+SIZES = "\\data\\\nngram 1=5\nngram 2=3\n\n\\1-grams:\n"
+OTHER_TOOLS = {
+    "KenLM": f"{SIZES}-1.2\t<unk>\t0\n0\t<s>\t-0.3\n-0.9\t</s>\t0\n-0.7\tthe\t-0.2\n-1.1\tfarmer\t-0.2\n\n{BIGRAMS}",
+    "SRILM": f"\n{SIZES}-0.9\t</s>\n-99\t<s>\t-0.3\n-1.2\t<unk>\n-1.1\tfarmer\t-0.2\n-0.7\tthe\t-0.2\n\n{BIGRAMS}",
+}
+
+
+@pytest.mark.parametrize("tool", OTHER_TOOLS)
+def test_an_arpa_file_of_another_tool_is_measured_and_mixed(trained: Path, lstmlm: Cli, tool: str) -> None:
+    (trained / "other.arpa").write_text(OTHER_TOOLS[tool], "utf-8")
+    (trained / "own.txt").write_text("the farmer\n", "utf-8")
+    result = lstmlm("eval", "ngram", "--from", "other.arpa", "--text", "own.txt", "--json")
+    assert result.exit_code == 0, result.stderr
+    other, run, mixture = json.loads(result.stdout)["rows"]
+    assert (other["model"], other["nats"]) == ("2-gram", pytest.approx(1.1 * math.log(10)))  # p(the | <s>) and so on
+    assert other["weight"] + run["weight"] == pytest.approx(1)
+    assert min(other["nats"], run["nats"]) - math.log(2) * 3 <= mixture["nats"] <= max(other["nats"], run["nats"])
 
 
 def test_what_arpa_files_are_not_written(trained: Path, lstmlm: Cli) -> None:

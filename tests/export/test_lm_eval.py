@@ -114,8 +114,8 @@ def test_both_ways_give_the_same_scores(
 @pytest.fixture
 def serve() -> Iterator[Callable[[Path], str]]:
     """Return a function that serves a run and returns the address; they end with the test."""
-    for package in ("starlette", "uvicorn"):
-        pytest.importorskip(package, reason="needs the extra serve: pip install 'lstmlm[serve]'")
+    reason = "needs the extra serve: pip install 'lstmlm[serve]'"
+    pytest.importorskip("lstmlm.serving.server", reason=reason, exc_type=ImportError)
     started = []
 
     def start(run: Path) -> str:
