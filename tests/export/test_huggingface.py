@@ -205,7 +205,7 @@ def test_transformers_needs_no_lstmlm(transformers: Any, make_run: Callable[...,
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
         f"directory, text = {str(directory)!r}, {TEXT!r}\n"
         "model = AutoModelForCausalLM.from_pretrained(directory, trust_remote_code=True)\n"
-        "ids = AutoTokenizer.from_pretrained(directory)(text, return_tensors='pt').input_ids\n"
+        "ids = AutoTokenizer.from_pretrained(directory, trust_remote_code=True)(text, return_tensors='pt').input_ids\n"
         "print(model(ids, labels=ids).loss.item())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
