@@ -136,6 +136,10 @@ class RunDirectory:
             CheckpointError: There is no run, it is of a newer format, or one of these files is damaged.
         """
         if not cls.exists(path):
+            if path.is_dir() and files.list_directory(path):
+                raise CheckpointError(
+                    f"{path}: is no run. Name what lstmlm train or lstmlm export huggingface has made."
+                )
             command = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(path)])
             raise CheckpointError(f"{path}: no such run. Train one: {command}")
         version = read_number(path / FORMAT)

@@ -96,7 +96,13 @@ CorpusConfigOption = Annotated[
 ]
 
 RunOption = Annotated[
-    Path | None, typer.Option("--run", parser=path, help="Run directory.", show_default="the newest under runs/")
+    Path | None,
+    typer.Option(
+        "--run",
+        parser=path,
+        help="Run directory, or what export huggingface has made.",
+        show_default="the newest under runs/",
+    ),
 ]
 
 JoinOption = Annotated[

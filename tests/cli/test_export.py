@@ -18,7 +18,11 @@ def test_weights_go_to_torch_and_come_back(lstmlm: Callable[..., Any], trained: 
     assert first == second
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("command", ["huggingface", "onnx", "torch"])
+=======
+@pytest.mark.parametrize("command", ["huggingface", "torch", "arpa"])
+>>>>>>> interop
 def test_what_exists_is_not_replaced(lstmlm: Callable[..., Any], trained: Path, command: str) -> None:
     (trained / "there").write_text("mine", encoding="utf-8")
     result = lstmlm("export", command, "there")
@@ -30,8 +34,8 @@ def test_what_exists_is_not_replaced(lstmlm: Callable[..., Any], trained: Path, 
 def test_a_directory_is_whole_under_its_name(lstmlm: Callable[..., Any], trained: Path) -> None:
     assert lstmlm("export", "huggingface", "out").exit_code == 0
     assert sorted(path.name for path in (trained / "out").iterdir()) == [
-        *("README.md", "config.json", "generation_config.json", "model.safetensors", "modeling_lstmlm.py"),
-        *("network.py", "tokenizer.json", "tokenizer_config.json"),
+        *("README.md", "config.json", "generation_config.json", "lstmlm_tokenizer.json", "model.safetensors"),
+        *("modeling_lstmlm.py", "network.py", "tokenizer.json", "tokenizer_config.json"),
     ]
     assert not [path.name for path in trained.iterdir() if path.name.startswith(".")]
 

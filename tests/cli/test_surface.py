@@ -52,7 +52,7 @@ COMMANDS = {
         "--items",
         "--json",
     },
-    "eval ngram": {"--run", "--order", "--split", "--text", "--encoding", "--from", "--arpa", "--json"},
+    "eval ngram": {"--run", "--order", "--split", "--text", "--encoding", "--from", "--json"},
     "eval rescore": {
         "--run",
         "--format",
@@ -70,7 +70,11 @@ COMMANDS = {
         "--output",
         "--json",
     },
+<<<<<<< HEAD
     "audit": {"--segments", "--seed", "--json"},
+=======
+    "eval harness": {"--run", "--include-path", "--limit", "--json"},
+>>>>>>> interop
     "bench": {"--quick", "--json", "--isa", "--no-compiler"},
     "data list": {"--json"},
     "data get": set(),
@@ -83,6 +87,7 @@ COMMANDS = {
     "export huggingface": {"--run"},
     "export onnx": {"--run", "--for", "--int8", "--split", "--text", "--encoding"},
     "export torch": {"--run"},
+    "export arpa": {"--run", "--order"},
     "import torch": {"--tokenizer", "--run-dir", "--nonlinearity"},
     "config check": {"--set"},
     "config show": {"--set"},
