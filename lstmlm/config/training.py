@@ -64,8 +64,8 @@ class TrainingOptions(Options):
     own. A checkpoint can be continued on any device."""
 
     matmul: Literal["auto", "native", "onednn", "own"] = "auto"
-    """What multiplies matrices of float32 in training: torch's own product, oneDNN, or C++ that is compiled for this
-    machine; measured with `precision`. Without effect in bfloat16."""
+    """What multiplies matrices in training: torch's own product, oneDNN, or C++ that is compiled for this machine;
+    measured with `precision`. In bfloat16 torch's own product is oneDNN's."""
 
     compile: Literal["auto", "never", "always"] = "auto"
     """Whether what lies between large matrix products runs as C++ that is compiled for this machine, once, in some ten

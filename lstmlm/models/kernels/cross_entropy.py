@@ -22,10 +22,10 @@ from torch.autograd.function import once_differentiable
 from lstmlm.metrics import NO_TARGET
 from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.native import CrossEntropy, native_function
-from lstmlm.models.kernels.window import EVALUATION, Execution
+from lstmlm.models.kernels.window import EVALUATION, Execution, graph_is_kept
 
 BLOCK_BYTES = 24 << 20
-"""Largest block of logits. Each reads W and adds to its gradient, all of both: larger ones are faster, and take room."""
+"""Largest block of logits. Each reads all of W and adds to all of its gradient: large ones are faster, and take room."""
 
 ROWS_BYTES, FEWEST_ROWS = 512 << 10, 64
 """What a block has of features at most, so that they stay in the second cache, unless it would be fewer rows."""
@@ -111,12 +111,6 @@ class _LinearCrossEntropy(torch.autograd.Function):
         scale = torch.mul if graph_is_kept() else Tensor.mul_
         gradients = (None if gradient is None else scale(gradient, grad_loss) for gradient in ctx.saved_tensors)
         return *gradients, None, None
-
-
-def graph_is_kept() -> bool:
-    """Return whether the backward pass under way may be followed by another; True where torch does not tell."""
-    ask = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)  # not public
-    return ask is None or bool(ask())
 
 
 def _nats(

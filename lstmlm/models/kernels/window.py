@@ -28,7 +28,7 @@ State, activations and gradients of the state are float32 also where the product
 compiled (native/cpp/window.cpp) on a processor with a compiler, else as operations of torch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,6 +199,8 @@ class _Pass:
     kernel: WindowKernel
     gemm: Gemm
     compiled: bool
+    inputs: Tensor | None
+    weight_ih: Tensor | None
     mask: Tensor | None
     weight: Tensor
     bias: Tensor
@@ -217,7 +219,10 @@ class _Pass:
         return len(self.hiddens) - 1
 
     def forward(self, projected: Float[Tensor, "time batch gates"]) -> None:
-        """Write the hidden states, operands, memories and kept values of all steps."""
+        """Write the hidden states, operands, memories and kept values of all steps.
+
+        Where `inputs` and `weight_ih` are there, W_x x_t are written into `projected` first.
+        """
         native = native_function(self.kernel.name, self.operands, "_forward") if self.compiled else None
         if native is not None:
             native(self._arguments(projected=projected))
@@ -235,13 +240,23 @@ class _Pass:
             )
             bind(self.kernel.write_step, operands, fuse=fuse)(*operands)
 
-    def backward(self, grad_outputs: Tensor, grad_projected: Tensor, grad_recurrent: Tensor, carry: Tensor) -> Hidden:
-        """Write the gradients of all pre-activations; returns the first hidden state's, through W_h."""
+    def backward(
+        self,
+        grad_outputs: Tensor,
+        grad_projected: Tensor,
+        grad_recurrent: Tensor,
+        carry: Tensor,
+        sums: Mapping[str, Tensor | None],
+    ) -> Hidden:
+        """Write the gradients of all pre-activations; returns the first hidden state's, through W_h.
+
+        Where `inputs` and `weight_ih` are there, the gradients `sums` follow from those before it returns.
+        """
         native = native_function(self.kernel.name, self.operands, "_backward") if self.compiled else None
         if native is not None:
             grad_hidden = torch.empty_like(carry)
             gradients = {"grad_outputs": grad_outputs, "grad_projected": grad_projected, "carry": carry}
-            native(self._arguments(**gradients, grad_recurrent=grad_recurrent, grad_hidden=grad_hidden))
+            native(self._arguments(**gradients, **sums, grad_recurrent=grad_recurrent, grad_hidden=grad_hidden))
             return grad_hidden
         product = self.gemm.prepare(self.gemm.cast(self.weight).t(), self.n_rows)
         through_weight = torch.zeros_like(carry)
@@ -260,13 +275,16 @@ class _Pass:
     def _memories_of(self, t: int) -> tuple[Tensor | None, Tensor | None]:
         return (None, None) if self.memories is None else (self.memories[t], self.memories[t + 1])
 
-    def _arguments(self, **more: Tensor) -> Arguments:
+    def _arguments(self, **more: Tensor | None) -> Arguments:
         return Window.of(
             n_steps=self.n_steps,
             n_rows=self.n_rows,
+            n_inputs=0 if self.inputs is None else self.inputs.shape[2],
             n_units=self.hiddens.shape[2],
             n_threads=torch.get_num_threads(),
             keep=len(self.kept) > 1,
+            inputs=self.inputs,
+            weight_ih=self.weight_ih,
             weight=self.weight,
             mask=self.mask,
             bias=self.bias,
@@ -297,50 +315,77 @@ class _Window(torch.autograd.Function):
         hidden: Tensor,
         *memory: Tensor,
     ) -> tuple[Tensor, ...]:
-        gemm = Gemm.of(execution.gemm_path, inputs.dtype)
-        n_steps, n_rows, _ = inputs.shape
-        rows, weight_ih = gemm.cast(inputs.flatten(0, 1)), gemm.cast(weight_ih)
-        projected = gemm.linear(rows, weight_ih).view(n_steps, n_rows, -1)
-
+        gemm, like = Gemm.of(execution.gemm_path, inputs.dtype), inputs.dtype
+        n_steps, n_rows, n_units = len(inputs), *hidden.shape
         hiddens = all_steps(hidden, n_steps)
-        operands = first_operands(hiddens, rows.dtype, mask)
+        operands = first_operands(hiddens, gemm.format_of(like), mask)
+        # Our own products over all steps are computed in one go with the loop.
+        is_whole = gemm.path.is_ours and execution.compiled and native_function(kernel.name, operands, "_forward")
+        if is_whole:
+            rows, weight_ih = inputs.contiguous(), weight_ih.contiguous()
+            projected = hidden.new_empty(n_steps, n_rows, kernel.n_gates * n_units)
+        else:
+            rows, weight_ih = gemm.cast(inputs), gemm.cast(weight_ih)
+            projected = gemm.linear(rows.flatten(0, 1), weight_ih).to(like).view(n_steps, n_rows, -1)
         memories = all_steps(memory[0], n_steps) if memory else None
-        kept = hidden.new_empty(n_steps if keep else 1, n_rows, kernel.n_kept * hidden.shape[1])
+        # Whatever a step keeps takes the place of what it has read, if there is as much of it.
+        in_place = kernel.n_kept == kernel.n_gates
+        kept = projected if in_place else hidden.new_empty(n_steps if keep else 1, n_rows, kernel.n_kept * n_units)
         weight_hh, mask = weight_hh.contiguous(), None if mask is None else mask.contiguous()
+        products = (rows, weight_ih) if is_whole else (None, None)
         tensors = (mask, weight_hh, bias.contiguous(), recurrent_bias, hiddens, operands, memories, kept)
-        _Pass(kernel, gemm, execution.compiled, *tensors).forward(projected)
+        _Pass(kernel, gemm, execution.compiled, *products, *tensors).forward(projected)
         if keep:
-            ctx.kernel, ctx.gemm, ctx.compiled = kernel, gemm, execution.compiled
+            ctx.kernel, ctx.gemm, ctx.compiled, ctx.is_whole = kernel, gemm, execution.compiled, bool(is_whole)
             ctx.save_for_backward(rows, weight_ih, *tensors)
         return hiddens[1:], *(() if memories is None else (memories[-1].clone(),))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_outputs: Tensor, *grad_memory: Tensor) -> tuple[Tensor | None, ...]:
-        rows, weight_ih, *tensors = ctx.saved_tensors
-        kernel, gemm = ctx.kernel, ctx.gemm
-        window = _Pass(kernel, gemm, ctx.compiled, *tensors)
+        rows, weight_ih, *tensors, kept = ctx.saved_tensors
+        kernel, gemm, is_whole, like = ctx.kernel, ctx.gemm, ctx.is_whole, grad_outputs.dtype
+        # Likewise gradients take the place of what was kept, unless another pass is to read it.
+        in_place = kernel.n_kept == kernel.n_gates and gemm.format_of(like) == like
+        kept = kept.clone() if in_place and graph_is_kept() else kept
+        products = (rows, weight_ih) if is_whole else (None, None)
+        window = _Pass(kernel, gemm, ctx.compiled, *products, *tensors, kept)
         n_steps, n_rows, n_units = grad_outputs.shape
         needs_inputs, needs_ih, needs_hh, needs_bias, needs_recurrent_bias, needs_hidden, *_ = ctx.needs_input_grad[4:]
 
-        grad_projected = rows.new_empty(n_steps, n_rows, kernel.n_gates * n_units)
+        gates = (n_steps, n_rows, kernel.n_gates * n_units)
+        grad_projected = kept if in_place else window.operands.new_empty(gates)
         grad_recurrent = grad_projected if window.recurrent_bias is None else torch.empty_like(grad_projected)
         before = grad_memory[0] if grad_memory else window.hiddens.new_zeros(n_rows, n_units)
         carry = before.clone(memory_format=torch.contiguous_format)
-        grad_hidden = window.backward(grad_outputs.contiguous(), grad_projected, grad_recurrent, carry)
+        sums = {
+            "grad_inputs": torch.empty_like(rows) if needs_inputs and is_whole else None,
+            "grad_weight_ih": torch.empty_like(weight_ih) if needs_ih and is_whole else None,
+            "grad_weight": torch.empty_like(window.weight) if needs_hh and is_whole else None,
+            "grad_bias": torch.empty_like(window.bias) if needs_bias and is_whole else None,
+        }
+        grad_hidden = window.backward(grad_outputs.contiguous(), grad_projected, grad_recurrent, carry, sums)
         if not kernel.has_memory:
             grad_hidden = grad_hidden + carry  # what reaches the first hidden state beside W_h
 
         flat, flat_recurrent = grad_projected.flatten(0, 1), grad_recurrent.flatten(0, 1)
-        like = window.hiddens.dtype
-        grad_inputs = gemm.linear(flat, weight_ih.t()).to(like).view(n_steps, n_rows, -1) if needs_inputs else None
-        grad_ih = gemm.outer(flat, rows).to(like) if needs_ih else None
-        grad_hh = gemm.outer(flat_recurrent, window.operands[:-1].flatten(0, 1)).to(like) if needs_hh else None
-        grad_bias = gemm.total(flat).to(like) if needs_bias else None
+        if not is_whole:
+            grad_inputs = gemm.linear(flat, weight_ih.t()).to(like).view(n_steps, n_rows, -1) if needs_inputs else None
+            grad_ih = gemm.outer(flat, rows.flatten(0, 1)).to(like) if needs_ih else None
+            grad_hh = gemm.outer(flat_recurrent, window.operands[:-1].flatten(0, 1)).to(like) if needs_hh else None
+            grad_bias = gemm.total(flat).to(like) if needs_bias else None
+        else:
+            grad_inputs, grad_ih, grad_hh, grad_bias = sums.values()
         grad_recurrent_bias = gemm.total(flat_recurrent).to(like) if needs_recurrent_bias else None
         gradients = (grad_inputs, grad_ih, grad_hh, grad_bias, grad_recurrent_bias)
         state = (grad_hidden if needs_hidden else None, *((carry,) if kernel.has_memory else ()))
         return None, None, None, None, *gradients, *state
+
+
+def graph_is_kept() -> bool:
+    """Return whether the backward pass under way may be followed by another; True where torch does not tell."""
+    ask = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)  # not public
+    return ask is None or bool(ask())
 
 
 def all_steps(first: Hidden, n_steps: int) -> Outputs:

@@ -49,7 +49,7 @@ TOLERANCES = {"float32": 2e-6, "float32-normalized": 5e-6, "bfloat16": 0.02, "bf
 
 
 def tolerance_of(name: str, execution: Execution) -> float:
-    if execution.gemm_path != GemmPath.BFLOAT16:
+    if not execution.gemm_path.rounds:
         return TOLERANCES["float32-normalized" if "layer-norm" in name else "float32"]
     has_jumps = name == "rnn-relu" or name.endswith("-capped")
     return TOLERANCES["bfloat16-jumps" if has_jumps else "bfloat16"]
@@ -158,7 +158,7 @@ def test_windows_join_up(name: str, execution: Execution) -> None:
     first, state = case.kernel(case.inputs[:2], case.state, execution)
     second, state = case.kernel(case.inputs[2:], state, execution)
     # In bfloat16 each window rounds its own sum over time of the gradients of weights.
-    tolerance = 0.02 if execution.gemm_path == GemmPath.BFLOAT16 else tolerance_of(name, execution)
+    tolerance = 0.02 if execution.gemm_path.rounds else tolerance_of(name, execution)
     assert_all_close(results(case, torch.cat([first, second]), state), wanted, tolerance)
 
 
@@ -313,7 +313,7 @@ def operations_per_step(name: str, execution: Execution, *, backward: bool) -> f
 
 
 each_compiled_path = pytest.mark.parametrize(
-    "path", [pytest.param(path, marks=needs_bfloat16 if path == GemmPath.BFLOAT16 else ()) for path in GemmPath]
+    "path", [pytest.param(path, marks=needs_bfloat16 if path.rounds else ()) for path in GemmPath]
 )
 
 
@@ -330,7 +330,7 @@ def test_a_compiled_window_dispatches_nothing_for_its_steps(name: str, path: Gem
 def test_an_uncompiled_step_takes_few_operations(name: str, backward: bool, most: int) -> None:
     for path in GemmPath:
         # Copies between number formats come on top in bfloat16.
-        extra = 3 if path == GemmPath.BFLOAT16 else 0
+        extra = 3 if path.rounds else 0
         assert operations_per_step(name, Execution(path, compiled=False), backward=backward) <= most + extra
 
 

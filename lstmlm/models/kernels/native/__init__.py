@@ -17,6 +17,7 @@ from torch import Tensor
 from lstmlm.models.kernels.native.build import library
 
 __all__ = [
+    "NAMES",
     "Arguments",
     "CrossEntropy",
     "LayerNormLSTM",
@@ -49,10 +50,12 @@ class Arguments(ctypes.Structure):
 class Window(Arguments):
     """Arguments of the loops over time; window.cpp says what each is."""
 
-    _numbers = ("n_steps", "n_rows", "n_units", "n_threads", "keep")
+    _numbers = ("n_steps", "n_rows", "n_inputs", "n_units", "n_threads", "keep")
     _pointers = (
-        *("weight", "mask", "recurrent_bias", "projected", "bias", "hiddens", "operands", "memories", "kept"),
+        *("inputs", "weight_ih", "weight", "mask", "recurrent_bias", "projected", "bias"),
+        *("hiddens", "operands", "memories", "kept"),
         *("grad_outputs", "grad_projected", "grad_recurrent", "carry", "grad_hidden"),
+        *("grad_inputs", "grad_weight_ih", "grad_weight", "grad_bias"),
     )
     _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
 
