@@ -25,7 +25,7 @@ from lstmlm.models.kernels.native import CrossEntropy, native_function
 from lstmlm.models.kernels.window import EVALUATION, Execution, graph_is_kept
 
 BLOCK_BYTES = 24 << 20
-"""Largest block of logits. Each reads all of W and adds to all of its gradient: large ones are faster, and take room."""
+"""Largest block of logits. Each reads W and adds to its gradient, so that few large ones are faster than many."""
 
 ROWS_BYTES, FEWEST_ROWS = 512 << 10, 64
 """What a block has of features at most, so that they stay in the second cache, unless it would be fewer rows."""
