@@ -140,7 +140,7 @@ class Gemm:
     ) -> None:
         """Write the sum of outer products into `out`, which is not cast, or add it."""
         # Our float32 is the fastest here by every route.
-        if self._is_ours(left) or _native_product(left, left) is not None and not self.path.rounds:
+        if self._is_ours(left) or (_native_product(left, left) is not None and not self.path.rounds):
             multiply(out, left.t(), right, add=add)
         elif add:
             out += self.linear(left.t(), right.t())
@@ -176,7 +176,8 @@ def multiply(
 ) -> None:
     """Write the product of two matrices into `out`, or add it, by our own product, which must be compiled.
 
-    In bfloat16 `out` may be float32; else nothing can be added to it. Matrices may lie in memory any way, but the columns of `out` side by side.
+    In bfloat16 `out` may be float32; else nothing can be added to it. Matrices may lie in memory any way, but the
+    columns of `out` side by side.
     """
     native = _native_product(left, out)
     assert native is not None  # as the caller found

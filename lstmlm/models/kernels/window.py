@@ -28,8 +28,8 @@ State, activations and gradients of the state are float32 also where the product
 compiled (native/cpp/window.cpp) on a processor with a compiler, else as operations of torch.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -79,6 +79,13 @@ class WindowKernel:
     has_memory: bool
     forward: Callable[..., tuple[Tensor, Tensor | None, tuple[Tensor, ...]]]
     backward: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor | None]]
+
+    def is_in_place(self, projected: Tensor) -> bool:
+        """Whether what is kept takes the place of `projected`, and gradients in the same format that of what was kept.
+
+        Not on a GPU, where an operation that was put together in parts may write one of them before it reads another.
+        """
+        return self.n_kept == self.n_gates and projected.device.type == "cpu"
 
     def write_step(
         self,
@@ -194,13 +201,17 @@ def is_compiled(name: str, inputs: Inputs, execution: Execution) -> bool:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One pass over a window, and the tensors that its steps read and write: those of `Window` in window.cpp."""
+    """One pass over a window, and the tensors that its steps read and write: those of `Window` in window.cpp.
+
+    Where it `is_whole`, our own products over all steps are computed in one go with the loop, from float32.
+    """
 
     kernel: WindowKernel
     gemm: Gemm
     compiled: bool
-    inputs: Tensor | None
-    weight_ih: Tensor | None
+    is_whole: bool
+    inputs: Tensor
+    weight_ih: Tensor
     mask: Tensor | None
     weight: Tensor
     bias: Tensor
@@ -221,7 +232,7 @@ class _Pass:
     def forward(self, projected: Float[Tensor, "time batch gates"]) -> None:
         """Write the hidden states, operands, memories and kept values of all steps.
 
-        Where `inputs` and `weight_ih` are there, W_x x_t are written into `projected` first.
+        A whole pass writes W_x x_t into `projected` first.
         """
         native = native_function(self.kernel.name, self.operands, "_forward") if self.compiled else None
         if native is not None:
@@ -250,7 +261,7 @@ class _Pass:
     ) -> Hidden:
         """Write the gradients of all pre-activations; returns the first hidden state's, through W_h.
 
-        Where `inputs` and `weight_ih` are there, the gradients `sums` follow from those before it returns.
+        A whole pass makes the gradients `sums` of those before it returns.
         """
         native = native_function(self.kernel.name, self.operands, "_backward") if self.compiled else None
         if native is not None:
@@ -272,6 +283,31 @@ class _Pass:
             through_weight = product(grad_recurrent[t])
         return masked(through_weight.to(carry.dtype), self.mask)
 
+    def room_for_sums(self, needed: Sequence[bool]) -> dict[str, Tensor | None]:
+        """Return room for those gradients that a whole pass makes of `needed` ones: by inputs, W_x, W_h and bias."""
+        like = {
+            "grad_inputs": self.inputs,
+            "grad_weight_ih": self.weight_ih,
+            "grad_weight": self.weight,
+            "grad_bias": self.bias,
+        }
+        return {
+            name: torch.empty_like(tensor) if self.is_whole and is_needed else None
+            for (name, tensor), is_needed in zip(like.items(), needed, strict=False)
+        }
+
+    def sums(self, needed: Sequence[bool], grad_projected: Tensor, grad_recurrent: Tensor) -> list[Tensor | None]:
+        """Return the same gradients by the products of this route."""
+        by_x, by_h, gemm = grad_projected.flatten(0, 1), grad_recurrent.flatten(0, 1), self.gemm
+        makers: tuple[Callable[[], Tensor], ...] = (
+            lambda: gemm.linear(by_x, self.weight_ih.t()).view_as(self.inputs),
+            lambda: gemm.outer(by_x, self.inputs.flatten(0, 1)),
+            lambda: gemm.outer(by_h, self.operands[:-1].flatten(0, 1)),
+            lambda: gemm.total(by_x),
+        )
+        like = self.hiddens.dtype
+        return [make().to(like) if is_needed else None for make, is_needed in zip(makers, needed, strict=False)]
+
     def _memories_of(self, t: int) -> tuple[Tensor | None, Tensor | None]:
         return (None, None) if self.memories is None else (self.memories[t], self.memories[t + 1])
 
@@ -279,11 +315,11 @@ class _Pass:
         return Window.of(
             n_steps=self.n_steps,
             n_rows=self.n_rows,
-            n_inputs=0 if self.inputs is None else self.inputs.shape[2],
+            n_inputs=self.inputs.shape[2] if self.is_whole else 0,
             n_units=self.hiddens.shape[2],
             n_threads=torch.get_num_threads(),
             keep=len(self.kept) > 1,
-            inputs=self.inputs,
+            inputs=self.inputs if self.is_whole else None,
             weight_ih=self.weight_ih,
             weight=self.weight,
             mask=self.mask,
@@ -319,8 +355,8 @@ class _Window(torch.autograd.Function):
         n_steps, n_rows, n_units = len(inputs), *hidden.shape
         hiddens = all_steps(hidden, n_steps)
         operands = first_operands(hiddens, gemm.format_of(like), mask)
-        # Our own products over all steps are computed in one go with the loop.
-        is_whole = gemm.path.is_ours and execution.compiled and native_function(kernel.name, operands, "_forward")
+        has_loop = execution.compiled and native_function(kernel.name, operands, "_forward") is not None
+        is_whole = gemm.path.is_ours and has_loop
         if is_whole:
             rows, weight_ih = inputs.contiguous(), weight_ih.contiguous()
             projected = hidden.new_empty(n_steps, n_rows, kernel.n_gates * n_units)
@@ -328,58 +364,43 @@ class _Window(torch.autograd.Function):
             rows, weight_ih = gemm.cast(inputs), gemm.cast(weight_ih)
             projected = gemm.linear(rows.flatten(0, 1), weight_ih).to(like).view(n_steps, n_rows, -1)
         memories = all_steps(memory[0], n_steps) if memory else None
-        # Whatever a step keeps takes the place of what it has read, if there is as much of it.
-        in_place = kernel.n_kept == kernel.n_gates
-        kept = projected if in_place else hidden.new_empty(n_steps if keep else 1, n_rows, kernel.n_kept * n_units)
-        weight_hh, mask = weight_hh.contiguous(), None if mask is None else mask.contiguous()
-        products = (rows, weight_ih) if is_whole else (None, None)
-        tensors = (mask, weight_hh, bias.contiguous(), recurrent_bias, hiddens, operands, memories, kept)
-        _Pass(kernel, gemm, execution.compiled, *products, *tensors).forward(projected)
+        kept_steps = n_steps if keep else 1
+        kept = (
+            projected
+            if kernel.is_in_place(projected)
+            else projected.new_empty(kept_steps, n_rows, kernel.n_kept * n_units)
+        )
+        weight_hh, bias, mask = weight_hh.contiguous(), bias.contiguous(), None if mask is None else mask.contiguous()
+        how: tuple[WindowKernel, Gemm, bool, bool] = (kernel, gemm, execution.compiled, is_whole)
+        tensors: Any = (rows, weight_ih, mask, weight_hh, bias, recurrent_bias, hiddens, operands, memories, kept)
+        _Pass(*how, *tensors).forward(projected)
         if keep:
-            ctx.kernel, ctx.gemm, ctx.compiled, ctx.is_whole = kernel, gemm, execution.compiled, bool(is_whole)
-            ctx.save_for_backward(rows, weight_ih, *tensors)
+            ctx.how = how
+            ctx.save_for_backward(*tensors)
         return hiddens[1:], *(() if memories is None else (memories[-1].clone(),))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_outputs: Tensor, *grad_memory: Tensor) -> tuple[Tensor | None, ...]:
-        rows, weight_ih, *tensors, kept = ctx.saved_tensors
-        kernel, gemm, is_whole, like = ctx.kernel, ctx.gemm, ctx.is_whole, grad_outputs.dtype
-        # Likewise gradients take the place of what was kept, unless another pass is to read it.
-        in_place = kernel.n_kept == kernel.n_gates and gemm.format_of(like) == like
-        kept = kept.clone() if in_place and graph_is_kept() else kept
-        products = (rows, weight_ih) if is_whole else (None, None)
-        window = _Pass(kernel, gemm, ctx.compiled, *products, *tensors, kept)
+        window, needed = _Pass(*ctx.how, *ctx.saved_tensors), ctx.needs_input_grad[4:]
+        kernel, like = window.kernel, grad_outputs.dtype
+        in_place = kernel.is_in_place(window.kept) and window.operands.dtype == like
+        if in_place and graph_is_kept():
+            window = replace(window, kept=window.kept.clone())
         n_steps, n_rows, n_units = grad_outputs.shape
-        needs_inputs, needs_ih, needs_hh, needs_bias, needs_recurrent_bias, needs_hidden, *_ = ctx.needs_input_grad[4:]
-
         gates = (n_steps, n_rows, kernel.n_gates * n_units)
-        grad_projected = kept if in_place else window.operands.new_empty(gates)
+        grad_projected = window.kept if in_place else window.operands.new_empty(gates)
         grad_recurrent = grad_projected if window.recurrent_bias is None else torch.empty_like(grad_projected)
         before = grad_memory[0] if grad_memory else window.hiddens.new_zeros(n_rows, n_units)
         carry = before.clone(memory_format=torch.contiguous_format)
-        sums = {
-            "grad_inputs": torch.empty_like(rows) if needs_inputs and is_whole else None,
-            "grad_weight_ih": torch.empty_like(weight_ih) if needs_ih and is_whole else None,
-            "grad_weight": torch.empty_like(window.weight) if needs_hh and is_whole else None,
-            "grad_bias": torch.empty_like(window.bias) if needs_bias and is_whole else None,
-        }
+        sums = window.room_for_sums(needed)
         grad_hidden = window.backward(grad_outputs.contiguous(), grad_projected, grad_recurrent, carry, sums)
         if not kernel.has_memory:
             grad_hidden = grad_hidden + carry  # what reaches the first hidden state beside W_h
-
-        flat, flat_recurrent = grad_projected.flatten(0, 1), grad_recurrent.flatten(0, 1)
-        if not is_whole:
-            grad_inputs = gemm.linear(flat, weight_ih.t()).to(like).view(n_steps, n_rows, -1) if needs_inputs else None
-            grad_ih = gemm.outer(flat, rows.flatten(0, 1)).to(like) if needs_ih else None
-            grad_hh = gemm.outer(flat_recurrent, window.operands[:-1].flatten(0, 1)).to(like) if needs_hh else None
-            grad_bias = gemm.total(flat).to(like) if needs_bias else None
-        else:
-            grad_inputs, grad_ih, grad_hh, grad_bias = sums.values()
-        grad_recurrent_bias = gemm.total(flat_recurrent).to(like) if needs_recurrent_bias else None
-        gradients = (grad_inputs, grad_ih, grad_hh, grad_bias, grad_recurrent_bias)
-        state = (grad_hidden if needs_hidden else None, *((carry,) if kernel.has_memory else ()))
-        return None, None, None, None, *gradients, *state
+        gradients = sums.values() if window.is_whole else window.sums(needed, grad_projected, grad_recurrent)
+        grad_recurrent_bias = window.gemm.total(grad_recurrent.flatten(0, 1)).to(like) if needed[4] else None
+        state = (grad_hidden if needed[5] else None, *((carry,) if kernel.has_memory else ()))
+        return None, None, None, None, *gradients, grad_recurrent_bias, *state
 
 
 def graph_is_kept() -> bool:

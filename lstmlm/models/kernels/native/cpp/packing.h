@@ -11,51 +11,40 @@
 
 namespace lstmlm {
 
-// Rooms that a thread has given up and keeps for its next calls: the system clears every page of a new one, which takes
-// a small layer as long as a product.
-struct Shelf {
-    static constexpr size_t MOST = 8;
-    std::multimap<size_t, void*> rooms;
+// Rooms that a thread has given up and keeps for its next calls, by size: the system clears every page of a new one, which
+// takes a small layer as long as a product.
+struct Delete {
+    void operator()(void* room) const { ::operator delete[](room, std::align_val_t(64)); }
+};
+inline thread_local std::multimap<size_t, std::unique_ptr<void, Delete>> given_up;
+constexpr size_t MOST_GIVEN_UP = 8;
 
-    ~Shelf() {
-        for (const auto& [n_bytes, room] : rooms) ::operator delete[](room, std::align_val_t(64));
-    }
-    static Shelf& mine() {
-        static thread_local Shelf shelf;
-        return shelf;
-    }
-    std::pair<size_t, void*> take(size_t n_bytes) {
-        const auto found = rooms.lower_bound(n_bytes);
-        if (found == rooms.end()) return {n_bytes, ::operator new[](n_bytes, std::align_val_t(64))};
-        const std::pair<size_t, void*> taken = *found;
-        rooms.erase(found);
-        return taken;
-    }
-    void give(size_t n_bytes, void* room) {
-        rooms.emplace(n_bytes, room);
-        if (rooms.size() <= MOST) return;
-        ::operator delete[](rooms.begin()->second, std::align_val_t(64));
-        rooms.erase(rooms.begin());
+template <class Number> struct GiveUp {
+    size_t n_bytes;
+
+    void operator()(Number* room) const {
+        given_up.emplace(n_bytes, room);
+        if (given_up.size() > MOST_GIVEN_UP) given_up.erase(given_up.begin());
     }
 };
 
 // Room for `n` numbers, aligned to lines of the cache.
-template <class Number> struct GiveUp {
-    size_t n_bytes;
-    void operator()(Number* room) const { Shelf::mine().give(n_bytes, room); }
-};
 template <class Number> using Room = std::unique_ptr<Number[], GiveUp<Number>>;
 template <class Number> Room<Number> room_for(int64_t n) {
-    const auto [n_bytes, room] = Shelf::mine().take(std::max<int64_t>(n, 1) * sizeof(Number));
-    return Room<Number>(static_cast<Number*>(room), {n_bytes});
+    const size_t n_bytes = std::max<int64_t>(n, 1) * sizeof(Number);
+    const auto found = given_up.lower_bound(n_bytes);
+    if (found == given_up.end())
+        return {static_cast<Number*>(::operator new[](n_bytes, std::align_val_t(64))), {n_bytes}};
+    Room<Number> room(static_cast<Number*>(found->second.release()), {found->first});
+    given_up.erase(found);
+    return room;
 }
 
 inline int64_t parts(int64_t n, int64_t of_at_most) { return (n + of_at_most - 1) / of_at_most; }
 
 // How many operands of a row enter one multiplication of a lane, together a word: the instruction for bfloat16 takes pairs.
 template <class Operand> constexpr int DEPTH = sizeof(Operand) == 2 ? 2 : 1;
-template <class Operand>
-using Word = std::conditional_t<sizeof(Operand) == 8, uint64_t, uint32_t>;
+template <class Operand> using Word = std::conditional_t<sizeof(Operand) == 8, uint64_t, uint32_t>;
 template <class Number, int N> struct Numbers {
     typedef Number type __attribute__((vector_size(N * sizeof(Number))));
 };
@@ -70,16 +59,11 @@ template <class Number, int N> Several<Number, N> several(const void* from) {
     return numbers;
 }
 
-// The bits of N numbers as bfloat16.
+#ifdef __AVX512BF16__  // the bits of N numbers as bfloat16
 template <int N> Several<uint16_t, N> halves(const bfloat16* from) { return several<uint16_t, N>(from); }
 template <int N> Several<uint16_t, N> halves(const float* from) {
-    Several<uint16_t, N> bits;
-    for (int i = 0; i < N; ++i) bits[i] = narrow<bfloat16>(from[i]).bits;
-    return bits;
-}
-#ifdef __AVX512BF16__
-template <> inline Several<uint16_t, 8> halves<8>(const float* from) {
-    return std::bit_cast<Several<uint16_t, 8>>(_mm256_cvtneps_pbh(_mm256_loadu_ps(from)));
+    static_assert(N == 8);
+    return std::bit_cast<Several<uint16_t, N>>(_mm256_cvtneps_pbh(_mm256_loadu_ps(from)));
 }
 #endif
 
