@@ -20,12 +20,9 @@ BEHIND_AN_ERROR = {
     "matplotlib": "plot",
     "backports-zstd": "zstd",
     "transformers": "huggingface",
-<<<<<<< HEAD
     "onnx": "onnx",
     "onnxruntime": "onnx",
-=======
     "lm-eval": "harness",
->>>>>>> interop
 }
 """Imported only where it is wanted, after a check that names the extra which installs it."""
 

@@ -18,11 +18,7 @@ def test_weights_go_to_torch_and_come_back(lstmlm: Callable[..., Any], trained: 
     assert first == second
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("command", ["huggingface", "onnx", "torch"])
-=======
-@pytest.mark.parametrize("command", ["huggingface", "torch", "arpa"])
->>>>>>> interop
+@pytest.mark.parametrize("command", ["huggingface", "onnx", "torch", "arpa"])
 def test_what_exists_is_not_replaced(lstmlm: Callable[..., Any], trained: Path, command: str) -> None:
     (trained / "there").write_text("mine", encoding="utf-8")
     result = lstmlm("export", command, "there")

@@ -70,11 +70,8 @@ COMMANDS = {
         "--output",
         "--json",
     },
-<<<<<<< HEAD
     "audit": {"--segments", "--seed", "--json"},
-=======
     "eval harness": {"--run", "--include-path", "--limit", "--json"},
->>>>>>> interop
     "bench": {"--quick", "--json", "--isa", "--no-compiler"},
     "data list": {"--json"},
     "data get": set(),
