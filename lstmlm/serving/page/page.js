@@ -1,12 +1,11 @@
 /** The page: what happens when the text, the models or the settings change. Each part is in a file of its own. */
 
 import * as api from "./api.js";
-import { drawLegend } from "./colours.js";
 import { byId, element, latest, percent, spoken } from "./dom.js";
 import { GateMap } from "./gates.js";
 import { Generation } from "./generation.js";
 import { Notice } from "./notice.js";
-import { showWords } from "./words.js";
+import { drawLegend, showWords } from "./words.js";
 import { Writing } from "./writing.js";
 
 const N_WORDS = 8;

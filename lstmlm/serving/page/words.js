@@ -1,10 +1,26 @@
-/** Surprisal in numbers: the text with bits under each word, the sum of each model, and a table. */
+/** Surprisal in colours, and in numbers: bits under each word, the sum of each model, and a table. */
 
-import { levelOf } from "./colours.js";
 import { bits, element, oneIn, shown, spoken } from "./dom.js";
 
 /** @typedef {import("./api.js").ReadWord} ReadWord */
 /** @typedef {import("./api.js").Model} Model */
+
+/** Colours are eight, one for each two bits; what they look like is in page.css. */
+const BITS_A_LEVEL = 2;
+const LEVELS = 8;
+
+/** The colour of a word. @param {number | null | undefined} bits */
+export function levelOf(bits) {
+  return bits == null ? "" : String(Math.min(LEVELS - 1, Math.floor(bits / BITS_A_LEVEL)));
+}
+
+/** Fill the legend: a swatch for each colour, under it where it begins. */
+export function drawLegend(list) {
+  for (let level = 0; level < LEVELS; level++) {
+    const from = level * BITS_A_LEVEL;
+    list.append(element("li", { dataset: { first: String(level) }, textContent: level < LEVELS - 1 ? from : `${from}+ bits` }));
+  }
+}
 
 /** @param {Model[]} models @param {ReadWord[][]} read for each model */
 export function showWords({ sum, gloss, table }, models, read) {

@@ -7,8 +7,8 @@
  */
 
 import { END } from "./api.js";
-import { levelOf } from "./colours.js";
 import { element, percent, shown, spoken } from "./dom.js";
+import { levelOf } from "./words.js";
 
 /** @typedef {import("./api.js").NextWord} NextWord */
 /** @typedef {import("./api.js").ReadWord} ReadWord */
