@@ -2,10 +2,10 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next`, `inspect`, `config` and `bench` are commands; `eval`, `data`, `export` and `import`
-(`imports`) have commands of their own. They share `options`, parameters that several have, and `render`, all that is
-shown; `figures` draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py` or
-`export/`, and renders. Nothing but `__main__` imports from here.
+`train`, `generate`, `next`, `inspect`, `serve`, `config` and `bench` are commands; `eval`, `data`, `export` and
+`import` (`imports`) have commands of their own. They share `options`, parameters that several have, and `render`, all
+that is shown; `figures` draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py`,
+`export/` or `serving/`, and renders. Nothing but `__main__` imports from here.
 """
 
 import sys
@@ -24,6 +24,7 @@ from lstmlm.cli.inspect import inspect_app
 from lstmlm.cli.next import next_word
 from lstmlm.cli.options import TextCommand
 from lstmlm.cli.render import ErrorRenderingGroup, log_on_stderr
+from lstmlm.cli.serve import serve
 from lstmlm.cli.train import train
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 app.add_typer(export_app, name="export")
 app.add_typer(import_app, name="import")
+app.command()(serve)
 app.command()(bench)
 
 
