@@ -86,6 +86,7 @@ export class Writing extends EventTarget {
   /** Show what a model expects next. @param {NextWord[]} words */
   showNextWords(index, words) {
     this.#words[index] = words;
+    this.rankings.ariaBusy = String(this.#words.includes(null));
     const list = this.rankings.querySelector(`#words-${index}`);
     const most = words[0]?.probability ?? 1;
     list.replaceChildren(
@@ -119,6 +120,7 @@ export class Writing extends EventTarget {
 
   #changed(isTyped) {
     this.#words = this.#words.map(() => null);
+    this.rankings.ariaBusy = "true";
     this.#setOpen(isTyped);
     this.#choose(null);
     this.dispatchEvent(new Event("change"));
