@@ -1,4 +1,4 @@
-"""The one thread that computes: it answers a question, then writes a token of every text under way, and so on.
+"""The one thread that computes: it answers some questions, then writes a token of every text under way, and so on.
 
 Texts of a model are written side by side, one step a token for all of them (continuous batching): one joins as soon
 as its prompt is read, and leaves when it ends. A prompt is read by itself, and the number of columns of a step is a
@@ -268,7 +268,8 @@ class Engine:
     def _run(self) -> None:
         with torch.inference_mode():
             while self._has_work():
-                if self._questions:
+                # Those that come at once begin at once, and nobody keeps the texts waiting for long.
+                for _ in range(min(len(self._questions), COLUMNS_TOGETHER)):
                     self._answer(*self._questions.popleft())
                 for batch in self._batches.values():
                     self._tell(batch.step())

@@ -103,18 +103,38 @@ def _starts_in(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[int]
     if [token_id for of_word in by_word for token_id in of_word] != list(ids):
         words, by_word = [text], [list(ids)]
     starts: list[int] = []
-    place = 0
+    n_chars = 0
     for word, of_word in zip(words, by_word, strict=True):
-        content, end = word.encode(), 0
-        for number, token_id in enumerate(of_word):
-            own = tokenizer.content(token_id)
-            found = content.find(own, end) if own else -1
-            is_next = number == 0 or found < 0 or is_white(content[end:found].decode(errors="ignore"))
-            begin = end if is_next else found
-            starts.append(place + len(content[:begin].decode(errors="ignore")))
-            end = found + len(own) if found >= 0 else end
-        place += len(word)
+        content = word.encode()
+        begins = _begins_in(content, [_content(tokenizer, token_id) for token_id in of_word])
+        starts += [n_chars + len(content[:begin].decode(errors="ignore")) for begin in begins]
+        n_chars += len(word)
     return starts
+
+
+def _content(tokenizer: Tokenizer, token_id: int) -> bytes:
+    return b"\n" if token_id == tokenizer.start_id else tokenizer.content(token_id)
+
+
+def _begins_in(word: bytes, contents: Sequence[bytes]) -> list[int]:
+    """Find where tokens begin: white space belongs to the one after it, what is unknown has a character each."""
+    begins: list[int] = []
+    end, n_unknown = 0, 0
+    for content in contents:
+        found = word.find(content, end) if content else -1
+        if found < 0:
+            n_unknown += 1
+            continue
+        begins += _unknown_begins(word, end, found, n_unknown)
+        has_gap = n_unknown > 0 or (begins and not is_white(word[end:found].decode(errors="ignore") or " "))
+        begins.append(found if has_gap else end)
+        end, n_unknown = found + len(content), 0
+    return begins + _unknown_begins(word, end, len(word), n_unknown)
+
+
+def _unknown_begins(word: bytes, begin: int, end: int, n_unknown: int) -> list[int]:
+    text = word[begin:end].decode(errors="ignore")
+    return [begin + len(text[:number].encode()) for number in range(n_unknown)]
 
 
 class Namer:

@@ -1,13 +1,17 @@
 """The server: takes a port before anything is loaded, answers until a signal comes, and then ends what it has begun."""
 
 import asyncio
+import math
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import uvicorn
+from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lstmlm.errors import ConfigError
@@ -55,22 +59,36 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         if tell is not None:
             tell(f"http://{shown}:{listener.getsockname()[1]}", list(models.by_name))
-        config = uvicorn.Config(
-            app,
-            http=protocol_of(limits),
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=int(limits.read_seconds),
-            timeout_graceful_shutdown=int(limits.stop_seconds),
-        )
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_SECONDS)
-        try:
-            uvicorn.Server(config).run(sockets=[listener])
-        finally:
-            sys.setswitchinterval(interval)
+        with _sharing_the_processor():
+            uvicorn_server(app, limits).run(sockets=[listener])
+
+
+@contextmanager
+def _sharing_the_processor() -> Iterator[None]:
+    """Leave the loop a core of its own, and let it hand the interpreter back soon."""
+    interval, n_threads = sys.getswitchinterval(), torch.get_num_threads()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    torch.set_num_threads(max(1, n_threads - 1))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        torch.set_num_threads(n_threads)
+
+
+def uvicorn_server(app: Starlette, limits: Limits) -> uvicorn.Server:
+    """Return what runs an application: it stops at a signal, once what has begun is ended."""
+    config = uvicorn.Config(
+        app,
+        http=protocol_of(limits),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=math.ceil(limits.read_seconds),
+        timeout_graceful_shutdown=math.ceil(limits.stop_seconds),
+    )
+    return uvicorn.Server(config)
 
 
 def _listener(host: str, port: int) -> socket.socket:
