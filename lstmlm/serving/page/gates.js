@@ -81,8 +81,8 @@ export class GateMap {
   #inWords() {
     const [name, meaning, hasSign] = MEANINGS[this.#shown] ?? [this.#shown, "", true];
     const scale = hasSign
-      ? "Blue is above 0, orange below, pale near 0."
-      : "Dark is 1, open; pale is 0, closed.";
+      ? "Blue is above 0, orange below, none near 0."
+      : "Full colour is 1, open; none is 0, closed.";
     const gateless = "i" in this.#gates.units || "z" in this.#gates.units
       ? ""
       : " This network has no gates: with each word it writes all of its state anew.";
