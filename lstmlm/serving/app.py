@@ -74,7 +74,7 @@ class _Server:
     """What answers each path."""
 
     def __init__(self, models: ServedModels, limits: Limits) -> None:
-        self.engine = Engine(limits.columns)
+        self.engine = Engine(limits)
         self._models = models
         self._limits = limits
         self._questions = Questions(self.engine, models, limits)

@@ -42,13 +42,18 @@ class Completion:
         served: Who answers.
         request: How to write.
         n_read: How many tokens of prompts were read.
+        seconds: How long it may take.
         extra: What else the answer has.
     """
 
-    def __init__(self, served: ServedModel, request: Sampling, n_read: int, extra: dict[str, Any]) -> None:
+    def __init__(
+        self, served: ServedModel, request: Sampling, n_read: int, seconds: float, extra: dict[str, Any]
+    ) -> None:
         self._served = served
         self._request = request
         self._n_read = n_read
+        self._seconds = seconds
+        self._deadline = asyncio.get_running_loop().time() + seconds
         self._extra = extra
         self._pieces: asyncio.Queue[tuple[int, Piece | Exception]] = asyncio.Queue()
         self.choices: list[Choice] = []
@@ -101,7 +106,7 @@ class Completion:
             if choice.column is None:
                 choice.finish_reason = "length"
         while n_open:
-            index, piece = await self._pieces.get()
+            index, piece = await self._next_piece()
             if isinstance(piece, Exception):
                 raise piece
             choice = self.choices[index]
@@ -111,6 +116,14 @@ class Completion:
             choice.finish_reason = piece.finish_reason
             n_open -= piece.finish_reason is not None
             yield index, piece
+
+    async def _next_piece(self) -> tuple[int, Piece | Exception]:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._pieces.get()
+        except TimeoutError:
+            message = f"the answer took more than {self._seconds:g} seconds. Ask for less, or when fewer ask."
+            raise RequestError(message, status=408, code="timeout") from None
 
     def _choice(self, index: int, text: str, tokens: Sequence[Token], finish_reason: str | None) -> dict[str, Any]:
         n_top = self._request.logprobs
@@ -135,7 +148,7 @@ async def begin_completion(
     n_texts, n_read = len(prompts) * request.n, sum(len(prompt.ids) for prompt in prompts)
     require_few(n_texts, n_read, request.max_tokens, limits)
     warnings = served.warnings(" ".join(prompt for prompt in request.prompt if isinstance(prompt, str)))
-    completion = Completion(served, request, n_read, warnings)
+    completion = Completion(served, request, n_read, limits.answer_seconds, warnings)
     echoed: list[list[Token]] = [[] for _ in prompts]
     model = served.model.model
     if request.echo and request.logprobs is not None:

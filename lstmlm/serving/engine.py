@@ -25,6 +25,7 @@ from lstmlm.models.cells.cell import map_state
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities
 from lstmlm.serving.prompts import Namer, Token
+from lstmlm.serving.requests import Limits
 
 COLUMNS_TOGETHER = 16
 """Products of matrices round otherwise for other numbers of rows."""
@@ -214,8 +215,8 @@ class Batch:
 class Engine:
     """The thread that computes. Its methods are called in the server's loop, but for `begin`."""
 
-    def __init__(self, n_columns: int) -> None:
-        self._n_columns = n_columns
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._loop: asyncio.AbstractEventLoop | None = None
         self._questions: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._batches: dict[LanguageModel, Batch] = {}
@@ -246,12 +247,13 @@ class Engine:
         return len(self._questions) + sum(batch.n_waiting for batch in self._batches.values())
 
     async def ask(self, question: Callable[[], Answer]) -> Answer:
-        """Call something in the thread, and return what it returns."""
+        """Call something in the thread, and return what it returns. Raises TimeoutError if its turn does not come."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         with self._wake:
             self._questions.append((question, future))
             self._wake.notify()
-        return await future
+        async with asyncio.timeout(self._limits.answer_seconds):
+            return await future
 
     def begin(
         self,
@@ -262,7 +264,7 @@ class Engine:
         state: BackboneState,
     ) -> None:
         """Begin texts that go on from one place; called within a question."""
-        batch = self._batches.setdefault(model, Batch(model, unk_id, self._n_columns))
+        batch = self._batches.setdefault(model, Batch(model, unk_id, self._limits.columns))
         self._tell(batch.begin(columns, following, state))
 
     def _run(self) -> None:

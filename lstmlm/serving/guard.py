@@ -66,7 +66,7 @@ class Guard:
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._require_host(scope)
         self._require_key(scope)
-        if self._n_requests >= self._limits.requests:
+        if self._n_requests >= self._limits.requests and scope["path"] != "/health":
             raise busy(f"{self._limits.requests:,} requests are being answered. Ask again in a second.")
         self._n_requests += 1
         try:

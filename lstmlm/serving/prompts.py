@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise, repeat
 from typing import Any
 
 import torch
@@ -19,6 +19,9 @@ from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targ
 from lstmlm.scoring import next_log_probabilities, score_each
 from lstmlm.serving.errors import RequestError
 from lstmlm.serving.requests import Prompt
+
+CONTINUATION = 0x80
+"""The first two bits of a byte of UTF-8 with which no character begins."""
 
 BLOCK_BYTES = 16 << 20
 """Largest block of log-probabilities."""
@@ -107,7 +110,8 @@ def _starts_in(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[int]
     for word, of_word in zip(words, by_word, strict=True):
         content = word.encode()
         begins = _begins_in(content, [_content(tokenizer, token_id) for token_id in of_word])
-        starts += [n_chars + len(content[:begin].decode(errors="ignore")) for begin in begins]
+        character_of = [*accumulate(byte & 0xC0 != CONTINUATION for byte in content), len(word)]
+        starts += [n_chars + character_of[begin] - (begin < len(content)) for begin in begins]
         n_chars += len(word)
     return starts
 
@@ -133,8 +137,10 @@ def _begins_in(word: bytes, contents: Sequence[bytes]) -> list[int]:
 
 
 def _unknown_begins(word: bytes, begin: int, end: int, n_unknown: int) -> list[int]:
-    text = word[begin:end].decode(errors="ignore")
-    return [begin + len(text[:number].encode()) for number in range(n_unknown)]
+    if n_unknown == 0:
+        return []
+    characters = [place for place in range(begin, end) if word[place] & 0xC0 != CONTINUATION]
+    return [*characters[:n_unknown], *repeat(end, n_unknown - len(characters))]
 
 
 class Namer:

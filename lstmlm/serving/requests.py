@@ -162,7 +162,7 @@ class SurprisalRequest(OfModel):
 class GatesRequest(OfModel):
     """`POST /v1/gates`."""
 
-    text: str
+    text: str = Field(min_length=1)
     layer: int | None = None
     units: bool = False
 

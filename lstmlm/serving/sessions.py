@@ -112,7 +112,7 @@ class Sessions:
         """`POST /v1/sessions/{id}/generate`."""
         session = self._find(name)
         require_few(1, 0, request.max_tokens, self._limits)
-        completion = Completion(session.served, request, 0, {})
+        completion = Completion(session.served, request, 0, self._limits.answer_seconds, {})
         if request.max_tokens == 0:
             completion.choices.append(Choice("", [], None))
         else:
