@@ -34,8 +34,11 @@ def test_a_text_does_not_depend_on_the_others_bit_for_bit(models: Any, serving: 
             together = list(pool.map(lambda body: server.choice(**body), requests(40)))
         assert together == alone
         assert server.get("/health") == {
-            **{"status": "ok", "models": ["word", "char", "bpe"]},
-            **{"n_running": 0, "n_waiting": 0, "n_sessions": 0},
+            "status": "ok",
+            "models": ["word", "char", "bpe"],
+            "n_running": 0,
+            "n_waiting": 0,
+            "n_sessions": 0,
         }
 
 

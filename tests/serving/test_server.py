@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Server, model_options
 from drawn_run import make_run
 from processes import environment
+from served import Server, model_options
 
 pytestmark = pytest.mark.loopback
 
