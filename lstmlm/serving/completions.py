@@ -144,7 +144,8 @@ async def begin_completion(
     engine: Engine, served: ServedModel, request: CompletionRequest, limits: Limits
 ) -> Completion:
     """Read the prompts of a request and begin its texts. Raises RequestError if they are too many or too long."""
-    prompts = [await _tokenized(served, prompt, request) for prompt in request.prompt]
+    # Seconds for long ones, in which others are answered.
+    prompts = await asyncio.to_thread(lambda: [_tokenized(served, prompt, request) for prompt in request.prompt])
     n_texts, n_read = len(prompts) * request.n, sum(len(prompt.ids) for prompt in prompts)
     require_few(n_texts, n_read, request.max_tokens, limits)
     warnings = served.warnings(" ".join(prompt for prompt in request.prompt if isinstance(prompt, str)))
@@ -162,7 +163,7 @@ async def begin_completion(
     return completion
 
 
-async def _tokenized(served: ServedModel, prompt: Prompt, request: CompletionRequest) -> TokenizedPrompt:
+def _tokenized(served: ServedModel, prompt: Prompt, request: CompletionRequest) -> TokenizedPrompt:
     if isinstance(prompt, str) and request.max_tokens > 0:
         opening = Continuation(served.tokenizer, prompt).opening
         return TokenizedPrompt(served.tokenizer, opening, prompt)

@@ -1,5 +1,6 @@
 """What models say besides completions: next words, surprisal, gates, tokens."""
 
+import asyncio
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -36,7 +37,7 @@ class Questions:
     async def next(self, request: NextRequest) -> dict[str, Any]:
         """`/v1/next`."""
         served = self._models.find(request.model)
-        require_short(served, request.text, self._limits)
+        await require_short(served, request.text, self._limits)
         begun = words_of(request.text)[-1] if request.complete and request.text.strip() else ""
         ask = partial(served.model.next_words, request.text, request.k, complete=request.complete)
         answer = next_words(served, await self._engine.ask(ask), begun)
@@ -47,14 +48,14 @@ class Questions:
     async def surprisal(self, request: SurprisalRequest) -> dict[str, Any]:
         """`/v1/surprisal`."""
         served = self._models.find(request.model)
-        require_short(served, request.text, self._limits)
+        await require_short(served, request.text, self._limits)
         ask = partial(served.model.surprisal, request.text, context=request.context, first_word=request.first_word)
         return {"model": served.name, "words": await self._engine.ask(ask), **served.warnings(request.text)}
 
     async def gates(self, request: GatesRequest) -> dict[str, Any]:
         """`/v1/gates`."""
         served = self._models.find(request.model)
-        require_short(served, request.text, self._limits)
+        await require_short(served, request.text, self._limits)
         activity = await self._engine.ask(partial(_gates, served, request))
         means = {name: np.abs(units).mean(axis=1).tolist() for name, units in activity.units.items()}
         answer = {
@@ -72,7 +73,7 @@ class Questions:
         """`/tokenize`."""
         served = self._models.find(request.model)
         tokenizer = served.tokenizer
-        ids = tokenizer.encode_prompt(request.prompt)
+        ids = await asyncio.to_thread(tokenizer.encode_prompt, request.prompt)
         if request.add_special_tokens:
             ids = [tokenizer.start_id, *ids]
         names = [tokenizer.token(token_id) for token_id in ids] if request.return_token_strs else None
@@ -100,9 +101,10 @@ class Questions:
         }
 
 
-def require_short(served: ServedModel, text: str, limits: Limits) -> None:
+async def require_short(served: ServedModel, text: str, limits: Limits) -> None:
     """Refuse a text of too many tokens. Raises RequestError."""
-    n_tokens = len(served.tokenizer.encode_prompt(text))
+    # Seconds for a long one, in which others are answered.
+    n_tokens = len(await asyncio.to_thread(served.tokenizer.encode_prompt, text))
     if n_tokens > limits.tokens:
         raise RequestError(
             f"text: has {n_tokens:,} tokens. A request has {limits.tokens:,} at most.",

@@ -81,7 +81,7 @@ class Sessions:
             message = f"{self._limits.sessions:,} sessions are open. Delete one: DELETE /v1/sessions/ID"
             raise busy(message, "too_many_sessions")
         session = Session(secrets.token_urlsafe(16), self._models.find(request.model))
-        require_short(session.served, request.text, self._limits)
+        await require_short(session.served, request.text, self._limits)
         await self._engine.ask(partial(session.feed, request.text))
         self._by_name[session.name] = session
         return {**session.describe(), **session.served.warnings(request.text)}
@@ -98,7 +98,7 @@ class Sessions:
     async def feed(self, name: str, request: FeedRequest) -> dict[str, Any]:
         """`POST /v1/sessions/{id}/feed`."""
         session = self._find(name)
-        require_short(session.served, request.text, self._limits)
+        await require_short(session.served, request.text, self._limits)
         await self._engine.ask(partial(session.feed, request.text))
         return {**session.describe(), **session.served.warnings(request.text)}
 

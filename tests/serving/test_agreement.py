@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import OUTPUTS, TOKENIZERS, model_options
 from drawn_run import LINES, make_run
+from served import OUTPUTS, TOKENIZERS, model_options
 
 pytestmark = pytest.mark.loopback
 
@@ -25,7 +25,7 @@ KINDS = [
 def text_of(trained: Any) -> str:
     """A text of 2,000 tokens and more."""
     text = ""
-    while len(trained.tokenizer.encode_prompt(text)) < N_TOKENS:
+    while len(trained.tokenizer.encode(text)) < N_TOKENS:
         text += "".join(f"{line}\n" for line in LINES)
     return text
 
