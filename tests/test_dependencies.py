@@ -23,6 +23,8 @@ BEHIND_AN_ERROR = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "lm-eval": "harness",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 """Imported only where it is wanted, after a check that names the extra which installs it."""
 

@@ -2,10 +2,10 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next` and `bench` are commands, and in `runs/` `watch`, `report`, `lab` and `audit`. `runs`,
-`inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They share `options`,
-parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn. A command parses,
-calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
+`train`, `generate`, `next`, `serve` and `bench` are commands, and in `runs/` `watch`, `report`, `lab` and `audit`.
+`runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They share
+`options`, parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn. A command
+parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
 """
 
 import sys
@@ -29,6 +29,7 @@ from lstmlm.cli.runs.audit import audit
 from lstmlm.cli.runs.lab import lab
 from lstmlm.cli.runs.report import report
 from lstmlm.cli.runs.watch import watch
+from lstmlm.cli.serve import serve
 from lstmlm.cli.train import train
 
 app = typer.Typer(
@@ -52,6 +53,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(export_app, name="export")
 app.add_typer(import_app, name="import")
 app.command()(audit)
+app.command()(serve)
 app.command()(bench)
 
 

@@ -74,9 +74,8 @@ def train(
 
     step_before = last_step(where) if resume else None
     try:
-        display = training_display(str(where), quiet=quiet, as_json=as_json)
-        with World.from_environment() as world, display as observer:
-            observers = [observer] if world.is_main else []
+        with World.from_environment() as world, training_display(str(where), quiet=quiet, as_json=as_json) as show:
+            observers = [show] if world.is_main else []
             report = workflows.train(checked, where, resume=resume, world=world, observers=observers, started=started)
     except Interrupted:
         if speaks():

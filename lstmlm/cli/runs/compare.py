@@ -13,6 +13,8 @@ from lstmlm.cli.runs.rows import SortOption, in_order, record, row
 from lstmlm.errors import LstmlmError
 
 if TYPE_CHECKING:
+    from lstmlm.cli.display.screen import Overlay
+    from lstmlm.evaluation.report import Row
     from lstmlm.history.summary import RecordedRun
 
 
@@ -39,8 +41,6 @@ def compare(
 
     lstmlm runs compare 'ptb-*' --quick --plot curves.svg
     """
-    from rich.console import Console
-
     from lstmlm.cli.display.screen import Overlay, Screen
     from lstmlm.cli.runs.seeds import by_recipe, seed_rows
     from lstmlm.history.selection import find_runs
@@ -60,21 +60,26 @@ def compare(
         draw_curves({run.summary.name: run.history for run in chosen}, plot)
     if as_json:
         values = {key: dict(zip(configs, of_runs, strict=True)) for key, of_runs in differing.items()}
-        result = {
-            "runs": [record(run.summary) for run in chosen],
-            "differences": values,
-            "seeds": seeds,
-            "tests": tests,
-        }
+        result = {"runs": [record(run.summary) for run in chosen], "differences": values, "tests": tests}
+        result["seeds"] = list(map(finite, seeds))
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
         return
     print_table([row(run.summary) for run in chosen])
-    if differing:
-        print()
-        print_table([{"key": key, **dict(zip(configs, map(_cell, of), strict=True))} for key, of in differing.items()])
     print()
-    Console(highlight=False, markup=False).print(Overlay([Screen(run.history, run.summary.name) for run in chosen]))
-    for table in (seeds, tests):
+    cells = [{"key": key, **dict(zip(configs, map(_cell, of), strict=True))} for key, of in differing.items()]
+    overlay = Overlay([Screen(run.history, run.summary.name) for run in chosen])
+    _show(cells, overlay, seeds, tests)
+
+
+def _show(cells: "Sequence[Row]", overlay: "Overlay", *tables: "Sequence[Row]") -> None:
+    """Show differences, curves, and what was tested."""
+    from rich.console import Console
+
+    if cells:
+        print_table(cells)
+        print()
+    Console(highlight=False, markup=False).print(overlay)
+    for table in tables:
         if table:
             print()
             print_table(table)
