@@ -11,6 +11,7 @@ from lstmlm.cli.options import JsonOption, PlotOption, SplitOption
 from lstmlm.cli.render import print_table, say
 from lstmlm.cli.runs.rows import SortOption, in_order, record, row
 from lstmlm.errors import LstmlmError
+from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
     from lstmlm.cli.display.screen import Overlay
