@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
@@ -15,7 +16,7 @@ from lstmlm.corpus.reading.compression import gzipped
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.text_files import files_in, name_of, read_lines
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import CheckpointError, DataError, in_proportion
+from lstmlm.errors import CheckpointError, ConfigError, DataError, in_proportion
 from lstmlm.evaluation.adaptation.adaptation import Adaptation
 from lstmlm.evaluation.adaptation.dynamic import measure_gradient_rms
 from lstmlm.evaluation.memory.gates import LayerActivity, read_gates
@@ -28,6 +29,9 @@ from lstmlm.evaluation.pairs.items import Item
 from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
 from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
+from lstmlm.evaluation.proof.checks import Prover, unproven
+from lstmlm.evaluation.proof.scorer import Scorer as TokenScorer
+from lstmlm.evaluation.proof.server import Server, vocab_size_of
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report, most_frequent
 from lstmlm.evaluation.rescoring.formats import FORMATS
@@ -35,7 +39,7 @@ from lstmlm.evaluation.rescoring.nbest import read_nbest, recognise_format
 from lstmlm.evaluation.rescoring.references import read_references
 from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
 from lstmlm.evaluation.surprisal.stimuli import Stimuli
-from lstmlm.evaluation.surprisal.surprisal import FirstWord, MeasuredWord, WordContext, measure_words
+from lstmlm.evaluation.surprisal.surprisal import WORDS, FirstWord, MeasuredWord, WordContext, measure_words
 from lstmlm.files import write_blocks_atomically
 from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.models.arpa import ForeignNgrams, arpa_blocks, read_arpa
@@ -65,8 +69,11 @@ def measure_surprisal(
     first_word: FirstWord,
     join: str | None = None,
     normalization: str | None = None,
+    prover: Prover | None = None,
 ) -> tuple[list[MeasuredWord], str | None]:
     """Measure every word of sentences, and their ends, in its context; `join` stands between words that a table has.
+
+    `prover` puts the words under proof.
 
     Returns:
         The words and ends in order; and what to say where the model knows next to nothing of them.
@@ -77,11 +84,20 @@ def measure_surprisal(
     sentences = stimuli.sentences
     are_joined = any(sentence.text is None and len(sentence.words) > 1 for sentence in sentences)
     reading = _reading(trained, join, are_joined=are_joined)._replace(spell=find_normalization(normalization))
-    words = measure_words(
-        trained.model, trained.tokenizer, sentences, context=context, first_word=first_word, reading=reading
+    found = measure_words(
+        trained.model,
+        trained.tokenizer,
+        sentences,
+        context=context,
+        first_word=first_word,
+        reading=reading,
+        read=prover or unproven,
     )
+    words = list(found)
+    if prover is not None and first_word != "skip":
+        prover.require({WORDS: sum(word.figures.nats for word in words if word.figures)}, {})
     texts = [" ".join(sentence.words) for sentence in sentences]
-    return list(words), None if normalization else spelling_advice(texts, trained.tokenizer)
+    return words, None if normalization else spelling_advice(texts, trained.tokenizer)
 
 
 def _reading(trained: TrainedModel, join: str | None, *, are_joined: bool) -> Reading:
@@ -135,6 +151,7 @@ def evaluate_ngrams(
     text: Path | None = None,
     encoding: str = UTF8,
     foreign: Path | None = None,
+    prover: Prover | None = None,
 ) -> Report:
     """Estimate an n-gram model from what the run has learnt, and measure it, the run and their mixture on a text.
 
@@ -148,6 +165,7 @@ def evaluate_ngrams(
         text: As in `TrainedModel.encode`.
         encoding: As in `TrainedModel.encode`.
         foreign: An ARPA file of another tool, to be measured instead.
+        prover: Puts what is scored under proof.
 
     Raises:
         DataError: the text or the corpus cannot be read, or the corpus has no validation split.
@@ -158,8 +176,9 @@ def evaluate_ngrams(
         validation = trained.encode_split("valid")
     except DataError as error:
         raise DataError(f"{error} The mixture's weights are found in it.") from None
-    measured = trained.encode(split, text, encoding)
+    measured, is_half = trained.encode(split, text, encoding), False
     if measured.sha256 == validation.sha256:
+        is_half = True
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
     ngrams: NgramModel | ForeignNgrams
     if training is not None:
@@ -170,7 +189,10 @@ def evaluate_ngrams(
         if unknown := ngrams.unknown_in(measured.tokens):
             of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
             logger.info("%s: does not know %s", name_of(foreign), of_text)
-    return evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name)
+    report = evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name, prover or unproven)
+    if prover is None:
+        return report
+    return prover.proven(report, measured, None if is_half else trained.source(split, text, encoding))
 
 
 def write_ngrams(trained: TrainedModel, order: int, path: Path) -> None:
@@ -268,6 +290,7 @@ def evaluate_adaptation(
     text: Path | None = None,
     encoding: str = UTF8,
     tune: str | None = None,
+    prover: Prover | None = None,
 ) -> Report:
     """Measure how well a model predicts a text to which it adapts as it reads.
 
@@ -280,11 +303,12 @@ def evaluate_adaptation(
         encoding: As in `TrainedModel.encode`.
         tune: Split to choose the hyper-parameters on. Where that is what is measured, they are chosen on its first half
             and measured on the second.
+        prover: Puts what is scored under proof.
 
     Raises:
         DataError: a text cannot be read, or the corpus has no such split.
     """
-    data, tokenizer, tuned_on = trained.run.config.data, trained.tokenizer, None
+    data, tokenizer, tuned_on, is_half = trained.run.config.data, trained.tokenizer, None, False
     measured = trained.encode(split, text, encoding)
     gradient_rms: Sequence[Tensor] = ()
     if "dynamic" in methods and isinstance(options.dynamic, RMSOptions):
@@ -297,15 +321,24 @@ def evaluate_adaptation(
     if tune is not None:
         tuning = trained.encode_split(tune, "--tune")
         if tuning.sha256 == measured.sha256:
+            is_half = True
             tuning, measured = load_halves(data, tune, tokenizer)
         options, tuned_on = adaptation.tuned(tuning.tokens, options), tuning.name
-    return adaptation.report(measured, options, trained.name, tuned_on)
+    report = adaptation.report(measured, options, trained.name, tuned_on, prover or unproven)
+    if prover is None:
+        return report
+    return prover.proven(report, measured, None if is_half else trained.source(split, text, encoding))
 
 
 def evaluate_together(
-    members: Sequence[TrainedModel], *, split: str | None = None, text: Path | None = None, encoding: str = UTF8
+    members: Sequence[TrainedModel],
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    encoding: str = UTF8,
+    prover: Prover | None = None,
 ) -> Report:
-    """Measure how well models predict a text together, their probabilities averaged.
+    """Measure how well models predict a text together, their probabilities averaged; `prover` puts it under proof.
 
     Raises:
         CheckpointError: they do not all have the tokenizer of the first.
@@ -319,7 +352,9 @@ def evaluate_together(
                 "tokens can be averaged. Choose runs with one tokenizer.json."
             )
     models = {member.name: member.model for member in members}
-    return evaluate_ensemble(models, first.encode(split, text, encoding), first.tokenizer)
+    measured = first.encode(split, text, encoding)
+    report = evaluate_ensemble(models, measured, first.tokenizer, prover or unproven)
+    return report if prover is None else prover.proven(report, measured, first.source(split, text, encoding))
 
 
 def rescore(
@@ -365,3 +400,35 @@ def rescore(
     if output is not None:
         FORMATS[list_format].write(output, rescoring.lists)
     return rescoring.report, problems
+
+
+def prove_server(
+    url: str, model: str | None, vocab_size: int | None, n_tokens: int, seed: int
+) -> tuple[Report, Prover]:
+    """Put a completions server under proof, on tokens that are drawn.
+
+    Raises:
+        ConfigError: it does not say how many tokens its model has, and nobody else does.
+        DataError: it does not answer, or not as it should.
+    """
+    base = url.rstrip("/").removesuffix("/v1/completions").removesuffix("/v1")
+    size = vocab_size or vocab_size_of(base, model)
+    if not size:
+        raise ConfigError(f"{url}: does not say how many tokens its model has. Say it: --vocab-size N")
+    return _proven(Server(base, size, model), size, n_tokens, seed)
+
+
+def prove_directory(directory: str, n_tokens: int, seed: int) -> tuple[Report, Prover]:
+    """Put a Hugging Face directory under proof, on tokens that are drawn; raises as `Transformer.load` does."""
+    from lstmlm.evaluation.proof.transformer import Transformer
+
+    scorer = Transformer.load(Path(directory))
+    return _proven(scorer, scorer.vocab_size, n_tokens, seed)
+
+
+def _proven(scorer: TokenScorer, vocab_size: int, n_tokens: int, seed: int) -> tuple[Report, Prover]:
+    prover = Prover(vocab_size, seed=seed)
+    tokens = np.random.default_rng(seed).integers(vocab_size, size=n_tokens).astype(np.int64)
+    [(name, scored)] = prover(scorer, tokens).items()
+    report = Report({"run": name, "n_tokens": n_tokens, "vocab_size": vocab_size, "nats": float(scored.nats.sum())})
+    return prover.proven(report), prover

@@ -85,7 +85,7 @@ def score(
     columns = _Columns(model, tokens, start_id, n_columns, measure, world)
     columns.read_all()
     columns.join_up()
-    of_columns = world.joined(columns.measured.transpose(0, 1), columns.n_columns)
+    of_columns = world.joined(columns.measured().transpose(0, 1), columns.n_columns)
     return of_columns.flatten(0, 1)[: len(tokens)].numpy()
 
 
@@ -234,7 +234,8 @@ def next_log_probabilities(
 class _Columns:
     """This process's share of a text laid out as columns, with what is known of each position so far.
 
-    Columns are numbered over all processes; `final` is known of all of them.
+    Columns are numbered over all processes; `final` is known of all of them. Blocks always have all columns, also where
+    few are read for the sake of: so what is computed of a token does not depend, by one bit, on what comes after it.
     """
 
     def __init__(
@@ -260,22 +261,25 @@ class _Columns:
         self.targets = torch.from_numpy(padded[1:]).view(self.n_columns, n_rows)[self.mine].T
         # What is read where there is nothing left to predict has no effect on any score.
         self.inputs = torch.from_numpy(np.maximum(padded[:-1], 0)).view(self.n_columns, n_rows)[self.mine].T
-        self.measured = torch.empty(0)
+        self.tops: list[Tensor] = []
+        """Features of the first blocks, which may be read again before they are measured."""
+        self.rest: list[Tensor] = []
+        """What was measured of the others."""
         self.remembered: list[BackboneState] = []
         self.final = model.initial_state(self.n_columns)
 
     def read_all(self) -> None:
-        """Score every position, each column from the zero state."""
+        """Read every column from the zero state."""
         everywhere = torch.arange(len(self.mine))
         state = self.model.initial_state(len(self.mine))
-        blocks: list[Tensor] = []
         for first in range(0, len(self.inputs), ROWS_PER_BLOCK):
-            measured, state = self._read_block(first, everywhere, state)
-            if len(blocks) < REMEMBERED_BLOCKS:
+            features, state = self._read_block(first, state)
+            if len(self.tops) < REMEMBERED_BLOCKS:
                 # A copy: both are corrected later, each at its own time.
                 self.remembered.append(_select(state, everywhere))
-            blocks.append(measured)
-        self.measured = torch.cat(blocks)
+                self.tops.append(features)
+            else:
+                self.rest.append(self._measure_block(first, features))
         self.final = self._of_all_columns(state)
 
     def join_up(self) -> None:
@@ -288,6 +292,11 @@ class _Columns:
             unsettled = self.world.sum(changed).roll(1) > 0
             unsettled[0] = False
 
+    def measured(self) -> Float[Tensor, "time columns *measures"]:
+        """Return what was asked about each position."""
+        tops = [self._measure_block(block * ROWS_PER_BLOCK, features) for block, features in enumerate(self.tops)]
+        return torch.cat([*tops, *self.rest])
+
     def _of_all_columns(self, state: BackboneState) -> BackboneState:
         return tuple(map_state(lambda part: self.world.joined(part, self.n_columns), layer) for layer in state)
 
@@ -296,27 +305,36 @@ class _Columns:
 
         Both are counted within this process's share.
         """
-        state = _select(self.final, self.mine[columns] - 1)
+        state = _select(self.final, self.mine - 1)
         for block, first in enumerate(range(0, len(self.inputs), ROWS_PER_BLOCK)):
             if len(columns) == 0:
                 return columns
-            measured, state = self._read_block(first, columns, state)
-            self.measured[first : first + ROWS_PER_BLOCK, columns] = measured
-            if block < REMEMBERED_BLOCKS:
-                differs = ~_agree(state, _select(self.remembered[block], columns))
-                _assign(self.remembered[block], columns, state)
-                columns, state = columns[differs], _select(state, differs)
-        differs = ~_agree(state, _select(self.final, self.mine[columns]))
-        _assign(self.final, self.mine[columns], state)
+            features, state = self._read_block(first, state)
+            if block < len(self.tops):
+                self.tops[block][:, columns] = features[:, columns]
+                found = _select(state, columns)
+                differs = ~_agree(found, _select(self.remembered[block], columns))
+                _assign(self.remembered[block], columns, found)
+                columns = columns[differs]
+            else:
+                self.rest[block - len(self.tops)][:, columns] = self._measure_block(first, features)[:, columns]
+        found, finals = _select(state, columns), self.mine[columns]
+        differs = ~_agree(found, _select(self.final, finals))
+        _assign(self.final, finals, found)
         return columns[differs]
 
     def _read_block(
-        self, first: int, columns: Int[Tensor, " columns"], state: BackboneState
-    ) -> tuple[Float[Tensor, "time columns *measures"], BackboneState]:
-        rows = slice(first, first + ROWS_PER_BLOCK)
-        inputs, targets = (ids[rows, columns].to(self.device) for ids in (self.inputs, self.targets))
+        self, first: int, state: BackboneState
+    ) -> tuple[Float[Tensor, "time columns hidden"], BackboneState]:
+        inputs = self.inputs[first : first + ROWS_PER_BLOCK].to(self.device)
         features, state = self.model(inputs, state)
-        return self.measure(self.model.output_layer, features, targets).cpu(), state
+        return features, state
+
+    def _measure_block(
+        self, first: int, features: Float[Tensor, "time columns hidden"]
+    ) -> Float[Tensor, "time columns *measures"]:
+        targets = self.targets[first : first + ROWS_PER_BLOCK].to(self.device)
+        return self.measure(self.model.output_layer, features, targets).cpu()
 
 
 def _select(state: BackboneState, columns: Tensor) -> BackboneState:

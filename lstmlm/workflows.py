@@ -20,14 +20,15 @@ from pathlib import Path
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
-from lstmlm.corpus.encoded_text import EncodedText
-from lstmlm.corpus.loading import Corpus, encode_file, load_split
+from lstmlm.corpus.encoded_text import EncodedText, TextCounter
+from lstmlm.corpus.loading import Corpus, counted_anew, encode_file, load_split
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
 from lstmlm.errors import ConfigError, DataError
 from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.perplexity import EVALUATIONS
+from lstmlm.evaluation.proof.checks import Prover, unproven
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
 from lstmlm.export.huggingface import open_run
@@ -135,6 +136,14 @@ class TrainedModel:
         except DataError as error:
             raise DataError(f"{error} Or name a text to measure: --text FILE") from None
 
+    def prover(self, seed: int) -> Prover:
+        """Make what puts scores of this model's tokens under proof."""
+        return Prover(self.tokenizer.vocab_size, self.tokenizer.start_id, seed)
+
+    def source(self, split: str | None, text: Path | None, encoding: str = UTF8) -> TextCounter | None:
+        """Count anew what `encode` has read, without a tokenizer; None where it can be read only once, or is tokens."""
+        return counted_anew(self.run.config.data, split, text, encoding)
+
     def encode_split(self, split: str | None, flag: str = "--split") -> EncodedText:
         """Read and encode a split of the run's own corpus, as `load_split` does, and check that it is still that text.
 
@@ -178,6 +187,7 @@ def evaluate(
     encoding: str = UTF8,
     context: Context = "document",
     world: World = ALONE,
+    prover: Prover | None = None,
 ) -> Report:
     """Ask one of `EVALUATIONS` about a text file, or about a split of the run's own corpus.
 
@@ -189,6 +199,7 @@ def evaluate(
         encoding: As in `TrainedModel.encode`.
         context: What each token is predicted from.
         world: The processes that share the work; all call this, and get the same report.
+        prover: Puts what is scored under proof.
 
     Raises:
         ConfigError: the run knows no lines, which are to be read one by one.
@@ -197,4 +208,6 @@ def evaluate(
     if context == "line" and trained.run.config.data.eos == "never":
         raise ConfigError(f"--context line: {trained.name} knows no lines, as its data.eos is never. Leave it out.")
     encoded = trained.encode(split, text, encoding)
-    return EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context, world)
+    read = prover or unproven
+    report = EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context, world, read)
+    return report if prover is None else prover.proven(report, encoded, trained.source(split, text, encoding))

@@ -21,6 +21,7 @@ PAGES = [
         "docs/evaluation.md",
         "docs/export.md",
         "docs/scale.md",
+        "docs/trust.md",
     )
 ]
 
@@ -134,6 +135,21 @@ def test_python_runs(
         exec(compile(block, f"{page.name}[{number}]", "exec"), names)  # noqa: S102
     assert isinstance(names["model"], lstmlm.load().__class__)
     assert capsys.readouterr().out
+
+
+def test_the_check_without_us_prints_the_perplexity(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import lstmlm
+
+    model = lstmlm.train("quickstart", "runs/quickstart", overrides=STAND_INS)
+    text = "The function returns the value.\nThe list is empty.\n" * 9
+    Path("chapter.txt").write_text(text, "utf-8")
+    [script] = python_of(PROJECT / "docs" / "trust.md")
+    assert len([line for line in script.splitlines() if line.strip()]) <= 20
+    monkeypatch.setattr("sys.argv", ["check.py", "runs/quickstart", "chapter.txt"])
+    exec(compile(script, "check.py", "exec"), {})  # noqa: S102
+    assert float(capsys.readouterr().out.split()[-1]) == pytest.approx(model.perplexity(text), rel=1e-4)
 
 
 def test_the_notebook_is_one() -> None:

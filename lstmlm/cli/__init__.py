@@ -2,10 +2,10 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next`, `serve` and `bench` are commands, and in `runs/` `watch`, `report`, `lab` and `audit`.
-`runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They share
-`options`, parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn. A command
-parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
+`train`, `generate`, `next`, `serve`, `prove` and `bench` are commands, `watch`, `report`, `lab` and `audit` too, which are
+in `runs/`. `runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own.
+They share `options`, parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn.
+A command parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
 """
 
 import sys
@@ -23,6 +23,7 @@ from lstmlm.cli.imports import import_app
 from lstmlm.cli.inspect import inspect_app
 from lstmlm.cli.next import next_word
 from lstmlm.cli.options import TextCommand
+from lstmlm.cli.prove import prove
 from lstmlm.cli.render import ErrorRenderingGroup, log_on_stderr
 from lstmlm.cli.runs import runs_app
 from lstmlm.cli.runs.audit import audit
@@ -54,6 +55,7 @@ app.add_typer(export_app, name="export")
 app.add_typer(import_app, name="import")
 app.command()(audit)
 app.command()(serve)
+app.command()(prove)
 app.command()(bench)
 
 

@@ -163,6 +163,12 @@ def corpus_config(config: str | None, overrides: Sequence[str], corpora: Sequenc
     return from_overrides(RunConfig, ["data.corpus=./", "training.n_epochs=1", *overrides])
 
 
+ProveOption = Annotated[
+    bool, typer.Option("--prove", help="Check that nothing but what came before has made the figure: docs/trust.md.")
+]
+
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Draws the positions of a proof.")]
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

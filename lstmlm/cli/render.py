@@ -16,8 +16,10 @@ from typer.core import TyperGroup
 from lstmlm.errors import Interrupted, LstmlmError
 
 if TYPE_CHECKING:
+    from lstmlm.evaluation.proof.checks import Prover
     from lstmlm.evaluation.report import Report, Row, Value
 
+FAILED_PROOF = 1
 OUT_OF_MEMORY = 5
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal, progress is a plain line at most this often."""
@@ -154,6 +156,17 @@ def print_report(report: "Report", *, as_json: bool, shown: "Mapping[str, Value]
     for name, value in values.items():
         if value is not None and value == value:  # not a number: the text has no such units
             print(f"{name:<{width}}  {result_text(_format(value))}")
+
+
+def print_proof(proof: "Prover | None", *, on_stderr: bool) -> None:
+    """Show a proof, if there is one, a line a check; exit with `FAILED_PROOF` where one has failed."""
+    for check in proof.checks if proof else ():
+        if on_stderr:
+            say(str(check))
+        else:
+            print(result_text(str(check)))
+    if proof and not proof.passed:
+        raise typer.Exit(FAILED_PROOF)
 
 
 def print_table(rows: "Sequence[Row]") -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.encoded_text import EncodedText, encode_text
+from lstmlm.corpus.encoded_text import EncodedText, TextCounter, encode_text
 from lstmlm.corpus.named import DATASETS
 from lstmlm.corpus.reading.decoding import NORMALIZATION, UTF8
 from lstmlm.corpus.reading.splits import (
@@ -115,6 +115,23 @@ def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer, encoding
     """
     text = text_of(path, options.model_copy(update={"encoding": encoding}), "text")
     return encode_text(text.name, text.blocks(), tokenizer, None)
+
+
+def counted_anew(options: DataOptions, split: str | None, path: Path | None, encoding: str) -> TextCounter | None:
+    """Read a file or else a split once more and count it, without a tokenizer; None where there is no text to read."""
+    if path is not None and not path.is_file():
+        return None
+    if path is None and _store(options) is not None:
+        return None
+    if path is not None:
+        text = text_of(path, options.model_copy(update={"encoding": encoding}), "text")
+    else:
+        texts = _texts(options)
+        text = texts[split or ("test" if "test" in texts else "valid")]
+    counter = TextCounter()
+    for block in text.blocks():
+        counter.count(block)
+    return counter
 
 
 def encode_string(content: str, options: DataOptions, tokenizer: Tokenizer) -> EncodedText:

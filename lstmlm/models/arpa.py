@@ -94,12 +94,17 @@ class ForeignNgrams:
 
     def nats(self, tokens: Integer[np.ndarray, " tokens"]) -> Float64[np.ndarray, " tokens"]:
         """Return the surprisal of every token of a text (nats). Raises DataError if one has no probability."""
-        shared = np.where(self.is_unknown[tokens], np.log(max(1, self.is_unknown.sum())), 0)
-        with np.errstate(divide="ignore"):
-            nats: np.ndarray = self.ngrams.nats(self.read_as[tokens]) + shared
+        nats = self.nats_if_any(tokens)
         if np.isinf(nats).any():
             name = self.names[tokens[np.isinf(nats).argmax()]]
             raise DataError(f"{self.file}: gives {name!r} no probability. Estimate it with {UNKNOWN} (SRILM: -unk).")
+        return nats
+
+    def nats_if_any(self, tokens: Integer[np.ndarray, " tokens"]) -> Float64[np.ndarray, " tokens"]:
+        """Return the surprisal of every token of a text (nats), infinite where one has no probability."""
+        shared = np.where(self.is_unknown[tokens], np.log(max(1, self.is_unknown.sum())), 0)
+        with np.errstate(divide="ignore"):
+            nats: np.ndarray = self.ngrams.nats(self.read_as[tokens]) + shared
         return nats
 
     def unknown_in(self, tokens: Integer[np.ndarray, " tokens"]) -> list[str]:

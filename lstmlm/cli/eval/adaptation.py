@@ -4,8 +4,17 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, JsonOption, RunOption, SplitOption, TextOption, refuse_two_texts
-from lstmlm.cli.render import print_report, say
+from lstmlm.cli.options import (
+    EncodingOption,
+    JsonOption,
+    ProveOption,
+    RunOption,
+    SeedOption,
+    SplitOption,
+    TextOption,
+    refuse_two_texts,
+)
+from lstmlm.cli.render import print_proof, print_report, say
 
 
 def adaptation(
@@ -26,6 +35,8 @@ def adaptation(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set a hyper-parameter. Can be repeated."),
     ] = None,
+    should_prove: ProveOption = False,
+    seed: SeedOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model that adapts to the text it reads, beside the static figure.
@@ -50,9 +61,11 @@ def adaptation(
     from lstmlm import questions, workflows
 
     trained = workflows.load(run)
+    prover = trained.prover(seed) if should_prove else None
     report = questions.evaluate_adaptation(
-        trained, chosen, options, split=split, text=text, encoding=encoding, tune=tune
+        trained, chosen, options, split=split, text=text, encoding=encoding, tune=tune, prover=prover
     )
     say(f"{trained.run.path}: {report.values['text']}")
     names = [name for name in report.values if name.split(".")[0] in ("tuned_on", *METHODS)]
     print_report(report, as_json=as_json, shown={name: report.values[name] for name in names})
+    print_proof(prover, on_stderr=as_json)

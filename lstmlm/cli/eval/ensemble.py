@@ -5,8 +5,17 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, JsonOption, SplitOption, TextOption, path, refuse_two_texts
-from lstmlm.cli.render import print_report, say
+from lstmlm.cli.options import (
+    EncodingOption,
+    JsonOption,
+    ProveOption,
+    SeedOption,
+    SplitOption,
+    TextOption,
+    path,
+    refuse_two_texts,
+)
+from lstmlm.cli.render import print_proof, print_report, say
 from lstmlm.errors import ConfigError
 
 
@@ -15,6 +24,8 @@ def ensemble(
     split: SplitOption = None,
     text: TextOption = None,
     encoding: EncodingOption = "utf-8",
+    should_prove: ProveOption = False,
+    seed: SeedOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Average the probabilities that several runs give each token of a text.
@@ -30,8 +41,9 @@ def ensemble(
         raise ConfigError(f"RUN: needs two or more different runs, got {', '.join(map(str, runs))}. Name others.")
     from lstmlm import questions, workflows
 
-    report = questions.evaluate_together(
-        [workflows.load(run) for run in runs], split=split, text=text, encoding=encoding
-    )
+    members = [workflows.load(run) for run in runs]
+    prover = members[0].prover(seed) if should_prove else None
+    report = questions.evaluate_together(members, split=split, text=text, encoding=encoding, prover=prover)
     say(str(report.values["text"]))
     print_report(report, as_json=as_json, shown={})
+    print_proof(prover, on_stderr=as_json)

@@ -8,13 +8,15 @@ import typer
 from lstmlm.cli.options import (
     EncodingOption,
     JsonOption,
+    ProveOption,
     RunOption,
+    SeedOption,
     SplitOption,
     TextOption,
     path,
     refuse_two_texts,
 )
-from lstmlm.cli.render import print_report, say
+from lstmlm.cli.render import print_proof, print_report, say
 from lstmlm.errors import ConfigError
 
 
@@ -29,6 +31,8 @@ def ngram(
         Path | None, typer.Option("--from", parser=path, help="An ARPA file of KenLM or SRILM to measure; .gz too.")
     ] = None,
     encoding: EncodingOption = "utf-8",
+    should_prove: ProveOption = False,
+    seed: SeedOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a modified Kneser-Ney n-gram model of the run's training split, the run, and their mixture.
@@ -53,6 +57,10 @@ def ngram(
     from lstmlm import questions, workflows
 
     trained = workflows.load(run)
-    report = questions.evaluate_ngrams(trained, order or 5, split=split, text=text, encoding=encoding, foreign=foreign)
+    prover = trained.prover(seed) if should_prove else None
+    report = questions.evaluate_ngrams(
+        trained, order or 5, split=split, text=text, encoding=encoding, foreign=foreign, prover=prover
+    )
     say(f"{trained.run.path}: {report.values['text']}")
     print_report(report, as_json=as_json)
+    print_proof(prover, on_stderr=as_json)

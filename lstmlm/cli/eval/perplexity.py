@@ -9,14 +9,16 @@ import typer
 from lstmlm.cli.options import (
     EncodingOption,
     JsonOption,
+    ProveOption,
     RunOption,
+    SeedOption,
     SplitOption,
     TextOption,
     new_file,
     refuse_same_file,
     refuse_two_texts,
 )
-from lstmlm.cli.render import print_report, say, speaks
+from lstmlm.cli.render import print_proof, print_report, say, speaks
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.report import Report, Value
@@ -40,6 +42,8 @@ def perplexity(
             metavar="FILE", parser=new_file, help="Write the log-probability of every token, for eval combine."
         ),
     ] = None,
+    should_prove: ProveOption = False,
+    seed: SeedOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how well a model predicts a text: every token once, in order.
@@ -65,8 +69,16 @@ def perplexity(
 
     with World.from_environment() as world:
         trained = workflows.load(run)
+        prover = trained.prover(seed) if should_prove else None
         report = workflows.evaluate(
-            trained, "perplexity", split=split, text=text, encoding=encoding, context=context, world=world
+            trained,
+            "perplexity",
+            split=split,
+            text=text,
+            encoding=encoding,
+            context=context,
+            world=world,
+            prover=prover,
         )
     if not speaks():
         return
@@ -76,6 +88,7 @@ def perplexity(
         write_token_file(save_logprobs, report)
     say(f"{trained.run.path}: {report.values['text']}")
     print_report(report if as_json else _for_people(report), as_json=as_json)
+    print_proof(prover, on_stderr=as_json)
 
 
 def _for_people(report: "Report") -> "Report":

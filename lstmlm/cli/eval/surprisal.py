@@ -6,8 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, JoinOption, NormalizeOption, RunOption, new_file, path, refuse_same_file
-from lstmlm.cli.render import result_text, say, warn
+from lstmlm.cli.options import (
+    EncodingOption,
+    JoinOption,
+    NormalizeOption,
+    ProveOption,
+    RunOption,
+    SeedOption,
+    new_file,
+    path,
+    refuse_same_file,
+)
+from lstmlm.cli.render import print_proof, result_text, say, warn
 from lstmlm.errors import ConfigError, DataError, counted, in_proportion, unknown
 
 if TYPE_CHECKING:
@@ -59,6 +69,8 @@ def surprisal(
     encoding: EncodingOption = "utf-8",
     join: JoinOption = None,
     output: OutputOption = None,
+    should_prove: ProveOption = False,
+    seed: SeedOption = 1,
 ) -> None:
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
 
@@ -88,8 +100,15 @@ def surprisal(
         refuse_own_columns(file, stimuli.other_columns)
     _say_problems(file, stimuli.problems)
     trained = workflows.load(run)
+    prover = trained.prover(seed) if should_prove else None
     words, advice = questions.measure_surprisal(
-        trained, stimuli, context=wanted_context, first_word=first_word, join=join, normalization=normalization
+        trained,
+        stimuli,
+        context=wanted_context,
+        first_word=first_word,
+        join=join,
+        normalization=normalization,
+        prover=prover,
     )
     warn([advice] if advice else [])
     if last_word:
@@ -97,6 +116,7 @@ def surprisal(
     shown = [word for word in words if not (no_eos and word.is_end)]
     _write(FORMATS[write_as](shown, stimuli.other_columns), output)
     say(f"{trained.run.path}: {_summary_of_last(words) if last_word else _summary(words)}")
+    print_proof(prover, on_stderr=True)
     if stimuli.problems:
         raise typer.Exit(DataError.exit_status)
 

@@ -8,12 +8,13 @@ another text than the one that is measured.
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, AnyDynamicOptions, CacheOptions
@@ -21,11 +22,22 @@ from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DivergenceError
 from lstmlm.evaluation.adaptation.dynamic import score_dynamically
-from lstmlm.evaluation.adaptation.neural_cache import cache_nats
+from lstmlm.evaluation.adaptation.neural_cache import cache_log_probabilities, cache_nats
 from lstmlm.evaluation.adaptation.search import search
-from lstmlm.evaluation.adaptation.temperature import tempered_nats
+from lstmlm.evaluation.adaptation.temperature import normalizer, tempered_nats
 from lstmlm.evaluation.fingerprint import fingerprint
 from lstmlm.evaluation.interpolation import mixture_nats, mixture_weights
+from lstmlm.evaluation.proof.checks import Reader, unproven
+from lstmlm.evaluation.proof.scorer import (
+    NgramScorer,
+    Positions,
+    Scored,
+    Tokens,
+    distributions,
+    mixed,
+    with_features,
+    without_positions,
+)
 from lstmlm.evaluation.report import Report, Value, perplexity_rows
 from lstmlm.metrics import perplexity
 from lstmlm.models.language_model import LanguageModel
@@ -40,7 +52,6 @@ PREFIX_TOKENS = 10_000
 """A trial of dynamic evaluation is a pass over the text, so it is tuned on this much of its beginning."""
 
 Nats = Float[np.ndarray, " tokens"]
-Tokens = Integer[np.ndarray, " tokens"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +66,8 @@ class _Reading:
     """The nats at each temperature that was asked for."""
     features: Float[Tensor, "tokens hidden"]
     """From which each token was predicted."""
+    log_probabilities: Float[np.ndarray, "positions vocab"]
+    """Of the whole vocabulary at the positions that were asked for."""
 
 
 @dataclass(frozen=True)
@@ -70,32 +83,40 @@ class Adaptation:
     ngrams: NgramModel | None = None
     """What to mix with the rest, for `ngram`."""
 
-    def nats(self, tokens: Tokens, options: AdaptationOptions) -> dict[str, Nats]:
-        """Return the surprisal of every token of a text: static, then with each method added to those before it."""
-        reading = self._read(tokens, options.dynamic, [options.temperature])
-        nats = reading.nats
-        found = {"static": score(self.model, tokens, self.tokenizer.start_id) if "dynamic" in self.methods else nats}
+    def scored(self, tokens: Tokens, positions: Positions, options: AdaptationOptions) -> dict[str, Scored]:
+        """Score every token of a text: static, then with each method added to those before it; see `Scorer`."""
+        found: dict[str, Scored] = {}
+        if "dynamic" in self.methods:
+            static = replace(self, methods=())
+            found = static.scored(tokens, positions, options)
+        reading = self._read(tokens, options.dynamic, [options.temperature], positions)
+        now = Scored(reading.nats, reading.log_probabilities)
+        found = found or {"static": now}
         for n_methods, method in enumerate(self.methods, start=1):
             if method == "temperature":
-                nats = reading.tempered[0]
+                now = Scored(reading.tempered[0], _tempered(now.log_probabilities, options.temperature))
             elif method == "cache":
-                nats = _mixed(nats, _cache_nats(nats, reading, options.cache), options.cache.weight)
+                now = _mixed(now, _scored_by_cache(now, reading, positions, options.cache), options.cache.weight)
             elif self.ngrams is not None and method == "ngram":
-                nats = _mixed(nats, self.ngrams.nats(tokens), options.ngram.weight)
-            found[" + ".join(self.methods[:n_methods])] = nats
+                [of_ngrams] = NgramScorer(self.ngrams, self.model.vocab_size, method)(tokens, positions).values()
+                now = _mixed(now, of_ngrams, options.ngram.weight)
+            found[" + ".join(self.methods[:n_methods])] = now
         return found
 
-    def report(self, text: EncodedText, options: AdaptationOptions, run: str, tuned_on: str | None) -> Report:
+    def report(
+        self, text: EncodedText, options: AdaptationOptions, run: str, tuned_on: str | None, read: Reader = unproven
+    ) -> Report:
         """Measure a text: a row for each step from the static figure to all methods together.
 
         `run` and `tuned_on` are what the report calls the model and the text that `options` were chosen on; None: they
-        were given.
+        were given. `read` may be a `Prover`.
 
         Raises:
             DivergenceError: the model that learns unlearns everything.
         """
         started = time.monotonic()
-        nats = self.nats(text.tokens, options)
+        found = read(partial(self.scored, options=options), text.tokens)
+        nats = {name: scored.nats for name, scored in found.items()}
         if "dynamic" in nats and not np.isfinite(nats["dynamic"]).all():
             rate = options.dynamic.learning_rate
             raise DivergenceError(f"dynamic.learning_rate: {rate:g} makes the loss {nats['dynamic'].sum()}. Lower it.")
@@ -130,30 +151,46 @@ class Adaptation:
                 temperature, nats = TEMPERATURES[best], reading.tempered[best]
             if "cache" in self.methods:
                 cache = _tuned_cache(nats, reading, cache)
-                nats = _mixed(nats, _cache_nats(nats, reading, cache), cache.weight)
+                nats = _mixed_nats(nats, _cache_nats(nats, reading, cache), cache.weight)
             if self.ngrams is not None:
                 weights = mixture_weights(np.stack([nats, self.ngrams.nats(tokens)]))
                 ngram = ngram.model_copy(update={"weight": float(weights[1])})
         return AdaptationOptions(dynamic=dynamic, temperature=temperature, cache=cache, ngram=ngram)
 
-    def _read(self, tokens: Tokens, dynamic: AnyDynamicOptions, temperatures: Sequence[float]) -> _Reading:
+    def _read(
+        self, tokens: Tokens, dynamic: AnyDynamicOptions, temperatures: Sequence[float], positions: Positions = ()
+    ) -> _Reading:
         """Read a text once; the temperatures count where they are among the methods."""
         asked = temperatures if "temperature" in self.methods else ()
+        of_learner, n_read = [without_positions(self.model.vocab_size)], 0
 
         def measure(
             output_layer: OutputLayer, features: Features, targets: Targets
         ) -> Float[Tensor, "time batch measures"]:
             nats = output_layer.nats(features, targets).unsqueeze(-1)
-            return torch.cat([nats, tempered_nats(output_layer, features, targets, asked), features], dim=-1)
+            return torch.cat([nats, tempered_nats(output_layer, features, targets, asked)], dim=-1)
+
+        def measure_in_order(
+            output_layer: OutputLayer, features: Features, targets: Targets
+        ) -> Float[Tensor, "time batch measures"]:
+            nonlocal n_read
+            here = [position - n_read for position in positions if 0 <= position - n_read < len(targets)]
+            of_learner.append(distributions(output_layer, features[here, 0]))
+            n_read += len(targets)
+            return with_features(measure)(output_layer, features, targets)
 
         start_id = self.tokenizer.start_id
         if "dynamic" in self.methods:
-            found = score_dynamically(self.model, tokens, start_id, dynamic, self.gradient_rms, measure=measure)
+            found = score_dynamically(
+                self.model, tokens, start_id, dynamic, self.gradient_rms, measure=measure_in_order
+            )
+            log_probabilities = np.concatenate(of_learner)
         else:
-            found = score(self.model, tokens, start_id, measure=measure)
+            found = score(self.model, tokens, start_id, measure=with_features(measure))
+            log_probabilities = distributions(self.model.output_layer, found[list(positions), 1 + len(asked) :])
         nats, features = np.split(found, [1 + len(asked)], axis=1)
         nats = nats.T.astype(np.float64)
-        return _Reading(tokens, nats[0], nats[1:], torch.from_numpy(features))
+        return _Reading(tokens, nats[0], nats[1:], torch.from_numpy(features), log_probabilities)
 
     def _tuned_dynamic(self, tokens: Tokens, options: AnyDynamicOptions) -> AnyDynamicOptions:
         def cost(values: Mapping[str, float]) -> float:
@@ -183,7 +220,7 @@ def _tuned_cache(nats: Nats, reading: _Reading, options: CacheOptions) -> CacheO
         tried = CacheOptions(size=round(values["size"]), theta=values["theta"])
         of_cache = _cache_nats(nats, reading, tried)
         weight = float(mixture_weights(np.stack([nats, of_cache]))[1])
-        return tried.model_copy(update={"weight": weight}), float(_mixed(nats, of_cache, weight).sum())
+        return tried.model_copy(update={"weight": weight}), float(_mixed_nats(nats, of_cache, weight).sum())
 
     start = {"size": options.size, "theta": options.theta}
     found = search(lambda values: best_weight(values)[1], start, {"size": 2, "theta": 1.5})
@@ -197,5 +234,26 @@ def _cache_nats(nats: Nats, reading: _Reading, options: CacheOptions) -> Nats:
     return of_cache
 
 
-def _mixed(nats: Nats, of_other: Nats, weight_of_other: float) -> Nats:
+def _scored_by_cache(scored: Scored, reading: _Reading, positions: Positions, options: CacheOptions) -> Scored:
+    tokens, vocab_size = torch.from_numpy(reading.tokens.astype(np.int64)), scored.log_probabilities.shape[1]
+    rows = [
+        cache_log_probabilities(reading.features, tokens, options.size, options.theta, position, vocab_size)
+        if position
+        else scored.log_probabilities[index]
+        for index, position in enumerate(positions)
+    ]
+    return Scored(_cache_nats(scored.nats, reading, options), np.reshape(rows, (-1, vocab_size)))
+
+
+def _tempered(log_probabilities: Float[np.ndarray, "positions vocab"], temperature: float) -> np.ndarray:
+    tempered: np.ndarray = log_probabilities / temperature
+    tempered -= normalizer(torch.from_numpy(log_probabilities), temperature).numpy()[:, None]
+    return tempered
+
+
+def _mixed(scored: Scored, other: Scored, weight_of_other: float) -> Scored:
+    return mixed([scored, other], np.array([1 - weight_of_other, weight_of_other]))
+
+
+def _mixed_nats(nats: Nats, of_other: Nats, weight_of_other: float) -> Nats:
     return mixture_nats(np.stack([nats, of_other]), np.array([1 - weight_of_other, weight_of_other]))

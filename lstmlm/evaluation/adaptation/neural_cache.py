@@ -31,12 +31,36 @@ def cache_nats(
     nats = torch.empty(len(tokens), dtype=torch.float64)
     for start in range(0, len(tokens), ROWS_PER_BLOCK):
         now = slice(start, min(start + ROWS_PER_BLOCK, len(tokens)))
-        held = slice(max(0, start - size), now.stop)
-        similarities = theta * features[now] @ features[held].T
-        before = start - held.start
-        is_held = torch.ones_like(similarities, dtype=torch.bool).tril_(before - 1).triu_(before - size)
-        similarities.masked_fill_(~is_held, -torch.inf)
-        shares = torch.softmax(similarities, dim=1)
+        shares, held = _shares(features, now, size, theta)
         of_token = shares.masked_fill_(tokens[now, None] != tokens[held], 0).sum(1)
         nats[now] = -of_token.double().log()
     return nats.nan_to_num(nan=torch.inf, posinf=torch.inf).numpy()
+
+
+@torch.inference_mode()
+def cache_log_probabilities(
+    features: Float[Tensor, "tokens hidden"],
+    tokens: Int[Tensor, " tokens"],
+    size: int,
+    theta: float,
+    position: int,
+    vocab_size: int,
+) -> Float[np.ndarray, " vocab"]:
+    """Return the log-probability of every token (nats) at a position after the first one; see `cache_nats`."""
+    start = position // ROWS_PER_BLOCK * ROWS_PER_BLOCK
+    shares, held = _shares(features, slice(start, min(start + ROWS_PER_BLOCK, len(tokens))), size, theta)
+    probabilities = torch.zeros(vocab_size, dtype=torch.float64)
+    probabilities.index_add_(0, tokens[held], shares[position - start].double())
+    return probabilities.log().numpy()
+
+
+def _shares(
+    features: Float[Tensor, "tokens hidden"], now: slice, size: int, theta: float
+) -> tuple[Float[Tensor, "now held"], slice]:
+    """Return what the tokens that may be in the cache have of its probability at each position of a block."""
+    held = slice(max(0, now.start - size), now.stop)
+    similarities = theta * features[now] @ features[held].T
+    before = now.start - held.start
+    is_held = torch.ones_like(similarities, dtype=torch.bool).tril_(before - 1).triu_(before - size)
+    similarities.masked_fill_(~is_held, -torch.inf)
+    return torch.softmax(similarities, dim=1), held

@@ -28,5 +28,10 @@ def tempered_nats(
         log_probabilities = output_layer.log_probabilities(part)
         of_targets = log_probabilities.gather(1, wanted.clamp(min=0).unsqueeze(1))[:, 0]
         for index, temperature in enumerate(temperatures):
-            nats[:, index] = (log_probabilities / temperature).logsumexp(1) - of_targets / temperature
+            nats[:, index] = normalizer(log_probabilities, temperature) - of_targets / temperature
     return found.view(*targets.shape, len(temperatures))
+
+
+def normalizer(log_probabilities: Float[Tensor, "rows vocab"], temperature: float) -> Float[Tensor, " rows"]:
+    """Return by how much log-probabilities that are divided by `temperature` exceed those of a distribution (nats)."""
+    return (log_probabilities / temperature).logsumexp(1)

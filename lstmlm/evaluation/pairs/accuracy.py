@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from lstmlm.corpus.reading.white_space import cut_before_spaces, words_of
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import DataError
+from lstmlm.errors import DataError, counted
 from lstmlm.evaluation.bootstrap import CONFIDENCE
 from lstmlm.evaluation.normalization import advice as spelling_advice
 from lstmlm.evaluation.pairs.formulas import Region
@@ -56,7 +56,7 @@ class PairsResult:
     report: Report
     verdicts: Sequence[Verdict]
     advice: str | None
-    """What to say where the model knows next to nothing of what it was asked."""
+    """What to say where the model knows next to nothing of what it was asked, or tells no sentences apart."""
 
 
 def measure_accuracy(
@@ -69,7 +69,8 @@ def measure_accuracy(
 ) -> PairsResult:
     """Judge items and report accuracies with 95 % intervals (Wilson): of each paradigm, of all items, and their mean.
 
-    A tie counts as wrong. `mean_accuracy` gives every paradigm the same weight, as BLiMP does; `known` stands for items
+    A tie counts as wrong in all but `accuracy_ties_half`, where it is half a right answer: what guessing would make of
+    it. `mean_accuracy` gives every paradigm the same weight, as BLiMP does; `known` stands for items
     without an unknown token, and the mean over paradigms is then over those that have such items. An error stands in
     place of an item that cannot be asked. `run` and `normalization` are what the report calls the model and the way in
     which the sentences are written, `reading` is how regions make a line.
@@ -107,7 +108,7 @@ def measure_accuracy(
             rows=[{"paradigm": paradigm, **_summary(group)} for paradigm, group in by_paradigm.items()],
         ),
         verdicts,
-        None if normalization else spelling_advice(texts, tokenizer),
+        _sameness(verdicts) or (None if normalization else spelling_advice(texts, tokenizer)),
     )
 
 
@@ -192,6 +193,7 @@ def _surprisals(name: str, line: _Line, nats: Float[np.ndarray, " tokens"]) -> d
 
 def _summary(verdicts: Sequence[Verdict]) -> dict[str, Value]:
     n_correct = sum(verdict.correct for verdict in verdicts)
+    n_ties = sum(verdict.tie for verdict in verdicts)
     low, high = wilson_interval(n_correct, len(verdicts))
     known = _known(verdicts)
     return {
@@ -199,11 +201,19 @@ def _summary(verdicts: Sequence[Verdict]) -> dict[str, Value]:
         "accuracy": n_correct / len(verdicts),
         "low": low,
         "high": high,
-        "n_ties": sum(verdict.tie for verdict in verdicts),
+        "n_ties": n_ties,
+        "accuracy_ties_half": (n_correct + n_ties / 2) / len(verdicts),
         "n_known": len(known),
         "accuracy_known": _accuracy(known) if known else None,
         "unk_rate": sum(verdict.n_unk for verdict in verdicts) / max(1, sum(verdict.n_tokens for verdict in verdicts)),
     }
+
+
+def _sameness(verdicts: Sequence[Verdict]) -> str | None:
+    """What to say of a model for which the better and the worse sentence are always the same."""
+    if not all(verdict.tie for verdict in verdicts):
+        return None
+    return f"all of {counted(len(verdicts), 'item')} are ties: the model gives the sentences of each the same score"
 
 
 def _known(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -8,17 +8,23 @@ import numpy as np
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.evaluation.fingerprint import fingerprint
-from lstmlm.evaluation.interpolation import mixture_nats
+from lstmlm.evaluation.perplexity.perplexity import ModelScorer
+from lstmlm.evaluation.proof.checks import Reader, unproven
+from lstmlm.evaluation.proof.scorer import Mixture
 from lstmlm.evaluation.report import Report, perplexity_rows
 from lstmlm.models.language_model import LanguageModel
-from lstmlm.scoring import score
 
 
-def evaluate_ensemble(models: Mapping[str, LanguageModel], text: EncodedText, tokenizer: Tokenizer) -> Report:
-    """Measure how well models of one tokenizer, named as in the report, predict a text: each alone, and together."""
+def evaluate_ensemble(
+    models: Mapping[str, LanguageModel], text: EncodedText, tokenizer: Tokenizer, read: Reader = unproven
+) -> Report:
+    """Measure how well models of one tokenizer, named as in the report, predict a text: each alone, and together.
+
+    `read` may be a `Prover`.
+    """
     started = time.monotonic()
-    nats = {name: score(model, text.tokens, tokenizer.start_id) for name, model in models.items()}
-    nats["ensemble"] = mixture_nats(np.stack([*nats.values()]), np.full(len(models), 1 / len(models)))
+    members = [ModelScorer(model, tokenizer.start_id, name) for name, model in models.items()]
+    found = read(Mixture(members, np.full(len(models), 1 / len(models)), "ensemble"), text.tokens)
     return Report(
         {
             "text": text.name,
@@ -28,5 +34,5 @@ def evaluate_ensemble(models: Mapping[str, LanguageModel], text: EncodedText, to
             "seconds": round(time.monotonic() - started, 3),
             **fingerprint(text, tokenizer, "document"),
         },
-        perplexity_rows("model", nats),
+        perplexity_rows("model", {name: scored.nats for name, scored in found.items()}),
     )

@@ -3,28 +3,37 @@
 import time
 
 import numpy as np
-from jaxtyping import Float
 
 from lstmlm.corpus.encoded_text import EncodedText
-from lstmlm.evaluation.interpolation import mixture_nats, mixture_weights
+from lstmlm.evaluation.interpolation import mixture_weights
+from lstmlm.evaluation.perplexity.perplexity import ModelScorer
+from lstmlm.evaluation.proof.checks import Reader, unproven
+from lstmlm.evaluation.proof.scorer import Mixture, NgramScorer, Scorer
 from lstmlm.evaluation.report import Report, perplexity_rows
 from lstmlm.models.arpa import ForeignNgrams
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.models.ngram import NgramModel
-from lstmlm.scoring import score
 
 
 def evaluate_ngram_mixture(
-    model: LanguageModel, ngrams: NgramModel | ForeignNgrams, text: EncodedText, validation: EncodedText, run: str
+    model: LanguageModel,
+    ngrams: NgramModel | ForeignNgrams,
+    text: EncodedText,
+    validation: EncodedText,
+    run: str,
+    read: Reader = unproven,
 ) -> Report:
     """Measure n-grams of the text that a run has learnt, its model, which the report calls `run`, and their mixture.
 
     The weights of the mixture are those that suit `validation`, another text than the one that is measured.
+    `read` may be a `Prover`.
     """
     started = time.monotonic()
-    weights = mixture_weights(_nats_of_both(model, ngrams, validation))
-    nats = _nats_of_both(model, ngrams, text)
-    by_name = {f"{ngrams.order}-gram": nats[0], run: nats[1], "mixture": mixture_nats(nats, weights)}
+    of_ngrams = NgramScorer(ngrams, model.vocab_size, f"{ngrams.order}-gram")
+    parts: list[Scorer] = [of_ngrams, ModelScorer(model, ngrams.start_id, run)]
+    on_validation = [scored.nats for part in parts for scored in part(validation.tokens, ()).values()]
+    weights = mixture_weights(np.stack(on_validation))
+    by_name = {name: scored.nats for name, scored in read(Mixture(parts, weights, "mixture"), text.tokens).items()}
     rows = zip(perplexity_rows("model", by_name), [*weights.tolist(), None], strict=True)
     return Report(
         {
@@ -38,9 +47,3 @@ def evaluate_ngram_mixture(
         },
         rows=[{**row, "weight": weight} for row, weight in rows],
     )
-
-
-def _nats_of_both(
-    model: LanguageModel, ngrams: NgramModel | ForeignNgrams, text: EncodedText
-) -> Float[np.ndarray, "2 tokens"]:
-    return np.stack([ngrams.nats(text.tokens), score(model, text.tokens, ngrams.start_id)])

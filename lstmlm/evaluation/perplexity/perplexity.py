@@ -1,19 +1,25 @@
 """Perplexity of a text: every token scored once, in order, the first from the zero state."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
 from lstmlm.evaluation.bootstrap import ratio_interval
 from lstmlm.evaluation.fingerprint import Context, fingerprint
+from lstmlm.evaluation.proof.checks import Reader, unproven
+from lstmlm.evaluation.proof.scorer import Positions, Scored, Tokens, distributions, with_features, without_positions
 from lstmlm.evaluation.report import Report
 from lstmlm.metrics import bits_per, perplexity
 from lstmlm.models.language_model import LanguageModel
-from lstmlm.scoring import score, score_each
+from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
+from lstmlm.scoring import Measure, nats_of, score, score_each
 
 
 def evaluate_perplexity(
@@ -23,6 +29,7 @@ def evaluate_perplexity(
     run: str,
     context: Context = "document",
     world: World = ALONE,
+    read: Reader = unproven,
 ) -> Report:
     """Score `text` and report its likelihood per token, word, character and byte.
 
@@ -30,10 +37,11 @@ def evaluate_perplexity(
     text always; of these there are none where the tokens do not say all of it (`EncodedText.unsaid`). `run` is what the
     report calls the model, `context` what each token is predicted from. The processes of a world share the work, but
     lines by themselves are read by each. `perplexity_low` and `perplexity_high` are the limits of the perplexity, had
-    other lines been drawn, or other documents where only these have an end.
+    other lines been drawn, or other documents where only these have an end. `read` may be a `Prover`.
     """
     started = time.monotonic()
-    of_tokens = _score(model, text, tokenizer.start_id, context, world)
+    scorer = ModelScorer(model, tokenizer.start_id, run, context, world)
+    of_tokens = read(scorer, text.tokens)[run].nats
     known = of_tokens[text.tokens != tokenizer.unk_id]
     nats, nats_without_unk = float(of_tokens.sum()), float(known.sum())
     n_tokens, n_tokens_without_unk = text.n_tokens, len(known)
@@ -73,10 +81,32 @@ def evaluate_perplexity(
     )
 
 
-def _score(
-    model: LanguageModel, text: EncodedText, start_id: int, context: Context, world: World
-) -> Float[np.ndarray, " tokens"]:
-    if context == "document":
-        return score(model, text.tokens, start_id, world=world)
-    lines = text.split_lines(text.tokens, start_id)
-    return np.concatenate(score_each(model, [line.tolist() for line in lines], start_id))
+@dataclass(frozen=True)
+class ModelScorer:
+    """A model whose weights stay as they are; `name` is what its figure is called."""
+
+    model: LanguageModel
+    start_id: int
+    name: str
+    context: Context = "document"
+    world: World = ALONE
+
+    def __call__(self, tokens: Tokens, positions: Positions) -> Mapping[str, Scored]:
+        """Score every token; see `Scorer`. The features of all are in memory where positions are asked for."""
+        if not len(positions):
+            return {self.name: Scored(self._score(tokens, nats_of), without_positions(self.model.vocab_size))}
+        found = self._score(tokens, with_features(_nats_alone))
+        at_positions = distributions(self.model.output_layer, found[positions, 1:])
+        return {self.name: Scored(found[:, 0].astype(np.float64), at_positions)}
+
+    def _score(self, tokens: Tokens, measure: Measure) -> np.ndarray:
+        if self.context == "document":
+            return score(self.model, tokens, self.start_id, measure=measure, world=self.world)
+        ends = np.flatnonzero(tokens == self.start_id) + 1
+        lines = [line.tolist() for line in np.split(tokens, ends[ends < len(tokens)])]
+        return np.concatenate(score_each(self.model, lines, self.start_id, measure=measure))
+
+
+def _nats_alone(output_layer: OutputLayer, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:
+    """Measure as `nats_of` does, in the number format of the features, in which nothing is lost."""
+    return output_layer.nats(features, targets)

@@ -29,16 +29,29 @@ from torch import Tensor
 
 from lstmlm.corpus.reading.white_space import cut_before_spaces, is_white, words_of
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
+from lstmlm.evaluation.proof.checks import Reader, unproven
+from lstmlm.evaluation.proof.scorer import (
+    Positions,
+    Scored,
+    Tokens,
+    distributions,
+    with_features,
+    without_positions,
+)
 from lstmlm.evaluation.reading import AS_LINES, Reading
 from lstmlm.evaluation.surprisal.stimuli import Sentence
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
 from lstmlm.scoring import Measure, score_each
 
+WORDS = "words"
+"""What a proof calls the scores."""
+
 BLOCK_BYTES = 16 << 20
 """Largest block of log-probabilities; a few such blocks are in memory at a time."""
 
-NATS, ENTROPY, DELIMITER, RANK, RANK_OF_DELIMITER = range(5)
+N_MEASURES = 5
+NATS, ENTROPY, DELIMITER, RANK, RANK_OF_DELIMITER = range(N_MEASURES)
 """What is measured of each token: its surprisal, the entropy of its distribution, the surprisal of any delimiter in
 its place (nats), and its rank among all tokens and among the delimiters."""
 
@@ -107,11 +120,12 @@ def measure_words(
     context: WordContext = "document",
     first_word: FirstWord = "after-eos",
     reading: Reading = AS_LINES,
+    read: Reader = unproven,
 ) -> Iterator[MeasuredWord]:
     """Measure every word of `sentences`, and the end of each, in its context.
 
     Those of an item follow each other; items, each a document, know nothing of each other. `reading` is how words that
-    are given by themselves make a line, and where `<eos>` is among lines.
+    are given by themselves make a line, and where `<eos>` is among lines; `read` may be a `Prover`.
     """
     if context == "sentence":
         contexts = [[sentence] for sentence in sentences]
@@ -119,13 +133,25 @@ def measure_words(
     else:
         contexts = [list(of_item) for _, of_item in groupby(sentences, key=lambda sentence: sentence.item)]
     rows = [_rows(tokenizer, parts, reading) for parts in contexts]
-    measured = score_each(
-        model,
-        [[token for row in of_context for token in row.ids] for of_context in rows],
-        start_id=None if first_word == "zero-state" else tokenizer.start_id,
-        measure=_measure(tokenizer),
-        n_context_tokens=context if isinstance(context, int) else None,
-    )
+    ends = np.cumsum([sum(len(row.ids) for row in of_context) for of_context in rows])
+    readings: list[Float64[np.ndarray, "tokens all"]] = []
+
+    def scored(tokens: Tokens, positions: Positions) -> Mapping[str, Scored]:
+        measure = _measure(tokenizer)
+        found = score_each(
+            model,
+            [text.tolist() for text in np.split(tokens, ends[ends < len(tokens)])],
+            start_id=None if first_word == "zero-state" else tokenizer.start_id,
+            measure=with_features(measure) if len(positions) else measure,
+            n_context_tokens=context if isinstance(context, int) else None,
+        )
+        readings.append(np.concatenate(found))
+        features = readings[-1][list(positions), N_MEASURES:]
+        at_positions = distributions(model.output_layer, features) if len(positions) else without_positions()
+        return {WORDS: Scored(readings[-1][:, NATS], at_positions)}
+
+    read(scored, np.array([token for of_context in rows for row in of_context for token in row.ids], dtype=np.int64))
+    measured = np.split(readings[0][:, :N_MEASURES], ends[:-1])
     for of_context in zip(rows, measured, strict=True):
         yield from _measured_words(tokenizer, *of_context, skip_first=first_word == "skip")
 

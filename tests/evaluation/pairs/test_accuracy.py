@@ -115,7 +115,10 @@ def test_figures_by_hand() -> None:
     )
     assert len(result.verdicts) == 5
     p, q = result.report.rows
-    assert list(p) == "paradigm n_items accuracy low high n_ties n_known accuracy_known unk_rate".split()
+    assert (
+        list(p)
+        == "paradigm n_items accuracy low high n_ties accuracy_ties_half n_known accuracy_known unk_rate".split()
+    )
     assert (p["paradigm"], p["n_items"], p["accuracy"], p["n_ties"], p["n_known"]) == ("p", 2, 0.5, 0, 2)
     assert (q["paradigm"], q["n_items"], q["accuracy"], q["n_ties"], q["n_known"]) == (
         "q",

@@ -1,0 +1,92 @@
+"""A completions server as a scorer: any that echoes a prompt of token ids with its log-probabilities.
+
+Asked is `POST /v1/completions` with `echo` and `logprobs`. Its interface gives the likeliest tokens alone, so that the
+distribution at a position is asked for by having every token of the vocabulary come there, as many to a request as fit.
+"""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from lstmlm.errors import DataError, first_line, shown
+from lstmlm.evaluation.proof.scorer import Positions, Scored, Tokens
+
+PROMPTS_PER_REQUEST = 64
+SECONDS = 120.0
+"""How long an answer may take."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A model behind `/v1/completions`; the first token of a text is read, and not scored."""
+
+    url: str
+    """Without `/v1`."""
+    vocab_size: int
+    model: str | None = None
+    """What the server calls it; its first one where not given."""
+    start_id: int = 0
+    """Read before the first token of every text."""
+
+    def __call__(self, tokens: Tokens, positions: Positions) -> Mapping[str, Scored]:
+        """Score every token; see `Scorer`. Raises DataError if the server does not answer, or not as it should."""
+        [nats] = self._nats([tokens.tolist()])
+        rows = [self._log_probabilities(tokens[:position].tolist()) for position in positions]
+        return {self.model or self.url: Scored(nats, np.reshape(rows, (-1, self.vocab_size)))}
+
+    def _log_probabilities(self, before: Sequence[int]) -> Float[np.ndarray, " vocab"]:
+        texts = [[*before, token] for token in range(self.vocab_size)]
+        found = [
+            nats
+            for first in range(0, self.vocab_size, PROMPTS_PER_REQUEST)
+            for nats in self._nats(texts[first : first + PROMPTS_PER_REQUEST])
+        ]
+        # An answer that is too short says nothing of its last token.
+        return -np.array([nats[-1] if len(nats) == len(before) + 1 else np.nan for nats in found])
+
+    def _nats(self, texts: Sequence[Sequence[int]]) -> list[Float[np.ndarray, " tokens"]]:
+        prompts = [[self.start_id, *map(int, text)] for text in texts]
+        wanted: dict[str, Any] = {"prompt": prompts, "max_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0}
+        answer = request(f"{self.url}/v1/completions", wanted | ({"model": self.model} if self.model else {}))
+        try:
+            choices = sorted(answer["choices"], key=lambda choice: int(choice["index"]))
+            found = [choice["logprobs"]["token_logprobs"][1 : len(prompts[0])] for choice in choices]
+            nats = [-np.array(of_text, dtype=np.float64) for of_text in found]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{self.url}: answers without log-probabilities ({shown(answer)}).") from error
+        if len(nats) != len(prompts):
+            raise DataError(
+                f"{self.url}: answers {len(nats)} of {len(prompts)} prompts. Ask a server that answers all."
+            )
+        return nats
+
+
+def request(url: str, body: Mapping[str, Any] | None = None) -> Any:
+    """Return what a server answers as JSON, to a GET or with a body to a POST. Raises DataError if it does not."""
+    data = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(asked, timeout=SECONDS) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise DataError(f"{url}: refuses ({error.code}: {shown(error.read().decode(errors='replace'))}).") from error
+    except (OSError, HTTPException) as error:
+        raise DataError(f"{url}: does not answer, or stopped ({first_line(error)}). Start the server again.") from error
+    except ValueError as error:
+        raise DataError(
+            f"{url}: answers with what is no JSON ({first_line(error)}). Name a completions server."
+        ) from error
+
+
+def vocab_size_of(url: str, model: str | None) -> int | None:
+    """Return how many tokens a server says that its model has, where it says so, as `lstmlm serve` does."""
+    models = request(f"{url}/v1/models")
+    known = [entry for entry in models.get("data", []) if model in (None, entry.get("id"))] if models else []
+    return known[0].get("vocab_size") if known else None
