@@ -62,6 +62,7 @@ COMMANDS = {
         "--output",
         "--json",
     },
+    "serve": {"--host", "--port", "--api-key"},
     "bench": {"--quick", "--json", "--isa", "--no-compiler"},
     "data list": {"--json"},
     "data get": set(),
