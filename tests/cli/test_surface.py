@@ -87,6 +87,7 @@ COMMANDS = {
     "audit": {"--segments", "--seed", "--json"},
     "eval harness": {"--run", "--include-path", "--limit", "--json"},
     "prove": {"--model", "--vocab-size", "--tokens", "--seed", "--json"},
+    "serve": {"--host", "--port", "--api-key"},
     "bench": {"--quick", "--json", "--isa", "--no-compiler"},
     "data list": {"--json"},
     "data get": set(),
