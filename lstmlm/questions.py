@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
@@ -16,7 +15,7 @@ from lstmlm.corpus.reading.compression import gzipped
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.text_files import files_in, name_of, read_lines
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import CheckpointError, ConfigError, DataError, in_proportion
+from lstmlm.errors import CheckpointError, DataError, in_proportion
 from lstmlm.evaluation.adaptation.adaptation import Adaptation
 from lstmlm.evaluation.adaptation.dynamic import measure_gradient_rms
 from lstmlm.evaluation.memory.gates import LayerActivity, read_gates
@@ -30,8 +29,6 @@ from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
 from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
 from lstmlm.evaluation.proof.checks import Prover, unproven
-from lstmlm.evaluation.proof.scorer import Scorer as TokenScorer
-from lstmlm.evaluation.proof.server import Server, vocab_size_of
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report, most_frequent
 from lstmlm.evaluation.rescoring.formats import FORMATS
@@ -400,35 +397,3 @@ def rescore(
     if output is not None:
         FORMATS[list_format].write(output, rescoring.lists)
     return rescoring.report, problems
-
-
-def prove_server(
-    url: str, model: str | None, vocab_size: int | None, n_tokens: int, seed: int
-) -> tuple[Report, Prover]:
-    """Put a completions server under proof, on tokens that are drawn.
-
-    Raises:
-        ConfigError: it does not say how many tokens its model has, and nobody else does.
-        DataError: it does not answer, or not as it should.
-    """
-    base = url.rstrip("/").removesuffix("/v1/completions").removesuffix("/v1")
-    size = vocab_size or vocab_size_of(base, model)
-    if not size:
-        raise ConfigError(f"{url}: does not say how many tokens its model has. Say it: --vocab-size N")
-    return _proven(Server(base, size, model), size, n_tokens, seed)
-
-
-def prove_directory(directory: str, n_tokens: int, seed: int) -> tuple[Report, Prover]:
-    """Put a Hugging Face directory under proof, on tokens that are drawn; raises as `Transformer.load` does."""
-    from lstmlm.evaluation.proof.transformer import Transformer
-
-    scorer = Transformer.load(Path(directory))
-    return _proven(scorer, scorer.vocab_size, n_tokens, seed)
-
-
-def _proven(scorer: TokenScorer, vocab_size: int, n_tokens: int, seed: int) -> tuple[Report, Prover]:
-    prover = Prover(vocab_size, seed=seed)
-    tokens = np.random.default_rng(seed).integers(vocab_size, size=n_tokens).astype(np.int64)
-    [(name, scored)] = prover(scorer, tokens).items()
-    report = Report({"run": name, "n_tokens": n_tokens, "vocab_size": vocab_size, "nats": float(scored.nats.sum())})
-    return prover.proven(report), prover

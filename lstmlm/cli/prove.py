@@ -38,15 +38,15 @@ def prove(
 
     lstmlm prove exported/ --tokens 512 --json
     """
-    from lstmlm import questions
+    from lstmlm.evaluation.proof.others import prove_directory, prove_server
 
     is_server = target.startswith(("http://", "https://"))
     if not is_server and (model is not None or vocab_size is not None):
         raise ConfigError(f"--model and --vocab-size: are for servers, and {target} is none. Leave them out.")
     if is_server:
-        report, proof = questions.prove_server(target, model, vocab_size, n_tokens, seed)
+        report, proof = prove_server(target, model, vocab_size, n_tokens, seed)
     else:
-        report, proof = questions.prove_directory(name_or_path(target), n_tokens, seed)
+        report, proof = prove_directory(target, n_tokens, seed)
     if as_json:
         print_report(report, as_json=True)
     print_proof(proof, on_stderr=as_json)

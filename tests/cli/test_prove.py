@@ -18,18 +18,14 @@ LINES = "The farmer goes to the market.\nThe cat sleeps.\nThe farmer knows the c
         "eval ngram --order 3",
         "eval ensemble runs/tiny runs/other",
         "eval adaptation dynamic",
-        "eval adaptation cache",
-        "eval adaptation temperature --set temperature=0.8",
-        "eval adaptation ngram",
         "eval adaptation dynamic temperature cache ngram --set temperature=0.9 --tune valid",
     ],
 )
-@pytest.mark.parametrize("model", [[], ["model.output.name=adaptive"]], ids=["softmax", "adaptive"])
 def test_every_evaluation_passes(
-    command: str, model: list[str], here: Path, add_run: Callable[..., None], lstmlm: Callable[..., Any]
+    command: str, here: Path, add_run: Callable[..., None], lstmlm: Callable[..., Any]
 ) -> None:
-    add_run("runs/other", *model, "seed=2")
-    add_run("runs/tiny", *model)
+    add_run("runs/other", "model.output.name=adaptive", "seed=2")
+    add_run("runs/tiny", "model.output.name=adaptive")
     run = [] if "ensemble" in command else ["--run", "runs/tiny"]
     result = lstmlm(*command.split(), *run, "--prove", "--json")
     assert result.exit_code == 0, result.stderr
@@ -56,13 +52,14 @@ def test_for_people_the_checks_follow_the_figures(trained: Path, lstmlm: Callabl
     ]
 
 
-def test_a_failed_proof_exits_with_1(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, lstmlm: Callable[..., Any]
-) -> None:
+def test_a_failed_proof_exits_with_1(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from lstmlm.cli import app
     from lstmlm.models.output_layers.softmax import SoftmaxLayer
 
     honest = SoftmaxLayer.nats
     monkeypatch.setattr(SoftmaxLayer, "nats", lambda *arguments: 0.9 * honest(*arguments))
-    result = lstmlm("eval", "perplexity", "--prove")
+    result = CliRunner().invoke(app, ["eval", "perplexity", "--prove"])
     assert result.exit_code == 1
     assert "✘ distribution: runs/tiny, position" in result.stdout

@@ -27,6 +27,17 @@ SHOWN_DIGITS = 12
 """Of a fingerprint, for people."""
 
 
+SaveOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-logprobs",
+        metavar="FILE",
+        parser=new_file,
+        help="Write the log-probability of every token, for eval combine.",
+    ),
+]
+
+
 def perplexity(
     run: RunOption = None,
     split: SplitOption = None,
@@ -36,12 +47,7 @@ def perplexity(
         Literal["document", "line"],
         typer.Option(help="What a token is predicted from: all of the text before it, or its own line alone."),
     ] = "document",
-    save_logprobs: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", parser=new_file, help="Write the log-probability of every token, for eval combine."
-        ),
-    ] = None,
+    save_logprobs: SaveOption = None,
     should_prove: ProveOption = False,
     seed: SeedOption = 1,
     as_json: JsonOption = False,

@@ -1,6 +1,7 @@
 """`lstmlm eval surprisal`: how unexpected each word of a file was."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -83,9 +84,7 @@ def surprisal(
 
     lstmlm eval surprisal stimuli.tsv --output surprisal.tsv
 
-    lstmlm eval surprisal sentences.txt --context sentence --no-eos
-
-    lstmlm eval surprisal sentences.txt --format lm-zoo
+    lstmlm eval surprisal sentences.txt --context sentence --no-eos --format lm-zoo
     """
     wanted_context = _context(context)
     refuse_same_file(output, [file])
@@ -101,15 +100,8 @@ def surprisal(
     _say_problems(file, stimuli.problems)
     trained = workflows.load(run)
     prover = trained.prover(seed) if should_prove else None
-    words, advice = questions.measure_surprisal(
-        trained,
-        stimuli,
-        context=wanted_context,
-        first_word=first_word,
-        join=join,
-        normalization=normalization,
-        prover=prover,
-    )
+    asked = partial(questions.measure_surprisal, trained, stimuli, context=wanted_context, first_word=first_word)
+    words, advice = asked(join=join, normalization=normalization, prover=prover)
     warn([advice] if advice else [])
     if last_word:
         words = last_words(words, wanted_context)

@@ -108,7 +108,7 @@ def measure_accuracy(
             rows=[{"paradigm": paradigm, **_summary(group)} for paradigm, group in by_paradigm.items()],
         ),
         verdicts,
-        _sameness(verdicts) or (None if normalization else spelling_advice(texts, tokenizer)),
+        (None if normalization else spelling_advice(texts, tokenizer)) or _sameness(verdicts),
     )
 
 
@@ -211,7 +211,7 @@ def _summary(verdicts: Sequence[Verdict]) -> dict[str, Value]:
 
 def _sameness(verdicts: Sequence[Verdict]) -> str | None:
     """What to say of a model for which the better and the worse sentence are always the same."""
-    if not all(verdict.tie for verdict in verdicts):
+    if len(verdicts) < 2 or not all(verdict.tie for verdict in verdicts):
         return None
     return f"all of {counted(len(verdicts), 'item')} are ties: the model gives the sentences of each the same score"
 

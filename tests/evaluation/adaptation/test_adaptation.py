@@ -55,15 +55,19 @@ def adaptation_of(methods: Sequence[str], trained: LanguageModel | None = None) 
     return Adaptation(trained, TOKENIZER, methods, measure_gradient_rms(trained, tokens(), START, 4), ngrams)
 
 
+def nats_of(asked: Any, options: Any) -> Any:
+    return {name: scored.nats for name, scored in asked.scored(tokens(), (), options).items()}
+
+
 def test_each_row_adds_a_method_to_those_before_it() -> None:
-    found = adaptation_of(METHODS).nats(tokens(), OPTIONS)
+    found = nats_of(adaptation_of(METHODS), OPTIONS)
     assert list(found) == ["static", *(" + ".join(METHODS[:n_methods]) for n_methods in range(1, 5))]
     assert len({float(nats.sum()) for nats in found.values()}) == 5
 
 
 def test_static_and_dynamic_are_the_scorers_own() -> None:
     asked = adaptation_of(["dynamic"])
-    found = asked.nats(tokens(), OPTIONS)
+    found = nats_of(asked, OPTIONS)
     np.testing.assert_allclose(found["static"], score(asked.model, tokens(), START), rtol=0, atol=1e-12)
     wanted = score_dynamically(asked.model, tokens(), START, OPTIONS.dynamic, asked.gradient_rms)
     np.testing.assert_array_equal(found["dynamic"], wanted)
@@ -74,12 +78,12 @@ def test_temperature_alone_by_hand() -> None:
     features, _ = asked.model(torch.tensor([START, *tokens()[:-1].tolist()])[:, None], asked.model.initial_state(1))
     powers = asked.model.output_layer.log_probabilities(features).exp()[:, 0] ** (1 / 0.8)
     wanted = (powers / powers.sum(1, keepdim=True))[torch.arange(120), tokens().tolist()]
-    np.testing.assert_allclose(np.exp(-asked.nats(tokens(), OPTIONS)["temperature"]), wanted.detach(), rtol=1e-10)
+    np.testing.assert_allclose(np.exp(-nats_of(asked, OPTIONS)["temperature"]), wanted.detach(), rtol=1e-10)
 
 
 def test_cache_alone_by_hand() -> None:
     asked = adaptation_of(["cache"])
-    found = asked.nats(tokens(), OPTIONS)
+    found = nats_of(asked, OPTIONS)
     features, _ = asked.model(torch.tensor([START, *tokens()[:-1].tolist()])[:, None], asked.model.initial_state(1))
     h, x = features[:, 0].detach(), tokens().tolist()
     for position in (1, 7, 60):
@@ -92,19 +96,19 @@ def test_cache_alone_by_hand() -> None:
 
 def test_ngrams_alone_by_hand() -> None:
     asked = adaptation_of(["ngram"])
-    found = asked.nats(tokens(), OPTIONS)
+    found = nats_of(asked, OPTIONS)
     assert asked.ngrams is not None
     wanted = 0.8 * np.exp(-found["static"]) + 0.2 * np.exp(-asked.ngrams.nats(tokens()))
     np.testing.assert_allclose(np.exp(-found["ngram"]), wanted, rtol=1e-10)
 
 
 def test_before_the_cache_holds_anything_the_model_alone_predicts() -> None:
-    found = adaptation_of(["cache"]).nats(tokens(), OPTIONS)
+    found = nats_of(adaptation_of(["cache"]), OPTIONS)
     assert found["cache"][0] == found["static"][0]
 
 
 def test_the_cache_reads_the_features_of_the_model_that_learns() -> None:
-    static, dynamic = (adaptation_of(methods).nats(tokens(), OPTIONS) for methods in (["cache"], ["dynamic", "cache"]))
+    static, dynamic = (nats_of(adaptation_of(methods), OPTIONS) for methods in (["cache"], ["dynamic", "cache"]))
     mixed, alone = np.exp(-dynamic["dynamic + cache"]), np.exp(-dynamic["dynamic"])
     of_cache = (mixed - 0.7 * alone) / 0.3
     of_static_cache = (np.exp(-static["cache"]) - 0.7 * np.exp(-static["static"])) / 0.3
@@ -114,7 +118,7 @@ def test_the_cache_reads_the_features_of_the_model_that_learns() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_tuning_predicts_the_text_better_than_it_was(method: str) -> None:
     asked = adaptation_of([method])
-    before, after = (asked.nats(tokens(), options)[method].sum() for options in (OPTIONS, tuned(asked)))
+    before, after = (nats_of(asked, options)[method].sum() for options in (OPTIONS, tuned(asked)))
     assert after < before * (1 - 1e-4)
 
 
@@ -138,7 +142,7 @@ def test_the_temperature_is_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(adaptation, "TEMPERATURES", (0.5, 1.0, 2.0))
     asked = adaptation_of(["temperature"])
     sums = {
-        temperature: asked.nats(tokens(), AdaptationOptions(temperature=temperature))["temperature"].sum()
+        temperature: nats_of(asked, AdaptationOptions(temperature=temperature))["temperature"].sum()
         for temperature in (0.5, 1.0, 2.0)
     }
     assert tuned(asked).temperature == min(sums, key=sums.__getitem__)
