@@ -46,6 +46,8 @@ def prove(
     if is_server:
         report, proof = prove_server(target, model, vocab_size, n_tokens, seed)
     else:
+        import lstmlm.huggingface  # noqa: F401  # transformers knows what `lstmlm export huggingface` writes
+
         report, proof = prove_directory(target, n_tokens, seed)
     if as_json:
         print_report(report, as_json=True)

@@ -33,8 +33,8 @@ SUM_TOLERANCE = 1e-6
 NATS_TOLERANCE = 1e-5
 """Two ways to compute a surprisal, or batches of other shapes, agree to this, relative to the larger of 1 and it."""
 
-SHORT_TOKENS = 2000
-"""A text up to this length is read again as a whole; of a longer one no more than a quarter: so that all readings of a
+SHORT_TOKENS = 500
+"""A text up to this length is read again as a whole; of a longer one no more than an eighth: so that all readings of a
 proof take no longer than the first."""
 
 
@@ -87,7 +87,7 @@ class Prover:
         n_positions = min(N_POSITIONS, len(tokens))
         positions = sorted(draw.choice(len(tokens), n_positions, replace=False).tolist())
         self.whole = Reading(tokens, positions, scorer(tokens, positions))
-        longest = max(1, min(len(tokens) - 1, SHORT_TOKENS), len(tokens) // 4)
+        longest = max(1, min(len(tokens) - 1, SHORT_TOKENS), len(tokens) // 8)
         cut = tokens[: int(draw.integers(longest // 2, longest)) + 1]
         starts = sorted({self._answerable(cut, place) for place in (int(draw.integers(len(cut))), len(cut) - 1)})
         at = sorted({*starts, *draw.choice(len(cut), min(N_POSITIONS // 2, len(cut)), replace=False).tolist()})
