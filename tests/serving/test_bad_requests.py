@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -178,6 +179,10 @@ def test_each_is_refused_with_a_reason_and_nobody_else_notices(server: Any) -> N
         is_over.set()
         other.join()
     assert found and all(choice == wanted for choice in found)
+    # What a client has left is noticed when it is written to.
+    deadline = time.monotonic() + 30
+    while server.get("/health")["n_running"] and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert server.get("/health")["n_running"] == 0
 
 

@@ -27,6 +27,9 @@ def test_models_say_what_they_are(server: Any) -> None:
 def test_next_words(server: Any, name: str, text: str, complete: bool, begun: str) -> None:
     found = server.post("/v1/next", model=name, text=text, k=3, complete=complete)
     wanted = server.models.find(name).model.next_words(text, 3, complete=complete)
+    for word in found["words"]:
+        with_it = text + word.pop("append")
+        assert with_it == f"{text}\n" if word["word"] == "<eos>" else with_it.split()[-1] == word["word"]
     assert found == {"model": name, "begun": begun, **asdict(wanted)}
     assert all(word["word"].startswith(begun) for word in found["words"])
 
