@@ -1,13 +1,14 @@
 # Everything from a fresh clone: `make check` before a commit, `make demo` to see it work, `make torture` to see it
-# survive. Needs Python 3.11+ and make.
+# survive, `make check-peers` for other programs' use of our models. Needs Python 3.11+ and make.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
+PEERS := .venv-peers
 INSTALL := sh scripts/install.sh "$(PYTHON)" "$(VENV)" --constraint constraints.txt
 
-.PHONY: check check-lowest check-portability check-wheel torture demo bench clean
+.PHONY: check check-lowest check-peers check-portability check-wheel torture demo bench clean
 
 # A file of tests stays in one process, whose fixtures it shares. Reordered, files of one long test would come last.
 check: $(VENV)/installed-dev
@@ -36,6 +37,14 @@ check-lowest: $(LOWEST)/installed
 		tests/cli/test_train_generate_evaluate.py tests/checkpoint/test_tensor_file.py \
 		tests/corpus/reading tests/corpus/store tests/corpus/tokenizers
 
+# What other programs make of our models: transformers of the newest and of the oldest version that can be used, lm-eval,
+# minicons, model_signing and more. They bring much along, so that they have an environment of their own. No test here
+# needs a network; what is left out says what it lacks, such as a browser.
+check-peers: $(PEERS)/installed $(PEERS)/transformers-4
+	HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
+		$(wildcard tests/export tests/serving) tests/test_dependencies.py
+	PYTHONPATH=$(PEERS)/transformers-4 HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest tests/export/test_huggingface.py
+
 # Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived.
 torture: $(VENV)/installed-dev
 	cd tests && $(abspath $(BIN))/python -m torture --jobs 2
@@ -49,7 +58,7 @@ bench: $(VENV)/installed
 	$(BIN)/lstmlm bench
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Stamps: what is installed is installed again only when the project's dependencies change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -67,4 +76,14 @@ $(LOWEST)/installed: pyproject.toml constraints.txt tests/lowest.py
 	grep -E '^(hypothesis|pytest|pytest-xdist|torch)==' constraints.txt >> build/lowest.txt
 	@sh scripts/install.sh "$(PYTHON)" $(LOWEST) --constraint build/lowest.txt \
 		--editable '.[plot,zstd]' beartype hypothesis pytest pytest-xdist safetensors
+	touch $@
+
+$(PEERS)/installed: pyproject.toml constraints.txt
+	@sh scripts/install.sh "$(PYTHON)" $(PEERS) --constraint constraints.txt --editable '.[dev,peers]'
+	touch $@
+
+# Beside the newest one, not in its place: it goes before it in a path. It needs no torch, so that none is fetched.
+$(PEERS)/transformers-4: $(PEERS)/installed
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet --no-warn-conflicts --upgrade \
+		--target $@ 'transformers>=4.57,<4.58'
 	touch $@

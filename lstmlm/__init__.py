@@ -28,7 +28,7 @@ def load(run: "str | PathLike[str] | None" = None) -> "Model":
     """Load the best weights of a run with their tokenizer, verified; the corpus is not needed.
 
     Args:
-        run: The run directory; by default the newest below runs/.
+        run: The run directory, or what `lstmlm export huggingface` has made of one; by default the newest below runs/.
 
     Raises:
         CheckpointError: there is no run, it has no checkpoint yet, or a file of it is damaged.

@@ -294,8 +294,7 @@ def is_leftover(path: Path) -> bool:
 def locked(path: Path) -> Iterator[None]:
     """Let one process at a time work on the directory of a lock file: this one, within a `with` block, or none.
 
-    The operating system drops the lock with the process that holds it, however that process ends; the file itself stays
-    and tells the owner's process number.
+    The system drops the lock with the process that holds it, however that ends; the file stays and tells whose it was.
 
     Raises:
         CheckpointError: Another process holds the lock, or the file system has no locks.
@@ -316,6 +315,12 @@ def locked(path: Path) -> Iterator[None]:
                 # What is written under the lock must not outlive it when power is lost: the lock says whose it is.
                 _sync_directory(path.parent)
         yield
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of this file."""
+    with ExitStack() as opened:  # what is closed is unlocked
+        return path.exists() and not lock_descriptor(opened.enter_context(_opened(path, os.O_RDWR)), blocking=False)
 
 
 def _owner_of(descriptor: int) -> str:

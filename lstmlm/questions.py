@@ -147,7 +147,6 @@ def evaluate_ngrams(
     split: str | None = None,
     text: Path | None = None,
     encoding: str = UTF8,
-    arpa: Path | None = None,
     foreign: Path | None = None,
     prover: Prover | None = None,
 ) -> Report:
@@ -162,13 +161,11 @@ def evaluate_ngrams(
         split: As in `TrainedModel.encode`.
         text: As in `TrainedModel.encode`.
         encoding: As in `TrainedModel.encode`.
-        arpa: Where to write the n-gram model in the format of other toolkits.
         foreign: An ARPA file of another tool, to be measured instead.
         prover: Puts what is scored under proof.
 
     Raises:
         DataError: the text or the corpus cannot be read, or the corpus has no validation split.
-        CheckpointError: `arpa` cannot be written.
     """
     tokenizer = trained.tokenizer
     training = trained.encode_split("train") if foreign is None else None
@@ -180,16 +177,12 @@ def evaluate_ngrams(
     if measured.sha256 == validation.sha256:
         is_half = True
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
-    names = [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
     ngrams: NgramModel | ForeignNgrams
     if training is not None:
-        ngrams = estimated = _estimate_ngrams(training, tokenizer, order)
-        if arpa is not None:
-            blocks = (block.encode() for block in arpa_blocks(estimated, names, tokenizer.unk_id))
-            write_blocks_atomically(arpa, gzipped(blocks) if arpa.suffix == ".gz" else blocks)
+        ngrams = _estimate_ngrams(training, tokenizer, order)
     elif foreign is not None:
         lines = (line.text for line in read_lines(foreign, encoding=encoding))
-        ngrams = read_arpa(name_of(foreign), lines, names, tokenizer.start_id, tokenizer.unk_id)
+        ngrams = read_arpa(name_of(foreign), lines, _names_of(tokenizer), tokenizer.start_id, tokenizer.unk_id)
         if unknown := ngrams.unknown_in(measured.tokens):
             of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
             logger.info("%s: does not know %s", name_of(foreign), of_text)
@@ -197,6 +190,23 @@ def evaluate_ngrams(
     if prover is None:
         return report
     return prover.proven(report, measured, None if is_half else trained.source(split, text, encoding))
+
+
+def write_ngrams(trained: TrainedModel, order: int, path: Path) -> None:
+    """Write an n-gram model of what the run has learnt as an ARPA file, compressed where `path` ends in .gz.
+
+    Raises:
+        DataError: the corpus cannot be read.
+        CheckpointError: the file cannot be written.
+    """
+    tokenizer, training = trained.tokenizer, trained.encode_split("train")
+    ngrams = _estimate_ngrams(training, tokenizer, order)
+    blocks = (block.encode() for block in arpa_blocks(ngrams, _names_of(tokenizer), tokenizer.unk_id))
+    write_blocks_atomically(path, gzipped(blocks) if path.suffix == ".gz" else blocks)
+
+
+def _names_of(tokenizer: Tokenizer) -> list[str]:
+    return [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
 
 
 def _estimate_ngrams(training: EncodedText, tokenizer: Tokenizer, order: int) -> NgramModel:

@@ -22,8 +22,8 @@ from lstmlm.models.cells.cell import map_state
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.models.output_layers.output_layer import OutputLayer
 
-ROWS_PER_BLOCK = 64
-"""Time steps between comparisons of states."""
+ROWS_PER_BLOCK = 48
+"""Time steps between comparisons of states. A new network forgets within 92, which are read again in every column."""
 
 REMEMBERED_BLOCKS = 32
 """States are kept for comparison at this many blocks from the top of a column; a trained network forgets where it

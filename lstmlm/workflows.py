@@ -31,6 +31,7 @@ from lstmlm.evaluation.perplexity import EVALUATIONS
 from lstmlm.evaluation.proof.checks import Prover, unproven
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
+from lstmlm.export.huggingface import open_run
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.texts import continue_prompt
 from lstmlm.models.language_model import LanguageModel, build_language_model
@@ -158,10 +159,12 @@ class TrainedModel:
 def load(run_dir: Path | None = None) -> TrainedModel:
     """Load the best weights of a run, of the newest below runs/ where none is named. The corpus is not needed.
 
+    What `lstmlm export huggingface` has made of a run can be named as well; then there is no corpus.
+
     Raises:
         CheckpointError: there is no run, it has no checkpoint yet, or a file of it is damaged.
     """
-    run = RunDirectory.open(run_dir) if run_dir else RunDirectory.newest(Path("runs"))
+    run = open_run(run_dir) if run_dir else RunDirectory.newest(Path("runs"))
     tokenizer = tokenizer_of(run)
     model = build_language_model(run.config.model, tokenizer.vocab_size, run.config.seed)
     load_best_weights(model, run)

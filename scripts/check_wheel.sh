@@ -21,3 +21,4 @@ lstmlm train --config quickstart --set model.backbone.hidden_size=50 --set model
 lstmlm generate "The function returns"
 lstmlm next "The function returns the"
 lstmlm eval perplexity
+test -s "$(python -c 'import lstmlm; print(lstmlm.__path__[0])')/serving/page/index.html"

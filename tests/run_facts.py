@@ -7,7 +7,7 @@ from typing import Any
 
 from lstmlm.checkpoint.run_directory import RunDirectory
 
-TIMED = {"elapsed_seconds", "seconds", "tokens_per_second"}
+TIMED = {"elapsed_seconds", "seconds", "tokens_per_second", "memory_bytes"}
 
 
 def facts_of(run_dir: Path) -> dict[str, Any]:

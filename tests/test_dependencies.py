@@ -16,7 +16,16 @@ MODULES = sorted((PROJECT / "lstmlm").rglob("*.py"))
 INSTALLED = packages_distributions()
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-BEHIND_AN_ERROR = {"matplotlib": "plot", "backports-zstd": "zstd", "transformers": "huggingface"}
+BEHIND_AN_ERROR = {
+    "matplotlib": "plot",
+    "backports-zstd": "zstd",
+    "transformers": "huggingface",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "lm-eval": "harness",
+    "starlette": "serve",
+    "uvicorn": "serve",
+}
 """Imported only where it is wanted, after a check that names the extra which installs it."""
 
 COMES_WITH_TORCH = {"triton"}

@@ -94,7 +94,8 @@ def test_every_command_runs(page: Path, workplace: Path) -> None:
     quickstart, rnn, *_ = (command for command in commands(PAGES[0]) if command[0] == "train")
     before = [] if page == PAGES[0] else [quickstart, rnn]
     for arguments in [*before, *commands(page)]:
-        stand_ins = [part for change in STAND_INS for part in ("--set", change)] if arguments[0] == "train" else []
+        trains = arguments[0] in ("train", "lab")
+        stand_ins = [part for change in STAND_INS for part in ("--set", change)] if trains else []
         piped = None
         if "<" in arguments:
             *arguments, _, file = arguments

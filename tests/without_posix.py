@@ -116,9 +116,13 @@ def hide_posix() -> None:
     warnings.filterwarnings("error", category=EncodingWarning, module="lstmlm")
 
 
+NEEDED = {"lstmlm.huggingface": "transformers", "lstmlm.api.harness": "lm_eval"}
+"""What modules need that an extra installs."""
+
+
 def import_all() -> list[str]:
     """Import every module of the package, but for what needs an extra that is not installed; return their names."""
-    left_out = [] if importlib.util.find_spec("transformers") else ["lstmlm.huggingface"]
+    left_out = [module for module, package in NEEDED.items() if not importlib.util.find_spec(package)]
 
     def refuse_others(name: str) -> None:
         if name not in left_out:

@@ -48,9 +48,12 @@ class Machine:
         return GemmPath.BFLOAT16 in self.gemm_paths
 
     def routes(self, work: Mapping[GemmPath, Work]) -> dict[str, GemmPath]:
-        """Return the route of each number format: which one of float32 is faster depends on the shape."""
-        float32 = {path: work[path] for path in self.gemm_paths if path != GemmPath.BFLOAT16}
-        return {"float32": fastest(float32), **({"bfloat16": GemmPath.BFLOAT16} if self.has_bfloat16 else {})}
+        """Return the route of each number format: which one is faster depends on the shape."""
+        formats = {"float32": False, **({"bfloat16": True} if self.has_bfloat16 else {})}
+        return {
+            name: fastest({path: work[path] for path in self.gemm_paths if path.rounds == rounds})
+            for name, rounds in formats.items()
+        }
 
 
 def measure_machine(plan: Plan) -> Machine:

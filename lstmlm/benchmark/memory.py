@@ -5,20 +5,17 @@ shape, which loads all code, then makes the operands and does it once in full; r
 rose above what it was with the operands in place, less the results, which any way of computing has to hold.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 
 from lstmlm.benchmark.timing import Work
+from lstmlm.checkpoint.environment import resident_bytes
 
 Shape = TypeVar("Shape")
-
-STATUS = Path("/proc/self/status")
 
 
 def peak_extra_bytes(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape) -> int | None:
@@ -36,23 +33,9 @@ def _measure(prepare: Callable[[Shape], Work], shape: Shape, small_shape: Shape,
     torch.set_num_threads(n_threads)
     prepare(small_shape)()
     work = prepare(shape)
-    before = _resident_bytes("VmRSS")
+    before = resident_bytes("VmRSS")
     returned = work()
     results = returned.values() if isinstance(returned, Mapping) else ()
     n_returned = sum(result.nbytes for result in results if isinstance(result, torch.Tensor))
-    peak = _resident_bytes("VmHWM")
+    peak = resident_bytes("VmHWM")
     return None if before is None or peak is None else max(0, peak - before - n_returned)
-
-
-def _resident_bytes(field: str) -> int | None:
-    """Return VmRSS (now) or VmHWM (the peak so far); where the system does not tell them apart, the peak."""
-    if STATUS.exists():
-        # On Linux ru_maxrss of a child starts with the peak of its parent; the status file does not.
-        lines = dict(line.split(":", 1) for line in STATUS.read_text(encoding="utf-8").splitlines())
-        return int(lines[field].split()[0]) * 1024
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -2,13 +2,14 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from lstmlm import files
 from lstmlm.checkpoint import storage
-from lstmlm.checkpoint.storage import Checkpoint
+from lstmlm.checkpoint.storage import Checkpoint, FileRecord, Manifest
 from lstmlm.errors import CheckpointError
 
 DIRECTORY = "checkpoints"
@@ -16,7 +17,10 @@ BEST = "best"
 LAST = "last"
 
 MOST_CHECKPOINTS = 4
-"""On the disk at once: the best, the last, the one before it, and the one that is being written."""
+"""On the disk at once: the best, the last, the one before it, and the one that is being written; `keep` adds others."""
+
+Keep: TypeAlias = Literal["all", "2^k"] | int | None
+"""Which others stay; see `TrainingOptions.keep`."""
 
 _MOST_NUMBER_BYTES = 20
 
@@ -56,21 +60,31 @@ class Checkpoints:
         """The step of the newest checkpoint, if there is one."""
         return read_number(self._last) if self._last.exists() else None
 
-    def publish(self, step: int, content: Checkpoint, run_files: Mapping[str, bytes], *, is_best: bool) -> None:
+    def publish(
+        self,
+        step: int,
+        content: Checkpoint,
+        run_files: Mapping[str, bytes],
+        metrics: FileRecord | None = None,
+        *,
+        is_best: bool,
+        keep: Keep = None,
+    ) -> None:
         """Write a checkpoint, move `last` (and `best`) to it, and only then remove what is not kept.
 
         See `RunDirectory.save`. The one before the last is kept so that a damaged one has a predecessor to go back to.
         """
         files.make_directory(self._directory)
-        storage.publish_checkpoint(self._path(step), step, content, run_files)
+        storage.publish_checkpoint(self.path(step), step, content, run_files, metrics)
         # `last` comes second: a kill between the two resumes from the old `last` and reaches this step again.
         for pointer in [self._best, self._last] if is_best else [self._last]:
             _point(pointer, step)
         steps = self.steps
-        kept = {self.best, step, *[saved for saved in steps if saved < step][-1:]}
+        before = [saved for saved in steps if saved < step]
+        kept = {self.best, step, *before[-1:], *kept_steps([*before, step], keep)}
         for saved in steps:
             if saved not in kept:
-                files.remove_directory(self._path(saved))
+                files.remove_directory(self.path(saved))
 
     def read(self, step: int, read: Callable[[Path, int, list[Path]], T]) -> T:
         """Read a checkpoint by a function of `storage`; again if a training replaces it meanwhile, which it does whole.
@@ -81,13 +95,17 @@ class Checkpoints:
         while True:
             found = self._identity(step)
             try:
-                return read(files.published(self._path(step)), step, self._run_files)
+                return read(files.published(self.path(step)), step, self._run_files)
             except CheckpointError:
                 now = self._identity(step)
                 if now is None:
                     raise self._no_such(step) from None
                 if now == found:
                     raise
+
+    def n_parameters(self, step: int) -> int:
+        """Return how many numbers the model of a checkpoint has; refused as by `read`, but not verified."""
+        return self.read(step, lambda path, *_: storage.n_parameters(path))
 
     def verify_run_files(self) -> None:
         """Compare the files of the run with the newest manifest that is intact itself.
@@ -105,6 +123,15 @@ class Checkpoints:
                 storage.verify_run_files(manifest, self._run_files)
                 return
         raise damage or self._no_such(self.last or 0)
+
+    def manifest(self, step: int) -> Manifest:
+        """What a checkpoint vouches for, after every byte of it was verified; refused as by `read`."""
+        self.read(step, storage.verify_checkpoint)
+        return self.read(step, storage.read_manifest)
+
+    def path(self, step: int) -> Path:
+        """Where a checkpoint is, by what messages call it."""
+        return self._directory / f"{step:08d}"
 
     def tidy_up(self) -> None:
         """Undo what a killed process left unfinished, and set aside what a disk has damaged.
@@ -130,7 +157,7 @@ class Checkpoints:
             if step is not None and step not in intact:
                 _point(pointer, newest)
         for step, error in damage.items():
-            logger.warning("%s It is set aside as %s.", error, files.set_aside(self._path(step)))
+            logger.warning("%s It is set aside as %s.", error, files.set_aside(self.path(step)))
         if last != newest:
             logger.warning("%s: step %d is lost; training goes on from step %d.", self._run, last, newest)
         if best is not None and best not in intact:
@@ -140,25 +167,40 @@ class Checkpoints:
 
     def _damage(self, step: int) -> CheckpointError | None:
         try:
-            storage.verify_checkpoint(self._path(step), step, self._run_files)
+            storage.verify_checkpoint(self.path(step), step, self._run_files)
         except CheckpointError as error:
             return error
         return None
 
-    def _path(self, step: int) -> Path:
-        return self._directory / f"{step:08d}"
-
     def _identity(self, step: int) -> int | None:
         """Tell one checkpoint of a step from another that replaced it; None where there is none."""
-        directory = files.published(self._path(step))
+        directory = files.published(self.path(step))
         return directory.stat().st_ino if directory.is_dir() else None
 
     def _no_such(self, step: int) -> CheckpointError:
         saved = ", ".join(map(str, self.steps)) or "none"
         return CheckpointError(
-            f"{self._path(step)}: no such checkpoint (saved: {saved}). "
+            f"{self.path(step)}: no such checkpoint (saved: {saved}). "
             "Run the command again if the run is being trained, or restore it from a copy."
         )
+
+
+def kept_steps(steps: Sequence[int], keep: Keep) -> list[int]:
+    """Return which of the steps of which there is a checkpoint, ascending, stay by `TrainingOptions.keep`."""
+    if keep is None:
+        return []
+    if keep == "all":
+        return [*steps]
+    if keep == "2^k":
+        return [step for before, step in pairwise([0, *steps]) if step.bit_length() > before.bit_length()]
+    kept = [*steps]
+    while len(kept) > keep:
+        # Without it, the squares of the gaps between those that stay grow the least.
+        costs = [
+            (step - before) * (after - step) for before, step, after in zip([0, *kept], kept, kept[1:], strict=False)
+        ]
+        del kept[costs.index(min(costs))]
+    return kept
 
 
 def read_number(path: Path) -> int:

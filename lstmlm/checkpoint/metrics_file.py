@@ -1,11 +1,13 @@
 """The record of a run: `metrics.jsonl`, one JSON object a line."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lstmlm.files import append, force_to_disk, read_bytes, write_atomically
+from lstmlm.checkpoint.storage import FileRecord
+from lstmlm.files import append, force_to_disk, open_to_read, read_bytes, write_atomically
 
 MOST_BYTES = 1 << 30
 """A longer file is no record of a training."""
@@ -30,16 +32,26 @@ class MetricsLog:
         self._waiting += json.dumps(event, allow_nan=False).encode() + b"\n"
         self._write_waiting()
 
-    def read(self, name: str) -> list[dict[str, Any]]:
-        """The events of that name, in order; not a line that a kill cut short.
+    def events(self) -> list[dict[str, Any]]:
+        """All events, in order; not a line that a kill cut short.
 
         Raises:
             CheckpointError: The file cannot be read.
         """
-        if not self.path.exists():
-            return []
-        events = map(_event, read_bytes(self.path, MOST_BYTES).splitlines(keepends=True))
-        return [event for event in events if event is not None and event.get("event") == name]
+        events, _ = MetricsReader(self.path).read_on()
+        return events
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """The events of that name; see `events`."""
+        return [event for event in self.events() if event.get("event") == name]
+
+    def record(self) -> FileRecord:
+        """Size and digest of what is in the file.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        return FileRecord.of([read_bytes(self.path, MOST_BYTES)] if self.path.exists() else [])
 
     def force_to_disk(self) -> None:
         """Let all events so far survive a loss of power.
@@ -72,6 +84,36 @@ class MetricsLog:
         if self._waiting:
             append(self.path, self._waiting)
             self._waiting = b""
+
+
+class MetricsReader:
+    """Reads a file of events as it grows, without its lock: each event once, not a line that is not whole yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_bytes = 0
+        self._identity: int | None = None
+
+    def read_on(self) -> tuple[list[dict[str, Any]], bool]:
+        """Return the events since the last call, and whether they are all there are: the file is new, or was replaced.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        if not self._path.exists():
+            return [], False
+        with open_to_read(self._path) as file:
+            status = os.fstat(file.fileno())
+            # A resume replaces the file by a shorter one, which may have grown past the old end since.
+            is_anew = status.st_ino != self._identity or status.st_size < self._read_bytes
+            if is_anew:
+                self._read_bytes, self._identity = 0, status.st_ino
+            file.seek(self._read_bytes)
+            lines = file.read(MOST_BYTES).splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):
+            lines.pop()
+        self._read_bytes += sum(map(len, lines))
+        return [event for event in map(_event, lines) if event is not None], is_anew
 
 
 def _is_kept(line: bytes, step: int, steps_of_kinds: Mapping[str, int]) -> bool:

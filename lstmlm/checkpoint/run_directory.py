@@ -136,6 +136,10 @@ class RunDirectory:
             CheckpointError: There is no run, it is of a newer format, or one of these files is damaged.
         """
         if not cls.exists(path):
+            if path.is_dir() and files.list_directory(path):
+                raise CheckpointError(
+                    f"{path}: is no run. Name what lstmlm train or lstmlm export huggingface has made."
+                )
             command = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(path)])
             raise CheckpointError(f"{path}: no such run. Train one: {command}")
         version = read_number(path / FORMAT)
@@ -217,6 +221,38 @@ class RunDirectory:
         """The step of the newest checkpoint, if there is one."""
         return self._checkpoints.last
 
+    @property
+    def n_parameters(self) -> int | None:
+        """The numbers that the model consists of; None where there is no checkpoint yet.
+
+        Raises:
+            CheckpointError: The newest checkpoint is missing or damaged.
+        """
+        return None if self.last is None else self._checkpoints.n_parameters(self.last)
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of which there is a checkpoint, ascending."""
+        return self._checkpoints.steps
+
+    def path_of(self, step: int) -> Path:
+        """Where a checkpoint is."""
+        return self._checkpoints.path(step)
+
+    def verify(self, step: int) -> bool:
+        """Compare a checkpoint, and what of the metrics was written before it, with its manifest, every byte.
+
+        Returns:
+            Whether it vouches for metrics; those of earlier versions do not.
+
+        Raises:
+            CheckpointError: A file of it or of the run is missing or damaged.
+        """
+        manifest = self._checkpoints.manifest(step)
+        if manifest.metrics is not None:
+            storage.verify_metrics(self.metrics.path, manifest.metrics)
+        return manifest.metrics is not None
+
     @contextmanager
     def lock(self) -> Iterator[Self]:
         """Be the one writer of this run; undo what an earlier one left unfinished, set aside what a disk has damaged.
@@ -242,7 +278,7 @@ class RunDirectory:
         """Publish a checkpoint, once the events so far are on the disk: a resume finds no gap in the metrics.
 
         A kill at any instant leaves the previous checkpoint or the new one, whole, also when `step` is saved again.
-        The best, the last and the one before it are kept.
+        The best, the last and the one before it are kept, and others as `training.keep` says.
 
         Args:
             step: The number of updates made.
@@ -256,7 +292,8 @@ class RunDirectory:
         if not self._is_locked:
             raise RuntimeError("RunDirectory.save needs the lock: call it inside `with run.lock():`")
         self.metrics.force_to_disk()
-        self._checkpoints.publish(step, content, self._run_files, is_best=is_best)
+        keep = self.config.training.keep
+        self._checkpoints.publish(step, content, self._run_files, self.metrics.record(), is_best=is_best, keep=keep)
 
     def load_weights(self, step: int) -> dict[str, Tensor]:
         """The weights of a checkpoint, on the CPU, after every byte of it was verified.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
-from lstmlm.checkpoint.tensor_file import TensorFile
+from lstmlm.checkpoint.tensor_file import TensorFile, n_elements
 from lstmlm.errors import CheckpointError
 from lstmlm.files import BLOCK_BYTES, Block, list_directory, open_to_read, publish_directory, read_bytes, size_of
 
@@ -71,9 +71,17 @@ class Manifest(BaseModel, frozen=True, extra="forbid", strict=True):
     """The files beside the manifest."""
     run: dict[str, FileRecord]
     """The files of the run directory that give the tensors their meaning."""
+    metrics: FileRecord | None = None
+    """The part of metrics.jsonl that was written before; None in runs of earlier versions."""
 
 
-def publish_checkpoint(directory: Path, step: int, content: Checkpoint, run_files: Mapping[str, bytes]) -> None:
+def publish_checkpoint(
+    directory: Path,
+    step: int,
+    content: Checkpoint,
+    run_files: Mapping[str, bytes],
+    metrics: FileRecord | None = None,
+) -> None:
     """Write a checkpoint: whole and durable, or not at all.
 
     Args:
@@ -81,6 +89,7 @@ def publish_checkpoint(directory: Path, step: int, content: Checkpoint, run_file
         step: The step after which it was taken.
         content: The tensors may be on any device, views or shared; each is saved on its own.
         run_files: The content of the files of the run that give the tensors their meaning, by name.
+        metrics: What metrics.jsonl holds so far.
 
     Raises:
         CheckpointError: It cannot be written; what was at `directory` still is.
@@ -95,9 +104,25 @@ def publish_checkpoint(directory: Path, step: int, content: Checkpoint, run_file
         step=step,
         checkpoint={name: FileRecord.of(blocks) for name, blocks in files.items()},
         run={name: FileRecord.of([file]) for name, file in run_files.items()},
+        metrics=metrics,
     )
     manifest_json = json_bytes(manifest.model_dump())
     publish_directory(directory, files | {MANIFEST: [manifest_json], MANIFEST_DIGEST: [_digest_line(manifest_json)]})
+
+
+def n_parameters(path: Path) -> int:
+    """Return how many numbers the model of a checkpoint has, by the header of its file, which is not verified.
+
+    Raises:
+        CheckpointError: The file is missing or damaged.
+    """
+    model = path / MODEL
+    size = size_of(model)
+    with open_to_read(model) as file:
+        try:
+            return n_elements(file, size)
+        except ValueError as error:
+            raise CheckpointError(f"{model}: is damaged ({error}). {_REMEDY}") from None
 
 
 def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, Tensor]:
@@ -157,6 +182,18 @@ def verify_run_files(manifest: Manifest, run_files: Sequence[Path]) -> None:
     """
     for path in run_files:
         _verify(path, manifest.run[path.name])
+
+
+def verify_metrics(path: Path, record: FileRecord) -> None:
+    """Compare the beginning of metrics.jsonl with what a manifest says of it.
+
+    Raises:
+        CheckpointError: It is missing, shorter, or holds something else.
+    """
+    if size_of(path) < record.size:
+        _refuse(path, f"has fewer than the {record.size} bytes that the manifest says")
+    with open_to_read(path) as file:
+        _compare(path, record, [file.read(record.size)])
 
 
 def json_bytes(value: Mapping[str, object]) -> bytes:

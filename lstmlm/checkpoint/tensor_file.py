@@ -49,14 +49,15 @@ class _Entry(BaseModel, frozen=True, extra="forbid", strict=True):
     """Where its bytes begin and end, counted from the end of the header."""
 
 
-_HEADER = TypeAdapter(dict[str, _Entry])
+_METADATA = "__metadata__"
+_HEADER = TypeAdapter(dict[str, _Entry | dict[str, str]])
 
 
 class _Header(BaseModel, frozen=True, extra="allow", strict=True):
-    """A header as other programs may write it: with texts about the file, which nothing here reads."""
+    """A header as it is read: with texts about the file."""
 
     __pydantic_extra__: dict[str, _Entry]
-    metadata: Annotated[dict[str, str], Field(alias="__metadata__")] = {}
+    metadata: Annotated[dict[str, str], Field(alias=_METADATA)] = {}
 
 
 class TensorFile:
@@ -65,23 +66,26 @@ class TensorFile:
     Args:
         header: What precedes the tensors in the file.
         tensors: In the order of the file.
+        metadata: Texts about them in the header.
     """
 
-    def __init__(self, header: bytes, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, header: bytes, tensors: dict[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
         self.tensors = tensors
+        self.metadata = dict(metadata or {})
         self._header = header
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+    def of(cls, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> Self:
         """The file of tensors that may be on any device, views or shared: each is written on its own."""
-        formats, entries, end = list(_FORMATS), {}, 0
+        formats, end = list(_FORMATS), 0
+        entries: dict[str, _Entry | dict[str, str]] = {_METADATA: dict(metadata)} if metadata else {}
         ordered = dict(sorted(tensors.items(), key=lambda item: (formats.index(item[1].dtype), item[0])))
         for name, tensor in ordered.items():
             start, end = end, end + tensor.nbytes
             entries[name] = _Entry(dtype=_FORMATS[tensor.dtype], shape=[*tensor.shape], data_offsets=(start, end))
         header = _HEADER.dump_json(entries)
         header += b" " * (-len(header) % _ALIGNMENT)
-        return cls(len(header).to_bytes(_LENGTH_BYTES, "little") + header, ordered)
+        return cls(len(header).to_bytes(_LENGTH_BYTES, "little") + header, ordered, metadata)
 
     @classmethod
     def read(cls, file: BufferedReader, size: int) -> Self:
@@ -90,19 +94,16 @@ class TensorFile:
         Raises:
             ValueError: The header is that of no such file.
         """
-        length = file.read(_LENGTH_BYTES)
-        n_header_bytes = int.from_bytes(length, "little")
-        if n_header_bytes > MOST_HEADER_BYTES:
-            raise ValueError(f"a header of more than {MOST_HEADER_BYTES} bytes")
-        header = file.read(n_header_bytes)
+        length, header = _header(file)
         tensors = {}
-        for name, entry in _entries(header, size - len(length) - len(header)).items():
+        entries, metadata = _entries(header, size - len(length) - len(header))
+        for name, entry in entries.items():
             start, end = entry.data_offsets
             # Bytes first: torch refuses to allocate some shapes that have no elements.
             content = torch.empty(end - start, dtype=torch.uint8)
             file.readinto(content.numpy().data)
             tensors[name] = content.view(_DTYPES[entry.dtype]).view(entry.shape)
-        return cls(length + header, tensors)
+        return cls(length + header, tensors, metadata)
 
     def __iter__(self) -> Iterator[Block]:
         yield self._header
@@ -113,13 +114,33 @@ class TensorFile:
                 yield memory[start : start + BLOCK_BYTES]
 
 
-def _entries(header: bytes, n_bytes: int) -> dict[str, _Entry]:
-    """What a header says of the tensors in the `n_bytes` bytes that follow it, in their order."""
+def n_elements(file: BufferedReader, size: int) -> int:
+    """Return how many numbers a file of `size` bytes holds, by its header alone.
+
+    Raises:
+        ValueError: The header is that of no such file.
+    """
+    length, header = _header(file)
+    entries, _ = _entries(header, size - len(length) - len(header))
+    return sum(math.prod(entry.shape) for entry in entries.values())
+
+
+def _header(file: BufferedReader) -> tuple[bytes, bytes]:
+    """Read the length of the header, as it is written, and the header."""
+    length = file.read(_LENGTH_BYTES)
+    n_header_bytes = int.from_bytes(length, "little")
+    if n_header_bytes > MOST_HEADER_BYTES:
+        raise ValueError(f"a header of more than {MOST_HEADER_BYTES} bytes")
+    return length, file.read(n_header_bytes)
+
+
+def _entries(header: bytes, n_bytes: int) -> tuple[dict[str, _Entry], dict[str, str]]:
+    """What a header says of the tensors in the `n_bytes` bytes that follow it, in their order; and its texts."""
     try:
-        entries = _Header.model_validate_json(header).__pydantic_extra__
+        read = _Header.model_validate_json(header)
     except ValidationError as error:
         raise ValueError(f"header: {error.errors()[0]['msg']}") from None
-    place = 0
+    entries, place = read.__pydantic_extra__, 0
     for name, entry in entries.items():
         start, end = entry.data_offsets
         if entry.dtype not in _DTYPES:
@@ -131,4 +152,4 @@ def _entries(header: bytes, n_bytes: int) -> dict[str, _Entry]:
         place = end
     if place != n_bytes:
         raise ValueError(f"header: of {place} bytes, {n_bytes} follow")
-    return entries
+    return entries, read.metadata

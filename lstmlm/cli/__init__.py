@@ -2,10 +2,10 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next`, `inspect`, `config`, `prove` and `bench` are commands; `eval`, `data`, `export` and
-`import` (`imports`) have commands of their own. They share `options`, parameters that several have, and `render`, all
-that is shown; `figures` draws for `inspect`. A command parses, calls one function of `workflows.py`, `questions.py`,
-`export/` or `evaluation/proof/`, and renders. Nothing but `__main__` imports from here.
+`train`, `generate`, `next`, `serve`, `prove`, `bench` are commands, and in `runs/` `watch`, `report`, `lab`, `audit`.
+`runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They share
+`options`, parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn. A command
+parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
 """
 
 import sys
@@ -25,6 +25,12 @@ from lstmlm.cli.next import next_word
 from lstmlm.cli.options import TextCommand
 from lstmlm.cli.prove import prove
 from lstmlm.cli.render import ErrorRenderingGroup, log_on_stderr
+from lstmlm.cli.runs import runs_app
+from lstmlm.cli.runs.audit import audit
+from lstmlm.cli.runs.lab import lab
+from lstmlm.cli.runs.report import report
+from lstmlm.cli.runs.watch import watch
+from lstmlm.cli.serve import serve
 from lstmlm.cli.train import train
 
 app = typer.Typer(
@@ -38,11 +44,17 @@ app.command()(train)
 app.command(cls=TextCommand)(generate)
 app.command("next", cls=TextCommand)(next_word)
 app.add_typer(eval_app, name="eval")
+app.command()(watch)
+app.command()(report)
+app.command()(lab)
+app.add_typer(runs_app, name="runs")
 app.add_typer(inspect_app, name="inspect")
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 app.add_typer(export_app, name="export")
 app.add_typer(import_app, name="import")
+app.command()(audit)
+app.command()(serve)
 app.command()(prove)
 app.command()(bench)
 

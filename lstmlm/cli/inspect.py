@@ -1,6 +1,5 @@
 """`lstmlm inspect`: a look inside a trained model, as a table, a figure or JSON."""
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,16 +9,15 @@ import typer
 from lstmlm.cli.options import (
     EncodingOption,
     JsonOption,
+    PlotOption,
     RunOption,
     SplitOption,
     TextCommand,
     TextOption,
-    new_file,
     path,
     refuse_two_texts,
 )
 from lstmlm.cli.render import print_table, say, warn_of_unknown
-from lstmlm.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.memory.gradients import GradientNorms
@@ -27,24 +25,7 @@ if TYPE_CHECKING:
 
 SHOWN_LAGS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
-FIGURE_FORMATS = (".png", ".svg")
-
 inspect_app = typer.Typer(no_args_is_help=True, help="Look inside a trained model.")
-
-
-def _drawable(text: str) -> Path:
-    """Read the path of a figure, and refuse at once what could not be drawn at the end."""
-    plot = new_file(text)
-    if plot.suffix.lower() not in FIGURE_FORMATS:
-        raise ConfigError(f"--plot: {plot} is no figure that can be drawn. End its name in .png or .svg.")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("lstmlm inspect needs the plot extra: pip install 'lstmlm[plot]'")
-    return plot
-
-
-PlotOption = Annotated[
-    Path | None, typer.Option("--plot", parser=_drawable, metavar="FILE", help="Draw a figure: .png or .svg.")
-]
 
 
 @inspect_app.command()
@@ -87,7 +68,7 @@ def gradients(
     else:
         print_table(_by_lag(measured, max_lag))
     if plot is not None:
-        from lstmlm.cli import figures
+        from lstmlm.cli.display import figures
 
         figures.draw_gradients(measured, plot)
 
@@ -125,7 +106,7 @@ def gates(
     else:
         print_table(activity.to_rows())
     if plot is not None:
-        from lstmlm.cli import figures
+        from lstmlm.cli.display import figures
 
         figures.draw_gates(activity, plot)
 

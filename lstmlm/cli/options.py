@@ -1,14 +1,15 @@
 """Options that several commands share, so that they read and mean the same everywhere."""
 
+import importlib.util
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
-from lstmlm.errors import ConfigError, as_command
+from lstmlm.errors import ConfigError, MissingExtraError, as_command
 
 if TYPE_CHECKING:
     from lstmlm.config import RunConfig
@@ -95,7 +96,13 @@ CorpusConfigOption = Annotated[
 ]
 
 RunOption = Annotated[
-    Path | None, typer.Option("--run", parser=path, help="Run directory.", show_default="the newest under runs/")
+    Path | None,
+    typer.Option(
+        "--run",
+        parser=path,
+        help="Run directory, or what export huggingface has made.",
+        show_default="the newest under runs/",
+    ),
 ]
 
 JoinOption = Annotated[
@@ -191,3 +198,49 @@ def refuse_two_texts(split: str | None, text: Path | None) -> None:
     """Refuse a split together with a text file, for a command that takes one of them."""
     if split is not None and text is not None:
         raise ConfigError(f"--text: cannot be combined with --split {split}. Give one of them.")
+
+
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="How long it may take, such as 90s or 1h30m; replaces n_epochs or n_steps."),
+]
+
+
+def length(budget: str | None) -> list[str]:
+    """Return the overrides that make `budget` the length of the training."""
+    if budget is None:
+        return []
+    from lstmlm.config.duration import parse_duration
+
+    try:
+        parse_duration(budget)
+    except ValueError as error:
+        raise ConfigError(f"--budget: {error}") from None
+    return ["training.n_epochs=null", "training.n_steps=null", f"training.budget={budget}"]
+
+
+class ListingGroup(TyperGroup):
+    """A group of commands that lists where none is named: `lstmlm runs --json` is `lstmlm runs list --json`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command that was left out in its place."""
+        is_left_out = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        return super().parse_args(ctx, ["list", *args] if is_left_out else args)
+
+
+_FIGURE_FORMATS = (".png", ".svg")
+
+
+def drawable_file(text: str) -> Path:
+    """Read the path of a figure, and refuse at once what could not be drawn at the end."""
+    plot = new_file(text)
+    if plot.suffix.lower() not in _FIGURE_FORMATS:
+        raise ConfigError(f"--plot: {plot} is no figure that can be drawn. End its name in .png or .svg.")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("drawing needs the plot extra: pip install 'lstmlm[plot]'")
+    return plot
+
+
+PlotOption = Annotated[
+    Path | None, typer.Option("--plot", parser=drawable_file, metavar="FILE", help="Draw a figure: .png or .svg.")
+]

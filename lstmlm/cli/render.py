@@ -18,15 +18,11 @@ from lstmlm.errors import Interrupted, LstmlmError
 if TYPE_CHECKING:
     from lstmlm.evaluation.proof.checks import Prover
     from lstmlm.evaluation.report import Report, Row, Value
-    from lstmlm.training.events import Event, PlanEvent, StartEvent, StepEvent, ValidationEvent
 
 FAILED_PROOF = 1
 OUT_OF_MEMORY = 5
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal, progress is a plain line at most this often."""
-
-COLUMNS_FOR_A_BAR = 100
-"""A narrower terminal shows the numbers alone."""
 
 SHOWN_UNKNOWN = 5
 """Pieces that a warning lists."""
@@ -179,13 +175,17 @@ def print_table(rows: "Sequence[Row]") -> None:
         name: [name, *("" if row[name] is None else printable(_format(row[name]), kept="") for row in rows)]
         for name in rows[0]
     }
-    is_number = {name: all(not isinstance(row[name], str) for row in rows) for name in columns}
+    is_number = {name: all(map(_NUMBER.fullmatch, cells[1:])) for name, cells in columns.items()}
     for line in zip(*columns.values(), strict=True):
         cells = [
             cell.rjust(max(map(len, columns[name]))) if is_number[name] else cell.ljust(max(map(len, columns[name])))
             for name, cell in zip(columns, line, strict=True)
         ]
         print("  ".join(cells).rstrip())
+
+
+_NUMBER = re.compile(r"([-+]?[\d,]+(\.\d+)?(e[-+]?\d+)?%?|-|inf|)")
+"""A cell that stands to the right of its column."""
 
 
 def _format(value: "Value") -> str:
@@ -227,107 +227,8 @@ def working(verb: str, seconds_between: float = 0) -> Iterator[Callable[[str], N
         yield lambda text: progress.update(task, description=f"{verb}{text}")
 
 
-@contextmanager
-def progress_display() -> "Iterator[Callable[[Event], None]]":
-    """Show a training on stderr: live on a terminal, as plain lines elsewhere."""
-    if not is_live():
-        last = -SECONDS_BETWEEN_LINES
-
-        def show_plainly(event: "Event") -> None:
-            nonlocal last
-            if event.event == "step":
-                if time.monotonic() - last < SECONDS_BETWEEN_LINES:
-                    return
-                last = time.monotonic()
-            if line := describe(event):
-                say(line)
-
-        yield show_plainly
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
-
-    console = Console(stderr=True, highlight=False, markup=False)
-    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False)]
-    if console.width >= COLUMNS_FOR_A_BAR:
-        columns.insert(0, BarColumn(bar_width=16))
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=None)
-
-        def show(event: "Event") -> None:
-            """One line moves, the others scroll above it."""
-            line = printable(describe(event))
-            if event.event == "step":
-                total = getattr(event, "n_steps", None)
-                progress.update(task, completed=event.step, total=total, description=line)
-            elif line:
-                console.print(line)
-
-        yield show
-
-
-def describe(event: "Event") -> str:
-    """Put an event into words; "" for one that people need not see."""
-    return _TELLERS[event.event](event) if event.event in _TELLERS else ""
-
-
-def _tell_start(event: "StartEvent") -> str:
-    splits = " · ".join(
-        f"{split.split} {split.n_tokens:,} tokens ({split.n_unk / split.n_tokens:.1%} <unk>)" for split in event.splits
-    )
-    measured = ", ".join(f"{name} {value:.0f} ms" for name, value in event.milliseconds.items())
-    precision = f"{event.precision} ({measured})" if measured else event.precision
-    size = f"{event.n_parameters:,} parameters · "
-    size += precision if event.n_steps is None else f"{event.n_steps:,} steps · {precision}"
-    lines = [f"{event.corpus}: {splits} · vocabulary {event.vocab_size:,}", size]
-    if any(split.split == "valid" for split in event.splits):
-        lines.append("valid perplexity counts every token once, in order, with carried state")
-    lines += [f"warning: {warning}" for warning in event.warnings]
-    return "\n".join(lines)
-
-
-def _tell_plan(event: "PlanEvent") -> str:
-    steps = f"{event.n_steps:,} steps" if event.step == 0 else f"now {event.n_steps:,} steps"
-    every = event.validate_every
-    when = "every epoch" if every is None else "at the end" if every >= event.n_steps else f"every {every:,} steps"
-    return (
-        f"budget {_clock(event.budget_seconds)}: {steps} at {event.tokens_per_second / 1000:.1f}k tokens/s, "
-        f"validation {when}"
-    )
-
-
-def _tell_step(event: "StepEvent") -> str:
-    # What people look for first comes first: a narrow terminal cuts the end off.
-    remaining = (event.n_steps - event.step) * event.elapsed_seconds / max(1, event.step)
-    return (
-        f"epoch {event.epoch:.2f} · {_clock(remaining)} left · perplexity {event.perplexity:,.1f} · "
-        f"loss {event.nats:.2f} · rate {event.learning_rate:.2g} · {event.tokens_per_second / 1000:.1f}k tok/s"
-    )
-
-
-def _tell_validation(event: "ValidationEvent") -> str:
-    mark = " · best so far" if event.is_best else ""
-    return (
-        f"epoch {event.epoch:.2f} · step {event.step:,} · valid perplexity {event.perplexity:,.2f}"
-        f" · {_clock(event.elapsed_seconds)}{mark}"
-    )
-
-
-def _tell_end(event: Any) -> str:
-    return f"ended by {event.reason} at step {event.step:,}, {event.n_tokens:,} tokens, {_clock(event.elapsed_seconds)}"
-
-
-_TELLERS: dict[str, Callable[[Any], str]] = {
-    "start": _tell_start,
-    "plan": _tell_plan,
-    "step": _tell_step,
-    "validation": _tell_validation,
-    "sample": lambda event: "  " + event.text.strip().replace("\n", "\n  "),
-    "end": _tell_end,
-}
-
-
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Write a duration as minutes and seconds, with hours where there are any."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

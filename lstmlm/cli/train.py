@@ -3,17 +3,23 @@
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import ConfigOption, SetOption, path
-from lstmlm.cli.render import progress_display, say, speaks, warn
+from lstmlm.cli.options import BudgetOption, ConfigOption, SetOption, length, path
+from lstmlm.cli.render import say, speaks, warn
 from lstmlm.errors import ConfigError, Interrupted, as_command
 
-BudgetOption = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="How long it may take, such as 90s or 1h30m; replaces n_epochs or n_steps."),
+if TYPE_CHECKING:
+    from lstmlm.evaluation.report import Report
+
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors alone.")]
+
+EventsOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print the events of the training, a JSON object a line, as in metrics.jsonl."),
 ]
 
 
@@ -28,6 +34,8 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run exactly where it stopped, or start it.")
     ] = False,
+    quiet: QuietOption = False,
+    as_json: EventsOption = False,
 ) -> None:
     """Train a model.
 
@@ -43,6 +51,8 @@ def train(
 
     lstmlm train --resume --run-dir runs/quickstart
 
+    lstmlm train --config quickstart --run-dir runs/watched --json | lstmlm watch -
+
     torchrun --nproc-per-node 2 -m lstmlm train --config quickstart
     """
     # Read before torch is loaded, which takes seconds: they count.
@@ -52,29 +62,33 @@ def train(
     from lstmlm.yaml.schema import load_yaml
 
     config = config or _own_config(run_dir, resume=resume)
-    checked = load_yaml(find_config(config), RunConfig, [*_length(budget), *(overrides or [])])
+    checked = load_yaml(find_config(config), RunConfig, [*length(budget), *(overrides or [])])
     if speaks():
         warn(checked.warnings())
     where = run_dir or Path("runs") / Path(config).stem
 
     from lstmlm import workflows
     from lstmlm.checkpoint.run_directory import last_step
+    from lstmlm.cli.display import training_display
     from lstmlm.distributed import World
 
     step_before = last_step(where) if resume else None
     try:
-        with World.from_environment() as world, progress_display() as observer:
-            observers = [observer] if world.is_main else []
+        with World.from_environment() as world, training_display(str(where), quiet=quiet, as_json=as_json) as show:
+            observers = [show] if world.is_main else []
             report = workflows.train(checked, where, resume=resume, world=world, observers=observers, started=started)
     except Interrupted:
         if speaks():
             _say_how_to_continue(config, where, overrides or [], budget)
         raise
-    if not speaks():
-        return
+    if speaks() and not quiet and not as_json:
+        _say_what_came_of_it(where, report, is_new=last_step(where) != step_before)
+
+
+def _say_what_came_of_it(where: Path, report: "Report | None", *, is_new: bool) -> None:
     if report:
         print(f"valid perplexity {report.values['perplexity']:,.2f}")
-    state = "is ready" if last_step(where) != step_before else "was finished already"
+    state = "is ready" if is_new else "was finished already"
     say(f'{where} {state}. Try it: lstmlm generate "" --run {as_command([str(where)])}')
 
 
@@ -105,16 +119,3 @@ def _program() -> list[str]:
     # How several machines meet is known to their torchrun alone.
     options = ["--nproc-per-node", size] if is_one_machine else ["OPTIONS"]
     return ["torchrun", *options, "-m", "lstmlm"]
-
-
-def _length(budget: str | None) -> list[str]:
-    """Return the overrides that make `budget` the length of the training."""
-    if budget is None:
-        return []
-    from lstmlm.config.duration import parse_duration
-
-    try:
-        parse_duration(budget)
-    except ValueError as error:
-        raise ConfigError(f"--budget: {error}") from None
-    return ["training.n_epochs=null", "training.n_steps=null", f"training.budget={budget}"]

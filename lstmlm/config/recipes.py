@@ -1,5 +1,6 @@
 """The configurations that come with the package: where a YAML file is expected, a bare name stands for one of them."""
 
+from itertools import takewhile
 from pathlib import Path
 
 from lstmlm.errors import ConfigError, did_you_mean
@@ -15,7 +16,7 @@ def find_config(given: str) -> Path:
     """
     if "." in given or Path(given).name != given:
         return Path(given)
-    recipes = {path.stem: path for path in sorted(_folder().glob("*.yaml"))}
+    recipes = all_recipes()
     if given in recipes:
         return recipes[given]
     here = (
@@ -27,6 +28,18 @@ def find_config(given: str) -> Path:
         f"{given or repr(given)}: no configuration of that name comes with lstmlm. {here}{did_you_mean(given, recipes)}"
         f"Choose one of: {', '.join(recipes)}; or name a YAML file."
     )
+
+
+def all_recipes() -> dict[str, Path]:
+    """Return the configurations that come with the package, by name."""
+    return {path.stem: path for path in sorted(_folder().glob("*.yaml"))}
+
+
+def header_of(recipe: Path) -> str:
+    """Return what a configuration says of itself: the comment that it begins with, as running text."""
+    lines = recipe.read_text("utf-8").splitlines()
+    comment = [line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines)]
+    return " ".join(line for line in comment if line and not line.startswith("yaml-language-server"))
 
 
 def _folder() -> Path:

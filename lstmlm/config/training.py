@@ -64,8 +64,8 @@ class TrainingOptions(Options):
     own. A checkpoint can be continued on any device."""
 
     matmul: Literal["auto", "native", "onednn", "own"] = "auto"
-    """What multiplies matrices of float32 in training: torch's own product, oneDNN, or C++ that is compiled for this
-    machine; measured with `precision`. Without effect in bfloat16."""
+    """What multiplies matrices in training: torch's own product, oneDNN, or C++ that is compiled for this machine;
+    measured with `precision`. In bfloat16 torch's own product is oneDNN's."""
 
     compile: Literal["auto", "never", "always"] = "auto"
     """Whether what lies between large matrix products runs as C++ that is compiled for this machine, once, in some ten
@@ -77,6 +77,11 @@ class TrainingOptions(Options):
 
     save_every: PositiveInt | None = None
     """Steps between checkpoints beside those that follow every validation."""
+
+    keep: Literal["all", "2^k"] | PositiveInt | None = None
+    """Checkpoints that stay beside the best, the last and the one before it: `all`; so many, spread over the training
+    as evenly as can be; or `2^k`, the first at or after each power of two of the steps. `lstmlm audit` trains
+    again from one to the next. Without it: none."""
 
     on_save_error: Literal["warn", "stop"] = "warn"
     """What a checkpoint that cannot be written does, because the disk is full or failing: `warn` trains on and tries

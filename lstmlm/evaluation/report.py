@@ -28,6 +28,9 @@ class Report:
     rows: Sequence[Row] = ()
     """What the values sum up, a mapping a line; all have the same keys."""
 
+    nats: Float[np.ndarray, " tokens"] | None = None
+    """The surprisal of each token, where one model was asked about one text; no part of the JSON."""
+
     def to_json(self) -> str:
         """Return one JSON object on one line; JSON has no infinity, so a number beyond a float becomes null."""
         values = finite(self.values)

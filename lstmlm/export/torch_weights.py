@@ -22,6 +22,8 @@ from lstmlm.models.language_model import LanguageModel, weights_of
 N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 LAYERS: Mapping[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
+SAVE_ANEW = "Save one: safetensors.torch.save_file(model.state_dict(), FILE)"
+
 
 def export_torch(run: RunDirectory, model: LanguageModel, _: Tokenizer, path: Path) -> None:
     """Write the weights of a model as a safetensors file.
@@ -107,17 +109,14 @@ def torch_model(options: BackboneOptions, tensors: Mapping[str, Tensor]) -> Call
     return lambda ids: torch.log_softmax(model["decoder"](model["rnn"](model["encoder"](ids))[0]), dim=-1)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises CheckpointError if it is none."""
+def read_tensors(path: Path, remedy: str = SAVE_ANEW) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises CheckpointError if it is none, with what to do then."""
     size = size_of(path)
     with open_to_read(path) as file:
         try:
             return TensorFile.read(file, size).tensors
         except ValueError as error:
-            raise CheckpointError(
-                f"{path}: is no safetensors file ({error}). Save one: safetensors.torch.save_file(model.state_dict(), "
-                "FILE)"
-            ) from None
+            raise CheckpointError(f"{path}: is no safetensors file ({error}). {remedy}") from None
 
 
 def options_of(path: Path, tensors: Mapping[str, Tensor], nonlinearity: str) -> ModelOptions:

@@ -27,6 +27,8 @@ def without_token(log_probabilities: LogProbabilities, token: int) -> LogProbabi
 
 def with_temperature(log_probabilities: LogProbabilities, temperature: float) -> LogProbabilities:
     """Raise probabilities to the power `1 / temperature`: sharper below 1, flatter above, at 0 the best alone."""
+    if temperature == 1:
+        return log_probabilities
     if temperature == 0:
         return with_top_k(log_probabilities, 1)
     # Measured from the most probable token, so that even a temperature near 0 leaves that one finite.

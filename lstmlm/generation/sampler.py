@@ -4,7 +4,7 @@ What a sample becomes depends on the model, the prompt, the options and its own 
 beside it: each token is chosen with one uniform number that belongs to (seed, position).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,7 +52,8 @@ def generate(
         # Not around the loop: a generator must not leave its caller in inference mode.
         with torch.inference_mode():
             log_probabilities, state = next_log_probabilities(model if position == 0 else of_one_token, tokens, state)
-            sampled = _draw(log_probabilities.cpu(), _uniform_numbers(seeds, position), options, unk_id)
+            uniform = uniform_numbers((seed, position) for seed in seeds)
+            sampled = draw(log_probabilities.cpu(), uniform, options, unk_id)
             tokens = sampled.ids[None].to(device)
         yield sampled
 
@@ -66,12 +67,13 @@ def choose(
     return torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
 
 
-def _draw(
+def draw(
     log_probabilities: Float[Tensor, "batch vocab"],
     uniform: Float64[Tensor, "batch 1"],
     options: SamplingOptions,
     unk_id: int | None,
 ) -> Sampled:
+    """Choose the token of each row by its number in [0, 1), never `unk_id`; refuse NaN as `generate` does."""
     if log_probabilities.isnan().any():
         raise DivergenceError(
             "the model's probabilities are not numbers: its training diverged. "
@@ -81,7 +83,7 @@ def _draw(
     return Sampled(ids=ids[:, 0], log_probabilities=log_probabilities.gather(-1, ids)[:, 0])
 
 
-def _uniform_numbers(seeds: Sequence[int], position: int) -> Float64[Tensor, "batch 1"]:
-    """Draw one number in [0, 1) for each sample from a generator of its own."""
-    generators = [Randomness(seed, position).generator("sample") for seed in seeds]
+def uniform_numbers(places: Iterable[tuple[int, int]]) -> Float64[Tensor, "batch 1"]:
+    """Draw one number in [0, 1) for each seed and position, from a generator of its own."""
+    generators = [Randomness(seed, position).generator("sample") for seed, position in places]
     return torch.stack([torch.rand(1, generator=generator, dtype=torch.float64) for generator in generators])

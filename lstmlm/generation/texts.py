@@ -17,18 +17,48 @@ def continue_prompt(
         After each token, the piece of text that it adds to each sample: prompt and pieces read as one text. Nothing for
         one that is over, and "" for a piece that may be the beginning of a stop text.
     """
-    opening = _without_open_blank(prompt, tokenizer)
-    given_blank = prompt[len(opening) :]
-    make_joiner = tokenizer.raw_joiner if options.raw else tokenizer.joiner
-    joiners = [make_joiner(opening) for _ in seeds]
-    ends = [StopBefore(options.stop) for _ in seeds]
-    for step in generate(model, tokenizer, opening, options, seeds):
-        pieces = [joiner.feed(int(token)) for joiner, token in zip(joiners, step.ids, strict=True)]
-        pieces, given_blank = [piece.removeprefix(given_blank) for piece in pieces], ""
-        yield [end.feed(piece) for end, piece in zip(ends, pieces, strict=True)]
-        if all(end.is_over for end in ends):
+    samples = [Continuation(tokenizer, prompt, options.stop, raw=options.raw) for _ in seeds]
+    for step in generate(model, tokenizer, samples[0].opening, options, seeds):
+        yield [sample.feed(int(token)) for sample, token in zip(samples, step.ids, strict=True)]
+        if all(sample.is_over for sample in samples):
             return
-    yield [end.feed(joiner.flush()) + end.flush() for end, joiner in zip(ends, joiners, strict=True)]
+    yield [sample.flush() for sample in samples]
+
+
+class Continuation:
+    """The text that tokens add to a prompt.
+
+    Args:
+        tokenizer: What the tokens belong to.
+        prompt: What the text goes on from.
+        stops: Texts, none of them empty: it ends before the first of them.
+        raw: Whether tokens are told as the vocabulary has them.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, prompt: str, stops: Sequence[str] = (), *, raw: bool = False) -> None:
+        self.opening = _without_open_blank(prompt, tokenizer)
+        """What is to be read of the prompt before the first token."""
+        self._given_blank = prompt[len(self.opening) :]
+        self._joiner = (tokenizer.raw_joiner if raw else tokenizer.joiner)(self.opening)
+        self._end = StopBefore(stops)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a stop text has come."""
+        return self._end.is_over
+
+    def feed(self, token_id: int) -> str:
+        """Take the next token; return what can be shown of the text by now."""
+        return self._end.feed(self._piece(self._joiner.feed(token_id)))
+
+    def flush(self) -> str:
+        """Return what was held back of a text that has ended."""
+        return self._end.feed(self._joiner.flush()) + self._end.flush()
+
+    def _piece(self, text: str) -> str:
+        """Leave out the blank that the prompt has already."""
+        piece, self._given_blank = text.removeprefix(self._given_blank), ""
+        return piece
 
 
 def _without_open_blank(prompt: str, tokenizer: Tokenizer) -> str:

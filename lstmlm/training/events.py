@@ -81,6 +81,8 @@ class StepEvent(Event):
     tokens_per_second: float
     elapsed_seconds: float
     n_steps: int
+    memory_bytes: int | None = None
+    """Resident memory of the process; None where the operating system does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from lstmlm.checkpoint.environment import resident_bytes
 from lstmlm.config.averaging import NoAveragingOptions
 from lstmlm.config.training import TrainingOptions
 from lstmlm.corpus.stream import TrainingStream, Window
@@ -224,6 +225,7 @@ class Trainer:
                 tokens_per_second=since.n_tokens / seconds,
                 elapsed_seconds=self.elapsed_seconds,
                 n_steps=self.n_steps,
+                memory_bytes=resident_bytes("VmRSS"),
             )
         )
 
@@ -272,6 +274,11 @@ class Trainer:
             "trained": {} if self.average.model is self.model else weights_of(self.model),
         }
         return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+    @property
+    def device(self) -> torch.device:
+        """What computes."""
+        return next(self.model.parameters()).device
 
     @property
     def checkpoint_bytes(self) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lstmlm import files
+from lstmlm.checkpoint.checkpoints import Keep, kept_steps
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.errors import CheckpointError
@@ -222,3 +223,49 @@ def test_a_new_run_is_not_created_while_another_process_creates_it(create: Creat
     with locked(Path("runs/b/lock")):
         assert refusal(create, "runs/b").startswith(f"runs/b: is in use by process {os.getpid()}. ")
     create("runs/b")
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        (None, []),
+        ("all", [3, 6, 9, 12, 15, 18, 21, 24]),
+        ("2^k", [3, 6, 9, 18]),
+        (8, [3, 6, 9, 12, 15, 18, 21, 24]),
+        (4, [6, 12, 18, 24]),
+        (3, [6, 12, 24]),
+        (2, [6, 24]),
+        (1, [24]),
+    ],
+)
+def test_which_checkpoints_are_kept(keep: Keep, kept: list[int]) -> None:
+    steps: list[int] = []
+    for step in range(3, 25, 3):
+        steps = kept_steps([*steps, step], keep)
+    assert steps == kept
+
+
+def test_checkpoints_are_kept_beside_the_best_and_the_last(run: RunDirectory, content: Content) -> None:
+    training = run.config.training.model_copy(update={"keep": 3})
+    run.config = run.config.model_copy(update={"training": training})
+    with run.lock():
+        for step in (2, 4, 6, 8, 10, 12):
+            run.save(step, content(step), is_best=step == 8)
+    assert run.steps == [4, 8, 10, 12]
+
+
+def test_a_checkpoint_vouches_for_the_metrics_before_it(run: RunDirectory, content: Content) -> None:
+    with run.lock():
+        run.metrics.write({"event": "step", "step": 1, "nats": 5.5})
+        run.save(1, content(1), is_best=True)
+        run.metrics.write({"event": "step", "step": 2, "nats": 5.25})
+    assert run.verify(1)
+    path = run.metrics.path
+    path.write_bytes(path.read_bytes().replace(b"5.25", b"5.24"))
+    assert run.verify(1)
+    path.write_bytes(path.read_bytes().replace(b"5.5", b"4.5"))
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl: is damaged \(its SHA-256 differs from the manifest"):
+        run.verify(1)
+    path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl: is damaged \(has fewer than the 42 bytes"):
+        run.verify(1)

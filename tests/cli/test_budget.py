@@ -63,7 +63,7 @@ def test_an_interruption_tells_how_to_go_on(here: Path, lstmlm: Cli, monkeypatch
 
 
 def test_plans_are_told() -> None:
-    from lstmlm.cli.render import describe
+    from lstmlm.cli.display.words import describe
 
     plan = {
         "budget_seconds": 600,
@@ -73,6 +73,6 @@ def test_plans_are_told() -> None:
         "checkpoint_seconds": 1.0,
     }
     first = PlanEvent(step=0, n_steps=4310, validate_every=None, **plan)
-    assert describe(first) == "budget 10:00: 4,310 steps at 9.8k tokens/s, validation every epoch"
+    assert describe(first.as_record()) == "budget 10:00: 4,310 steps at 9.8k tokens/s, validation every epoch"
     later = PlanEvent(step=1200, n_steps=4050, validate_every=1437, **plan)
-    assert describe(later) == "budget 10:00: now 4,050 steps at 9.8k tokens/s, validation every 1,437 steps"
+    assert describe(later.as_record()) == "budget 10:00: now 4,050 steps at 9.8k tokens/s, validation every 1,437 steps"

@@ -38,6 +38,11 @@ def test_people_see_the_figures_that_mean_something(trained: Path, lstmlm: Cli) 
         ["bits per character", f"{report['bits_per_char']:,.4f}", "15 characters"],
         ["bits per byte", f"{report['bits_per_byte']:,.4f}", "15 bytes"],
         [""],
+        [
+            "95% interval",
+            f"{report['perplexity_low']:,.4f} to {report['perplexity_high']:,.4f}, "
+            "had other lines been drawn than these 2",
+        ],
         ["counted", "every token, <eos> included"],
         ["context", "document"],
         ["fingerprint", report["fingerprint"][:12]],
@@ -90,7 +95,7 @@ def test_people_see_a_table_and_who_is_better(trained: Path, add_run: Callable[.
         "a          runs/tiny",
         "b          runs/other",
         f"better     {report['better'] or 'this text does not tell'}",
-        "low, high  95% interval, from 10,000 resamples of the lines",
+        "low, high  95% interval, from 2,000 resamples of the lines",
     ]
     assert result.stderr.endswith(f"data/tiny/test.txt: {report['n_lines']} lines\n")
 

@@ -227,7 +227,7 @@ def test_paths_of_the_home_folder_and_of_variables(here: Path, lstmlm: Cli, monk
     [
         (["eval", "surprisal", "own.txt"], "--output"),
         (["eval", "pairs", "pairs.tsv"], "--items"),
-        (["eval", "ngram", "--text", "own.txt"], "--arpa"),
+        (["eval", "perplexity", "--text", "own.txt"], "--save-logprobs"),
         (["eval", "rescore", "own.txt"], "--output"),
         (["inspect", "gates", "the farmer"], "--plot"),
         (["data", "tokenizer", "train", "./own.txt"], "--output"),
@@ -253,7 +253,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(
     [
         ["eval", "surprisal", "own.txt", "--output"],
         ["eval", "pairs", "own.txt", "--items"],
-        ["eval", "ngram", "--text", "own.txt", "--arpa"],
+        ["eval", "perplexity", "--text", "own.txt", "--save-logprobs"],
         ["eval", "rescore", "lists.txt", "--tune", "own.txt", "--output"],
         ["data", "tokenizer", "train", "./own.txt", "--output"],
     ],

@@ -1,5 +1,6 @@
 """`lstmlm export` and `lstmlm import` from start to end."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ def test_weights_go_to_torch_and_come_back(lstmlm: Callable[..., Any], trained: 
     assert first == second
 
 
-@pytest.mark.parametrize("command", ["huggingface", "torch"])
+@pytest.mark.parametrize("command", ["huggingface", "onnx", "torch", "arpa"])
 def test_what_exists_is_not_replaced(lstmlm: Callable[..., Any], trained: Path, command: str) -> None:
     (trained / "there").write_text("mine", encoding="utf-8")
     result = lstmlm("export", command, "there")
@@ -29,10 +30,54 @@ def test_what_exists_is_not_replaced(lstmlm: Callable[..., Any], trained: Path, 
 def test_a_directory_is_whole_under_its_name(lstmlm: Callable[..., Any], trained: Path) -> None:
     assert lstmlm("export", "huggingface", "out").exit_code == 0
     assert sorted(path.name for path in (trained / "out").iterdir()) == [
-        *("README.md", "config.json", "generation_config.json", "model.safetensors", "modeling_lstmlm.py"),
-        *("network.py", "tokenizer.json", "tokenizer_config.json"),
+        *("README.md", "config.json", "generation_config.json", "lstmlm_tokenizer.json", "model.safetensors"),
+        *("modeling_lstmlm.py", "network.py", "tokenizer.json", "tokenizer_config.json"),
     ]
     assert not [path.name for path in trained.iterdir() if path.name.startswith(".")]
+
+
+def test_onnx_files_show_what_8_bits_cost(lstmlm: Callable[..., Any], trained: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx: pip install 'lstmlm[onnx]'")
+    result = lstmlm("export", "onnx", "out", "--split", "valid")
+    assert result.exit_code == 0
+    header, *rows = [line.split() for line in result.stdout.splitlines()]
+    assert header == ["file", "bytes", "perplexity", "change"]
+    assert [row[0] for row in rows] == [
+        f"{name}{suffix}.onnx" for suffix in ("", ".int8") for name in ("step", "window", "scorer")
+    ]
+    measured = lstmlm("eval", "perplexity", "--split", "valid", "--json").stdout
+    assert float(rows[0][2]) == pytest.approx(json.loads(measured)["perplexity"], abs=1e-3)
+    assert "runs/tiny: is exported to out" in result.stderr
+    assert lstmlm("export", "onnx", "lm", "--for", "sherpa", "--no-int8").exit_code == 0
+    assert sorted(path.name for path in (trained / "lm").iterdir()) == [
+        *("README.md", "model.json", "no-state.onnx", "tokens.txt", "with-state.onnx"),
+    ]
+
+
+def test_without_its_corpus_a_run_is_exported_with_a_text_or_without_8_bits(
+    lstmlm: Callable[..., Any], trained: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx: pip install 'lstmlm[onnx]'")
+    lstmlm("export", "torch", "tiny.safetensors")
+    lstmlm("import", "torch", "tiny.safetensors", "--tokenizer", "runs/tiny", "--run-dir", "runs/back")
+    result = lstmlm("export", "onnx", "out", "--run", "runs/back")
+    assert result.exit_code == 3
+    assert "--text FILE" in result.stderr and not (trained / "out").exists()
+    assert lstmlm("export", "onnx", "out", "--run", "runs/back", "--no-int8").exit_code == 0
+
+
+@pytest.mark.parametrize("damage", [b"", b"{"])
+def test_a_damaged_run_and_one_that_has_saved_nothing_are_not_exported(
+    lstmlm: Callable[..., Any], trained: Path, damage: bytes
+) -> None:
+    best = trained / "runs" / "tiny" / "best"
+    if damage:
+        next(trained.glob("runs/tiny/checkpoints/*/model.safetensors")).write_bytes(damage)
+    else:
+        best.unlink()
+    result = lstmlm("export", "onnx", "out")
+    assert result.exit_code == 4 and "runs/tiny" in result.stderr
+    assert not (trained / "out").exists()
 
 
 def test_a_file_of_another_kind_is_refused(lstmlm: Callable[..., Any], trained: Path) -> None:

@@ -99,7 +99,7 @@ def test_words_stay_text_in_a_figure(here: Path, lstmlm: Cli) -> None:
 
 
 def test_a_figure_of_a_long_text_is_no_wider(trained: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lstmlm.cli import figures
+    from lstmlm.cli.display import figures
 
     monkeypatch.setattr(figures, "MOST_LABELS", 60)
     widths = {}
@@ -133,7 +133,7 @@ def test_what_a_library_deprecates_is_not_shown(trained: Path, lstmlm: Cli, monk
 def test_every_cell_has_a_name_for_each_panel_and_a_line_for_each_memory() -> None:
     import torch
 
-    from lstmlm.cli.figures import LINE_STYLES, PANEL_TITLES
+    from lstmlm.cli.display.figures import LINE_STYLES, PANEL_TITLES
     from lstmlm.models.cells import CELLS, build_cell
     from lstmlm.models.cells.cell import named
 
@@ -182,6 +182,6 @@ def test_a_figure_needs_the_plot_extra(trained: Path, lstmlm: Cli, monkeypatch: 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for command in (GRADIENTS, GATES):
         result = lstmlm(*command, "--plot", "figure.png")
-        message = "lstmlm inspect needs the plot extra: pip install 'lstmlm[plot]'\n"
+        message = "drawing needs the plot extra: pip install 'lstmlm[plot]'\n"
         assert (result.exit_code, result.stdout, result.stderr) == (6, "", message)
         assert lstmlm(*command).exit_code == 0

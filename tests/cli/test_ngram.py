@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,20 +40,22 @@ def test_as_a_table(trained: Path, lstmlm: Cli) -> None:
 def test_every_tokenizer(tokenizer: str, here: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
     add_run("runs/tiny", f"data.tokenizer={{name: {tokenizer}}}")
     (here / "own.txt").write_text("The farmer sleeps.\n", "utf-8")
-    report = json.loads(lstmlm("eval", "ngram", "--text", "own.txt", "--arpa", "own.arpa", "--json").stdout)
+    report = json.loads(lstmlm("eval", "ngram", "--text", "own.txt", "--json").stdout)
     assert (report["text"], report["split"], report["n_tokens"]) == ("own.txt", None, 19)
+    assert lstmlm("export", "arpa", "own.arpa").exit_code == 0
     assert "<s> T h e" in (here / "own.arpa").read_text("utf-8")
 
 
 def test_the_model_is_written_as_arpa_and_read_again(trained: Path, lstmlm: Cli) -> None:
+    first = lstmlm("eval", "ngram", "--order", "2", "--json")
     for name in ("own.arpa", "own.arpa.gz"):
-        result = lstmlm("eval", "ngram", "--order", "2", "--arpa", name, "--json")
-        assert result.exit_code == 0, result.stderr
-        assert f"{name} is written" in result.stderr
+        result = lstmlm("export", "arpa", name, "--order", "2")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == f"runs/tiny: the 2-grams of its training split are in {name}\n"
         again = lstmlm("eval", "ngram", "--from", name, "--json")
         assert again.exit_code == 0, again.stderr
-        [first, _, mixture], [found, _, mixed] = (json.loads(one.stdout)["rows"] for one in (result, again))
-        assert (found["model"], found["nats"]) == ("2-gram", pytest.approx(first["nats"], rel=1e-6))
+        [wanted, _, mixture], [found, _, mixed] = (json.loads(one.stdout)["rows"] for one in (first, again))
+        assert (found["model"], found["nats"]) == ("2-gram", pytest.approx(wanted["nats"], rel=1e-6))
         assert mixed["nats"] == pytest.approx(mixture["nats"], rel=1e-6)
     written = (trained / "own.arpa").read_text("utf-8")
     assert written.startswith("\\data\\\nngram 1=")
@@ -71,25 +74,43 @@ def test_an_arpa_file_that_knows_other_words(trained: Path, lstmlm: Cli, caplog:
     assert caplog.messages == ["small.arpa: does not know 2 of the text's 4 tokens, such as farmer sleeps"]
 
 
+BIGRAMS = "\\2-grams:\n-0.2\t<s> the\n-0.4\tthe farmer\n-0.5\tfarmer </s>\n\n\\end\\\n"
+SIZES = "\\data\\\nngram 1=5\nngram 2=3\n\n\\1-grams:\n"
+OTHER_TOOLS = {
+    "KenLM": f"{SIZES}-1.2\t<unk>\t0\n0\t<s>\t-0.3\n-0.9\t</s>\t0\n-0.7\tthe\t-0.2\n-1.1\tfarmer\t-0.2\n\n{BIGRAMS}",
+    "SRILM": f"\n{SIZES}-0.9\t</s>\n-99\t<s>\t-0.3\n-1.2\t<unk>\n-1.1\tfarmer\t-0.2\n-0.7\tthe\t-0.2\n\n{BIGRAMS}",
+}
+
+
+@pytest.mark.parametrize("tool", OTHER_TOOLS)
+def test_an_arpa_file_of_another_tool_is_measured_and_mixed(trained: Path, lstmlm: Cli, tool: str) -> None:
+    (trained / "other.arpa").write_text(OTHER_TOOLS[tool], "utf-8")
+    (trained / "own.txt").write_text("the farmer\n", "utf-8")
+    result = lstmlm("eval", "ngram", "--from", "other.arpa", "--text", "own.txt", "--json")
+    assert result.exit_code == 0, result.stderr
+    other, run, mixture = json.loads(result.stdout)["rows"]
+    assert (other["model"], other["nats"]) == ("2-gram", pytest.approx(1.1 * math.log(10)))  # p(the | <s>) and so on
+    assert other["weight"] + run["weight"] == pytest.approx(1)
+    assert min(other["nats"], run["nats"]) - math.log(2) * 3 <= mixture["nats"] <= max(other["nats"], run["nats"])
+
+
 def test_what_arpa_files_are_not_written(trained: Path, lstmlm: Cli) -> None:
     (trained / "own.arpa").write_text("something else", "utf-8")
-    for options, message in (
-        (["--arpa", "own.arpa"], "--arpa own.arpa: exists already. Name a new file to write; --from reads one."),
+    for command, message in (
+        ("export arpa own.arpa", "own.arpa: exists, and is not replaced. Name another place, or remove it first."),
         (
-            ["--arpa", "new.arpa", "--order", "1"],
-            "--order 1: KenLM reads no ARPA file of single tokens. Take 2 or more, or leave out --arpa.",
-        ),
-        (
-            ["--from", "own.arpa", "--order", "2"],
-            "--from own.arpa: cannot be combined with --order or --arpa, of a new model. Leave them out.",
-        ),
-        (
-            ["--arpa", "none/own.arpa"],
+            "export arpa none/own.arpa",
             "none/own.arpa: cannot be written, as there is no folder none. Make it: mkdir -p none",
         ),
+        (
+            "eval ngram --from own.arpa --order 2",
+            "--from own.arpa: cannot be combined with --order, of a new model. Leave it out.",
+        ),
     ):
-        result = lstmlm("eval", "ngram", *options)
+        result = lstmlm(*command.split())
         assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"{message}\n")
+    result = lstmlm("export", "arpa", "new.arpa", "--order", "1")  # KenLM reads no file of single tokens
+    assert result.exit_code == 2 and "'--order'" in result.stderr
     assert (trained / "own.arpa").read_text("utf-8") == "something else"
     result = lstmlm("eval", "ngram", "--from", "own.arpa")
     assert (result.exit_code, result.stdout) == (3, "")

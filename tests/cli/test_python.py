@@ -239,7 +239,7 @@ def test_what_is_no_run_is_refused(here: Path) -> None:
         lstmlm.load("nowhere")
     with pytest.raises(lstmlm.errors.CheckpointError, match=r"^runs: holds no trained run\."):
         lstmlm.load()
-    with pytest.raises(lstmlm.errors.CheckpointError, match=r"^\.: no such run\."):
+    with pytest.raises(lstmlm.errors.CheckpointError, match=r"^\.: is no run\. Name what lstmlm train or"):
         lstmlm.load(here.relative_to(here))
 
 

@@ -1,6 +1,6 @@
 """Events of a training in words."""
 
-from lstmlm.cli.render import describe
+from lstmlm.cli.display.words import describe
 from lstmlm.training.events import StepEvent, ValidationEvent
 
 
@@ -9,5 +9,5 @@ def test_the_same_epoch_is_written_the_same_way() -> None:
     common = {"step": 80, "epoch": 0.07, "n_tokens": 9, "nats": 2.0, "perplexity": 7.4, "learning_rate": 0.1}
     step = StepEvent(**common, gradient_norm=1.0, tokens_per_second=9e3, elapsed_seconds=5.0, n_steps=80)
     validation = ValidationEvent(**common, is_best=True, n_averaged=0, seconds=1.0, elapsed_seconds=6.0)
-    assert describe(step).startswith("epoch 0.07 · ")
-    assert describe(validation).startswith("epoch 0.07 · ")
+    assert describe(step.as_record()).startswith("epoch 0.07 · ")
+    assert describe(validation.as_record()).startswith("epoch 0.07 · ")

@@ -7,15 +7,25 @@ from typing import Any, get_type_hints
 import pytest
 
 COMMANDS = {
-    "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume"},
+    "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume", "--quiet", "-q", "--json"},
+    "watch": {"--once"},
+    "lab": {"--vary", "--config", "-c", "--seeds", "--run-dir", "--set", "--budget", "--plot", "--json"},
+    "report": {"--output", "-o", "--format", "--quick"},
+    "runs list": {"--sort", "--json"},
+    "runs show": {"--json"},
+    "runs compare": {"--split", "--quick", "--sort", "--plot", "--json"},
+    "runs prune": {"--keep-best", "--state", "--yes", "-y", "--json"},
     "generate": {
         *("--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"),
         *("--precision", "--stop", "--raw"),
     },
-    "eval perplexity": {"--run", "--split", "--text", "--context", "--encoding", "--prove", "--seed", "--json"},
+    "eval perplexity": {
+        *("--run", "--split", "--text", "--context", "--encoding", "--save-logprobs", "--prove", "--seed", "--json")
+    },
     "eval compare": {"--split", "--text", "--encoding", "--json"},
     "eval adaptation": {"--run", "--split", "--text", "--tune", "--set", "--encoding", "--prove", "--seed", "--json"},
     "eval ensemble": {"--split", "--text", "--encoding", "--prove", "--seed", "--json"},
+    "eval combine": {"--tune", "--json"},
     "inspect gradients": {"--run", "--split", "--text", "--max-lag", "--plot", "--encoding", "--json"},
     "inspect gates": {"--run", "--layer", "--plot", "--json"},
     "next": {"--run", "--top", "--complete", "--json"},
@@ -53,7 +63,6 @@ COMMANDS = {
         "--text",
         "--encoding",
         "--from",
-        "--arpa",
         "--prove",
         "--seed",
         "--json",
@@ -75,7 +84,10 @@ COMMANDS = {
         "--output",
         "--json",
     },
+    "audit": {"--segments", "--seed", "--json"},
+    "eval harness": {"--run", "--include-path", "--limit", "--json"},
     "prove": {"--model", "--vocab-size", "--tokens", "--seed", "--json"},
+    "serve": {"--host", "--port", "--api-key"},
     "bench": {"--quick", "--json", "--isa", "--no-compiler"},
     "data list": {"--json"},
     "data get": set(),
@@ -86,11 +98,16 @@ COMMANDS = {
     "data tokenizer compare": {"--text", "--json"},
     "data encode": {"--output", "-o", "--tokenizer", "--valid", "--test", "--field", "--encoding", "--json"},
     "export huggingface": {"--run"},
+    "export onnx": {"--run", "--for", "--int8", "--split", "--text", "--encoding"},
     "export torch": {"--run"},
+    "export arpa": {"--run", "--order"},
     "import torch": {"--tokenizer", "--run-dir", "--nonlinearity"},
     "config check": {"--set"},
     "config show": {"--set"},
     "config schema": set(),
+    "config explain": {"--json"},
+    "config diff": {"--json"},
+    "config list": {"--json"},
 }
 
 

@@ -13,7 +13,8 @@ Cli = Callable[..., Any]
 REPORT_KEYS = (
     "run text split n_tokens n_words n_chars n_bytes n_unk nats perplexity perplexity_per_word bits_per_token "
     "bits_per_word bits_per_char bits_per_byte precision seconds n_oov unsaid n_tokens_without_unk nats_without_unk "
-    "perplexity_without_unk context counted normalization text_sha256 tokenizer_sha256 fingerprint"
+    "perplexity_without_unk perplexity_low perplexity_high resampled n_resampled "
+    "context counted normalization text_sha256 tokenizer_sha256 fingerprint"
 ).split()
 
 

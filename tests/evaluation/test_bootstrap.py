@@ -15,7 +15,7 @@ def test_items_of_one_length_have_the_interval_of_a_mean() -> None:
     amounts = np.random.default_rng(0).exponential(size=500)
     low, high = ratio_interval(amounts, ONES)
     half_width = 1.96 * amounts.std() / math.sqrt(500)
-    # 10,000 resamples know their outer fortieth to a few hundredths of the width.
+    # 2,000 resamples know their outer fortieth to a few hundredths of the width.
     assert low == pytest.approx(amounts.mean() - half_width, abs=0.1 * half_width)
     assert high == pytest.approx(amounts.mean() + half_width, abs=0.1 * half_width)
 
@@ -27,16 +27,36 @@ def test_an_item_counts_by_its_length() -> None:
     assert high == pytest.approx(0.25)
 
 
-def test_it_holds_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "N_RESAMPLES", 1000)
+@pytest.mark.parametrize("n_lines", [12, 50, 200])
+def test_it_holds_as_often_as_it_says(n_lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens have 5 nats on average; lines differ in length and in how hard they are."""
+    monkeypatch.setattr(bootstrap, "N_RESAMPLES", 500)
     generator = np.random.default_rng(0)
-    holds = []
-    for _ in range(40):
-        lengths = generator.integers(5, 50, size=60)
-        low, high = ratio_interval(lengths * 2.0 + generator.normal(size=60) * np.sqrt(lengths), lengths)
-        holds.append(low < 2.0 < high)
-    # 38 are expected, fewer than 34 in one of a hundred such tests.
-    assert sum(holds) >= 34
+    n_held = 0
+    for _ in range(1000):
+        lengths = np.maximum(1, generator.lognormal(3, 0.6, size=n_lines).round()).astype(np.int64)
+        of_line = 5 + generator.normal(0, 0.8, size=n_lines)
+        # The sum of so many surprisals, which are skewed, like those of words.
+        low, high = ratio_interval(generator.gamma(1.2 * lengths, of_line / 1.2), lengths)
+        n_held += low < 5 < high
+    assert 930 <= n_held <= 970
+
+
+def test_many_items_are_put_together() -> None:
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(1, 50, size=20_000)
+    amounts = generator.gamma(lengths, 5)
+    ratio = amounts.sum() / lengths.sum()
+    half_width = 1.96 * np.sqrt(((amounts - ratio * lengths) ** 2).sum()) / lengths.sum()
+    low, high = ratio_interval(amounts, lengths)
+    assert (ratio - low, high - ratio) == pytest.approx((half_width, half_width), rel=0.1)
+
+
+def test_two_items_tell_next_to_nothing() -> None:
+    low, high = ratio_interval(np.array([3.0, 4.0]), np.array([7, 7]))
+    # The standard error is 1/14. Of two items Student's t has limits at 12.7 of them; here they are at 10.
+    assert (low, high) == pytest.approx((0.5 - 10 / 14, 0.5 + 10 / 14))
+    assert ratio_interval(np.array([3.0, 3.0]), np.array([7, 7])) == pytest.approx((3 / 7, 3 / 7))
 
 
 def test_repeats() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -192,6 +193,24 @@ def test_transformers_needs_no_code_where_lstmlm_is_imported(
     vocabulary = len(tokenizer)
     assert None not in (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token)
     assert vocabulary == json.loads((directory / "config.json").read_text(encoding="utf-8"))["network"]["vocab_size"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_transformers_needs_no_lstmlm(transformers: Any, make_run: Callable[..., Any], tmp_path: Path) -> None:
+    trained = make_run(MODELS["mogrifier"])
+    directory = export(trained, tmp_path / "out")
+    program = (
+        "import sys\n"
+        "sys.modules['lstmlm'] = None\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+        f"directory, text = {str(directory)!r}, {TEXT!r}\n"
+        "model = AutoModelForCausalLM.from_pretrained(directory, trust_remote_code=True)\n"
+        "ids = AutoTokenizer.from_pretrained(directory, trust_remote_code=True)(text, return_tensors='pt').input_ids\n"
+        "print(model(ids, labels=ids).loss.item())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(read(trained, TEXT)[1].mean(), abs=1e-4)
 
 
 def test_without_transformers_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

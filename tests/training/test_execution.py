@@ -21,6 +21,7 @@ def config(**training: Any) -> RunConfig:
 def measured(monkeypatch: pytest.MonkeyPatch) -> dict[GemmPath, float]:
     """A machine with every route and a compiler, on which each route takes what the test says (seconds)."""
     seconds = {GemmPath.NATIVE: 3.0, GemmPath.ONEDNN: 2.0, GemmPath.OWN: 2.5, GemmPath.BFLOAT16: 1.0}
+    seconds[GemmPath.OWN_BFLOAT16] = 0.99
 
     def measure(_: object, __: int, paths: list[GemmPath], **options: object) -> dict[GemmPath, float]:
         return {path: seconds[path] for path in paths}
@@ -38,7 +39,10 @@ def resolved(config: RunConfig, n_steps: int = 1000) -> tuple[str, str, str]:
 
 def test_the_fastest_route_is_taken(measured: dict[GemmPath, float]) -> None:
     assert resolved(config()) == ("bfloat16", "native", "always")
-    measured[GemmPath.BFLOAT16] = 2.5
+    measured[GemmPath.OWN_BFLOAT16] = 0.9
+    assert resolved(config()) == ("bfloat16", "own", "always")
+    assert resolved(config(compile="never")) == ("bfloat16", "native", "never")
+    measured |= {GemmPath.BFLOAT16: 2.5, GemmPath.OWN_BFLOAT16: 2.5}
     assert resolved(config()) == ("float32", "onednn", "always")
     measured[GemmPath.OWN] = 1.5
     assert resolved(config()) == ("float32", "own", "always")
@@ -71,13 +75,15 @@ def test_a_choice_of_the_user_stays(measured: dict[GemmPath, float]) -> None:
     assert resolved(config(precision="float32")) == ("float32", "onednn", "always")
     assert resolved(config(precision="float32", matmul="native")) == ("float32", "native", "always")
     assert resolved(config(compile="never"))[2] == "never"
+    assert resolved(config(precision="bfloat16", matmul="own"))[:2] == ("bfloat16", "own")
+    assert resolved(config(precision="bfloat16", matmul="onednn"))[:2] == ("bfloat16", "onednn")
     measured[GemmPath.BFLOAT16] = 9.0
     assert resolved(config(precision="bfloat16"))[0] == "bfloat16"
 
 
 def test_a_slow_choice_is_warned_of_with_the_figures(measured: dict[GemmPath, float]) -> None:
     assert resolve_execution(config(precision="bfloat16"), VOCAB, 1000).warnings() == []
-    measured[GemmPath.BFLOAT16] = 9.0
+    measured |= {GemmPath.BFLOAT16: 9.0, GemmPath.OWN_BFLOAT16: 9.1}
     assert resolve_execution(config(precision="bfloat16"), VOCAB, 1000).warnings() == [
         "training.precision: bfloat16 is slower here: 9000 ms a step, 3000 ms in float32."
     ]
@@ -103,6 +109,8 @@ def test_a_resumed_run_keeps_what_was_decided(measured: dict[GemmPath, float]) -
 def test_what_the_kernels_are_told() -> None:
     told = execution_of(config(precision="bfloat16", matmul="native", compile="always").training)
     assert (told.gemm_path, told.compiled) == (GemmPath.BFLOAT16, True)
+    told = execution_of(config(precision="bfloat16", matmul="own", compile="always").training)
+    assert told.gemm_path == GemmPath.OWN_BFLOAT16
     told = execution_of(config(precision="float32", matmul="onednn", compile="never").training)
     assert (told.gemm_path, told.compiled) == (GemmPath.ONEDNN, False)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from lstmlm.audit import audit as audits
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.corpus.stream import Window
 from lstmlm.errors import ConfigError, Interrupted
@@ -251,3 +252,18 @@ def test_a_budget_that_is_too_short_is_refused_before_anything_is_written(
 def test_a_budget_of_real_time_ends(make_config: Any, tmp_path: Path) -> None:
     train(make_config(training__n_steps=None, training__budget="5s", training__log_every=100), tmp_path / "run")
     assert events(tmp_path / "run", "end")
+
+
+def test_an_audit_repeats_what_a_clock_has_planned(make_config: Any, world: World, tmp_path: Path) -> None:
+    changes = {"training__n_steps": None, "training__budget": "10m", "training__keep": "all", "training__save_every": 9}
+    config = make_config(**changes, schedule={"name": "warmup_linear", "warmup_steps": 10, "decay_start": 0.3})
+    world.step_seconds = lambda step: 3.0 if step < 60 else 6.0
+    world.train(config, tmp_path / "run")
+    plans = events(tmp_path / "run", "plan")
+    assert len(plans) > 1
+    n_stretches = len(RunDirectory.open(tmp_path / "run").steps)
+    # This time the clock stands still.
+    world.step_seconds = lambda step: 0.0
+    found = audits.audit(tmp_path / "run", n_stretches, 1, lambda _: None)
+    assert found.problems == []
+    assert any(stretch.start < plans[1]["step"] <= stretch.end for stretch in found.stretches)

@@ -1,5 +1,7 @@
 """`lstmlm eval perplexity`: how well a model predicts a text."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,15 +14,28 @@ from lstmlm.cli.options import (
     SeedOption,
     SplitOption,
     TextOption,
+    new_file,
+    refuse_same_file,
     refuse_two_texts,
 )
 from lstmlm.cli.render import print_proof, print_report, say, speaks
 
 if TYPE_CHECKING:
-    from lstmlm.evaluation.report import Report
+    from lstmlm.evaluation.report import Report, Value
 
 SHOWN_DIGITS = 12
 """Of a fingerprint, for people."""
+
+
+SaveOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-logprobs",
+        metavar="FILE",
+        parser=new_file,
+        help="Write the log-probability of every token, for eval combine.",
+    ),
+]
 
 
 def perplexity(
@@ -32,6 +47,7 @@ def perplexity(
         Literal["document", "line"],
         typer.Option(help="What a token is predicted from: all of the text before it, or its own line alone."),
     ] = "document",
+    save_logprobs: SaveOption = None,
     should_prove: ProveOption = False,
     seed: SeedOption = 1,
     as_json: JsonOption = False,
@@ -53,6 +69,7 @@ def perplexity(
     zcat essays.gz | lstmlm eval perplexity --text -
     """
     refuse_two_texts(split, text)
+    refuse_same_file(save_logprobs, [text])
     from lstmlm import workflows
     from lstmlm.distributed import World
 
@@ -71,6 +88,10 @@ def perplexity(
         )
     if not speaks():
         return
+    if save_logprobs is not None:
+        from lstmlm.evaluation.perplexity.token_file import write_token_file
+
+        write_token_file(save_logprobs, report)
     say(f"{trained.run.path}: {report.values['text']}")
     print_report(report if as_json else _for_people(report), as_json=as_json)
     print_proof(prover, on_stderr=as_json)
@@ -78,6 +99,7 @@ def perplexity(
 
 def _for_people(report: "Report") -> "Report":
     """Keep the figures that say something about this text, each with what it is a mean over."""
+    from lstmlm.evaluation.bootstrap import CONFIDENCE
     from lstmlm.evaluation.report import Report
 
     values = report.values
@@ -87,6 +109,7 @@ def _for_people(report: "Report") -> "Report":
     if values["n_words"]:
         figures["perplexity per word"] = ("perplexity_per_word", f"{values['n_words']:,} words")
     notes = {
+        f"{CONFIDENCE:.0%} interval": _interval(values),
         "counted": values["counted"],
         "context": values["context"],
         "fingerprint": str(values["fingerprint"])[:SHOWN_DIGITS],
@@ -100,3 +123,11 @@ def _for_people(report: "Report") -> "Report":
         notes,
         rows=[{"figure": name, "value": values[key], "over": units} for name, (key, units) in figures.items()],
     )
+
+
+def _interval(values: "Mapping[str, Value]") -> str | None:
+    """Say how far the perplexity is that of this text's own lines; None where there is but one."""
+    low, high, n_resampled = values["perplexity_low"], values["perplexity_high"], values["n_resampled"]
+    if n_resampled == 1:
+        return None
+    return f"{low:,.4f} to {high:,.4f}, had other {values['resampled']} been drawn than these {n_resampled:,}"

@@ -1,8 +1,10 @@
 """Joiners: generated tokens, one at a time, to a text as a person would write it."""
 
 import codecs
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Self
 
 from lstmlm.corpus.tokenizers.spacing import Roles, Spacing, prompt_roles
 
@@ -20,6 +22,10 @@ class Joiner(ABC):
     def flush(self) -> str:
         """The text that has been held back when no token follows."""
         return ""
+
+    def copy(self) -> Self:
+        """Another joiner that goes on from here."""
+        return copy.copy(self)
 
 
 class RawJoiner(Joiner):
@@ -55,6 +61,12 @@ class ByteJoiner(Joiner):
         """U+FFFD in place of an incomplete character."""
         return self._decoder.decode(b"", final=True)
 
+    def copy(self) -> Self:
+        """Another joiner that goes on from here."""
+        other = super().copy()
+        other._decoder = copy.deepcopy(self._decoder)
+        return other
+
 
 class DecodingJoiner(Joiner):
     """Tokens that have to be decoded together with those before them, because spaces depend on them."""
@@ -84,6 +96,12 @@ class DecodingJoiner(Joiner):
         self._told, self._held_back = self._told + self._held_back, []
         return text
 
+    def copy(self) -> Self:
+        """Another joiner that goes on from here."""
+        other = super().copy()
+        other._held_back = list(self._held_back)
+        return other
+
     def _added(self) -> str:
         return self._decode(self._told + self._held_back)[len(self._decode(self._told)) :]
 
@@ -108,3 +126,9 @@ class WordJoiner(Joiner):
         between = self._spacing.between(self._left, role) if self._left else ""
         self._left = role
         return between + self._spacing.written(piece)
+
+    def copy(self) -> Self:
+        """Another joiner that goes on from here."""
+        other = super().copy()
+        other._roles = copy.deepcopy(self._roles)
+        return other

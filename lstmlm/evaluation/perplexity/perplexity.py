@@ -11,6 +11,7 @@ from torch import Tensor
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
+from lstmlm.evaluation.bootstrap import ratio_interval
 from lstmlm.evaluation.fingerprint import Context, fingerprint
 from lstmlm.evaluation.proof.checks import Reader, unproven
 from lstmlm.evaluation.proof.scorer import Positions, Scored, Tokens, distributions, with_features, without_positions
@@ -35,7 +36,8 @@ def evaluate_perplexity(
     Perplexities per token are comparable only where the fingerprints are the same, bits per character and byte of one
     text always; of these there are none where the tokens do not say all of it (`EncodedText.unsaid`). `run` is what the
     report calls the model, `context` what each token is predicted from. The processes of a world share the work, but
-    lines by themselves are read by each. `read` may be a `Prover`.
+    lines by themselves are read by each. `perplexity_low` and `perplexity_high` are the limits of the perplexity, had
+    other lines been drawn, or other documents where only these have an end. `read` may be a `Prover`.
     """
     started = time.monotonic()
     scorer = ModelScorer(model, tokenizer.start_id, run, context, world)
@@ -43,6 +45,8 @@ def evaluate_perplexity(
     known = of_tokens[text.tokens != tokenizer.unk_id]
     nats, nats_without_unk = float(of_tokens.sum()), float(known.sum())
     n_tokens, n_tokens_without_unk = text.n_tokens, len(known)
+    lines = text.split_lines(of_tokens, tokenizer.start_id)
+    low, high = ratio_interval(np.array([line.sum() for line in lines]), np.array(list(map(len, lines))))
     return Report(
         {
             "run": run,
@@ -67,8 +71,13 @@ def evaluate_perplexity(
             "n_tokens_without_unk": n_tokens_without_unk,
             "nats_without_unk": nats_without_unk,
             "perplexity_without_unk": perplexity(nats_without_unk, n_tokens_without_unk),
+            "perplexity_low": perplexity(low, 1),
+            "perplexity_high": perplexity(high, 1),
+            "resampled": "documents" if len(lines) < text.n_lines else "lines",
+            "n_resampled": len(lines),
             **fingerprint(text, tokenizer, context),
         },
+        nats=of_tokens,
     )
 
 

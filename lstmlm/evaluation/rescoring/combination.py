@@ -132,5 +132,7 @@ def _rate(
     # A reference can be empty, and all that are drawn can be.
     with np.errstate(divide="ignore", invalid="ignore"):
         low, high = ratio_interval(errors.astype(np.float64), reference_lengths)
+        # Standard errors know nothing of zero.
+        low = max(low, 0.0) if errors.min() >= 0 else low
         rate = float(np.float64(errors.sum()) / reference_lengths.sum())
     return {"choice": name, "n_errors": int(errors.sum()), "error_rate": rate, "low": low, "high": high}

@@ -35,7 +35,8 @@ after them unless `eos_token_id` is given. Logits are log-probabilities (nats).
 `network.py` is the network in plain PyTorch, equation by equation. `modeling_lstmlm.py` holds the classes by which
 transformers loads and samples from it. They read the weights and nothing else: no other file, no network, no
 environment. `trust_remote_code=True` runs them; where lstmlm is installed, `import lstmlm.huggingface` takes its own
-copies in their place, and nothing has to be trusted.
+copies in their place, and nothing has to be trusted. `lstmlm.load("{name}")` and every command's `--run {name}` need
+neither file, nor transformers.
 
 ## Data
 
@@ -71,5 +72,5 @@ def model_card(name: str, run: RunDirectory, model: LanguageModel, tokenizer: To
         tokenizer=run.config.data.tokenizer.name,
         start=tokenizer.token(tokenizer.start_id),
         splits="\n".join(splits) or "| not recorded | | | |",
-        measured="\n".join(measured) or "Nothing: the run has no validation split.",
+        measured="\n".join(measured) or "No figure of a validation split is recorded.",
     )

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,15 @@ from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
 from lstmlm.export.comparison import require_same_log_probabilities
 from lstmlm.export.huggingface.card import model_card
+from lstmlm.export.huggingface.reading import CONFIG, PREFIX, SECTION, TOKENIZER, ExportedRun, describe
 from lstmlm.export.huggingface.tokenizer import probe, tokenizer_config, tokenizer_json
-from lstmlm.files import Block, open_to_read, publish_directory, size_of
+from lstmlm.files import Block, publish_directory
 from lstmlm.models.language_model import LanguageModel, weights_of
 
 CODE = Path(__file__).parents[2] / "huggingface"
 """Of the classes that a directory brings along."""
 
 NETWORK, MODELING = "network.py", "modeling_lstmlm.py"
-PREFIX = "network."
-"""Of the names of weights: the network is a part of the model that transformers makes."""
 
 CELL_OPTIONS = ("name", "nonlinearity", "input_gate_cap", "rounds", "rank")
 OUTPUT_OPTIONS = ("name", "projection", "cutoffs", "div_value", "n_experts")
@@ -49,17 +47,18 @@ def export_huggingface(run: RunDirectory, model: LanguageModel, tokenizer: Token
         generation["suppress_tokens"] = [tokenizer.unk_id]
     files: dict[str, Iterable[Block]] = {
         MODEL: TensorFile.of(weights),
-        "config.json": [json_bytes(_config(run.config.model, tokenizer))],
+        CONFIG: [json_bytes(_config(run, tokenizer))],
         "generation_config.json": [json_bytes(generation)],
         "tokenizer.json": [tokenizer_json(tokenizer).encode()],
         "tokenizer_config.json": [json_bytes(tokenizer_config(tokenizer))],
+        TOKENIZER: [tokenizer.to_json().encode()],
         "README.md": [model_card(path.name, run, model, tokenizer).encode()],
         **{name: [(CODE / name).read_bytes()] for name in (NETWORK, MODELING)},
     }
     publish_directory(path, files, lambda written: _verify(written, path, model, tokenizer))
 
 
-def _config(options: ModelOptions, tokenizer: Tokenizer) -> dict[str, object]:
+def _config(run: RunDirectory, tokenizer: Tokenizer) -> dict[str, object]:
     module = Path(MODELING).stem
     return {
         "architectures": ["LstmlmForCausalLM"],
@@ -69,8 +68,8 @@ def _config(options: ModelOptions, tokenizer: Tokenizer) -> dict[str, object]:
         },
         "model_type": "lstmlm",
         "dtype": "float32",
-        "lstmlm_version": version("lstmlm"),
-        "network": network_options(options, tokenizer.vocab_size),
+        "network": network_options(run.config.model, tokenizer.vocab_size),
+        SECTION: describe(run),
     }
 
 
@@ -95,11 +94,9 @@ def load_network(directory: Path) -> nn.Module:
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    config: Mapping[str, Any] = json.loads((directory / "config.json").read_bytes())
+    config: Mapping[str, Any] = json.loads((directory / CONFIG).read_bytes())
     network: nn.Module = module.RecurrentNetwork(**config["network"])
-    with open_to_read(directory / MODEL) as file:
-        tensors = TensorFile.read(file, size_of(directory / MODEL)).tensors
-    network.load_state_dict({name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()})
+    network.load_state_dict(ExportedRun.open(directory).load_weights(0))
     return network
 
 

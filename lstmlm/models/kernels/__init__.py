@@ -1,9 +1,9 @@
 """The cells of `models/cells/` over a whole window, fast; each agrees with its cell, which is its specification.
 
-`window` is the loop as one function of autograd, which takes the arithmetic of `rnn`, `gru` and `lstm` (on a GPU
-through `pointwise`); `layer_norm_lstm` and `mogrifier` have loops of their own. `cross_entropy` and `mixture` are the
-last layer with its loss. Products take one of the routes of `gemm`, loops are C++ in `native`. Others import from this
-page alone, where `KERNELS` has a line for each cell that has a kernel.
+`window` is the loop as one function of autograd, which takes the arithmetic of `rnn`, `gru` and `lstm` as a `step` (on
+a GPU through `pointwise`); `layer_norm_lstm` and `mogrifier` have loops of their own. `cross_entropy` and `mixture` are
+the last layer with its loss. Products take one of the routes of `gemm`, loops are C++ in `native`. Others import from
+this page alone, where `KERNELS` has a line for each cell that has a kernel.
 """
 
 from collections.abc import Callable

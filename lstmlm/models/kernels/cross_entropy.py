@@ -11,7 +11,8 @@ would be lost in the same way in row after row. So where :math:`p_y < 1/2`, the 
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -20,11 +21,14 @@ from torch.autograd.function import once_differentiable
 
 from lstmlm.metrics import NO_TARGET
 from lstmlm.models.kernels.gemm import Gemm
-from lstmlm.models.kernels.native import Softmax, native_function
-from lstmlm.models.kernels.window import EVALUATION, Execution
+from lstmlm.models.kernels.native import CrossEntropy, native_function
+from lstmlm.models.kernels.window import EVALUATION, Execution, graph_is_kept
 
-BLOCK_BYTES = 14 << 20
-"""Largest block of logits. Each block adds to the gradient of W, which costs as much memory traffic as W is large."""
+BLOCK_BYTES = 24 << 20
+"""Largest block of logits. Each reads W and adds to its gradient, so that few large ones are faster than many."""
+
+ROWS_BYTES, FEWEST_ROWS = 512 << 10, 64
+"""What a block has of features at most, so that they stay in the second cache, unless it would be fewer rows."""
 
 SLICE_BYTES = 8 << 20
 """Rows of W that are cast and multiplied together: few enough to stay in the cache, so that W is never copied whole."""
@@ -35,7 +39,7 @@ EAGER_ROWS = 32
 """Rows whose softmax is computed together where it is not compiled, so that its passes stay in the cache."""
 
 GPU_BLOCK_BYTES = 1 << 28
-"""In place of these three on a GPU, which is fast with few large operations: no more than its memory always has."""
+"""In place of these on a GPU, which is fast with few large operations: no more than its memory always has."""
 
 
 def linear_cross_entropy(
@@ -64,12 +68,15 @@ def linear_nats(
     execution: Execution = EVALUATION,
 ) -> Float[Tensor, " rows"]:
     """Return the negative log-likelihood (nats) of each target, 0 for `NO_TARGET`; no gradient."""
-    gemm = Gemm.of(execution.gemm_path, features.dtype)
-    rows, nats = gemm.cast(features), features.new_empty(len(features))
-    for block in _row_blocks(rows, weight):
-        logits = _logits(gemm, rows[block], weight)
-        nats[block] = _softmax(logits, bias, targets[block], differentiate=False, compiled=execution.compiled)
-    return nats
+    return _nats(execution, features, weight, bias, targets)
+
+
+class _Gradients(NamedTuple):
+    """Gradients of the loss, those that are asked for."""
+
+    features: Float[Tensor, "rows hidden"] | None
+    weight: Float[Tensor, "vocab hidden"] | None
+    bias: Float[Tensor, " vocab"] | None
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -79,24 +86,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, execution: Execution
     ) -> Tensor:
-        gemm = Gemm.of(execution.gemm_path, features.dtype)
         needs_features, needs_weight, needs_bias, *_ = ctx.needs_input_grad
-        rows, nats = gemm.cast(features), features.new_empty(len(features))
         grad_features = torch.zeros_like(features) if needs_features else None
         # The first block fills it; without rows there is none.
-        grad_weight = (torch.empty_like if len(rows) else torch.zeros_like)(weight) if needs_weight else None
+        grad_weight = (torch.empty_like if len(features) else torch.zeros_like)(weight) if needs_weight else None
         grad_bias = torch.zeros_like(bias) if needs_bias else None
-        for block in _row_blocks(rows, weight):
-            grad_logits = _logits(gemm, rows[block], weight)
-            nats[block] = _softmax(grad_logits, bias, targets[block], differentiate=True, compiled=execution.compiled)
-            for columns in _slices(weight):
-                if grad_features is not None:
-                    gemm.add_linear(grad_features[block], grad_logits[:, columns], gemm.cast(weight[columns]).t())
-                if grad_weight is not None:
-                    gemm.outer_into(grad_weight[columns], grad_logits[:, columns], rows[block], add=block.start > 0)
-                if grad_bias is not None:
-                    grad_bias[columns] += gemm.total(grad_logits[:, columns])
-            del grad_logits  # or it would live on until the next block's are there
+        gradients = _Gradients(grad_features, grad_weight, grad_bias)
+        nats = _nats(execution, features, weight, bias, targets, gradients)
         # Of every row, with a factor of 0 where nothing is missing: to pick rows, a GPU would have to be waited for.
         missing, wanted = (nats > LN_2).to(features.dtype), targets.clamp(min=0)
         if grad_features is not None:
@@ -105,7 +101,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad_weight.index_add_(0, wanted, features * missing[:, None], alpha=-1)
         if grad_bias is not None:
             grad_bias.index_add_(0, wanted, missing, alpha=-1)
-        ctx.save_for_backward(grad_features, grad_weight, grad_bias)
+        ctx.save_for_backward(*gradients)
         return nats.sum()
 
     @staticmethod
@@ -117,10 +113,66 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return *gradients, None, None
 
 
-def graph_is_kept() -> bool:
-    """Return whether the backward pass under way may be followed by another; True where torch does not tell."""
-    ask = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)  # not public
-    return ask is None or bool(ask())
+def _nats(
+    execution: Execution,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    gradients: _Gradients | None = None,
+) -> Float[Tensor, " rows"]:
+    """Return each target's nats, and add to `gradients` what the softmax has of them, see the module.
+
+    The gradient of W is written.
+    """
+    gemm = Gemm.of(execution.gemm_path, features.dtype)
+    rows, nats = gemm.cast(features), features.new_empty(len(features))
+    native = native_function("cross_entropy", rows) if execution.compiled else None
+    grad_features, grad_weight, grad_bias = gradients or (None, None, None)
+    blocks = _row_blocks(rows, weight)
+    if native is not None and blocks and not _multiplies_in_tiles(rows):
+        # Rows begin with a line of the cache, and not all in one of its sets.
+        line = 64 // rows.element_size()
+        logits = rows.new_empty(blocks[0].stop, (-(-len(weight) // line) | 1) * line)
+        native(
+            CrossEntropy.of(
+                n_rows=len(rows),
+                n_columns=len(weight),
+                depth=weight.shape[1],
+                n_threads=torch.get_num_threads(),
+                rows_at_once=len(logits),
+                stride=logits.stride(0),
+                differentiate=gradients is not None,
+                rows=rows.contiguous(),
+                weight=weight.contiguous(),
+                bias=bias.contiguous(),
+                targets=targets.contiguous(),
+                logits=logits,
+                nats=nats,
+                grad_rows=grad_features,
+                grad_weight=grad_weight,
+                grad_bias=grad_bias,
+            )
+        )
+        return nats
+    for block in blocks:
+        logits = _logits(gemm, rows[block], weight)
+        nats[block] = _softmax(logits, bias, targets[block], gradients is not None, native)
+        for columns in _slices(weight) if gradients else ():
+            if grad_features is not None:
+                gemm.add_linear(grad_features[block], logits[:, columns], gemm.cast(weight[columns]).t())
+            if grad_weight is not None:
+                gemm.outer_into(grad_weight[columns], logits[:, columns], rows[block], add=block.start > 0)
+            if grad_bias is not None:
+                grad_bias[columns] += gemm.total(logits[:, columns])
+        del logits  # or it would live on until the next block's are there
+    return nats
+
+
+def _multiplies_in_tiles(rows: Tensor) -> bool:
+    """Return whether the processor multiplies tiles of such numbers at once, which torch does and ours does not."""
+    ask = getattr(torch.cpu, "_is_amx_tile_supported", None)  # not public
+    return rows.dtype == torch.bfloat16 and ask is not None and bool(ask())
 
 
 def _logits(gemm: Gemm, rows: Tensor, weight: Tensor) -> Tensor:
@@ -135,27 +187,26 @@ def _softmax(
     logits: Float[Tensor, "rows vocab"],
     bias: Float[Tensor, " vocab"],
     targets: Int[Tensor, " rows"],
-    *,
     differentiate: bool,
-    compiled: bool,
+    native: Callable[[Any], None] | None,
 ) -> Float[Tensor, " rows"]:
     """Return each target's nats; `differentiate` replaces `logits`, without bias, by the loss's gradient by them.
 
     Where the nats exceed ln 2 the gradient lacks its −1 at the target; see the module.
     """
-    native = native_function("softmax", logits) if compiled else None
     nats = bias.new_empty(len(logits))
     if native is not None:
         native(
-            Softmax.of(
+            CrossEntropy.of(
                 n_rows=len(logits),
                 n_columns=logits.shape[1],
-                stride=logits.stride(0),
                 n_threads=torch.get_num_threads(),
+                rows_at_once=len(logits),
+                stride=logits.stride(0),
                 differentiate=differentiate,
-                logits=logits,
                 bias=bias.contiguous(),
                 targets=targets.contiguous(),
+                logits=logits,
                 nats=nats,
             )
         )
@@ -176,7 +227,9 @@ def _softmax(
 
 
 def _row_blocks(rows: Tensor, weight: Tensor) -> list[slice]:
-    return _blocks(len(rows), bytes_at_once(rows, BLOCK_BYTES) // (len(weight) * rows.dtype.itemsize))
+    n_logits, n_features = bytes_at_once(rows, BLOCK_BYTES), bytes_at_once(rows, ROWS_BYTES)
+    of_features = max(FEWEST_ROWS, n_features // (weight.shape[1] * rows.itemsize))
+    return _blocks(len(rows), min(of_features, n_logits // (len(weight) * rows.itemsize)))
 
 
 def _slices(weight: Tensor) -> list[slice]:

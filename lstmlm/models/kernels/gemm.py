@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lstmlm.models.cells.cell import linear as linear_of_torch
-from lstmlm.models.kernels.native import Linear, Product, native_function
+from lstmlm.models.kernels.native import NAMES, Linear, Product, native_function
 
 LinearMap = Callable[[Tensor], Tensor]
 """Multiplies rows (rows, in) by a matrix that it holds: (rows, out)."""
@@ -31,6 +32,31 @@ class GemmPath(StrEnum):
     BFLOAT16 = "bfloat16"
     """bfloat16 operands, summed in float32; results are rounded to bfloat16. Layout as with `ONEDNN`."""
 
+    OWN_BFLOAT16 = "own_bfloat16"
+    """Our own product of bfloat16 operands, summed in float32."""
+
+    @classmethod
+    def of(cls, matmul: str, *, rounds: bool) -> "GemmPath":
+        """Return what `training.matmul` means in float32, or where operands are rounded to bfloat16."""
+        if not rounds:
+            return cls(matmul)
+        return cls.OWN_BFLOAT16 if matmul == "own" else cls.BFLOAT16
+
+    @property
+    def matmul(self) -> str:
+        """How `training.matmul` says it."""
+        return "own" if self.is_ours else "onednn" if self == GemmPath.ONEDNN else "native"
+
+    @property
+    def rounds(self) -> bool:
+        """Whether operands are rounded to bfloat16."""
+        return self in (GemmPath.BFLOAT16, GemmPath.OWN_BFLOAT16)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether products are our own where they are compiled."""
+        return self in (GemmPath.OWN, GemmPath.OWN_BFLOAT16)
+
 
 @dataclass(frozen=True)
 class Gemm:
@@ -40,12 +66,18 @@ class Gemm:
 
     @classmethod
     def of(cls, path: GemmPath, dtype: torch.dtype) -> "Gemm":
-        """Return the products of `path` for weights of `dtype`: routes other than torch's own are for float32."""
-        return cls(path if dtype == torch.float32 else GemmPath.NATIVE)
+        """Return the products of `path` for weights of `dtype`: in other formats than float32 torch's own, or ours."""
+        if dtype == torch.float32:
+            return cls(path)
+        return cls(GemmPath.OWN if path == GemmPath.OWN and dtype == torch.float64 else GemmPath.NATIVE)
+
+    def format_of(self, dtype: torch.dtype) -> torch.dtype:
+        """Return the number format of the operands made of numbers of `dtype`."""
+        return torch.bfloat16 if self.path.rounds else dtype
 
     def cast(self, tensor: Tensor) -> Tensor:
         """Return `tensor` in the number format of the operands: itself where that is its own."""
-        return tensor.bfloat16() if self.path == GemmPath.BFLOAT16 else tensor
+        return tensor.to(self.format_of(tensor.dtype))
 
     def prepare(self, weight: Float[Tensor, "out in"], n_rows: int) -> LinearMap:
         """Return x -> x Wᵀ for many products with the same cast `weight`, laid out once for `n_rows` rows."""
@@ -93,7 +125,8 @@ class Gemm:
 
     def outer(self, left: Float[Tensor, "rows out"], right: Float[Tensor, "rows in"]) -> Float[Tensor, "out in"]:
         """Return the sum over rows of their outer products, Lᵀ R: the gradient of a weight. Operands are cast."""
-        out = left.new_empty(left.shape[1], right.shape[1])
+        format_of_sums = torch.float32 if self._is_ours(left) and self.path.rounds else left.dtype
+        out = left.new_empty(left.shape[1], right.shape[1], dtype=format_of_sums)
         self.outer_into(out, left, right)
         return out
 
@@ -106,7 +139,8 @@ class Gemm:
         add: bool = False,
     ) -> None:
         """Write the sum of outer products into `out`, which is not cast, or add it."""
-        if native_function("product", left) is not None:
+        # Our float32 is the fastest here by every route.
+        if self._is_ours(left) or (_native_product(left, left) is not None and not self.path.rounds):
             multiply(out, left.t(), right, add=add)
         elif add:
             out += self.linear(left.t(), right.t())
@@ -119,12 +153,18 @@ class Gemm:
 
     def _onednn(self, weight: Tensor) -> Callable[..., Tensor] | None:
         """Return oneDNN's linear map, or None where this route or this machine has none."""
-        if self.path in (GemmPath.NATIVE, GemmPath.OWN) or weight.device.type != "cpu":
+        if self.path == GemmPath.NATIVE or self.path.is_ours or weight.device.type != "cpu":
             return None
         return onednn_linear(weight.dtype)
 
     def _is_ours(self, rows: Tensor) -> bool:
-        return self.path == GemmPath.OWN and native_function("product", rows) is not None
+        return self.path.is_ours and _native_product(rows, rows) is not None
+
+
+def _native_product(operand: Tensor, out: Tensor) -> Callable[[Any], None] | None:
+    """Return our product of two matrices in the format of `operand` into one in the format of `out`, if it is there."""
+    rounded = operand.dtype == torch.bfloat16
+    return native_function("product", operand, f"_to_{NAMES[out.dtype]}" if rounded else "")
 
 
 def multiply(
@@ -136,9 +176,10 @@ def multiply(
 ) -> None:
     """Write the product of two matrices into `out`, or add it, by our own product, which must be compiled.
 
-    Matrices may lie in memory any way, but the columns of `out` side by side.
+    In bfloat16 `out` may be float32; else nothing can be added to it. Matrices may lie in memory any way, but the
+    columns of `out` side by side.
     """
-    native = native_function("product", left)
+    native = _native_product(left, out)
     assert native is not None  # as the caller found
     assert out.stride(1) == 1 or out.shape[1] <= 1
     native(
@@ -220,7 +261,7 @@ def available_paths(device: torch.device) -> tuple[GemmPath, ...]:
     paths = [GemmPath.NATIVE]
     if onednn_linear(torch.float32) is not None:
         paths.append(GemmPath.ONEDNN)
-    if native_function("product", torch.empty(0)) is not None:
+    if _native_product(torch.empty(0), torch.empty(0)) is not None:
         paths.append(GemmPath.OWN)
     # oneDNN may be kept from the instructions (ONEDNN_MAX_CPU_ISA), and emulate them elsewhere. Neither question is
     # public; without an answer nothing is lost but speed.
@@ -228,4 +269,7 @@ def available_paths(device: torch.device) -> tuple[GemmPath, ...]:
     has_instructions = any(question is not None and question() for question in questions)
     if has_instructions and onednn_linear(torch.bfloat16) is not None:
         paths.append(GemmPath.BFLOAT16)
+    rounded = torch.empty(0, dtype=torch.bfloat16)
+    if GemmPath.BFLOAT16 in paths and _native_product(rounded, rounded) is not None:
+        paths.append(GemmPath.OWN_BFLOAT16)
     return tuple(paths)

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.gru import GRUCell
-from lstmlm.models.kernels.window import Execution, WindowKernel, run_kernel
+from lstmlm.models.kernels.step import WindowKernel
+from lstmlm.models.kernels.window import Execution, run_kernel
 
 
 def _forward(

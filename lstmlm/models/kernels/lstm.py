@@ -21,7 +21,8 @@ from torch import Tensor
 
 from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.lstm import LSTMCell
-from lstmlm.models.kernels.window import Execution, WindowKernel, run_kernel
+from lstmlm.models.kernels.step import WindowKernel
+from lstmlm.models.kernels.window import Execution, run_kernel
 
 
 def _kernel(name: str, *, is_capped: bool) -> WindowKernel:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.rnn import RNNCell
-from lstmlm.models.kernels.window import Execution, WindowKernel, run_kernel
+from lstmlm.models.kernels.step import WindowKernel
+from lstmlm.models.kernels.window import Execution, run_kernel
 
 
 def _kernel(name: str, activate: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor]) -> WindowKernel:

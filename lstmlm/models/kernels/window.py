@@ -28,8 +28,8 @@ State, activations and gradients of the state are float32 also where the product
 compiled (native/cpp/window.cpp) on a processor with a compiler, else as operations of torch.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -41,6 +41,7 @@ from lstmlm.models.cells.cell import CellState, CellWeights, Hidden, Inputs, Mas
 from lstmlm.models.kernels.gemm import Gemm, GemmPath, linear
 from lstmlm.models.kernels.native import Arguments, Window, native_function
 from lstmlm.models.kernels.pointwise import bind
+from lstmlm.models.kernels.step import WindowKernel
 
 
 @dataclass(frozen=True)
@@ -55,81 +56,6 @@ class Execution:
 
 EVALUATION = Execution()
 """In the precision of the weights."""
-
-
-@dataclass(frozen=True)
-class WindowKernel:
-    """What a window needs to know of a cell: its sizes and its arithmetic, over whole tensors (batch, ·).
-
-    Attributes:
-        name: What the compiled loop is called.
-        n_gates: Gates whose pre-activations are computed by products.
-        n_kept: Values a unit that the forward pass keeps for the backward pass.
-        has_memory: Whether the state holds something beside the output.
-        forward: From W_x x_t + b, W_h h_{t-1}, h_{t-1} and the memory before (or None) to h_t, the memory and what is
-            kept.
-        backward: From the gradient of h_t, the carry, h_{t-1}, h_t, both memories and what was kept to the gradients
-            of the pre-activations, first of W_x x_t + b, then of W_h h_{t-1} (the same tensors where they are equal),
-            and the next carry.
-    """
-
-    name: str
-    n_gates: int
-    n_kept: int
-    has_memory: bool
-    forward: Callable[..., tuple[Tensor, Tensor | None, tuple[Tensor, ...]]]
-    backward: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor | None]]
-
-    def write_step(
-        self,
-        projected: Tensor,
-        recurrent: Tensor,
-        bias: Tensor,
-        recurrent_bias: Tensor | None,
-        mask: Tensor | None,
-        hidden_before: Tensor,
-        hidden: Tensor,
-        operand: Tensor | None,
-        memory_before: Tensor | None,
-        memory: Tensor | None,
-        kept: Tensor,
-    ) -> None:
-        """Compute one step into `hidden`, `operand` (what the next product takes), `memory` and `kept`."""
-        recurrent = recurrent.to(hidden.dtype)
-        recurrent = recurrent if recurrent_bias is None else recurrent + recurrent_bias
-        h_t, c_t, values = self.forward(projected + bias, recurrent, hidden_before, memory_before)
-        hidden.copy_(h_t)
-        if operand is not None:
-            operand.copy_(masked(h_t, mask))
-        if memory is not None and c_t is not None:
-            memory.copy_(c_t)
-        for place, value in zip(kept.chunk(max(1, self.n_kept), dim=1), values, strict=False):
-            place.copy_(value)
-
-    def write_step_back(
-        self,
-        grad_output: Tensor,
-        through_weight: Tensor,
-        mask: Tensor | None,
-        hidden_before: Tensor,
-        hidden: Tensor,
-        memory_before: Tensor | None,
-        memory: Tensor | None,
-        kept: Tensor,
-        grad_projected: Tensor,
-        grad_recurrent: Tensor | None,
-        carry: Tensor,
-    ) -> None:
-        """Compute the gradients of one step into `grad_projected`, `grad_recurrent` (None: the same) and `carry`."""
-        grad_hidden = grad_output + masked(through_weight.to(hidden.dtype), mask)
-        values = kept.chunk(max(1, self.n_kept), dim=1)
-        for_x, for_h, carried = self.backward(grad_hidden, carry, hidden_before, hidden, memory_before, memory, values)
-        for gates, gradients in ((grad_projected, for_x), (grad_recurrent, for_h)):
-            if gates is not None:
-                for place, gradient in zip(gates.chunk(self.n_gates, dim=1), gradients, strict=True):
-                    place.copy_(gradient)
-        if carried is not None:
-            carry.copy_(carried)
 
 
 def run_kernel(
@@ -194,11 +120,17 @@ def is_compiled(name: str, inputs: Inputs, execution: Execution) -> bool:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One pass over a window, and the tensors that its steps read and write: those of `Window` in window.cpp."""
+    """One pass over a window, and the tensors that its steps read and write: those of `Window` in window.cpp.
+
+    Where it `is_whole`, our own products over all steps are computed in one go with the loop, from float32.
+    """
 
     kernel: WindowKernel
     gemm: Gemm
     compiled: bool
+    is_whole: bool
+    inputs: Tensor
+    weight_ih: Tensor
     mask: Tensor | None
     weight: Tensor
     bias: Tensor
@@ -217,7 +149,10 @@ class _Pass:
         return len(self.hiddens) - 1
 
     def forward(self, projected: Float[Tensor, "time batch gates"]) -> None:
-        """Write the hidden states, operands, memories and kept values of all steps."""
+        """Write the hidden states, operands, memories and kept values of all steps.
+
+        A whole pass writes W_x x_t into `projected` first.
+        """
         native = native_function(self.kernel.name, self.operands, "_forward") if self.compiled else None
         if native is not None:
             native(self._arguments(projected=projected))
@@ -235,13 +170,23 @@ class _Pass:
             )
             bind(self.kernel.write_step, operands, fuse=fuse)(*operands)
 
-    def backward(self, grad_outputs: Tensor, grad_projected: Tensor, grad_recurrent: Tensor, carry: Tensor) -> Hidden:
-        """Write the gradients of all pre-activations; returns the first hidden state's, through W_h."""
+    def backward(
+        self,
+        grad_outputs: Tensor,
+        grad_projected: Tensor,
+        grad_recurrent: Tensor,
+        carry: Tensor,
+        sums: Mapping[str, Tensor | None],
+    ) -> Hidden:
+        """Write the gradients of all pre-activations; returns the first hidden state's, through W_h.
+
+        A whole pass makes the gradients `sums` of those before it returns.
+        """
         native = native_function(self.kernel.name, self.operands, "_backward") if self.compiled else None
         if native is not None:
             grad_hidden = torch.empty_like(carry)
             gradients = {"grad_outputs": grad_outputs, "grad_projected": grad_projected, "carry": carry}
-            native(self._arguments(**gradients, grad_recurrent=grad_recurrent, grad_hidden=grad_hidden))
+            native(self._arguments(**gradients, **sums, grad_recurrent=grad_recurrent, grad_hidden=grad_hidden))
             return grad_hidden
         product = self.gemm.prepare(self.gemm.cast(self.weight).t(), self.n_rows)
         through_weight = torch.zeros_like(carry)
@@ -257,16 +202,44 @@ class _Pass:
             through_weight = product(grad_recurrent[t])
         return masked(through_weight.to(carry.dtype), self.mask)
 
+    def room_for_sums(self, needed: Sequence[bool]) -> dict[str, Tensor | None]:
+        """Return room for those gradients that a whole pass makes of `needed` ones: by inputs, W_x, W_h and bias."""
+        like = {
+            "grad_inputs": self.inputs,
+            "grad_weight_ih": self.weight_ih,
+            "grad_weight": self.weight,
+            "grad_bias": self.bias,
+        }
+        return {
+            name: torch.empty_like(tensor) if self.is_whole and is_needed else None
+            for (name, tensor), is_needed in zip(like.items(), needed, strict=False)
+        }
+
+    def sums(self, needed: Sequence[bool], grad_projected: Tensor, grad_recurrent: Tensor) -> list[Tensor | None]:
+        """Return the same gradients by the products of this route."""
+        by_x, by_h, gemm = grad_projected.flatten(0, 1), grad_recurrent.flatten(0, 1), self.gemm
+        makers: tuple[Callable[[], Tensor], ...] = (
+            lambda: gemm.linear(by_x, self.weight_ih.t()).view_as(self.inputs),
+            lambda: gemm.outer(by_x, self.inputs.flatten(0, 1)),
+            lambda: gemm.outer(by_h, self.operands[:-1].flatten(0, 1)),
+            lambda: gemm.total(by_x),
+        )
+        like = self.hiddens.dtype
+        return [make().to(like) if is_needed else None for make, is_needed in zip(makers, needed, strict=False)]
+
     def _memories_of(self, t: int) -> tuple[Tensor | None, Tensor | None]:
         return (None, None) if self.memories is None else (self.memories[t], self.memories[t + 1])
 
-    def _arguments(self, **more: Tensor) -> Arguments:
+    def _arguments(self, **more: Tensor | None) -> Arguments:
         return Window.of(
             n_steps=self.n_steps,
             n_rows=self.n_rows,
+            n_inputs=self.inputs.shape[2] if self.is_whole else 0,
             n_units=self.hiddens.shape[2],
             n_threads=torch.get_num_threads(),
             keep=len(self.kept) > 1,
+            inputs=self.inputs if self.is_whole else None,
+            weight_ih=self.weight_ih,
             weight=self.weight,
             mask=self.mask,
             bias=self.bias,
@@ -297,50 +270,62 @@ class _Window(torch.autograd.Function):
         hidden: Tensor,
         *memory: Tensor,
     ) -> tuple[Tensor, ...]:
-        gemm = Gemm.of(execution.gemm_path, inputs.dtype)
-        n_steps, n_rows, _ = inputs.shape
-        rows, weight_ih = gemm.cast(inputs.flatten(0, 1)), gemm.cast(weight_ih)
-        projected = gemm.linear(rows, weight_ih).view(n_steps, n_rows, -1)
-
+        gemm, like = Gemm.of(execution.gemm_path, inputs.dtype), inputs.dtype
+        n_steps, n_rows, n_units = len(inputs), *hidden.shape
         hiddens = all_steps(hidden, n_steps)
-        operands = first_operands(hiddens, rows.dtype, mask)
+        operands = first_operands(hiddens, gemm.format_of(like), mask)
+        has_loop = execution.compiled and native_function(kernel.name, operands, "_forward") is not None
+        is_whole = gemm.path.is_ours and has_loop
+        if is_whole:
+            rows, weight_ih = inputs.contiguous(), weight_ih.contiguous()
+            projected = hidden.new_empty(n_steps, n_rows, kernel.n_gates * n_units)
+        else:
+            rows, weight_ih = gemm.cast(inputs), gemm.cast(weight_ih)
+            projected = gemm.linear(rows.flatten(0, 1), weight_ih).to(like).view(n_steps, n_rows, -1)
         memories = all_steps(memory[0], n_steps) if memory else None
-        kept = hidden.new_empty(n_steps if keep else 1, n_rows, kernel.n_kept * hidden.shape[1])
-        weight_hh, mask = weight_hh.contiguous(), None if mask is None else mask.contiguous()
-        tensors = (mask, weight_hh, bias.contiguous(), recurrent_bias, hiddens, operands, memories, kept)
-        _Pass(kernel, gemm, execution.compiled, *tensors).forward(projected)
+        kept_steps = n_steps if keep else 1
+        kept = (
+            projected
+            if kernel.is_in_place(projected)
+            else projected.new_empty(kept_steps, n_rows, kernel.n_kept * n_units)
+        )
+        weight_hh, bias, mask = weight_hh.contiguous(), bias.contiguous(), None if mask is None else mask.contiguous()
+        how: tuple[WindowKernel, Gemm, bool, bool] = (kernel, gemm, execution.compiled, is_whole)
+        tensors: Any = (rows, weight_ih, mask, weight_hh, bias, recurrent_bias, hiddens, operands, memories, kept)
+        _Pass(*how, *tensors).forward(projected)
         if keep:
-            ctx.kernel, ctx.gemm, ctx.compiled = kernel, gemm, execution.compiled
-            ctx.save_for_backward(rows, weight_ih, *tensors)
+            ctx.how = how
+            ctx.save_for_backward(*tensors)
         return hiddens[1:], *(() if memories is None else (memories[-1].clone(),))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_outputs: Tensor, *grad_memory: Tensor) -> tuple[Tensor | None, ...]:
-        rows, weight_ih, *tensors = ctx.saved_tensors
-        kernel, gemm = ctx.kernel, ctx.gemm
-        window = _Pass(kernel, gemm, ctx.compiled, *tensors)
+        window, needed = _Pass(*ctx.how, *ctx.saved_tensors), ctx.needs_input_grad[4:]
+        kernel, like = window.kernel, grad_outputs.dtype
+        in_place = kernel.is_in_place(window.kept) and window.operands.dtype == like
+        if in_place and graph_is_kept():
+            window = replace(window, kept=window.kept.clone())
         n_steps, n_rows, n_units = grad_outputs.shape
-        needs_inputs, needs_ih, needs_hh, needs_bias, needs_recurrent_bias, needs_hidden, *_ = ctx.needs_input_grad[4:]
-
-        grad_projected = rows.new_empty(n_steps, n_rows, kernel.n_gates * n_units)
+        gates = (n_steps, n_rows, kernel.n_gates * n_units)
+        grad_projected = window.kept if in_place else window.operands.new_empty(gates)
         grad_recurrent = grad_projected if window.recurrent_bias is None else torch.empty_like(grad_projected)
         before = grad_memory[0] if grad_memory else window.hiddens.new_zeros(n_rows, n_units)
         carry = before.clone(memory_format=torch.contiguous_format)
-        grad_hidden = window.backward(grad_outputs.contiguous(), grad_projected, grad_recurrent, carry)
+        sums = window.room_for_sums(needed)
+        grad_hidden = window.backward(grad_outputs.contiguous(), grad_projected, grad_recurrent, carry, sums)
         if not kernel.has_memory:
             grad_hidden = grad_hidden + carry  # what reaches the first hidden state beside W_h
+        gradients = sums.values() if window.is_whole else window.sums(needed, grad_projected, grad_recurrent)
+        grad_recurrent_bias = window.gemm.total(grad_recurrent.flatten(0, 1)).to(like) if needed[4] else None
+        state = (grad_hidden if needed[5] else None, *((carry,) if kernel.has_memory else ()))
+        return None, None, None, None, *gradients, grad_recurrent_bias, *state
 
-        flat, flat_recurrent = grad_projected.flatten(0, 1), grad_recurrent.flatten(0, 1)
-        like = window.hiddens.dtype
-        grad_inputs = gemm.linear(flat, weight_ih.t()).to(like).view(n_steps, n_rows, -1) if needs_inputs else None
-        grad_ih = gemm.outer(flat, rows).to(like) if needs_ih else None
-        grad_hh = gemm.outer(flat_recurrent, window.operands[:-1].flatten(0, 1)).to(like) if needs_hh else None
-        grad_bias = gemm.total(flat).to(like) if needs_bias else None
-        grad_recurrent_bias = gemm.total(flat_recurrent).to(like) if needs_recurrent_bias else None
-        gradients = (grad_inputs, grad_ih, grad_hh, grad_bias, grad_recurrent_bias)
-        state = (grad_hidden if needs_hidden else None, *((carry,) if kernel.has_memory else ()))
-        return None, None, None, None, *gradients, *state
+
+def graph_is_kept() -> bool:
+    """Return whether the backward pass under way may be followed by another; True where torch does not tell."""
+    ask = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)  # not public
+    return ask is None or bool(ask())
 
 
 def all_steps(first: Hidden, n_steps: int) -> Outputs:

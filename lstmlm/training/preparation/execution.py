@@ -48,8 +48,10 @@ class ResolvedExecution:
 
     def warnings(self) -> list[str]:
         """Say whether the user's choice is the slower one here."""
-        chosen = self.milliseconds.get("bfloat16", 0)
-        float32 = min((value for name, value in self.milliseconds.items() if name != "bfloat16"), default=math.inf)
+        chosen = min((value for name, value in self.milliseconds.items() if GemmPath(name).rounds), default=0)
+        float32 = min(
+            (value for name, value in self.milliseconds.items() if not GemmPath(name).rounds), default=math.inf
+        )
         if self.config.training.precision != "bfloat16" or chosen <= float32:
             return []
         return [f"training.precision: bfloat16 is slower here: {chosen:.0f} ms a step, {float32:.0f} ms in float32."]
@@ -78,7 +80,7 @@ def find_device(options: TrainingOptions, world: World) -> torch.device:
 
 def execution_of(options: TrainingOptions) -> Execution:
     """Return what the kernels need to know of resolved options."""
-    path = GemmPath.BFLOAT16 if options.precision == "bfloat16" else GemmPath(options.matmul)
+    path = GemmPath.of(options.matmul, rounds=options.precision == "bfloat16")
     return Execution(path, compiled=options.compile == "always")
 
 
@@ -135,10 +137,9 @@ def resolve_execution(
         measured = seconds_of_paths(config, vocab_size, paths, compiled=compiled, device=device, n_columns=n_columns)
         for other in allowed[1:]:
             path = other if measured[other] < CLEARLY_FASTER * measured[path] else path
-    changes["precision"] = "bfloat16" if path == GemmPath.BFLOAT16 else "float32"
+    changes["precision"] = "bfloat16" if path.rounds else "float32"
     if training.matmul == "auto":
-        # Unused in bfloat16, but a resolved configuration leaves nothing open.
-        changes["matmul"] = "native" if path == GemmPath.BFLOAT16 else path.value
+        changes["matmul"] = path.matmul
     milliseconds = {name.value: 1000 * seconds for name, seconds in measured.items()}
     return ResolvedExecution(_with_training(config, changes), milliseconds)
 
@@ -176,17 +177,19 @@ def _step(model: LanguageModel, window: torch.Tensor, execution: Execution) -> C
 
 def _allowed_paths(training: TrainingOptions, device: torch.device) -> list[GemmPath]:
     """Return the routes that the options leave open and the machine has; the first is the plainest."""
-    if training.precision == "bfloat16":
-        return [GemmPath.BFLOAT16]
     available = available_paths(device)
-    if training.matmul not in ("auto", *available):
+    if training.precision == "bfloat16":  # which whoever asks for it gets, be it here or emulated
+        available = (GemmPath.BFLOAT16, *(path for path in available if path == GemmPath.OWN_BFLOAT16))
+    elif training.matmul not in ("auto", *available):
         lacking = "is not here without a C++ compiler" if training.matmul == "own" else "is not in this build of torch"
         raise ConfigError(f"training.matmul: {training.matmul} {lacking}. Choose native or auto.")
     # Who does not want a compiler gets no product of its making, unless by name.
-    unwanted = (GemmPath.BFLOAT16, *((GemmPath.OWN,) if training.compile == "never" else ()))
-    float32 = [path for path in available if path not in unwanted or path == training.matmul]
-    paths: list[GemmPath] = [path for path in float32 if training.matmul in ("auto", path.value)]
-    return [*paths, GemmPath.BFLOAT16] if training.precision == "auto" and GemmPath.BFLOAT16 in available else paths
+    if training.matmul == "auto":
+        paths = [path for path in available if training.compile != "never" or not path.is_ours]
+    else:
+        paths = [GemmPath.of(training.matmul, rounds=rounds) for rounds in (False, True)]
+        paths = [path for path in paths if path in available]
+    return [path for path in paths if training.precision != "float32" or not path.rounds]
 
 
 def _with_cutoffs(config: RunConfig, cutoffs: Literal["auto"] | tuple[int, ...]) -> RunConfig:

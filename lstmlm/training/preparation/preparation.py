@@ -67,7 +67,10 @@ class Preparation:
             yield self.run
             return
         RunDirectory.require_space(self.run.path, self.trainer.checkpoint_bytes)
-        environment = describe_environment(self.corpus.provenance, self.execution.milliseconds)
+        trainer = self.trainer
+        environment = describe_environment(
+            self.corpus.provenance, self.execution.milliseconds, trainer.device, trainer.world.size
+        )
         tokenizer_json = self.corpus.tokenizer.to_json()
         new = RunDirectory.create(self.run.path, self.execution.config, tokenizer_json, environment)
         with nullcontext(self.run.directory) if self.run.directory else new as directory:

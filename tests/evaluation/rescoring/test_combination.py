@@ -69,8 +69,9 @@ def test_rates_by_hand() -> None:
         ("oracle", 0, 0.0),
         ("reduction", 2, 2 / 5),
     ]
-    # Of four equally likely pairs of utterances one is the first twice and one the second twice.
-    assert (rows[0]["low"], rows[0]["high"]) == (0.0, pytest.approx(2 / 3))
+    # Of four equally likely pairs of utterances one is the first twice and one the second twice, both without an error
+    # of their own, for which a tenth of that of both is taken: 0.4 + 0.4 / 0.1.
+    assert (rows[0]["low"], rows[0]["high"]) == (0.0, pytest.approx(4.4))
 
 
 def test_an_utterance_in_which_nothing_was_said() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lstmlm.models.kernels.gemm import multiply
-from tests.machine import needs_compiler
+from tests.machine import needs_bfloat16, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -70,6 +70,31 @@ def test_it_agrees_with_float64_in_any_shape(
     torch.testing.assert_close(out.double(), wanted, rtol=0, atol=FORMATS[dtype] * scale)
     outside = [0, *range(n_columns + 1, n_columns + 4)]
     assert around[:, outside].double().equal(before[:, outside])
+
+
+@needs_bfloat16
+@settings(max_examples=100, deadline=None)
+@given(
+    shape=st.tuples(SIZES, COLUMNS, DEPTHS),
+    layouts=st.tuples(*[st.sampled_from(["by rows", "by columns", "apart"])] * 2),
+    is_rounded=st.booleans(),
+    add=st.booleans(),
+    n_threads=st.integers(1, 3),
+)
+def test_products_of_bfloat16_are_summed_in_float32_and_rounded_once(
+    shape: tuple[int, int, int], layouts: tuple[str, str], is_rounded: bool, add: bool, n_threads: int
+) -> None:
+    torch.manual_seed(0)
+    n_rows, n_columns, depth = shape
+    left = matrix(n_rows, depth, layouts[0], torch.bfloat16)
+    right = matrix(depth, n_columns, layouts[1], torch.bfloat16)
+    out = torch.randn(n_rows, n_columns)
+    wanted = left.double() @ right.double() + (out.double() if add and not is_rounded else 0)
+    out = out.bfloat16() if is_rounded else out
+    with threads(n_threads):
+        multiply(out, left, right, add=add and not is_rounded)
+    scale = max(1, depth) ** 0.5 * 10
+    torch.testing.assert_close(out.double(), wanted, rtol=2**-8 if is_rounded else 0, atol=1e-6 * scale)
 
 
 @pytest.mark.parametrize("dtype", FORMATS)

@@ -1,8 +1,9 @@
 """The kernels' loops in C++, called with pointers into tensors; absent where there is no compiler.
 
 `build` compiles what is in `cpp/` for the machine at hand, once. There `window.cpp` runs the cells of `cells.h`;
-`layer_norm_lstm.cpp` and `mogrifier.cpp` have loops of their own; `product.cpp`, `linear.cpp` and `softmax.cpp` are
-what `gemm.py` and the loss call. `arithmetic.h`, `matrix.h` and `threads.h` are common to them. Others take `library`.
+`layer_norm_lstm.cpp` and `mogrifier.cpp` have loops of their own; `product.cpp` and `linear.cpp` are what `gemm.py`
+calls, `cross_entropy.cpp` is the loss. `arithmetic.h`, `matrix.h` and `threads.h` are common to them. Others take
+`library`.
 """
 
 import ctypes
@@ -16,12 +17,13 @@ from torch import Tensor
 from lstmlm.models.kernels.native.build import library
 
 __all__ = [
+    "NAMES",
     "Arguments",
+    "CrossEntropy",
     "LayerNormLSTM",
     "Linear",
     "Mogrifier",
     "Product",
-    "Softmax",
     "Window",
     "library",
     "native_function",
@@ -48,10 +50,12 @@ class Arguments(ctypes.Structure):
 class Window(Arguments):
     """Arguments of the loops over time; window.cpp says what each is."""
 
-    _numbers = ("n_steps", "n_rows", "n_units", "n_threads", "keep")
+    _numbers = ("n_steps", "n_rows", "n_inputs", "n_units", "n_threads", "keep")
     _pointers = (
-        *("weight", "mask", "recurrent_bias", "projected", "bias", "hiddens", "operands", "memories", "kept"),
+        *("inputs", "weight_ih", "weight", "mask", "recurrent_bias", "projected", "bias"),
+        *("hiddens", "operands", "memories", "kept"),
         *("grad_outputs", "grad_projected", "grad_recurrent", "carry", "grad_hidden"),
+        *("grad_inputs", "grad_weight_ih", "grad_weight", "grad_bias"),
     )
     _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
 
@@ -102,11 +106,14 @@ class LayerNormLSTM(Arguments):
     ]
 
 
-class Softmax(Arguments):
-    """Arguments of the softmax; softmax.cpp says what each is."""
+class CrossEntropy(Arguments):
+    """Arguments of the last layer's loss with its gradients; cross_entropy.cpp says what each is."""
 
-    _numbers = ("n_rows", "n_columns", "stride", "n_threads", "differentiate")
-    _pointers = ("logits", "bias", "targets", "nats")
+    _numbers = ("n_rows", "n_columns", "depth", "n_threads", "rows_at_once", "stride", "differentiate")
+    _pointers = (
+        *("rows", "weight", "bias", "targets", "logits", "nats"),
+        *("grad_rows", "grad_weight", "grad_bias"),
+    )
     _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
 
 
@@ -114,7 +121,7 @@ def native_function(name: str, operands: Tensor, suffix: str = "") -> Callable[[
     """Return a compiled function for the number format of `operands`; None where there is none.
 
     Args:
-        name: Such as "lstm" or "softmax".
+        name: Such as "lstm" or "cross_entropy".
         operands: What is multiplied, for its format and device.
         suffix: Such as "_forward".
     """

@@ -11,6 +11,13 @@
 #include <immintrin.h>
 #endif
 
+// Before a loop whose turns do not touch what others do, though the compiler cannot know.
+#ifdef __clang__
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 namespace lstmlm {
 
 // Widest vectors of the machine, and how many rows of two of them fit into its registers.

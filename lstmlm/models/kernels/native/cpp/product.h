@@ -17,90 +17,18 @@
 // added up in the same order, whatever rows are beside it and however threads divide the work.
 #pragma once
 
-#include <algorithm>
-#include <memory>
-#include <new>
-#include <type_traits>
-
-#include "arithmetic.h"
+#include "packing.h"
 
 namespace lstmlm {
 
-// How many operands of a row enter one multiplication of a lane: the instruction for bfloat16 takes pairs.
-template <class Operand> constexpr int DEPTH = sizeof(Operand) == 2 ? 2 : 1;
-
 // Sums of a tile.
 template <class Real> using Sums = Real[MAX_ROWS][2 * LANES<Real>];
-
-// Room for `n` numbers, aligned to lines of the cache.
-template <class Number> struct Free {
-    void operator()(Number* room) const { ::operator delete[](room, std::align_val_t(64)); }
-};
-template <class Number> using Room = std::unique_ptr<Number[], Free<Number>>;
-template <class Number> Room<Number> room_for(int64_t n) {
-    return Room<Number>(new (std::align_val_t(64)) Number[n]);
-}
-
-inline int64_t parts(int64_t n, int64_t of_at_most) { return (n + of_at_most - 1) / of_at_most; }
 
 // Ask for the lines of the cache that hold `n` numbers.
 template <class Number> void fetch(const Number* numbers, int64_t n) {
     constexpr int64_t LINE = 64 / sizeof(Number);
     for (int64_t i = 0; i < n; i += LINE) __builtin_prefetch(numbers + i);
     __builtin_prefetch(numbers + n - 1);
-}
-
-// How many multiplications of a lane `depth` operands take.
-template <class Operand> int64_t steps(int64_t depth) { return parts(depth, DEPTH<Operand>); }
-
-#if __has_builtin(__builtin_shufflevector)
-#define MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else  // GCC before 12
-#define MIX(a, b, ...) __builtin_shuffle(a, b, Places{__VA_ARGS__})
-#endif
-
-// Rows to columns, four numbers of four rows.
-template <class Number> void transpose(const Number* from, int64_t from_stride, Number* to, int64_t to_stride) {
-    typedef Number Four __attribute__((vector_size(4 * sizeof(Number))));
-    typedef std::conditional_t<sizeof(Number) == 4, int32_t, int64_t> Places [[maybe_unused]]
-    __attribute__((vector_size(4 * sizeof(Number))));
-    Four rows[4];
-    for (int i = 0; i < 4; ++i) std::memcpy(&rows[i], from + i * from_stride, sizeof(Four));
-    const Four a = MIX(rows[0], rows[1], 0, 4, 1, 5), b = MIX(rows[2], rows[3], 0, 4, 1, 5);
-    const Four c = MIX(rows[0], rows[1], 2, 6, 3, 7), d = MIX(rows[2], rows[3], 2, 6, 3, 7);
-    const Four columns[4] = {MIX(a, b, 0, 1, 4, 5), MIX(a, b, 2, 3, 6, 7), MIX(c, d, 0, 1, 4, 5), MIX(c, d, 2, 3, 6, 7)};
-    for (int i = 0; i < 4; ++i) std::memcpy(to + i * to_stride, &columns[i], sizeof(Four));
-}
-#undef MIX
-
-// Numbers from[unit * unit_stride + k * depth_stride], packed (steps, width, DEPTH), with zeros beyond `n` units and at
-// an odd end of the depth.
-template <class Operand, class Number>
-void pack(const Number* from, int64_t unit_stride, int64_t depth_stride, int64_t n, int64_t width, int64_t depth,
-          Operand* to) {
-    constexpr int64_t STEP = DEPTH<Operand>, AT_ONCE = 16;  // which are a line of the cache of every unit
-    constexpr bool AS_IT_LIES = std::is_same_v<Operand, Number> && STEP == 1;
-    if (n < width || depth % STEP) std::fill_n(to, steps<Operand>(depth) * STEP * width, Operand{});
-    int64_t n_done = 0, depth_done = 0;  // four at a time, where they lie side by side
-    if constexpr (AS_IT_LIES) {
-        if (unit_stride == 1) {
-            n_done = n / 4 * 4, depth_done = depth;
-            for (int64_t k = 0; k < depth; ++k)
-                for (int64_t unit = 0; unit < n_done; unit += 4)
-                    std::memcpy(to + k * width + unit, from + k * depth_stride + unit, 4 * sizeof(Number));
-        } else if (depth_stride == 1) {
-            n_done = n / 4 * 4, depth_done = depth / 4 * 4;
-            for (int64_t first = 0; first < depth_done; first += AT_ONCE)
-                for (int64_t unit = 0; unit < n_done; unit += 4)
-                    for (int64_t k = first; k < std::min(first + AT_ONCE, depth_done); k += 4)
-                        transpose(from + unit * unit_stride + k, unit_stride, to + k * width + unit, width);
-        }
-    }
-    for (int64_t first = 0; first < depth; first += AT_ONCE)
-        for (int64_t unit = first + AT_ONCE <= depth_done ? n_done : 0; unit < n; ++unit)
-            for (int64_t k = std::max(first, unit < n_done ? depth_done : 0); k < std::min(first + AT_ONCE, depth); ++k)
-                to[k / STEP * STEP * width + unit * STEP + k % STEP] =
-                    narrow<Operand>(from[unit * unit_stride + k * depth_stride]);
 }
 
 // sum + a b in every lane, where `a` are DEPTH operands of a row (fewer at an odd end) and `b` a packed vector.

@@ -2,33 +2,41 @@
 //
 // Per step, for a few columns and a few units at a time: the product of the last hidden state with the recurrent matrix,
 // then the cell's equations on the result while it is still in the cache. The matrix is laid out for that once a window.
-// What a column yields depends neither on the other columns nor on the number of threads.
+// What a column yields depends neither on the other columns nor on the number of threads. Where `inputs` are given, the
+// products over all steps are computed in the same region of threads, before and after the loop.
 
 #include <vector>
 
 #include "cells.h"
 #include "matrix.h"
+#include "multiplication.h"
 
 namespace lstmlm {
 
 // What `Window` in models/kernels/native/__init__.py fills in. Shapes are (·, rows, ·), rows being columns of the batch.
 struct Window {
-    int64_t n_steps, n_rows, n_units, n_threads;
+    int64_t n_steps, n_rows, n_inputs, n_units, n_threads;
     int64_t keep;              // whether every step's activations are kept, for a backward pass
+    const void* inputs;        // (steps, rows, inputs) Real; may be null, as the gradients down to the bias's
+    const void* weight_ih;     // (gates units, inputs) Real: W_x
     const void* weight;        // (gates units, units) Real: W_h
     const void* mask;          // (rows, units) Real: state dropout; may be null
     const void* recurrent_bias;  // (gates units) Real: added to W_h h; may be null
-    const void* projected;     // (steps, rows, gates units) Operand: W_x x_t
+    void* projected;           // (steps, rows, gates units) Real: W_x x_t, given where `inputs` are not
     const void* bias;          // (gates units) Real: added to it
     void* hiddens;             // (steps + 1, rows, units) Real, the first of them given
     void* operands;            // the same, masked, Operand; may be `hiddens` itself
     void* memories;            // (steps + 1, rows, units) Real, the first of them given; null without memory
-    void* kept;                // (steps or 1, rows, kept units) Real
+    void* kept;                // (steps or 1, rows, kept units) Real; may be `projected` itself
     const void* grad_outputs;  // (steps, rows, units) Real
-    void* grad_projected;      // (steps, rows, gates units) Operand
+    void* grad_projected;      // (steps, rows, gates units) Operand; may be `kept` itself
     void* grad_recurrent;      // the same for W_h h; may be `grad_projected` itself
     void* carry;               // (rows, units) Real: given for the last step, left for the first
     void* grad_hidden;         // (rows, units) Real: the gradient of the first hidden state through W_h
+    void* grad_inputs;         // (steps, rows, inputs) Real; may be null, as the next two
+    void* grad_weight_ih;      // (gates units, inputs) Real
+    void* grad_weight;         // (gates units, units) Real
+    void* grad_bias;           // (gates units) Real
 };
 
 template <class Cell, class Operand, class Real> class Loop {
@@ -117,18 +125,18 @@ template <class Cell, class Operand, class Real> class Loop {
 
     void forward_row(int64_t t, int64_t row, int64_t unit, int n, const Sums<Real>* recurrent, int r) const {
         const int64_t before = (t * w.n_rows + row) * n_units + unit, after = before + w.n_rows * n_units;
-        const Operand* __restrict projected =
-            static_cast<const Operand*>(w.projected) + (t * w.n_rows + row) * GATES * n_units + unit;
+        const Real* projected =  // which may be what is kept
+            static_cast<const Real*>(w.projected) + (t * w.n_rows + row) * GATES * n_units + unit;
         const Real* __restrict bias = static_cast<const Real*>(w.bias) + unit;
         Real* __restrict hiddens = static_cast<Real*>(w.hiddens);
         Real* __restrict memories = static_cast<Real*>(w.memories);
-        Real* __restrict kept = static_cast<Real*>(w.kept) + ((w.keep ? t : 0) * w.n_rows + row) * KEPT * n_units + unit;
-#pragma GCC ivdep
+        Real* kept = static_cast<Real*>(w.kept) + ((w.keep ? t : 0) * w.n_rows + row) * KEPT * n_units + unit;
+INDEPENDENT
         for (int j = 0; j < n; ++j) {
             std::array<Real, GATES> x, h;
             std::array<Real, KEPT> values;
             for (int gate = 0; gate < GATES; ++gate) {
-                x[gate] = widen(projected[gate * n_units + j]) + bias[gate * n_units + j];
+                x[gate] = projected[gate * n_units + j] + bias[gate * n_units + j];
                 h[gate] = recurrent[gate][r][j];
             }
             Real memory = 0;
@@ -154,13 +162,13 @@ template <class Cell, class Operand, class Real> class Loop {
         const int64_t gates = (t * w.n_rows + row) * GATES * n_units + unit;
         const Real* __restrict hiddens = static_cast<const Real*>(w.hiddens);
         const Real* __restrict memories = static_cast<const Real*>(w.memories);
-        const Real* __restrict kept = static_cast<const Real*>(w.kept) + (t * w.n_rows + row) * KEPT * n_units + unit;
+        const Real* kept = static_cast<const Real*>(w.kept) + (t * w.n_rows + row) * KEPT * n_units + unit;
         const Real* __restrict grad_outputs = static_cast<const Real*>(w.grad_outputs) + before;
         Real* __restrict carry = static_cast<Real*>(w.carry) + row * n_units + unit;
         Operand* grad_x = static_cast<Operand*>(w.grad_projected) + gates;
         Operand* grad_h = static_cast<Operand*>(w.grad_recurrent) + gates;
         const bool same = w.grad_projected == w.grad_recurrent;
-#pragma GCC ivdep
+INDEPENDENT
         for (int j = 0; j < n; ++j) {
             std::array<Real, GATES> dx, dh;
             std::array<Real, KEPT> values;
@@ -178,19 +186,59 @@ template <class Cell, class Operand, class Real> class Loop {
     }
 };
 
+// The sums over all `n` rows, for this thread's share of the columns, in the same order whatever the share.
+template <class Operand, class Real>
+void total(const Operand* rows, int64_t n, int64_t n_columns, const Place& place, Real* out) {
+    const Range lines = place.share_of(parts(n_columns, LANES<Real>));
+    const int64_t first = lines.first * LANES<Real>, last = std::min(lines.last * LANES<Real>, n_columns);
+    std::fill(out + first, out + std::max(first, last), Real(0));
+    for (int64_t row = 0; row < n; ++row)
+INDEPENDENT
+        for (int64_t j = first; j < last; ++j) out[j] += widen(rows[row * n_columns + j]);
+}
+
+template <class Cell, class Operand, class Real> void run_forward(const Window& w) {
+    const int64_t n_gates = Cell::GATES * w.n_units;
+    const Multiplication<Operand, Real, Real, Real, Real> projection({
+        w.inputs ? w.n_steps * w.n_rows : 0, n_gates, w.n_inputs, 0, w.n_inputs, 1, 1, w.n_inputs, n_gates, false, w.inputs,
+        w.weight_ih, w.projected});
+    using Steps = Loop<Cell, Operand, Real>;
+    auto weights = Steps::by_gate(w);
+    in_parallel(w.n_threads, w.n_rows, [&](const Place& place) {
+        if (w.inputs) projection.run(place);
+        Steps(w, place).forward(weights);
+    });
+}
+
+template <class Cell, class Operand, class Real> void run_backward(const Window& w) {
+    const int64_t n_gates = Cell::GATES * w.n_units, n = w.n_steps * w.n_rows;
+    const auto by_gates = [&](const void* gradients, int64_t width, const void* right, void* out) {
+        return Product{out ? n_gates : 0, width, n, 0, 1, n_gates, width, 1, width, false, gradients, right, out};
+    };
+    const Multiplication<Operand, Real, Operand, Real, Real>
+        inputs({w.grad_inputs ? n : 0, w.n_inputs, n_gates, 0, n_gates, 1, w.n_inputs, 1, w.n_inputs, false,
+                w.grad_projected, w.weight_ih, w.grad_inputs}),
+        weight_ih(by_gates(w.grad_projected, w.n_inputs, w.inputs, w.grad_weight_ih));
+    const Multiplication<Operand, Real, Operand, Operand, Real> weight_hh(
+        by_gates(w.grad_recurrent, w.n_units, w.operands, w.grad_weight));
+    using Steps = Loop<Cell, Operand, Real>;
+    auto weights = Steps::transposed(w);
+    in_parallel(w.n_threads, w.n_rows, [&](const Place& place) {
+        Steps(w, place).backward(weights);
+        wait();
+        if (w.grad_bias)
+            total(static_cast<const Operand*>(w.grad_projected), n, n_gates, place, static_cast<Real*>(w.grad_bias));
+        if (w.grad_inputs) inputs.run(place);
+        if (w.grad_weight_ih) weight_ih.run(place);
+        if (w.grad_weight) weight_hh.run(place);
+    });
+}
+
 }  // namespace lstmlm
 
-#define WINDOW(NAME, CELL, OPERAND, REAL)                                                                     \
-    extern "C" void NAME##_forward(const lstmlm::Window* w) {                                                 \
-        using Loop = lstmlm::Loop<CELL, OPERAND, REAL>;                                                       \
-        auto weights = Loop::by_gate(*w);                                                                     \
-        lstmlm::in_parallel(w->n_threads, w->n_rows, [&](auto place) { Loop(*w, place).forward(weights); });  \
-    }                                                                                                         \
-    extern "C" void NAME##_backward(const lstmlm::Window* w) {                                                \
-        using Loop = lstmlm::Loop<CELL, OPERAND, REAL>;                                                       \
-        auto weights = Loop::transposed(*w);                                                                  \
-        lstmlm::in_parallel(w->n_threads, w->n_rows, [&](auto place) { Loop(*w, place).backward(weights); }); \
-    }
+#define WINDOW(NAME, CELL, ...)                                                                                        \
+    extern "C" void NAME##_forward(const lstmlm::Window* w) { lstmlm::run_forward<lstmlm::CELL, __VA_ARGS__>(*w); }   \
+    extern "C" void NAME##_backward(const lstmlm::Window* w) { lstmlm::run_backward<lstmlm::CELL, __VA_ARGS__>(*w); }
 #ifdef __AVX512BF16__
 #define WINDOWS(NAME, CELL)                      \
     WINDOW(NAME##_float32, CELL, float, float)   \
@@ -202,8 +250,8 @@ template <class Cell, class Operand, class Real> class Loop {
     WINDOW(NAME##_float64, CELL, double, double)
 #endif
 
-WINDOWS(lstm, lstmlm::LSTM<false>)
-WINDOWS(lstm_capped, lstmlm::LSTM<true>)
-WINDOWS(gru, lstmlm::GRU)
-WINDOWS(rnn_tanh, lstmlm::TanhRNN)
-WINDOWS(rnn_relu, lstmlm::ReluRNN)
+WINDOWS(lstm, LSTM<false>)
+WINDOWS(lstm_capped, LSTM<true>)
+WINDOWS(gru, GRU)
+WINDOWS(rnn_tanh, TanhRNN)
+WINDOWS(rnn_relu, ReluRNN)

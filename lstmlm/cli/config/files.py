@@ -1,4 +1,4 @@
-"""`lstmlm config`: check and complete a configuration without training."""
+"""`lstmlm config check`, `show` and `schema`: a configuration file checked, completed and described to editors."""
 
 from typing import Annotated
 
@@ -7,12 +7,9 @@ import typer
 from lstmlm.cli.options import CONFIG_HELP, SetOption, name_or_path
 from lstmlm.cli.render import warn
 
-config_app = typer.Typer(no_args_is_help=True, help="Check, complete or describe configuration files.")
-
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", parser=name_or_path, help=CONFIG_HELP)]
 
 
-@config_app.command()
 def check(config: ConfigArgument, overrides: SetOption = None) -> None:
     """Say whether a configuration is valid; name every mistake with its line.
 
@@ -26,7 +23,6 @@ def check(config: ConfigArgument, overrides: SetOption = None) -> None:
     print(f"{config}: ok")
 
 
-@config_app.command()
 def show(config: ConfigArgument, overrides: SetOption = None) -> None:
     """Print the complete configuration, with everything that it leaves open.
 
@@ -39,7 +35,6 @@ def show(config: ConfigArgument, overrides: SetOption = None) -> None:
     print(dump_yaml(load_yaml(find_config(config), RunConfig, overrides or [])), end="")
 
 
-@config_app.command()
 def schema() -> None:
     """Print the JSON Schema of a configuration file, for editors that complete and check YAML.
 

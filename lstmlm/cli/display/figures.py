@@ -1,9 +1,9 @@
-"""Figures of what `lstmlm inspect` finds, as PNG or SVG: the one module that imports matplotlib."""
+"""Figures as PNG or SVG, of curves and of what `lstmlm inspect` finds: the one module that imports matplotlib."""
 
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -19,6 +19,7 @@ from lstmlm.cli.render import printable, warn
 from lstmlm.evaluation.memory.gates import LayerActivity
 from lstmlm.evaluation.memory.gradients import GradientNorms
 from lstmlm.files import write_atomically
+from lstmlm.history.history import History, points
 
 STYLE: dict[Any, Any] = {
     "figure.dpi": 150,
@@ -77,6 +78,24 @@ def draw_gradients(measured: Sequence[GradientNorms], path: Path) -> None:
         axes.set_xlabel("lag k (tokens)")
         axes.set_ylabel("norm of the gradient of a token's surprisal (nats)\nby the memory of k tokens before")
         axes.legend(title="median and quartiles", frameon=False)
+
+
+def draw_curves(histories: Mapping[str, History], path: Path) -> None:
+    """Draw the validation perplexity by step, a colour for each run, and faintly that of training."""
+    with _drawn(path, 8, 5) as figure:
+        axes = figure.subplots()
+        for (name, history), color in zip(histories.items(), cycle(COLORS), strict=False):
+            trained = list(points(history.steps, "step", "perplexity"))
+            validated = list(points(history.validations, "step", "perplexity"))
+            axes.plot(*zip(*trained, strict=True), color=color, alpha=0.3, linewidth=1)
+            axes.plot(*zip(*validated, strict=True), color=color, marker=".", label=name)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.margins(x=0)
+        axes.set_xlabel("step (updates)")
+        axes.set_ylabel("perplexity")
+        axes.legend(title="validation; faint: training", frameon=False)
 
 
 def draw_gates(activity: LayerActivity, path: Path) -> None:

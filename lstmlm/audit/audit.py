@@ -1,0 +1,280 @@
+"""Parts of a finished training done again: are its checkpoints and metrics what configuration and corpus give?"""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lstmlm.audit.comparison import (
+    TOLERATED_DISTANCE,
+    TOLERATED_NATS,
+    checkpoint_differences,
+    checkpoint_distances,
+    line_differences,
+)
+from lstmlm.audit.repetition import events_between, repeat
+from lstmlm.checkpoint.environment import describe_environment, environment_differences
+from lstmlm.checkpoint.run_directory import METRICS, RunDirectory
+from lstmlm.checkpoint.storage import Checkpoint
+from lstmlm.corpus.loading import Corpus, load_corpus
+from lstmlm.corpus.stream import TrainingStream
+from lstmlm.distributed import ALONE
+from lstmlm.errors import CheckpointError, ConfigError, DivergenceError, as_command, in_proportion
+from lstmlm.evaluation.report import Report, Value
+from lstmlm.models.language_model import weights_of
+from lstmlm.training.preparation.execution import find_device
+from lstmlm.training.preparation.origin import require_same_corpus, tokenizer_of
+from lstmlm.training.preparation.preparation import build_trainer, initial_model
+from lstmlm.training.state import TrainState
+from lstmlm.training.trainer import Trainer, n_training_steps
+
+FEW_STRETCHES = 20
+"""As many a training is cut into by what is advised: three of them take a seventh of its time."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a training that was done again, and what of it is not as it was recorded."""
+
+    start: int
+    """The step of the checkpoint that it begins with; 0: the first step of the training."""
+    end: int
+    """The step of the checkpoint that it ends with."""
+    seconds: float
+    problems: Sequence[str]
+    """Which file, and what differs in it."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was done again of a run, where, and how exactly it was compared."""
+
+    run: str
+    stretches: Sequence[Stretch]
+    end_problems: Sequence[str]
+    """What of the end of the metrics is not as the last checkpoint has it."""
+    n_stretches: int
+    """All that there are between checkpoints."""
+    n_steps: int
+    """From the first to the last checkpoint."""
+    seed: int
+    environment: Mapping[str, object]
+    """This machine and these versions."""
+    reasons: Sequence[str]
+    """Why bits may differ by right; where there is none they are compared."""
+    vouches_for_metrics: bool
+    """Whether digests cover metrics.jsonl; they do not in runs of earlier versions."""
+    training_seconds: float
+    seconds: float
+
+    @property
+    def problems(self) -> list[str]:
+        """What is not as it was recorded."""
+        return [*(problem for stretch in self.stretches for problem in stretch.problems), *self.end_problems]
+
+    @property
+    def report(self) -> Report:
+        """What was done and found, with a row for each stretch."""
+        packages = self.environment["packages"]
+        assert isinstance(packages, dict)
+        here = {key: value for key, value in self.environment.items() if isinstance(value, str | int)}
+        values: dict[str, Value] = {
+            "run": self.run,
+            "passed": not self.problems,
+            "compared": self._compared(),
+            "metrics": "with their digest"
+            if self.vouches_for_metrics
+            else "in the stretches alone, for want of a digest",
+            "n_segments": len(self.stretches),
+            "n_stretches": self.n_stretches,
+            "n_steps_repeated": sum(stretch.end - stretch.start for stretch in self.stretches),
+            "n_steps": self.n_steps,
+            "seed": str(self.seed),
+            "seconds": round(self.seconds, 1),
+            "training_seconds": round(self.training_seconds, 1),
+        }
+        rows = [
+            {
+                "from_step": stretch.start,
+                "to_step": stretch.end,
+                "result": "differs" if stretch.problems else "the same",
+                "seconds": round(stretch.seconds, 1),
+            }
+            for stretch in self.stretches
+        ]
+        return Report({**values, **here, **packages}, rows)
+
+    def _compared(self) -> str:
+        if not self.reasons:
+            return "every bit"
+        return (
+            f"losses to {TOLERATED_NATS:.0%}, weights to {TOLERATED_DISTANCE:.0%} of their way, as bits may differ: "
+            f"{'; '.join(self.reasons)}"
+        )
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """A run, and all that a training of it begins with but the trainer, of which each stretch has its own."""
+
+    run: RunDirectory
+    corpus: Corpus
+    stream: TrainingStream
+    device: torch.device
+
+    @classmethod
+    def of(cls, run: RunDirectory) -> "_Recorded":
+        config = run.config
+        corpus = load_corpus(config.data, tokenizer_of(run))
+        require_same_corpus(run, corpus)
+        device = find_device(config.training, ALONE)
+        stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)
+        return cls(run, corpus, stream, device)
+
+    def trainer(self) -> Trainer:
+        """What trained the run, before its first step."""
+        config, corpus = self.run.config, self.corpus
+        model = initial_model(config, corpus, None).to(self.device)
+        return build_trainer(config, model, self.stream, n_training_steps(config.training, self.stream))
+
+
+def audit(run_dir: Path, n_segments: int, seed: int, tell: Callable[[str], None]) -> Audit:
+    """Verify every file of a run, train `n_segments` stretches between its checkpoints again, and compare.
+
+    Args:
+        run_dir: The run; nothing is written to it.
+        n_segments: How many stretches.
+        seed: Draws them.
+        tell: Is told what is being done.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or there are too few checkpoints.
+        DataError: the corpus cannot be read, or is not the text that the run was started on.
+    """
+    started = time.monotonic()
+    run = RunDirectory.open(run_dir)
+    verified = [run.verify(step) for step in run.steps]
+    # Where another run's best weights were the start, they may be others by now.
+    starts = run.steps if run.config.training.initialize_from else [0, *run.steps]
+    found = [*pairwise(starts)]
+    _require_enough(run, found, n_segments)
+    recorded = _Recorded.of(run)
+    n_threads, of_run = torch.get_num_threads(), run.environment
+    try:
+        _use_threads(of_run.get("n_threads"))
+        environment = describe_environment(recorded.corpus.provenance, {}, recorded.device)
+        reasons = _reasons(of_run, environment, recorded.device)
+        chosen = sorted(random.Random(seed).sample(found, n_segments))
+        stretches = []
+        for start, end in chosen:
+            tell(f"steps {start:,} to {end:,}")
+            stretches.append(_repeated(recorded, start, end, exact=not reasons))
+    finally:
+        torch.set_num_threads(n_threads)
+    last = _state_of(run.load_training(run.steps[-1]))
+    return Audit(
+        run=str(run.path),
+        stretches=stretches,
+        end_problems=_end_problems(run, last),
+        n_stretches=len(found),
+        n_steps=found[-1][1] - found[0][0],
+        seed=seed,
+        environment=environment,
+        reasons=reasons,
+        training_seconds=last.elapsed_seconds,
+        seconds=time.monotonic() - started,
+        vouches_for_metrics=all(verified),
+    )
+
+
+def require_passed(audit: Audit) -> None:
+    """Refuse a run of which something is not as it was recorded.
+
+    Raises:
+        CheckpointError: it names the files, and what differs in them.
+    """
+    if audit.problems:
+        listed = "\n".join(in_proportion(audit.problems))
+        raise CheckpointError(
+            f"{audit.run}: is not what its configuration and corpus give.\n{listed}\n"
+            "Do not rely on it: restore it from a copy, or train it again."
+        )
+
+
+def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], n_segments: int) -> None:
+    if n_segments < 1:
+        raise ConfigError(f"--segments: {n_segments} says nothing. Ask for one or more.")
+    if len(found) >= n_segments:
+        return
+    save_every = f"training.save_every={max(1, (run.last or FEW_STRETCHES) // FEW_STRETCHES)}"
+    train = ["lstmlm", "train", "--config", str(run.path / "config.yaml"), "--set", "training.keep=all"]
+    again = as_command([*train, "--set", save_every, "--run-dir", f"{run.path}-audited"])
+    fewer = as_command(["lstmlm", "audit", str(run.path), "--segments", str(len(found))])
+    stretches = "one stretch" if len(found) == 1 else f"{len(found)} stretches"
+    raise CheckpointError(
+        f"{run.path}: has {stretches} between checkpoints, and {n_segments} were asked for. "
+        + (f"Ask for fewer: {fewer}\nOr train" if found else "Train")
+        + f" a run that keeps them: {again}"
+    )
+
+
+def _end_problems(run: RunDirectory, last: TrainState) -> list[str]:
+    """Say where the end of the metrics, which comes after the last checkpoint, is not that of the training."""
+    return [
+        f"{run.path / METRICS}: end: {key} is {event.get(key)} there, {value} in the last checkpoint"
+        for event in run.metrics.read("end")
+        for key, value in (("step", last.step), ("n_tokens", last.n_tokens))
+        if event.get(key) != value
+    ]
+
+
+def _use_threads(n_threads: object) -> None:
+    """Compute in as many threads as the run did, where these can be had: sums are cut by them."""
+    if isinstance(n_threads, int) and 1 <= n_threads <= torch.get_num_threads():
+        torch.set_num_threads(n_threads)
+
+
+def _reasons(there: Mapping[str, object], here: Mapping[str, object], device: torch.device) -> list[str]:
+    on_gpu = [] if device.type == "cpu" else ["a GPU adds up in no fixed order"]
+    return [*environment_differences(there, here), *on_gpu]
+
+
+def _repeated(recorded: _Recorded, start: int, end: int, *, exact: bool) -> Stretch:
+    started, run, trainer = time.monotonic(), recorded.run, recorded.trainer()
+    there = run.load_training(end)
+    first, last = None, _state_of(there)
+    if start > 0:
+        weights, tensors, state = run.load_training(start)
+        first = TrainState.from_json(state)
+        trainer.restore(weights, tensors, TrainState.from_json(state))
+    before = {} if exact else _copied(weights_of(trainer.average.model))
+    found: list[tuple[str, str]] = []
+
+    def compare(here: Checkpoint) -> None:
+        found.extend(checkpoint_differences(there, here) if exact else checkpoint_distances(there, here, before))
+
+    problems = []
+    try:
+        lines = repeat(trainer, recorded.corpus, last, compare)
+    except DivergenceError as error:
+        problems = [f"{run.path_of(start)}: the training that follows diverges: {error}"]
+    else:
+        problems = [f"{run.path_of(end) / file}: {what}" for file, what in found]
+        written = events_between(run.metrics.events(), first, last)
+        differ = partial(line_differences, exact=exact)
+        problems += [f"{run.path / METRICS}: {what}" for what in differ(written, lines)]
+    return Stretch(start, end, time.monotonic() - started, problems)
+
+
+def _state_of(checkpoint: Checkpoint) -> TrainState:
+    return TrainState.from_json(checkpoint.state)
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in tensors.items()}

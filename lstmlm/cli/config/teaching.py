@@ -1,0 +1,107 @@
+"""`lstmlm config explain`, `diff` and `list`: which options there are, and what differs between two choices of them."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lstmlm.cli.config.files import ConfigArgument
+from lstmlm.cli.options import JsonOption
+from lstmlm.cli.render import print_table
+
+if TYPE_CHECKING:
+    from lstmlm.yaml.explanation import Explanation
+
+
+def explain(
+    key: Annotated[
+        str | None, typer.Argument(help="A key, such as data.bptt or only bptt.", show_default="all, a line each")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain a key of a configuration: meaning, type, range, default.
+
+    Examples:
+
+    lstmlm config explain bptt
+
+    lstmlm config explain optimizer.learning_rate
+
+    lstmlm config explain | less
+    """
+    from dataclasses import asdict
+
+    from lstmlm.config import RunConfig
+    from lstmlm.yaml.explanation import explain as explained
+    from lstmlm.yaml.explanation import explanations
+
+    found = explained(RunConfig, key) if key else explanations(RunConfig)
+    if as_json:
+        print(json.dumps({"keys": [asdict(one) for one in found]}, ensure_ascii=False))
+    elif key:
+        print("\n\n".join(map(_paragraph, found)))
+    else:
+        print_table([{"key": _title(one), "default": _written(one), "type": one.type} for one in found])
+
+
+def _title(one: "Explanation") -> str:
+    return f"{one.key} ({one.part})" if one.part else one.key
+
+
+def _written(one: "Explanation") -> str:
+    return "required" if one.is_required else _value(one.default)
+
+
+def _paragraph(one: "Explanation") -> str:
+    default = "It has to be given." if one.is_required else f"Default: {_value(one.default)}"
+    return f"{_title(one)}: {one.type}\n{one.meaning}\n{default}"
+
+
+def _value(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def diff(first: ConfigArgument, second: ConfigArgument, as_json: JsonOption = False) -> None:
+    """Show in which keys two configurations differ, with everything that they leave open.
+
+    Examples:
+
+    lstmlm config diff quickstart ptb-cpu-10min
+
+    lstmlm config diff mine.yaml runs/quickstart/config.yaml --json
+    """
+    from lstmlm.config import RunConfig
+    from lstmlm.config.recipes import find_config
+    from lstmlm.yaml.comparison import differences
+    from lstmlm.yaml.schema import load_yaml
+
+    found = differences([load_yaml(find_config(config), RunConfig) for config in (first, second)])
+    if as_json:
+        rows = [{"key": key, "first": a, "second": b} for key, (a, b) in found.items()]
+        print(json.dumps({"differences": rows}, ensure_ascii=False))
+    elif found:
+        print_table([{"key": key, first: _value(a), f"{second} ": _value(b)} for key, (a, b) in found.items()])
+    else:
+        print(f"{first} and {second} say the same.")
+
+
+def list_recipes(as_json: JsonOption = False) -> None:
+    """List the configurations that come with lstmlm, with what each is for and what it reached.
+
+    Examples:
+
+    lstmlm config list
+
+    lstmlm config list --json
+    """
+    from lstmlm.config.recipes import all_recipes, header_of
+
+    found = {name: header_of(path) for name, path in all_recipes().items()}
+    if as_json:
+        print(json.dumps({"recipes": found}, ensure_ascii=False))
+        return
+    import textwrap
+
+    for name, header in found.items():
+        print(name)
+        print(textwrap.fill(header, 100, initial_indent="  ", subsequent_indent="  "))

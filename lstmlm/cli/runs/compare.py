@@ -1,0 +1,118 @@
+"""`lstmlm runs compare`: what differs between runs, in their making and in what came of it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lstmlm.cli.options import JsonOption, PlotOption, SplitOption
+from lstmlm.cli.render import print_table, say
+from lstmlm.cli.runs.rows import SortOption, in_order, record, row
+from lstmlm.errors import LstmlmError
+from lstmlm.metrics import finite
+
+if TYPE_CHECKING:
+    from lstmlm.cli.display.screen import Overlay
+    from lstmlm.evaluation.report import Row
+    from lstmlm.history.summary import RecordedRun
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Directories, names below runs/, or patterns such as 'ptb-*'."),
+    ],
+    split: SplitOption = "valid",
+    quick: Annotated[bool, typer.Option("--quick", help="Read what was recorded; score nothing again.")] = False,
+    sort: SortOption = "perplexity",
+    plot: PlotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare runs: their final figures, their curves, and the options in which they differ.
+
+    The best is compared with each of the others on a split of their corpus: is its lead more than chance, had other
+    sentences been in it (paired bootstrap over lines)? Runs that differ in the seed alone are also compared as recipes:
+    mean, interval, and a paired test over seeds.
+
+    Examples:
+
+    lstmlm runs compare rnn quickstart
+
+    lstmlm runs compare 'ptb-*' --quick --plot curves.svg
+    """
+    from lstmlm.cli.display.screen import Overlay, Screen
+    from lstmlm.cli.runs.seeds import by_recipe, seed_rows
+    from lstmlm.history.selection import find_runs
+    from lstmlm.history.summary import read_run
+    from lstmlm.yaml.comparison import differences
+
+    found = {str(path): read_run(path) for path in find_runs(runs)}
+    chosen = [found[summary.name] for summary in in_order([run.summary for run in found.values()], sort)]
+    configs = {run.summary.name: run.config for run in chosen if run.config}
+    differing = differences(list(configs.values()))
+    recipes = by_recipe(chosen)
+    seeds = seed_rows(recipes) if any(len(figures) > 1 for figures in recipes.values()) else []
+    tests = [] if quick else _tests(chosen, split)
+    if plot is not None:
+        from lstmlm.cli.display.figures import draw_curves
+
+        draw_curves({run.summary.name: run.history for run in chosen}, plot)
+    if as_json:
+        values = {key: dict(zip(configs, of_runs, strict=True)) for key, of_runs in differing.items()}
+        result = {"runs": [record(run.summary) for run in chosen], "differences": values, "tests": tests}
+        result["seeds"] = list(map(finite, seeds))
+        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        return
+    print_table([row(run.summary) for run in chosen])
+    print()
+    cells = [{"key": key, **dict(zip(configs, map(_cell, of), strict=True))} for key, of in differing.items()]
+    overlay = Overlay([Screen(run.history, run.summary.name) for run in chosen])
+    _show(cells, overlay, seeds, tests)
+
+
+def _show(cells: "Sequence[Row]", overlay: "Overlay", *tables: "Sequence[Row]") -> None:
+    """Show differences, curves, and what was tested."""
+    from rich.console import Console
+
+    if cells:
+        print_table(cells)
+        print()
+    Console(highlight=False, markup=False).print(overlay)
+    for table in tables:
+        if table:
+            print()
+            print_table(table)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _tests(chosen: "Sequence[RecordedRun]", split: str | None) -> list[dict[str, Any]]:
+    """Return a row for each run beside the best: the ratio of perplexities with its interval, and what it means."""
+    from lstmlm import questions, workflows
+
+    scored = [run for run in chosen if run.summary.perplexity is not None and run.config is not None]
+    scored.sort(key=lambda run: run.summary.perplexity or 0)
+    rows = []
+    try:
+        models = [workflows.load(Path(run.path)) for run in scored]
+        for other in models[1:]:
+            report = questions.compare(models[0], other, split=split)
+            [first, *_] = report.rows
+            verdict = {"a": f"{models[0].name} is better", "b": f"{other.name} is better", None: "may be chance"}
+            better = report.values["better"]
+            rows.append(
+                {
+                    "best": models[0].name,
+                    "other": other.name,
+                    "split": str(split),
+                    **{key: first[key] for key in first if key not in ("a", "b")},
+                    "verdict": verdict[better if better in ("a", "b") else None],
+                }
+            )
+    except LstmlmError as error:
+        say(f"Whether a lead is more than chance is not tested: {error}")
+    return rows

@@ -1,0 +1,123 @@
+"""`lstmlm lab`: recipes trained side by side, each with several seeds, and compared."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lstmlm.cli.options import BudgetOption, ConfigOption, JsonOption, PlotOption, SetOption, length, path
+from lstmlm.cli.render import print_table, say
+from lstmlm.errors import ConfigError, DivergenceError, as_command
+from lstmlm.metrics import finite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lstmlm.config import RunConfig
+    from lstmlm.history.summary import RecordedRun
+
+Cell = tuple[str, int]
+"""A place of the grid: the name of a combination and a seed."""
+
+
+def lab(
+    vary: Annotated[
+        list[str],
+        typer.Option(
+            metavar="KEY=VALUE,VALUE,…",
+            help="A key with the values to try; repeat it, and all combinations are trained.",
+        ),
+    ],
+    config: ConfigOption = "quickstart",
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings of each combination, from seed 1 on.")] = 3,
+    run_dir: Annotated[
+        Path | None, typer.Option(parser=path, metavar="DIR", help="Where the runs go.", show_default="runs/lab")
+    ] = None,
+    overrides: SetOption = None,
+    budget: BudgetOption = None,
+    plot: PlotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a grid of configurations, one after the other, and compare them over seeds.
+
+    Start it again after whatever has stopped it: finished runs are kept, an interrupted one goes on. The table has the
+    best validation perplexity, its mean and the 95 % interval over seeds, and a paired test against the best recipe.
+
+    Examples:
+
+    lstmlm lab --vary model.backbone.name=rnn,lstm --seeds 3 --budget 5m
+
+    lstmlm lab --config ptb-lstm-small --vary model.dropout.output=0,0.25,0.5 --run-dir runs/dropout
+    """
+    from lstmlm.cli.runs.seeds import seed_rows
+
+    combinations = _combinations(vary)
+    checked = _checked(config or "quickstart", combinations, [*length(budget), *(overrides or [])], seeds)
+    runs = dict(_trained(checked, run_dir or Path("runs/lab"), quiet=as_json))
+    figures = {name: _figures(name, runs) for name in combinations}
+    rows = seed_rows(figures)
+    if plot is not None:
+        from lstmlm.cli.display.figures import draw_curves
+
+        draw_curves({run.summary.name: run.history for run in runs.values()}, plot)
+    if as_json:
+        print(json.dumps({"recipes": list(map(finite, rows)), "perplexities": figures}, ensure_ascii=False))
+        return
+    print_table(rows)
+    say(f"Curves: lstmlm runs compare {as_command([str(run_dir or 'runs/lab')])} --quick")
+
+
+def _checked(
+    config: str, combinations: dict[str, list[str]], overrides: list[str], seeds: int
+) -> "dict[Cell, RunConfig]":
+    """Return the configuration of each training: every mistake comes before the first of them."""
+    from lstmlm.config import RunConfig
+    from lstmlm.config.recipes import find_config
+    from lstmlm.yaml.schema import load_yaml
+
+    file = find_config(config)
+    return {
+        # Seed by seed, so that all recipes can be compared early.
+        (name, seed): load_yaml(file, RunConfig, [*overrides, *chosen, f"seed={seed}"])
+        for seed in range(1, seeds + 1)
+        for name, chosen in combinations.items()
+    }
+
+
+def _trained(checked: "dict[Cell, RunConfig]", root: Path, *, quiet: bool) -> "Iterator[tuple[Cell, RecordedRun]]":
+    from lstmlm import workflows
+    from lstmlm.cli.display import training_display
+    from lstmlm.history.summary import read_run
+
+    for place, ((name, seed), config) in enumerate(checked.items(), start=1):
+        where = root / name / f"seed-{seed}"
+        say(f"{place} of {len(checked)}: {where}")
+        try:
+            with training_display(str(where), quiet=quiet) as observer:
+                workflows.train(config, where, resume=True, observers=[observer])
+        except DivergenceError as error:
+            say(f"{where}: {error}")
+        yield (name, seed), read_run(where)
+
+
+def _figures(name: str, runs: "dict[Cell, RecordedRun]") -> dict[int, float]:
+    found = {seed: run.summary.perplexity for (of, seed), run in runs.items() if of == name}
+    return {seed: perplexity for seed, perplexity in found.items() if perplexity is not None}
+
+
+def _combinations(vary: list[str]) -> dict[str, list[str]]:
+    """Return what `--set` takes for each combination, by a name that tells it: `backbone=rnn,input=0.2`."""
+    choices = []
+    for given in vary:
+        key, equals, values = given.partition("=")
+        if not equals or not key or not all(values.split(",")):
+            raise ConfigError(f"--vary: {given!r} is no key with values. Write model.backbone.name=rnn,lstm")
+        *_, part, last = ["", *key.split(".")]
+        shown = part if last == "name" and part else last
+        choices.append([(f"{shown}={value}", f"{key}={value}") for value in values.split(",")])
+    return {
+        ",".join(name for name, _ in combination).replace("/", "-"): [override for _, override in combination]
+        for combination in itertools.product(*choices)
+    }

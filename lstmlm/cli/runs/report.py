@@ -1,0 +1,94 @@
+"""`lstmlm report`: runs as one page that can be sent, printed and kept."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lstmlm.cli.options import new_file
+from lstmlm.cli.render import say
+from lstmlm.errors import LstmlmError
+
+if TYPE_CHECKING:
+    from lstmlm.history.summary import RecordedRun
+
+
+LAGS = 100
+"""How many tokens back gradients are followed."""
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Directories, names below runs/, or patterns.",
+            show_default="the run below runs/ that recorded something last",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", parser=new_file, metavar="FILE", help="Where it goes.", show_default="report.html or .md"
+        ),
+    ] = None,
+    form: Annotated[Literal["html", "md"], typer.Option("--format", help="A page, or Markdown.")] = "html",
+    quick: Annotated[bool, typer.Option("--quick", help="Write what was recorded; score nothing again.")] = False,
+) -> None:
+    """Write a report of runs: results, curves, samples, configuration, data and environment, in one file.
+
+    The page loads nothing from elsewhere. Where their corpus is there, runs are scored again for it, with fingerprints
+    that say which figures can be compared, and the page shows how far back their predictions reach.
+
+    Examples:
+
+    lstmlm report
+
+    lstmlm report rnn quickstart --output comparison.html
+
+    lstmlm report --format md --quick
+    """
+    from lstmlm.cli.display.report import sections, to_html, to_markdown
+    from lstmlm.files import write_atomically
+    from lstmlm.history.selection import find_runs, newest_run
+    from lstmlm.history.summary import read_run
+
+    found = [read_run(path) for path in (find_runs(runs) if runs else [newest_run()])]
+    for run in found:
+        if run.summary.problem:
+            say(run.summary.problem)
+    scores, drawings = ([], []) if quick else _computed(found, draws=form == "html")
+    title = " and ".join(run.summary.name for run in found) if len(found) < 4 else f"{len(found)} runs"
+    content = list(sections(found, scores, drawings))
+    path = output or Path(f"report.{form}")
+    write_atomically(path, (to_html if form == "html" else to_markdown)(title, content).encode())
+    say(f"{path} is written.")
+
+
+def _computed(found: "Sequence[RecordedRun]", *, draws: bool) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Score the runs on their own splits, and draw their gradients; what cannot be computed is said and left out."""
+    from lstmlm import questions, workflows
+
+    scores: list[Mapping[str, Any]] = []
+    models = []
+    for run in found:
+        try:
+            trained = workflows.load(run.path)
+            for split in ("valid", "test"):
+                if trained.run.digest_of(split):
+                    values = workflows.evaluate(trained, "perplexity", split=split).values
+                    kept = ("perplexity", "perplexity_per_word", "bits_per_char", "n_tokens", "fingerprint")
+                    scores.append({"run": run.summary.name, "split": split, **{key: values.get(key) for key in kept}})
+            models.append(trained)
+        except LstmlmError as error:
+            say(f"Not scored again: {error}")
+    if not draws or not models:
+        return scores, []
+    from lstmlm.cli.display.curves_svg import gradient_curves
+
+    try:
+        return scores, [gradient_curves(questions.inspect_gradients(models, split="valid", max_lag=LAGS))]
+    except LstmlmError as error:
+        say(f"Not drawn: {error}")
+        return scores, []

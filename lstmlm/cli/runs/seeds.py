@@ -1,0 +1,48 @@
+"""Runs that differ in the seed alone, as rows: mean, interval, and whether a lead over seeds is more than chance."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lstmlm.evaluation.seeds import seed_difference, seed_mean
+
+if TYPE_CHECKING:
+    from lstmlm.evaluation.report import Row
+    from lstmlm.history.summary import RecordedRun
+
+Figures = Mapping[int, float]
+"""The validation perplexity of a recipe by seed."""
+
+
+def by_recipe(runs: "Sequence[RecordedRun]") -> dict[str, dict[int, float]]:
+    """Return the perplexities of runs by seed, for each configuration; it is named as the folder or the first run."""
+    recipes: dict[str, tuple[str, dict[int, float]]] = {}
+    for run in runs:
+        if run.config is None or run.summary.perplexity is None:
+            continue
+        same = run.config.model_copy(update={"seed": 0}).model_dump_json()
+        _, figures = recipes.setdefault(same, (run.summary.name, {}))
+        figures.setdefault(run.config.seed, run.summary.perplexity)
+    return dict(recipes.values())
+
+
+def seed_rows(recipes: Mapping[str, Figures]) -> "list[Row]":
+    """Return a row for each recipe, the best first: mean and limits over seeds, a test of its lag behind the best."""
+    means = {name: seed_mean(list(figures.values())) for name, figures in recipes.items() if figures}
+    ordered = sorted(means, key=lambda name: means[name].mean)
+    return [_row(name, recipes, means[name].n_runs, ordered[0]) for name in ordered]
+
+
+def _row(name: str, recipes: Mapping[str, Figures], n_runs: int, best: str) -> "Row":
+    mean = seed_mean(list(recipes[name].values()))
+    shared = set(recipes[name]) & set(recipes[best])
+    test = seed_difference(recipes[best], recipes[name]) if name != best and len(shared) > 1 else None
+    return {
+        "recipe": name,
+        "seeds": n_runs,
+        "valid perplexity": mean.mean,
+        "low": mean.low,
+        "high": mean.high,
+        "behind the best": test.mean if test else None,
+        "p": test.p_value if test else None,
+        "seeds needed": test.n_needed if test else None,
+    }

@@ -1,0 +1,63 @@
+"""Which runs are meant: by directory, by pattern, or all below `runs/`."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from lstmlm.checkpoint.run_directory import FORMAT, METRICS, RunDirectory
+from lstmlm.errors import CheckpointError
+
+ROOT = Path("runs")
+
+
+def all_runs(root: Path = ROOT) -> list[Path]:
+    """Return every run below `root`, at any depth, in the order of their names."""
+    return sorted(path.parent for path in root.glob(f"**/{FORMAT}") if RunDirectory.exists(path.parent))
+
+
+def newest_run(root: Path = ROOT) -> Path:
+    """Return the run below `root` that recorded something last.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    runs = [path for path in all_runs(root) if (path / METRICS).exists()]
+    if not runs:
+        raise CheckpointError(f"{root}: holds no run. Train one: lstmlm train --config quickstart")
+    return max(runs, key=lambda path: (path / METRICS).stat().st_mtime_ns)
+
+
+def find_runs(patterns: Sequence[str]) -> list[Path]:
+    """Return the runs that are named: directories, names below runs/, patterns such as `ptb-*` of either.
+
+    Raises:
+        CheckpointError: Nothing matches one of them; the message names what is nearly like it.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        matching = [path for path in (Path(pattern), ROOT / pattern) if RunDirectory.exists(path)][:1]
+        matching = matching or _matching(pattern)
+        if not matching:
+            raise CheckpointError(f"{pattern}: no such run.{_suggestion(pattern)}")
+        found.update(dict.fromkeys(matching))
+    return list(found)
+
+
+def _matching(pattern: str) -> list[Path]:
+    """Return the runs that a pattern matches; those below a folder that is named as it is, too."""
+    if Path(pattern).is_dir():
+        return all_runs(Path(pattern))
+    roots = [Path(pattern).anchor or "."] if Path(pattern).is_absolute() else [".", str(ROOT)]
+    for root in roots:
+        relative = pattern.removeprefix(Path(pattern).anchor)
+        if matching := [path for path in sorted(Path(root).glob(relative)) if RunDirectory.exists(path)]:
+            return matching
+    return []
+
+
+def _suggestion(pattern: str) -> str:
+    runs = [str(path) for path in all_runs()]
+    close = get_close_matches(pattern, [*runs, *(Path(run).name for run in runs)], n=1, cutoff=0.5)
+    if close:
+        return f" Did you mean {close[0]}?"
+    return " See which there are: lstmlm runs" if runs else " Train one: lstmlm train --config quickstart"

@@ -1,0 +1,45 @@
+"""What is wrong with a request, in the shape in which OpenAI's clients expect to be told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error", 500: "server_error"}
+"""OpenAI's names of kinds of errors; all others are `invalid_request_error`."""
+
+
+class RequestError(Exception):
+    """A request that is not answered; `status` is that of HTTP, `code` and `param` are for programs."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        code: str = "invalid_value",
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.code = code
+        self.param = param
+        self.headers = headers
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What the client is sent."""
+        kind = TYPES.get(self.status, "invalid_request_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    @property
+    def response(self) -> JSONResponse:
+        """The answer that says so."""
+        return JSONResponse(self.body, self.status, self.headers)
+
+
+def busy(message: str, code: str = "too_many_requests") -> RequestError:
+    """Return the error of a server that has enough to do."""
+    return RequestError(message, status=429, code=code, headers={"Retry-After": "1"})

@@ -1,0 +1,144 @@
+/** The page: what happens when the text, the models or the settings change. Each part is in a file of its own. */
+
+import * as api from "./api.js";
+import { byId, element, latest, percent, spoken } from "./dom.js";
+import { GateMap } from "./gates.js";
+import { Generation } from "./generation.js";
+import { Notice } from "./notice.js";
+import { drawLegend, showWords } from "./words.js";
+import { Writing } from "./writing.js";
+
+const N_WORDS = 8;
+
+/** Milliseconds without a key after which something is asked. */
+const SOON = 60;
+const LATER = 250;
+const AT_REST = 1200;
+
+/** What the first model writes to begin with, and of how many words a beginning is taken from it. */
+const OPENING = { prompt: "", max_tokens: 14, temperature: 0.7, seed: 3 };
+const OPENING_WORDS = 6;
+
+const writing = new Writing(byId("text"), byId("mirror"), byId("rankings"));
+const notice = new Notice(byId("notice"), start);
+const onError = (error) => notice.show(error);
+const [askNext, askWords, askGates, tell] = [SOON, LATER, LATER, AT_REST].map((wait) => latest(wait, onError));
+
+/** @type {api.Model[]} */
+let served = [];
+/** @type {api.Model[]} those that read: one or two */
+let models = [];
+/** @type {GateMap[]} */
+let maps = [];
+/** Whether the heat maps are to be seen: they are asked for no sooner. */
+let areGatesSeen = false;
+/** The text whose words and gates were asked for last. */
+let measured = "";
+
+const generation = new Generation({
+  prompt: () => writing.text,
+  models: () => models,
+  keep: (text) => {
+    writing.text = text;
+    writing.field.focus();
+  },
+  onError,
+  say,
+});
+
+async function start() {
+  served = await api.listModels();
+  const options = () => served.map((model) => element("option", { value: model.id, textContent: describe(model) }));
+  byId("first").replaceChildren(...options());
+  byId("second").replaceChildren(element("option", { value: "", textContent: "no other" }), ...options());
+  byId("second").value = served[1]?.id ?? "";
+  byId("readers").hidden = false;
+  if (!writing.text) {
+    let text = "";
+    for await (const piece of api.complete({ ...OPENING, model: served[0].id })) text += piece;
+    writing.field.value = text.trim().split("\n")[0].split(" ").slice(0, OPENING_WORDS).join(" ");
+  }
+  chooseModels();
+}
+
+const describe = ({ id, backbone, n_layers, hidden_sizes }) => `${id} (${backbone}, ${n_layers} × ${hidden_sizes.at(-1)})`;
+
+function chooseModels() {
+  const chosen = [byId("first").value, byId("second").value];
+  models = [...new Set(chosen)].flatMap((id) => served.filter((model) => model.id === id));
+  document.body.classList.toggle("two", models.length > 1);
+  byId("halves").textContent = models.length > 1 ? `Upper half of a word: ${models[0].id}; lower half: ${models[1].id}.` : "";
+  writing.setModels(models);
+  maps = models.map((model, index) => new GateMap(model, () => askGates((signal) => readGates(signal, [index]))));
+  byId("gates").replaceChildren(...maps.map((map) => map.root));
+  generation.clear();
+  writing.text = writing.text;
+}
+
+/** Ask what has to be known of the text as it is now. */
+function read() {
+  askNext(findNextWords);
+  measure(writing.finishedText);
+}
+
+function measure(text) {
+  measured = text;
+  askWords(measureWords);
+  askGates(readGates);
+}
+
+async function findNextWords(signal) {
+  const { prefix, isWordBegun } = writing;
+  const found = await Promise.all(models.map((model) => nextWordsOf(model, prefix, isWordBegun, signal)));
+  found.forEach((words, index) => writing.showNextWords(index, words));
+  if (isWordBegun && found.every((words) => words.isWhole)) measure(writing.text);
+  notice.clear();
+  tell(async () => say(found.map((words, index) => expectation(models[index], words)).join(" ")));
+}
+
+/** What completes a word, or follows it where nothing does. */
+async function nextWordsOf(model, prefix, isWordBegun, signal) {
+  if (isWordBegun) {
+    const words = await api.findNextWords(model.id, prefix, N_WORDS + 1, true, signal);
+    const longer = words.filter((word) => word.append).slice(0, N_WORDS);
+    const isWhole = longer.length < words.length;
+    if (longer.length || !isWhole) return Object.assign(longer, { isWhole });
+  }
+  return Object.assign(await api.findNextWords(model.id, prefix, N_WORDS, false, signal), { isWhole: true });
+}
+
+const expectation = (model, [first]) =>
+  first ? `${model.id} expects ${spoken(first.word)}, ${percent(first.probability)}.` : `${model.id} knows no such word.`;
+
+async function measureWords(signal) {
+  const ask = (model) => (measured.trim() ? api.measureSurprisal(model.id, measured, signal) : []);
+  const read = await Promise.all(models.map(ask));
+  writing.showSurprisal(read);
+  showWords({ sum: byId("sum"), gloss: byId("gloss"), table: byId("table") }, models, read);
+}
+
+async function readGates(signal, indices = maps.map((_, index) => index)) {
+  if (!areGatesSeen) return;
+  await Promise.all(
+    indices.map(async (index) => {
+      const { model, layer } = maps[index];
+      maps[index].show(measured.trim() ? await api.readGates(model.id, measured, layer, signal) : null);
+    }),
+  );
+}
+
+function say(words) {
+  byId("status").textContent = words;
+}
+
+drawLegend(byId("legend"));
+writing.addEventListener("change", read);
+byId("readers").addEventListener("change", chooseModels);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => maps.forEach((map) => map.draw()));
+new IntersectionObserver(([{ isIntersecting }]) => {
+  if (isIntersecting && !areGatesSeen) {
+    areGatesSeen = true;
+    askGates(readGates);
+  }
+}).observe(byId("gates").parentElement);
+start().catch(onError);

@@ -1,0 +1,138 @@
+"""What models say besides completions: next words, surprisal, gates, tokens."""
+
+import asyncio
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from lstmlm import questions
+from lstmlm.api.arguments import flags_as_arguments
+from lstmlm.corpus.reading.white_space import is_white, words_of
+from lstmlm.corpus.tokenizers import EOS
+from lstmlm.evaluation.memory.gates import LayerActivity
+from lstmlm.generation.next_word import NextWords
+from lstmlm.serving.engine import Engine
+from lstmlm.serving.errors import RequestError
+from lstmlm.serving.models import ServedModel, ServedModels
+from lstmlm.serving.requests import (
+    DetokenizeRequest,
+    GatesRequest,
+    Limits,
+    NextRequest,
+    SurprisalRequest,
+    TokenizeRequest,
+)
+
+
+class Questions:
+    """Each method answers a path."""
+
+    def __init__(self, engine: Engine, models: ServedModels, limits: Limits) -> None:
+        self._engine = engine
+        self._models = models
+        self._limits = limits
+
+    async def next(self, request: NextRequest) -> dict[str, Any]:
+        """`/v1/next`."""
+        served = self._models.find(request.model)
+        await require_short(served, request.text, self._limits)
+        begun = words_of(request.text)[-1] if request.complete and request.text.strip() else ""
+        ask = partial(served.model.next_words, request.text, request.k, complete=request.complete)
+        answer = next_words(served, await self._engine.ask(ask), begun)
+        for word in answer["words"]:
+            word["append"] = _appended(served, request.text, begun, word["word"])
+        return {**answer, **served.warnings(request.text.removesuffix(begun))}
+
+    async def surprisal(self, request: SurprisalRequest) -> dict[str, Any]:
+        """`/v1/surprisal`."""
+        served = self._models.find(request.model)
+        await require_short(served, request.text, self._limits)
+        ask = partial(served.model.surprisal, request.text, context=request.context, first_word=request.first_word)
+        return {"model": served.name, "words": await self._engine.ask(ask), **served.warnings(request.text)}
+
+    async def gates(self, request: GatesRequest) -> dict[str, Any]:
+        """`/v1/gates`."""
+        served = self._models.find(request.model)
+        await require_short(served, request.text, self._limits)
+        activity = await self._engine.ask(partial(_gates, served, request))
+        means = {name: np.abs(units).mean(axis=1).tolist() for name, units in activity.units.items()}
+        answer = {
+            "model": served.name,
+            "layer": activity.layer,
+            "n_layers": len(served.model.model.backbone.layers),
+            "tokens": activity.tokens,
+            "means": means,
+        }
+        if request.units:
+            answer["units"] = {name: units.tolist() for name, units in activity.units.items()}
+        return {**answer, **served.warnings(request.text)}
+
+    async def tokenize(self, request: TokenizeRequest) -> dict[str, Any]:
+        """`/tokenize`."""
+        served = self._models.find(request.model)
+        tokenizer = served.tokenizer
+        ids = await asyncio.to_thread(tokenizer.encode_prompt, request.prompt)
+        if request.add_special_tokens:
+            ids = [tokenizer.start_id, *ids]
+        names = [tokenizer.token(token_id) for token_id in ids] if request.return_token_strs else None
+        return {"count": len(ids), "max_model_len": self._limits.tokens, "tokens": ids, "token_strs": names}
+
+    async def detokenize(self, request: DetokenizeRequest) -> dict[str, Any]:
+        """`/detokenize`."""
+        served = self._models.find(request.model)
+        for token_id in request.tokens:
+            if not 0 <= token_id < served.tokenizer.vocab_size:
+                raise RequestError(f"tokens: {token_id} is no token of {served.name}.", param="tokens")
+        return {"prompt": served.tokenizer.decode(request.tokens)}
+
+    def tokenizer_info(self, model: str | None) -> dict[str, Any]:
+        """`/tokenizer_info`."""
+        tokenizer = self._models.find(model).tokenizer
+        unk_id = tokenizer.unk_id
+        return {
+            "tokenizer_class": type(tokenizer).__name__,
+            "vocab_size": tokenizer.vocab_size,
+            **dict.fromkeys(("bos_token", "eos_token", "pad_token"), "\n"),
+            "unk_token": None if unk_id is None else tokenizer.token(unk_id),
+            "model_max_length": self._limits.tokens,
+            "chat_template": None,
+        }
+
+
+async def require_short(served: ServedModel, text: str, limits: Limits) -> None:
+    """Refuse a text of too many tokens. Raises RequestError."""
+    # Seconds for a long one, in which others are answered.
+    n_tokens = len(await asyncio.to_thread(served.tokenizer.encode_prompt, text))
+    if n_tokens > limits.tokens:
+        raise RequestError(
+            f"text: has {n_tokens:,} tokens. A request has {limits.tokens:,} at most.",
+            status=413,
+            code="too_large",
+            param="text",
+        )
+
+
+def next_words(served: ServedModel, found: NextWords, begun: str) -> dict[str, Any]:
+    """Return what is said of next words."""
+    return {"model": served.name, "begun": begun, **asdict(found)}
+
+
+def _appended(served: ServedModel, text: str, begun: str, word: str) -> str:
+    """Return what is to be written after a text so that a word stands in it, spaced as the model has learnt it."""
+    tokenizer = served.tokenizer
+    if begun:
+        return word.removeprefix(begun)
+    if word == EOS:
+        return "\n"
+    ids = tokenizer.encode_prompt(word)
+    if not tokenizer.delimiter_ids and len(ids) == 1:
+        return tokenizer.joiner(text).feed(ids[0])
+    is_first = not text or is_white(text[-1])
+    return word if is_first else served.model.reading(None).join + word
+
+
+def _gates(served: ServedModel, request: GatesRequest) -> LayerActivity:
+    with flags_as_arguments():
+        return questions.inspect_gates(served.model, request.text, request.layer)

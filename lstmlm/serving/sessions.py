@@ -1,0 +1,138 @@
+"""Sessions: texts that are read once, and kept as the state after them."""
+
+import secrets
+import time
+from collections import OrderedDict
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lstmlm.generation.growing_text import GrowingText
+from lstmlm.generation.next_word import find_following_words
+from lstmlm.models.backbone import BackboneState
+from lstmlm.scoring import next_log_probabilities
+from lstmlm.serving.completions import Choice, Completion, new_column, require_few, seed_of
+from lstmlm.serving.engine import Engine
+from lstmlm.serving.errors import RequestError, busy
+from lstmlm.serving.models import ServedModel, ServedModels
+from lstmlm.serving.questions import next_words, require_short
+from lstmlm.serving.requests import FeedRequest, Limits, SessionGenerateRequest, SessionNextRequest, SessionRequest
+
+
+class Session:
+    """A text on its way, of one model."""
+
+    def __init__(self, name: str, served: ServedModel) -> None:
+        self.name = name
+        self.served = served
+        self.used = time.monotonic()
+        self.n_chars = 0
+        self.text = GrowingText(served.model.model, served.tokenizer)
+        self._line = ""
+        """Its last one, on whose quotes and words the spaces of what follows depend."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what its requests are answered with."""
+        return {"id": self.name, "object": "session", "model": self.served.name, "n_chars": self.n_chars}
+
+    def feed(self, text: str) -> None:
+        """Read on."""
+        self.text.feed(text)
+        self.n_chars += len(text)
+        self._line = (self._line + text).rpartition("\n")[2]
+
+    def begin(self, engine: Engine, completion: Completion, request: SessionGenerateRequest) -> None:
+        """Begin a text that goes on from here."""
+        listener, n_before = completion.listener(0), self.n_chars - len(self._line)
+        column = new_column(self.served, request, self._line, seed_of(request), listener, n_before)
+        completion.choices.append(Choice("", [], column))
+        engine.begin(self.served.model.model, self.served.tokenizer.unk_id, [column], *self._place(column.opening))
+
+    def _place(self, opening: str) -> tuple[Float[Tensor, "1 vocab"], BackboneState]:
+        """Return what follows the opening of the last line, and the state there: white space at its end is read."""
+        place, tokenizer = self.text.read, self.served.tokenizer
+        ids = tokenizer.encode_prompt(opening[len(self._line) - len(self.text.unread) :])
+        if not ids:
+            return place.log_probabilities[None], place.state
+        return next_log_probabilities(self.served.model.model, torch.tensor(ids)[:, None], place.state)
+
+
+class Sessions:
+    """All of them; each method answers a path."""
+
+    def __init__(self, engine: Engine, models: ServedModels, limits: Limits) -> None:
+        self._engine = engine
+        self._models = models
+        self._limits = limits
+        self._by_name: OrderedDict[str, Session] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        self._forget()
+        return len(self._by_name)
+
+    async def create(self, request: SessionRequest) -> dict[str, Any]:
+        """`POST /v1/sessions`."""
+        self._forget()
+        if len(self._by_name) >= self._limits.sessions:
+            message = f"{self._limits.sessions:,} sessions are open. Delete one: DELETE /v1/sessions/ID"
+            raise busy(message, "too_many_sessions")
+        session = Session(secrets.token_urlsafe(16), self._models.find(request.model))
+        await require_short(session.served, request.text, self._limits)
+        await self._engine.ask(partial(session.feed, request.text))
+        self._by_name[session.name] = session
+        return {**session.describe(), **session.served.warnings(request.text)}
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """`GET /v1/sessions/{id}`."""
+        return self._find(name).describe()
+
+    def delete(self, name: str) -> dict[str, Any]:
+        """`DELETE /v1/sessions/{id}`."""
+        del self._by_name[self._find(name).name]
+        return {"id": name, "object": "session", "deleted": True}
+
+    async def feed(self, name: str, request: FeedRequest) -> dict[str, Any]:
+        """`POST /v1/sessions/{id}/feed`."""
+        session = self._find(name)
+        await require_short(session.served, request.text, self._limits)
+        await self._engine.ask(partial(session.feed, request.text))
+        return {**session.describe(), **session.served.warnings(request.text)}
+
+    async def next(self, name: str, request: SessionNextRequest) -> dict[str, Any]:
+        """`POST /v1/sessions/{id}/next`."""
+        session = self._find(name)
+        found = await self._engine.ask(partial(find_following_words, session.text, request.k))
+        return next_words(session.served, found, "")
+
+    async def generate(self, name: str, request: SessionGenerateRequest) -> Completion:
+        """`POST /v1/sessions/{id}/generate`."""
+        session = self._find(name)
+        require_few(1, 0, request.max_tokens, self._limits)
+        completion = Completion(session.served, request, 0, self._limits.answer_seconds, {})
+        if request.max_tokens == 0:
+            completion.choices.append(Choice("", [], None))
+        else:
+            await self._engine.ask(partial(session.begin, self._engine, completion, request))
+        return completion
+
+    def _find(self, name: str) -> Session:
+        self._forget()
+        session = self._by_name.get(name)
+        if session is None:
+            message = (
+                f"session: {name[:40]!r} is none, or was not used for {self._limits.session_seconds:,.0f} seconds."
+            )
+            raise RequestError(f"{message} Create one.", status=404, code="session_not_found", param="session")
+        session.used = time.monotonic()
+        self._by_name.move_to_end(name)
+        return session
+
+    def _forget(self) -> None:
+        """Forget sessions that were not used for long, the oldest of which come first."""
+        oldest = time.monotonic() - self._limits.session_seconds
+        while self._by_name and next(iter(self._by_name.values())).used < oldest:
+            self._by_name.popitem(last=False)

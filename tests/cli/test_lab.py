@@ -1,0 +1,86 @@
+"""`lstmlm lab`: a grid trained and compared, whatever stops it in between."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+CELLS = ("lab", "--config", "tiny.yaml", "--vary", "model.backbone.name=rnn,lstm")
+GRID = (*CELLS, "--vary", "data.bptt=5,7", "--seeds", "2")
+
+
+def test_a_grid(here: Path, lstmlm: Cli) -> None:
+    result = json.loads(lstmlm(*GRID, "--json").stdout)
+    assert set(result["perplexities"]) == {f"backbone={cell},bptt={n}" for cell in ("rnn", "lstm") for n in (5, 7)}
+    for name, of_seeds in result["perplexities"].items():
+        for seed, perplexity in of_seeds.items():
+            run = Path("runs/lab") / name / f"seed-{seed}"
+            events = map(json.loads, (run / "metrics.jsonl").read_text("utf-8").splitlines())
+            assert perplexity == min(event["perplexity"] for event in events if event["event"] == "validation")
+            assert f"seed: {seed}\n" in (run / "config.yaml").read_text("utf-8")
+    best, *others = result["recipes"]
+    means = {name: sum(of.values()) / 2 for name, of in result["perplexities"].items()}
+    assert best["recipe"] == min(means, key=lambda name: means[name])
+    assert best["p"] is None
+    for row in others:
+        assert row["valid perplexity"] == pytest.approx(means[row["recipe"]])
+        assert row["behind the best"] == pytest.approx(means[row["recipe"]] - means[best["recipe"]])
+        assert 0 < row["p"] <= 1
+    compared = json.loads(lstmlm("runs", "compare", "runs/lab", "--quick", "--json").stdout)
+    assert [row["valid perplexity"] for row in compared["seeds"]] == [
+        row["valid perplexity"] for row in result["recipes"]
+    ]
+
+
+def test_a_second_time_nothing_is_trained(here: Path, lstmlm: Cli) -> None:
+    first = lstmlm(*CELLS, "--seeds", "1", "--json").stdout
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.safetensors")}
+    assert lstmlm(*CELLS, "--seeds", "1", "--json").stdout == first
+    assert {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.safetensors")} == before
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        ("model.backbone.name", "--vary: 'model.backbone.name' is no key with values."),
+        ("data.bptt=", "--vary: 'data.bptt=' is no key with values."),
+        ("data.bptt=3,x", "data.bptt: expected"),
+        ("data.bpt=3", "Did you mean 'bptt'?"),
+    ],
+)
+def test_mistakes_come_before_the_first_training(here: Path, lstmlm: Cli, vary: str, message: str) -> None:
+    result = lstmlm("lab", "--config", "tiny.yaml", "--vary", vary)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
+def test_killed_at_twenty_random_moments(here: Path, lstmlm: Cli) -> None:
+    """Finished runs are not trained again, and the table is that of an undisturbed lab."""
+    whole = json.loads(lstmlm(*GRID, "--run-dir", "runs/whole", "--json").stdout)
+    command = [sys.executable, "-m", "lstmlm", *GRID, "--json"]
+    generator = random.Random(1)
+    finished: dict[Path, int] = {}
+    for _ in range(20):
+        process = subprocess.Popen(command, cwd=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(generator.uniform(0.5, 6))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        for path, changed in finished.items():
+            assert path.stat().st_mtime_ns == changed, f"{path} was written again"
+        ended = [path for path in here.glob("runs/lab/**/metrics.jsonl") if '"end"' in path.read_text("utf-8")]
+        finished = {path: path.stat().st_mtime_ns for path in ended}
+    result = subprocess.run(command, cwd=here, capture_output=True, check=True)
+    assert json.loads(result.stdout) == whole

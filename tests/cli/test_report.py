@@ -1,0 +1,79 @@
+"""`lstmlm report`: one file with everything in it, and nothing that is fetched."""
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+
+class Reader(HTMLParser):
+    """Collects the attributes of a page and checks that its elements are closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+
+
+@pytest.fixture
+def two(trained: Path, add_run: Callable[..., None]) -> Path:
+    add_run("runs/rnn<b>", "model.backbone.name=rnn", "training.n_steps=4", "training.sample_tokens=5")
+    return trained
+
+
+def test_a_page(two: Path, lstmlm: Cli) -> None:
+    result = lstmlm("report", "tiny", "rnn<b>", "--output", "page.html")
+    assert (result.exit_code, result.stdout) == (0, "")
+    page = Path("page.html").read_text("utf-8")
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    assert not [name for name, _ in reader.attributes if name in ("src", "href")]
+    assert "url(" not in page
+    assert "@import" not in page
+    assert page.count("<svg") == 2  # curves and gradients
+    assert "rnn&lt;b&gt;" in page
+    assert "rnn<b>" not in page
+    for split in ("valid", "test"):
+        said = lstmlm("eval", "perplexity", "--run", "runs/tiny", "--split", split).stdout
+        perplexity = float(re.findall(r"perplexity +([\d.]+)", said)[0])
+        assert f"{perplexity:,.2f}" in page
+    for part in ("model.backbone.name", "&quot;rnn&quot;", "sha256", "fingerprint"):
+        assert part in page
+
+
+def test_markdown(two: Path, lstmlm: Cli) -> None:
+    result = lstmlm("report", "rnn<b>", "--format", "md", "--quick")
+    assert result.stderr == "report.md is written.\n"
+    text = Path("report.md").read_text("utf-8")
+    assert text.startswith("# runs/rnn<b>\n\n## Results\n\n| run | state | model |")
+    assert '| model.backbone.name | "rnn" |' in text
+    assert "Scored again" not in text
+
+
+def test_runs_that_are_not_whole(two: Path, lstmlm: Cli) -> None:
+    """What there is of them is shown, and what is wrong is said."""
+    Path("runs/tiny/metrics.jsonl").unlink()
+    [model, *_] = Path("runs/rnn<b>/checkpoints").glob("*/model.safetensors")
+    model.write_bytes(b"")
+    result = lstmlm("report", "tiny", "rnn<b>")
+    assert result.exit_code == 0
+    assert "Not scored again: " in result.stderr
+    assert "interrupted" in Path("report.html").read_text("utf-8")
+    assert (lstmlm("report", "none").exit_code, lstmlm("report", "-o", "no/r.html").exit_code) == (4, 2)

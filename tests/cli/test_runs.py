@@ -1,0 +1,197 @@
+"""`lstmlm runs` and `lstmlm watch`: what was trained, seen again."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmlm import files
+from lstmlm.errors import DataError
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def two(here: Path, add_run: Callable[..., None]) -> Path:
+    """Work in a folder with two runs, an Elman network and an LSTM."""
+    add_run("runs/lstm")
+    add_run("runs/sub/rnn", "model.backbone.name=rnn", "training.n_steps=4")
+    return here
+
+
+def rows(result: Any) -> list[dict[str, Any]]:
+    assert result.exit_code == 0, result.stderr
+    found: list[dict[str, Any]] = json.loads(result.stdout)["runs"]
+    return found
+
+
+def test_list(two: Path, lstmlm: Cli) -> None:
+    lstm, rnn = rows(lstmlm("runs", "--json", "--sort", "name"))
+    assert (lstm["name"], lstm["state"], lstm["backbone"], lstm["step"]) == ("runs/lstm", "finished", "lstm 1x12", 6)
+    assert (rnn["name"], rnn["backbone"], rnn["n_steps"]) == ("runs/sub/rnn", "rnn 1x12", 4)
+    events = map(json.loads, Path("runs/lstm/metrics.jsonl").read_text("utf-8").splitlines())
+    [validation] = [event for event in events if event["event"] == "validation"]
+    assert lstm["perplexity"] == validation["perplexity"]
+    shown = lstmlm("runs", "list", "lstm").stdout.splitlines()
+    assert shown[0].split()[:3] == ["run", "state", "model"]
+    assert shown[1].split()[:4] == ["runs/lstm", "finished", "lstm", "1x12"]
+
+
+def test_the_parameters_are_counted_as_training_did(two: Path, lstmlm: Cli) -> None:
+    announced = lstmlm("train", "--config", "tiny.yaml", "--json").stdout.splitlines()[0]
+    assert json.loads(announced)["n_parameters"] == rows(lstmlm("runs", "list", "lstm", "--json"))[0]["n_parameters"]
+
+
+@pytest.mark.parametrize(
+    ("key", "first"), [("perplexity", "runs/lstm"), ("n_parameters", "runs/lstm"), ("changed", "runs/sub/rnn")]
+)
+def test_sort(two: Path, lstmlm: Cli, key: str, first: str) -> None:
+    found = rows(lstmlm("runs", "--json", "--sort", key))
+    if key == "perplexity":
+        assert found == sorted(found, key=lambda run: run["perplexity"])
+    else:
+        assert found[0]["name"] == first
+
+
+def test_patterns_folders_and_what_is_nearly_right(two: Path, lstmlm: Cli) -> None:
+    for pattern in ("runs/*/rnn", "sub/r*", "runs/sub", str(two / "runs" / "sub" / "*"), "sub/rnn"):
+        assert [Path(run["name"]).name for run in rows(lstmlm("runs", "list", pattern, "--json"))] == ["rnn"], pattern
+    for wrong in (("runs", "list", "lstn"), ("watch", "lstn"), ("runs", "show", "lstn")):
+        result = lstmlm(*wrong)
+        assert (result.exit_code, result.stderr) == (4, "lstn: no such run. Did you mean lstm?\n")
+
+
+def test_without_runs(here: Path, lstmlm: Cli) -> None:
+    assert "lstmlm train --config quickstart" in lstmlm("runs").stderr
+    for command in (("watch",), ("runs", "show")):
+        result = lstmlm(*command)
+        assert (result.exit_code, result.stderr) == (
+            4,
+            "runs: holds no run. Train one: lstmlm train --config quickstart\n",
+        )
+
+
+def test_states(two: Path, lstmlm: Cli) -> None:
+    def states() -> list[str]:
+        return [run["state"] for run in rows(lstmlm("runs", "list", "lstm", "sub/rnn", "--sort", "name", "--json"))]
+
+    metrics = Path("runs/lstm/metrics.jsonl")
+    metrics.write_text(
+        "".join(line for line in metrics.read_text("utf-8").splitlines(keepends=True) if '"end"' not in line), "utf-8"
+    )
+    assert states() == ["interrupted", "finished"]
+    with files.locked(Path("runs/lstm/lock")):
+        assert states() == ["training", "finished"]
+    config = Path("runs/sub/rnn/config.yaml")
+    config.write_text(config.read_text("utf-8").replace("rnn", "gru"), "utf-8")
+    assert states() == ["interrupted", "damaged"]
+    result = lstmlm("runs")
+    assert "config.yaml" in result.stderr
+    assert result.exit_code == 0
+
+
+def test_show(two: Path, lstmlm: Cli) -> None:
+    shown = lstmlm("runs", "show", "sub/rnn").stdout
+    assert "ended by the last step at step 4" in shown
+    assert ["model.backbone.name", '"rnn"'] in [line.split() for line in shown.splitlines()]
+    assert "schedule" not in shown  # at its default
+    as_json = json.loads(lstmlm("runs", "show", "sub/rnn", "--json").stdout)
+    assert as_json["config"]["model.backbone.hidden_size"] == 12
+    assert as_json["validations"][-1]["step"] == 4
+
+
+def test_compare(two: Path, lstmlm: Cli) -> None:
+    result = json.loads(lstmlm("runs", "compare", "lstm", "sub/rnn", "--json").stdout)
+    best, other = (run["name"] for run in result["runs"])
+    assert result["differences"]["model.backbone.name"] == {"runs/lstm": "lstm", "runs/sub/rnn": "rnn"}
+    assert result["differences"]["training.n_steps"] == {"runs/lstm": 6, "runs/sub/rnn": 4}
+    assert set(result["differences"]) > {"model.backbone.forget_bias"}  # which an Elman network does not have
+    [test] = result["tests"]
+    assert (test["best"], test["other"], test["split"]) == (best, other, "valid")
+    perplexities = [run["perplexity"] for run in result["runs"]]
+    assert test["ratio"] == pytest.approx(perplexities[1] / perplexities[0], rel=1e-6)
+    assert test["low"] < test["ratio"] < test["high"]
+    same = lstmlm("eval", "compare", best, other, "--split", "valid", "--json")
+    assert json.loads(same.stdout)["rows"][0]["low"] == test["low"]
+    shown = lstmlm("runs", "compare", "lstm", "sub/rnn", "--quick").stdout
+    assert "verdict" not in shown
+    assert "━━ runs/lstm" in shown
+
+
+def test_compare_what_cannot_be_scored(two: Path, lstmlm: Cli) -> None:
+    """The curves and differences are there all the same."""
+    [model, *_] = Path("runs/lstm/checkpoints").glob("*/model.safetensors")
+    model.write_bytes(model.read_bytes()[:-1])
+    result = lstmlm("runs", "compare", "lstm", "sub/rnn")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Whether a lead is more than chance is not tested: ")
+    assert "model.safetensors" in result.stderr
+    assert "model.backbone.name" in result.stdout
+
+
+def test_figures(two: Path, lstmlm: Cli) -> None:
+    pytest.importorskip("matplotlib")
+    lstmlm("runs", "compare", "lstm", "sub/rnn", "--quick", "--plot", "curves.svg")
+    drawn = Path("curves.svg").read_text("utf-8")
+    assert "runs/lstm" in drawn
+    assert "perplexity" in drawn
+
+
+def test_prune(two: Path, lstmlm: Cli) -> None:
+    best = rows(lstmlm("runs", "--json", "--sort", "perplexity"))[0]["name"]
+    with files.locked(Path("runs/lstm/lock")), files.locked(Path("runs/sub/rnn/lock")):
+        metrics = Path("runs/lstm/metrics.jsonl")
+        content = metrics.read_text("utf-8")
+        metrics.write_text("", "utf-8")  # it trains: nothing of it is deleted
+        assert lstmlm("runs", "prune", "lstm", "--yes").stderr == "Nothing to delete.\n"
+        metrics.write_text(content, "utf-8")
+    assert json.loads(lstmlm("runs", "prune", "runs", "--state", "damaged", "--yes", "--json").stdout) == {
+        "deleted": []
+    }
+    kept = json.loads(lstmlm("runs", "prune", "runs", "--keep-best", "1", "--yes", "--json").stdout)
+    assert [run["name"] for run in rows(lstmlm("runs", "--json"))] == [best]
+    assert len(kept["deleted"]) == 1
+
+
+def test_watch_shows_finished_runs(two: Path, lstmlm: Cli) -> None:
+    shown = lstmlm("watch", "lstm").stdout
+    assert "ended by the last step at step 6" in shown
+    assert "parameters" in shown
+    several = lstmlm("watch", "runs/*", "sub/rnn").stdout
+    assert "━━ runs/lstm" in several
+    assert "━━ runs/sub/rnn" in several
+
+
+def test_watch_reads_the_stream_of_train(here: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+    import sys
+
+    from lstmlm.cli.runs.watch import StandardInput
+
+    stream = lstmlm("train", "--config", "tiny.yaml", "--json").stdout
+    recorded = Path("runs/tiny/metrics.jsonl").read_text("utf-8")
+    assert stream.splitlines()[1:] == recorded.splitlines()  # the first is the announcement
+    monkeypatch.setattr(sys, "stdin", io.StringIO(stream))
+    source = StandardInput()
+    source.catch_up()
+    assert "ended by the last step" in rendered(source.screen)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("no event\n"))
+    with pytest.raises(DataError, match="no stream of events"):
+        StandardInput().catch_up()
+
+
+def rendered(screen: object, width: int = 80, height: int = 24) -> str:
+    from rich.console import Console
+
+    console = Console(width=width, height=height, color_system=None)
+    with console.capture() as captured:
+        console.print(screen)
+    return captured.get()
+
+
+def test_quiet(here: Path, lstmlm: Cli) -> None:
+    result = lstmlm("train", "--config", "tiny.yaml", "--quiet")
+    assert (result.stdout, result.stderr) == ("", "")
+    assert Path("runs/tiny/last").exists()

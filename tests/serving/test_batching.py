@@ -1,0 +1,74 @@
+"""Texts that are written side by side: each is what it would be alone, and leaves when nobody wants it any more."""
+
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.loopback
+
+
+def requests(n: int) -> list[dict[str, Any]]:
+    """Requests of all models, of several lengths and options."""
+    return [
+        {
+            "model": ("word", "char", "bpe")[k % 3],
+            "prompt": ("the farmer", "", "a cat , a")[k % 2],
+            "max_tokens": 5 + 7 * (k % 5),
+            "temperature": (1, 0.5, 0)[k % 3],
+            "top_k": (None, 5)[k % 2],
+            "seed": k,
+            "logprobs": 1,
+        }
+        for k in range(n)
+    ]
+
+
+@pytest.mark.parametrize("n_columns", [64, 3])
+def test_a_text_does_not_depend_on_the_others_bit_for_bit(models: Any, serving: Any, n_columns: int) -> None:
+    with serving(models, columns=n_columns) as server:
+        alone = [server.choice(**body) for body in requests(40)]
+        with ThreadPoolExecutor(20) as pool:
+            together = list(pool.map(lambda body: server.choice(**body), requests(40)))
+        assert together == alone
+        assert server.get("/health") == {
+            "status": "ok",
+            "models": ["word", "char", "bpe"],
+            "n_running": 0,
+            "n_waiting": 0,
+            "n_sessions": 0,
+        }
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_nobody_writes_for_a_client_that_is_gone(server: Any, is_streamed: bool) -> None:
+    body = json.dumps({"model": "char", "max_tokens": 60_000, "stream": is_streamed}).encode()
+    head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        while not server.get("/health")["n_running"]:
+            pass
+    for _ in range(200):
+        if not server.get("/health")["n_running"]:
+            return
+    pytest.fail("the text is still being written")
+
+
+def test_a_model_without_probabilities_fails_its_own_request_alone(models: Any, serving: Any) -> None:
+    import torch
+
+    weight = models.find("bpe").model.model.output_layer.bias
+    before = weight.detach().clone()
+    with serving(models) as server:
+        with torch.no_grad():
+            weight.fill_(float("nan"))
+        try:
+            answer = server.post_any("/v1/completions", {"model": "bpe", "prompt": "the"})
+        finally:
+            with torch.no_grad():
+                weight.copy_(before)
+        assert answer.status == 400 and "its training diverged" in answer.json["error"]["message"]
+        assert server.choice(model="char", max_tokens=3)
+        assert server.choice(model="bpe", max_tokens=3)

@@ -1,0 +1,116 @@
+"""The questions of `lstmlm next`, `eval surprisal` and `inspect gates`, tokens and sessions, over HTTP."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.loopback
+
+NAMES = ["word", "char", "bpe"]
+
+
+def test_models_say_what_they_are(server: Any) -> None:
+    described = server.get("/v1/models")["data"]
+    assert [(one["id"], one["backbone"], one["tokenizer"]) for one in described] == [
+        *(("word", "lstm", "word"), ("char", "gru", "char"), ("bpe", "rnn", "bpe"))
+    ]
+    assert described[0]["hidden_sizes"] == [16, 16] and described[0]["step"] == 7
+    assert described[1] == server.get("/v1/models/char")
+
+
+@pytest.mark.parametrize(
+    ("text", "complete", "begun"), [("the farmer", False, ""), ("the fa", True, "fa"), ("", False, "")]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_next_words(server: Any, name: str, text: str, complete: bool, begun: str) -> None:
+    found = server.post("/v1/next", model=name, text=text, k=3, complete=complete)
+    wanted = server.models.find(name).model.next_words(text, 3, complete=complete)
+    for word in found["words"]:
+        with_it = text + word.pop("append")
+        assert with_it == f"{text}\n" if word["word"] == "<eos>" else with_it.split()[-1] == word["word"]
+    assert found == {"model": name, "begun": begun, **asdict(wanted)}
+    assert all(word["word"].startswith(begun) for word in found["words"])
+
+
+@pytest.mark.parametrize("options", [{}, {"context": "sentence"}, {"context": 2}, {"first_word": "zero-state"}])
+@pytest.mark.parametrize("name", NAMES)
+def test_surprisal(server: Any, name: str, options: dict[str, Any]) -> None:
+    text = "the farmer waits\na cat"
+    found = server.post("/v1/surprisal", model=name, text=text, **options)
+    assert found == {"model": name, "words": server.models.find(name).model.surprisal(text, **options)}
+
+
+def test_unknown_words_are_told_of(server: Any) -> None:
+    warnings = ["the model does not know zyzzyva: read as <unk>."]
+    for path in ("/v1/next", "/v1/surprisal", "/v1/gates", "/v1/sessions"):
+        assert server.post(path, text="the zyzzyva")["warnings"] == warnings
+
+
+def test_gates(server: Any) -> None:
+    from lstmlm import questions
+
+    for layer in (1, 2):
+        found = server.post("/v1/gates", model="char", text="the c", layer=layer, units=True)
+        wanted = questions.inspect_gates(server.models.find("char").model, "the c", layer)
+        assert (found["layer"], found["n_layers"], found["tokens"]) == (layer, 2, list("the c"))
+        assert list(found["means"]) == ["r", "z", "n", "hidden"] == list(found["units"])
+        for gate, units in wanted.units.items():
+            np.testing.assert_array_equal(found["units"][gate], units)
+            np.testing.assert_array_equal(found["means"][gate], np.abs(units).mean(axis=1))
+    assert server.post("/v1/gates", model="char", text="the c").keys() == {
+        "model",
+        "layer",
+        "n_layers",
+        "tokens",
+        "means",
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tokens_there_and_back(server: Any, name: str) -> None:
+    body = {"model": name, "prompt": "the farmer waits", "return_token_strs": True}
+    plain, begun = (server.post("/tokenize", **body, add_special_tokens=special) for special in (False, True))
+    assert begun["tokens"][1:] == plain["tokens"] and begun["count"] == plain["count"] + 1 == len(begun["token_strs"])
+    assert server.post("/detokenize", model=name, tokens=plain["tokens"]) == {"prompt": "the farmer waits"}
+    info = server.get(f"/tokenizer_info?model={name}")
+    assert info["eos_token"] == "\n" and info["model_max_length"] == plain["max_model_len"]
+    of_end = server.post("/tokenize", model=name, prompt=info["eos_token"], add_special_tokens=False)
+    assert of_end["tokens"] == begun["tokens"][:1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_session_goes_on_from_what_it_was_fed(server: Any, name: str) -> None:
+    session = server.post("/v1/sessions", model=name, text="a cat\nthe")
+    path = f"/v1/sessions/{session['id']}"
+    assert server.post(f"{path}/feed", text=" farmer ") == {**session, "n_chars": 17}
+    assert server.get(path)["n_chars"] == 17
+    text = "a cat\nthe farmer "
+    words = server.post(f"{path}/next", k=4)["words"]
+    wanted = server.post("/v1/next", model=name, text=text, k=4)["words"]
+    assert [word["word"] for word in words] == [word["word"] for word in wanted]
+    for options in ({"seed": 4}, {"temperature": 0, "logprobs": 1}):
+        [choice] = server.post(f"{path}/generate", max_tokens=12, **options)["choices"]
+        same = server.choice(model=name, prompt=text, max_tokens=12, **options)
+        assert choice["text"] == same["text"]
+        if "logprobs" in options:
+            assert choice["logprobs"]["text_offset"] == same["logprobs"]["text_offset"]
+    assert server.send("DELETE", path).json == {"id": session["id"], "object": "session", "deleted": True}
+    assert server.send("GET", path).json["error"]["code"] == "session_not_found"
+
+
+def test_there_are_only_so_many_sessions(models: Any, serving: Any) -> None:
+    with serving(models, sessions=2) as server:
+        kept = [server.post("/v1/sessions", text="the") for _ in range(2)]
+        refused = server.post_any("/v1/sessions", {"text": "the"})
+        assert (refused.status, refused.json["error"]["code"]) == (429, "too_many_sessions")
+        server.send("DELETE", f"/v1/sessions/{kept[0]['id']}")
+        server.post("/v1/sessions", text="the")
+
+
+def test_a_session_that_nobody_uses_is_forgotten(models: Any, serving: Any) -> None:
+    with serving(models, session_seconds=0.0) as server:
+        session = server.post("/v1/sessions", text="the")
+        assert server.send("GET", f"/v1/sessions/{session['id']}").status == 404
+        assert server.get("/health")["n_sessions"] == 0
