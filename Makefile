@@ -42,7 +42,7 @@ check-lowest: $(LOWEST)/installed
 # needs a network; what is left out says what it lacks, such as a browser.
 check-peers: $(PEERS)/installed $(PEERS)/transformers-4
 	HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
-		$(wildcard tests/export tests/serving) tests/test_dependencies.py
+		tests/export tests/serving tests/evaluation/proof/test_transformer.py tests/test_dependencies.py
 	PYTHONPATH=$(PEERS)/transformers-4 HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest tests/export/test_huggingface.py
 
 # Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived.
