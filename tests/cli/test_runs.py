@@ -153,6 +153,8 @@ def test_prune(two: Path, lstmlm: Cli) -> None:
     kept = json.loads(lstmlm("runs", "prune", "runs", "--keep-best", "1", "--yes", "--json").stdout)
     assert [run["name"] for run in rows(lstmlm("runs", "--json"))] == [best]
     assert len(kept["deleted"]) == 1
+    assert lstmlm("runs", "prune", best, "--yes").stderr == "1 run deleted.\n"
+    assert not Path(best).exists()
 
 
 def test_watch_shows_finished_runs(two: Path, lstmlm: Cli) -> None:

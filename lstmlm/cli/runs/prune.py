@@ -8,6 +8,7 @@ import typer
 from lstmlm.cli.options import JsonOption
 from lstmlm.cli.render import print_table, say
 from lstmlm.cli.runs.rows import in_order, row
+from lstmlm.errors import counted
 
 
 def prune(
@@ -44,11 +45,11 @@ def prune(
     if doomed and not as_json:
         print_table([row(run) for run in doomed])
     if doomed and not yes:
-        typer.confirm(f"Delete {len(doomed)} of {len(found)} runs?", abort=True, err=True)
+        typer.confirm(f"Delete {len(doomed)} of {counted(len(found), 'run')}?", abort=True, err=True)
     for run in doomed:
         with files.locked(Path(run.name) / LOCK):
             files.remove_directory(Path(run.name))
     if as_json:
         print(json.dumps({"deleted": [run.name for run in doomed]}, ensure_ascii=False))
     else:
-        say(f"{len(doomed)} runs deleted." if doomed else "Nothing to delete.")
+        say(f"{counted(len(doomed), 'run')} deleted." if doomed else "Nothing to delete.")

@@ -3,15 +3,12 @@
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lstmlm.cli.render import say
 from lstmlm.errors import DataError
-
-if TYPE_CHECKING:
-    pass
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
