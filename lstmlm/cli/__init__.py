@@ -2,10 +2,10 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next`, `serve`, `prove`, `bench` are commands, and in `runs/` `watch`, `report`, `lab`, `audit`.
-`runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They share
-`options`, parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn. A command
-parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
+`init`, `train`, `generate`, `next`, `serve`, `prove`, `bench` are commands, and in `runs/` `watch`, `report`, `lab`,
+`audit`. `runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They
+share `options`, parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn. A
+command parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
 """
 
 import sys
@@ -20,6 +20,7 @@ from lstmlm.cli.eval import eval_app
 from lstmlm.cli.export import export_app
 from lstmlm.cli.generate import generate
 from lstmlm.cli.imports import import_app
+from lstmlm.cli.init import init
 from lstmlm.cli.inspect import inspect_app
 from lstmlm.cli.next import next_word
 from lstmlm.cli.options import TextCommand
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(init)
 app.command()(train)
 app.command(cls=TextCommand)(generate)
 app.command("next", cls=TextCommand)(next_word)

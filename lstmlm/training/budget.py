@@ -271,26 +271,33 @@ def budget_of(trainer: Trainer, corpus: Corpus, started: float) -> list[Budget]:
 
 
 def rehearse(trainer: Trainer, corpus: Corpus, budget_seconds: float) -> Costs:
-    """Measure a few steps and a part of a validation on a copy of `trainer`; a checkpoint is guessed by its size."""
+    """Measure as `measure_costs` does, on a copy of `trainer`."""
     # Everything but the stream, which no step changes.
-    rehearsed = copy.deepcopy(trainer, {id(trainer.stream): trainer.stream})
+    return measure_costs(copy.deepcopy(trainer, {id(trainer.stream): trainer.stream}), corpus, budget_seconds)
+
+
+def measure_costs(trainer: Trainer, corpus: Corpus, budget_seconds: float = 0) -> Costs:
+    """Train for a few steps, more of them the longer the budget, and do a part of a validation.
+
+    A checkpoint is guessed by its size.
+    """
     for _ in range(WARM_UP_STEPS):
-        rehearsed.train_step()
-    before, started = rehearsed.state.n_tokens, trainer.clock()
+        trainer.train_step()
+    before, started = trainer.state.n_tokens, trainer.clock()
     for n_measured in range(1, MOST_MEASURED_STEPS + 1):
-        rehearsed.train_step()
+        trainer.train_step()
         is_long = trainer.clock() - started > min(MOST_MEASURED_SECONDS, MEASURED_BUDGET_SHARE * budget_seconds)
         if trainer.world.broadcast(is_long) and n_measured >= FEWEST_MEASURED_STEPS:
             break
-    token_seconds = (trainer.clock() - started) / (rehearsed.state.n_tokens - before)
+    token_seconds = (trainer.clock() - started) / (trainer.state.n_tokens - before)
 
-    weights, tensors = weights_of(rehearsed.average.model), rehearsed.training_tensors()
+    weights, tensors = weights_of(trainer.average.model), trainer.training_tensors()
     n_bytes = sum(tensor.nbytes for tensor in (*weights.values(), *tensors.values()))
     checkpoint_seconds = n_bytes / SAVED_BYTES_PER_SECOND
     if corpus.valid is None:
         return Costs(token_seconds, 0.0, checkpoint_seconds)
     started = trainer.clock()
-    part = _read_a_part(rehearsed.average.model, corpus.valid, corpus.tokenizer.start_id, trainer.world)
+    part = _read_a_part(trainer.average.model, corpus.valid, corpus.tokenizer.start_id, trainer.world)
     return Costs(token_seconds, (trainer.clock() - started) / part + checkpoint_seconds, checkpoint_seconds)
 
 
