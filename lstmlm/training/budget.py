@@ -147,7 +147,7 @@ class Budget(Callback):
         """
         costs = rehearse(trainer, corpus, self._seconds)
         self._costs = Costs(**trainer.world.broadcast(asdict(costs)))
-        forecast = self._forecast(trainer)
+        forecast = forecast_of(trainer, self._costs)
         spent = trainer.world.broadcast(trainer.clock() - self._started)
         needed = forecast.seconds(0, FEWEST_STEPS)
         if spent + needed > self._target:
@@ -216,7 +216,7 @@ class Budget(Callback):
             self._costs = replace(self._costs, token_seconds=self._training_seconds / self._trained_tokens)
             self._remember(trainer)
         step, left = trainer.state.step, self._target - spent
-        forecast = self._forecast(trainer)
+        forecast = forecast_of(trainer, self._costs)
         miss = abs(forecast.seconds(step, trainer.n_steps) - left)
         is_near = miss <= max(TOLERATED_SHARE * left, TOLERATED_BUDGET_SHARE * self._seconds)
         n_steps = trainer.world.broadcast(trainer.n_steps if is_near else forecast.n_steps_within(left, step))
@@ -225,12 +225,6 @@ class Budget(Callback):
             with trainer.uninterrupted():
                 trainer.plan(n_steps, trainer.validate_every)
                 self._announce(trainer, spent)
-
-    def _forecast(self, trainer: Trainer) -> Forecast:
-        # With windows of drawn length other epochs have a few more or less; the check at the next validation sees it.
-        n_windows = trainer.stream.epoch(0).n_windows
-        every = (trainer.validate_every or n_windows) if self._costs.validation_seconds > 0 else None
-        return Forecast(self._costs, trainer.stream.n_tokens / n_windows, every, trainer.options.save_every)
 
     def _remember(self, trainer: Trainer) -> None:
         trainer.state.budget.update(asdict(self._costs))
@@ -248,6 +242,14 @@ class Budget(Callback):
                 checkpoint_seconds=self._costs.checkpoint_seconds,
             )
         )
+
+
+def forecast_of(trainer: Trainer, costs: Costs) -> Forecast:
+    """Return how long `trainer`, as it is planned, takes at these costs."""
+    # With windows of drawn length other epochs have a few more or less; the check at the next validation sees it.
+    n_windows = trainer.stream.epoch(0).n_windows
+    every = (trainer.validate_every or n_windows) if costs.validation_seconds > 0 else None
+    return Forecast(costs, trainer.stream.n_tokens / n_windows, every, trainer.options.save_every)
 
 
 def budget_of(trainer: Trainer, corpus: Corpus, started: float) -> list[Budget]:
