@@ -28,7 +28,7 @@ WIDTHS = (650, 400, 200, 128, 64)
 WIDEST_EMBEDDING_OF_CHARACTERS = 64
 TOKENS_A_WEIGHT = 2
 """Tokens that are learnt from in all for each weight of the layers, at the least."""
-WEIGHTS_A_TOKEN = 10
+WEIGHTS_A_TOKEN = 20
 """Parameters for each token of the text, at the most."""
 LITTLE_TOKENS = 100_000
 """Fewer are for a single layer."""
@@ -72,9 +72,11 @@ def choose_tokens(seen: Survey) -> list[Choice]:
     split = Choice("data.tokenizer.split", "punctuation", 'running text: "list," is a word and a comma')
     if seen.is_tokenised:
         split = Choice("data.tokenizer.split", "whitespace", "marks are words of their own already")
-    enough = [size for size in WORD_VOCABULARIES if seen.share_of(size) >= COVERED_SHARE]
-    size = enough[0] if enough else WORD_VOCABULARIES[-1]
-    if size >= n_types:
+    # What occurs once cannot be learnt, but teaches what an unknown word is like.
+    fitting = [size for size in WORD_VOCABULARIES if size <= (seen.word_counts > 1).sum()]
+    enough = [size for size in fitting if seen.share_of(size) >= COVERED_SHARE]
+    size = next(iter(enough or reversed(fitting)), None)
+    if size is None:
         return [name, split, Choice("data.tokenizer.min_count", 2, "words that occur once teach what <unk> is like")]
     reason = f"{size:,} of {n_types:,} words: {seen.share_of(size):.1%} of {looked_at}"
     return [name, split, Choice("data.tokenizer.max_vocab", size, reason)]
