@@ -55,7 +55,10 @@ def choose_tokens(seen: Survey) -> list[Choice]:
     if not seen.has_words or seen.n_chars < LITTLE_CHARS:
         return _characters(seen)
     n_types = len(seen.word_counts)
-    if seen.is_indented:
+    if seen.is_indented or seen.chars_per_line > LONG_LINE_CHARS:
+        why = "indented lines: parts of words lose no space, and no name is unknown"
+        if not seen.is_indented:
+            why = f"lines of {seen.chars_per_line:,.0f} characters are held out in parts, which parts of words allow"
         fitting = [size for size in SUBWORD_VOCABULARIES if size * BYTES_A_SUBWORD <= seen.n_bytes]
         size = max(fitting, default=SUBWORD_VOCABULARIES[0])
         return [

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from lstmlm.config.data import DataOptions, WordTokenizerOptions
+from lstmlm.config.data import CharTokenizerOptions, DataOptions, WordTokenizerOptions
 from lstmlm.corpus.encoded_text import TextCounter, encode_text
 from lstmlm.corpus.inspection.layout import is_indented
 from lstmlm.corpus.loading import training_text
@@ -77,7 +77,8 @@ def survey(options: DataOptions) -> Survey:
     counter = TextCounter()
 
     def counted() -> Iterator[str]:
-        for block in training_text(options).blocks():
+        # As characters any text can be cut into splits.
+        for block in training_text(options.model_copy(update={"tokenizer": CharTokenizerOptions()})).blocks():
             counter.count(block)
             yield block
 
@@ -101,7 +102,7 @@ def survey(options: DataOptions) -> Survey:
         n_characters=len(characters),
         n_rare_characters=sum(count == 1 for count in characters.values()),
         word_counts=np.sort(of_words)[::-1],
-        is_tokenised=words.n_words >= TOKENISED_SHARE * of_words.sum(),
+        is_tokenised=bool(words.n_words >= TOKENISED_SHARE * of_words.sum()),
         is_indented=is_indented(sample[: len(kept[0])].split("\n")[:HEAD_LINES]),
         chars_per_line=len(sample) / words.n_lines,
     )
