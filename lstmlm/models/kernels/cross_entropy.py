@@ -8,6 +8,10 @@ the gradients of features, W and b; the backward pass only scales those by the g
 Of a row of the gradient, :math:`-e_y` is the large part while the model is unsure. Rounded together, the small part
 would be lost in the same way in row after row. So where :math:`p_y < 1/2`, the products take p alone, and what
 :math:`-e_y` adds to each gradient, a row of W and a row of features, is added in full precision.
+
+Where something beside the softmax may be right too, such as an n-gram model that it is mixed with, the loss is
+:math:`-\ln(p_y + e^s)` with a given s. All gradients are then multiplied by the softmax's share of that probability,
+:math:`p_y / (p_y + e^s)`; that with respect to s is minus the share of the other.
 """
 
 import math
@@ -48,14 +52,18 @@ def linear_cross_entropy(
     bias: Float[Tensor, " vocab"],
     targets: Int[Tensor, " rows"],
     execution: Execution = EVALUATION,
+    beside: Float[Tensor, " rows"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return the summed negative log-likelihood (nats) of the targets that are not `NO_TARGET`.
 
-    In bfloat16 logits and their gradients are rounded to it; softmax, sums and results are float32.
+    In bfloat16 logits and their gradients are rounded to it; softmax, sums and results are float32. `beside` is the
+    logarithm of what is added to the probability of each target; see the module.
     """
     if not torch.is_grad_enabled():
-        return linear_nats(features, weight, bias, targets, execution).sum()
-    loss: Tensor = _LinearCrossEntropy.apply(features, weight, bias, targets, execution)  # type: ignore[no-untyped-call]
+        return nats_beside(linear_nats(features, weight, bias, targets, execution), targets, beside).sum()
+    loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        features, weight, bias, targets, beside, execution
+    )
     return loss
 
 
@@ -71,6 +79,13 @@ def linear_nats(
     return _nats(execution, features, weight, bias, targets)
 
 
+def nats_beside(
+    nats: Float[Tensor, "*rows"], targets: Int[Tensor, "*rows"], beside: Float[Tensor, "*rows"] | None
+) -> Float[Tensor, "*rows"]:
+    """Return the nats of targets to whose probability something is added, whose logarithm is `beside`."""
+    return nats if beside is None else -torch.logaddexp(-nats, beside).masked_fill(targets == NO_TARGET, 0)
+
+
 class _Gradients(NamedTuple):
     """Gradients of the loss, those that are asked for."""
 
@@ -84,7 +99,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, execution: Execution
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        beside: Tensor | None,
+        execution: Execution,
     ) -> Tensor:
         needs_features, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         grad_features = torch.zeros_like(features) if needs_features else None
@@ -92,25 +113,32 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_weight = (torch.empty_like if len(features) else torch.zeros_like)(weight) if needs_weight else None
         grad_bias = torch.zeros_like(bias) if needs_bias else None
         gradients = _Gradients(grad_features, grad_weight, grad_bias)
-        nats = _nats(execution, features, weight, bias, targets, gradients)
+        nats = _nats(execution, features, weight, bias, targets, beside, gradients)
         # Of every row, with a factor of 0 where nothing is missing: to pick rows, a GPU would have to be waited for.
         missing, wanted = (nats > LN_2).to(features.dtype), targets.clamp(min=0)
+        grad_beside = None
+        if beside is not None:
+            share = torch.sigmoid(-(nats + beside))
+            missing = missing * share
+            grad_beside = (share - 1).masked_fill_(targets == NO_TARGET, 0)
         if grad_features is not None:
             grad_features.addcmul_(weight[wanted], missing[:, None], value=-1)
         if grad_weight is not None:
             grad_weight.index_add_(0, wanted, features * missing[:, None], alpha=-1)
         if grad_bias is not None:
             grad_bias.index_add_(0, wanted, missing, alpha=-1)
-        ctx.save_for_backward(*gradients)
-        return nats.sum()
+        ctx.save_for_backward(*gradients, grad_beside)
+        return nats_beside(nats, targets, beside).sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
         # In place unless the graph is kept for another pass: a second tensor as large as W costs more than the product.
         scale = torch.mul if graph_is_kept() else Tensor.mul_
-        gradients = (None if gradient is None else scale(gradient, grad_loss) for gradient in ctx.saved_tensors)
-        return *gradients, None, None
+        of_features, of_weight, of_bias, of_beside = (
+            None if gradient is None else scale(gradient, grad_loss) for gradient in ctx.saved_tensors
+        )
+        return of_features, of_weight, of_bias, None, of_beside, None
 
 
 def _nats(
@@ -119,6 +147,7 @@ def _nats(
     weight: Tensor,
     bias: Tensor,
     targets: Tensor,
+    beside: Tensor | None = None,
     gradients: _Gradients | None = None,
 ) -> Float[Tensor, " rows"]:
     """Return each target's nats, and add to `gradients` what the softmax has of them, see the module.
@@ -147,6 +176,7 @@ def _nats(
                 weight=weight.contiguous(),
                 bias=bias.contiguous(),
                 targets=targets.contiguous(),
+                beside=None if beside is None else beside.contiguous(),
                 logits=logits,
                 nats=nats,
                 grad_rows=grad_features,
@@ -157,7 +187,8 @@ def _nats(
         return nats
     for block in blocks:
         logits = _logits(gemm, rows[block], weight)
-        nats[block] = _softmax(logits, bias, targets[block], gradients is not None, native)
+        of_block = None if beside is None else beside[block]
+        nats[block] = _softmax(logits, bias, targets[block], of_block, gradients is not None, native)
         for columns in _slices(weight) if gradients else ():
             if grad_features is not None:
                 gemm.add_linear(grad_features[block], logits[:, columns], gemm.cast(weight[columns]).t())
@@ -187,6 +218,7 @@ def _softmax(
     logits: Float[Tensor, "rows vocab"],
     bias: Float[Tensor, " vocab"],
     targets: Int[Tensor, " rows"],
+    beside: Float[Tensor, " rows"] | None,
     differentiate: bool,
     native: Callable[[Any], None] | None,
 ) -> Float[Tensor, " rows"]:
@@ -206,6 +238,7 @@ def _softmax(
                 differentiate=differentiate,
                 bias=bias.contiguous(),
                 targets=targets.contiguous(),
+                beside=None if beside is None else beside.contiguous(),
                 logits=logits,
                 nats=nats,
             )
@@ -222,6 +255,8 @@ def _softmax(
             # p_y − 1 = exp(−nats) − 1, here without the rounding of p_y; without the 1 where it is added apart.
             of_target = torch.where(nats[part] > LN_2, torch.exp(-nats[part]), torch.expm1(-nats[part]))
             gradient.scatter_(1, wanted, of_target.masked_fill_(ignored, 0)[:, None])
+            if beside is not None:
+                gradient *= torch.sigmoid(-(nats[part] + beside[part]))[:, None]
             logits[part] = gradient
     return nats
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lstmlm.metrics import NO_TARGET
-from lstmlm.models.kernels.cross_entropy import bytes_at_once, linear_nats
+from lstmlm.models.kernels.cross_entropy import bytes_at_once, linear_nats, nats_beside
 from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.window import EVALUATION, Execution
 
@@ -30,6 +30,7 @@ def mixture_cross_entropy(
     bias: Float[Tensor, " vocab"],
     targets: Int[Tensor, " rows"],
     execution: Execution = EVALUATION,
+    beside: Float[Tensor, " rows"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return the summed negative log-likelihood (nats) of the targets that are not `NO_TARGET`.
 
@@ -40,11 +41,13 @@ def mixture_cross_entropy(
         bias: Added to the logits of every expert.
         targets: The token to predict in each row.
         execution: How to multiply; in bfloat16 logits and their gradients are rounded to it, all else is float32.
+        beside: The logarithm of what is added to the probability of each target, as in `linear_cross_entropy`.
     """
     if not torch.is_grad_enabled():
-        return mixture_nats(latents, log_prior, weight, bias, targets, execution).sum()
+        nats = mixture_nats(latents, log_prior, weight, bias, targets, execution)
+        return nats_beside(nats, targets, beside).sum()
     loss: Tensor = _MixtureCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        latents, log_prior, weight, bias, targets, execution
+        latents, log_prior, weight, bias, targets, beside, execution
     )
     return loss
 
@@ -76,6 +79,7 @@ class _MixtureCrossEntropy(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         targets: Tensor,
+        beside: Tensor | None,
         execution: Execution,
     ) -> Tensor:
         gemm = Gemm.of(execution.gemm_path, latents.dtype)
@@ -83,6 +87,7 @@ class _MixtureCrossEntropy(torch.autograd.Function):
         total = latents.new_zeros(())
         gradients = tuple(torch.zeros_like(operand) for operand in (latents, log_prior, weight, bias))
         grad_latents, grad_log_prior, grad_weight, grad_bias = gradients
+        grad_beside = None if beside is None else torch.zeros_like(beside)
         n_rows_a_block = max(
             1, bytes_at_once(latents, BLOCK_BYTES) // (n_experts * len(weight) * latents.dtype.itemsize)
         )
@@ -90,23 +95,29 @@ class _MixtureCrossEntropy(torch.autograd.Function):
             block = slice(start, start + n_rows_a_block)
             rows = gemm.cast(latents[block].flatten(0, 1))
             logits = gemm.linear(rows, matrix).to(bias.dtype).add_(bias)
-            nats, share = _differentiate(logits, log_prior[block], targets[block])
+            of_block = None if beside is None else beside[block]
+            nats, share = _differentiate(logits, log_prior[block], targets[block], of_block)
             total += nats.sum()
             grad_logits = gemm.cast(logits)
             grad_latents[block] = gemm.linear(grad_logits, matrix.t()).view_as(latents[block])
             grad_log_prior[block] = -share
+            if grad_beside is not None:
+                grad_beside[block] = (share.sum(1) - 1).masked_fill_(targets[block] == NO_TARGET, 0)
             gemm.outer_into(grad_weight, grad_logits, rows, add=True)
             grad_bias += gemm.total(grad_logits)
-        ctx.save_for_backward(*gradients)
+        ctx.save_for_backward(*gradients, grad_beside)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
-        return *(gradient * grad_loss for gradient in ctx.saved_tensors), None, None
+        *gradients, of_beside = (None if saved is None else saved * grad_loss for saved in ctx.saved_tensors)
+        return *gradients, None, of_beside, None
 
 
-def _differentiate(logits: Tensor, log_prior: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _differentiate(
+    logits: Tensor, log_prior: Tensor, targets: Tensor, beside: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Replace `logits` (rows times experts, vocab) by their gradients; returns each row's nats and experts' shares."""
     ignored = (targets == NO_TARGET)[:, None]
     wanted = targets.clamp(min=0).repeat_interleave(log_prior.shape[1])[:, None]
@@ -115,6 +126,8 @@ def _differentiate(logits: Tensor, log_prior: Tensor, targets: Tensor) -> tuple[
     log_target -= normalizer
     joint = log_prior + log_target.view_as(log_prior)
     log_total = torch.logsumexp(joint, dim=1, keepdim=True)
+    if beside is not None:
+        log_total = torch.logaddexp(log_total, beside[:, None])
     share = torch.exp(joint - log_total).masked_fill_(ignored, 0)
     logits.sub_(normalizer).exp_()
     # p_y − 1, without the rounding of p_y.

@@ -108,14 +108,39 @@ class AdaptiveSoftmaxLayer(OutputLayer):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
+        beside: Float[Tensor, "time batch"] | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats); see `OutputLayer.loss`. Nothing is random here."""
         rows, wanted = project(features.flatten(0, 1), self.projection), targets.flatten()
         matrices = self._matrices()
+        if beside is not None:
+            return self._loss_beside(rows, matrices, wanted, execution, beside.flatten())
         total = linear_cross_entropy(rows, *matrices[0], self._targets_of_head(wanted), execution)
         for _, prediction in self._predictions_of_tails(rows, matrices, wanted):
             total = total + linear_cross_entropy(*prediction, execution)
         return total
+
+    def _loss_beside(
+        self,
+        rows: Float[Tensor, "rows width"],
+        matrices: Sequence[tuple[Tensor, Tensor]],
+        targets: Int[Tensor, " rows"],
+        execution: Execution,
+        beside: Float[Tensor, " rows"],
+    ) -> Float[Tensor, ""]:
+        """Return the loss where something is added to the probabilities of targets: products, of head and tail.
+
+        −ln(p_head p_tail + e^s) = n_tail − ln(p_head + e^(s + n_tail)) with n_tail = −ln p_tail, and with head and tail
+        exchanged: each has its gradient by the one of the two forms in which the other is a number.
+        """
+        wanted, of_tails, total = self._targets_of_head(targets), torch.zeros_like(beside), rows.new_zeros(())
+        for positions, prediction in self._predictions_of_tails(rows, matrices, targets):
+            of_tails[positions] = linear_nats(*prediction, execution)
+            of_head = linear_nats(rows[positions], *matrices[0], wanted[positions], execution)
+            of_tail = linear_cross_entropy(*prediction, execution, beside[positions].detach() + of_head)
+            total = total + of_tail - of_tail.detach()
+        of_both = linear_cross_entropy(rows, *matrices[0], wanted, execution, beside + of_tails)
+        return total + of_both + of_tails.sum()
 
     @torch.no_grad()
     def nats(self, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:

@@ -62,6 +62,7 @@ class MixtureOfSoftmaxesLayer(OutputLayer):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
+        beside: Float[Tensor, "time batch"] | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats); see `OutputLayer.loss`."""
         latents = self._latents(features)
@@ -70,7 +71,8 @@ class MixtureOfSoftmaxesLayer(OutputLayer):
             shape, site = tuple(latents.shape[1:]), "dropout.latent"
             latents = latents * keep_mask(shape, latents, self.latent_dropout, randomness, site, column_axis=0)
         rows, log_prior = latents.flatten(0, 1), self._log_prior(features).flatten(0, 1)
-        return mixture_cross_entropy(rows, log_prior, self.weight, self.bias, targets.flatten(), execution)
+        beside = None if beside is None else beside.flatten()
+        return mixture_cross_entropy(rows, log_prior, self.weight, self.bias, targets.flatten(), execution, beside)
 
     @torch.no_grad()
     def nats(self, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:

@@ -57,10 +57,12 @@ class OutputLayer(nn.Module, ABC):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
+        beside: Float[Tensor, "time batch"] | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats) of the targets that are not `NO_TARGET`.
 
         Kernels compute as `execution` says. Without `randomness`, the step's draws in training, nothing is dropped.
+        `beside` is the logarithm of what is added to the probability of each target, by whatever this is mixed with.
         """
 
     @abstractmethod
