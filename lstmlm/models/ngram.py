@@ -84,7 +84,9 @@ class NgramModel:
             backoffs.append(backoff)
         backoffs.append(np.ones(len(smoothed[-1].probability)))  # nothing follows the longest
         parts = zip(counted, smoothed[1:], backoffs[1:], strict=True)
-        tables = [NgramTable(ngrams.keys, of_length.probability, b, of_length.left_out) for ngrams, of_length, b in parts]
+        tables = [
+            NgramTable(ngrams.keys, of_length.probability, b, of_length.left_out) for ngrams, of_length, b in parts
+        ]
         return cls(tables, vocab_size, start_id)
 
     @property

@@ -85,7 +85,9 @@ def measure_gradients(
     n_lags = max_lag + 1
     _, state = model(inputs[:-n_lags], model.initial_state(inputs.shape[1]))
     last = len(model.backbone.layers) - 1
-    state = tuple(map_state(Tensor.requires_grad_, layer) if level <= last else layer for level, layer in enumerate(state))
+    state = tuple(
+        map_state(Tensor.requires_grad_, layer) if level <= last else layer for level, layer in enumerate(state)
+    )
     memories: list[Tensor] = []
     for tokens in inputs[-n_lags:]:
         features, state = model(tokens[None], state)
@@ -94,7 +96,8 @@ def measure_gradients(
     # Columns do not influence each other: a column of the gradient of the summed loss is that of its own loss.
     norms = torch.stack(gradients).norm(dim=-1).unflatten(0, (n_lags, -1)).flip(0)
     return [
-        GradientNorms(run, text.name, memory, norms[:, index].numpy()) for index, memory in enumerate(named(state[last]))
+        GradientNorms(run, text.name, memory, norms[:, index].numpy())
+        for index, memory in enumerate(named(state[last]))
     ]
 
 

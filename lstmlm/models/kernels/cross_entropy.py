@@ -11,7 +11,8 @@ would be lost in the same way in row after row. So where :math:`p_y < 1/2`, the 
 
 Where something beside the softmax may be right too, such as an n-gram model that it is mixed with, the loss is
 :math:`-\ln(p_y + e^s)` with a given s. All gradients are then multiplied by the softmax's share of that probability,
-:math:`p_y / (p_y + e^s)`; that with respect to s is minus the share of the other.
+:math:`r = p_y / (p_y + e^s)`; that with respect to s is r − 1. With a least share :math:`\lambda` it is
+:math:`\lambda + (1 - \lambda) r` in place of r, which adds :math:`\lambda` of the softmax's own loss to what is descended.
 """
 
 import math
@@ -46,23 +47,38 @@ GPU_BLOCK_BYTES = 1 << 28
 """In place of these on a GPU, which is fast with few large operations: no more than its memory always has."""
 
 
+class Beside(NamedTuple):
+    """What may be right in place of a softmax, or of several."""
+
+    log_weight: Float[Tensor, "*rows"]
+    """The logarithm of what is added to the probability of each target."""
+
+    least_share: float = 0.0
+    """What the softmax has of a gradient at least, wherever the other is right."""
+
+    def flatten(self) -> "Beside":
+        """Return the same, with rows along one axis."""
+        return Beside(self.log_weight.flatten(), self.least_share)
+
+
 def linear_cross_entropy(
     features: Float[Tensor, "rows hidden"],
     weight: Float[Tensor, "vocab hidden"],
     bias: Float[Tensor, " vocab"],
     targets: Int[Tensor, " rows"],
     execution: Execution = EVALUATION,
-    beside: Float[Tensor, " rows"] | None = None,
+    beside: Beside | None = None,
 ) -> Float[Tensor, ""]:
     """Return the summed negative log-likelihood (nats) of the targets that are not `NO_TARGET`.
 
-    In bfloat16 logits and their gradients are rounded to it; softmax, sums and results are float32. `beside` is the
-    logarithm of what is added to the probability of each target; see the module.
+    In bfloat16 logits and their gradients are rounded to it; softmax, sums and results are float32. `beside` is what
+    may be right in place of the softmax; see the module.
     """
+    log_weight, least_share = beside or (None, 0.0)
     if not torch.is_grad_enabled():
-        return nats_beside(linear_nats(features, weight, bias, targets, execution), targets, beside).sum()
+        return nats_beside(linear_nats(features, weight, bias, targets, execution), targets, log_weight).sum()
     loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        features, weight, bias, targets, beside, execution
+        features, weight, bias, targets, log_weight, least_share, execution
     )
     return loss
 
@@ -105,6 +121,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         bias: Tensor,
         targets: Tensor,
         beside: Tensor | None,
+        least_share: float,
         execution: Execution,
     ) -> Tensor:
         needs_features, needs_weight, needs_bias, *_ = ctx.needs_input_grad
@@ -113,13 +130,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_weight = (torch.empty_like if len(features) else torch.zeros_like)(weight) if needs_weight else None
         grad_bias = torch.zeros_like(bias) if needs_bias else None
         gradients = _Gradients(grad_features, grad_weight, grad_bias)
-        nats = _nats(execution, features, weight, bias, targets, beside, gradients)
+        given = None if beside is None else Beside(beside, least_share)
+        nats = _nats(execution, features, weight, bias, targets, given, gradients)
         # Of every row, with a factor of 0 where nothing is missing: to pick rows, a GPU would have to be waited for.
         missing, wanted = (nats > LN_2).to(features.dtype), targets.clamp(min=0)
         grad_beside = None
         if beside is not None:
             share = torch.sigmoid(-(nats + beside))
-            missing = missing * share
+            missing = missing * torch.lerp(share, torch.ones_like(share), least_share)
             grad_beside = (share - 1).masked_fill_(targets == NO_TARGET, 0)
         if grad_features is not None:
             grad_features.addcmul_(weight[wanted], missing[:, None], value=-1)
@@ -138,7 +156,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         of_features, of_weight, of_bias, of_beside = (
             None if gradient is None else scale(gradient, grad_loss) for gradient in ctx.saved_tensors
         )
-        return of_features, of_weight, of_bias, None, of_beside, None
+        return of_features, of_weight, of_bias, None, of_beside, None, None
 
 
 def _nats(
@@ -147,7 +165,7 @@ def _nats(
     weight: Tensor,
     bias: Tensor,
     targets: Tensor,
-    beside: Tensor | None = None,
+    beside: Beside | None = None,
     gradients: _Gradients | None = None,
 ) -> Float[Tensor, " rows"]:
     """Return each target's nats, and add to `gradients` what the softmax has of them, see the module.
@@ -176,7 +194,8 @@ def _nats(
                 weight=weight.contiguous(),
                 bias=bias.contiguous(),
                 targets=targets.contiguous(),
-                beside=None if beside is None else beside.contiguous(),
+                beside=None if beside is None else beside.log_weight.contiguous(),
+                least_share=0.0 if beside is None else beside.least_share,
                 logits=logits,
                 nats=nats,
                 grad_rows=grad_features,
@@ -187,7 +206,7 @@ def _nats(
         return nats
     for block in blocks:
         logits = _logits(gemm, rows[block], weight)
-        of_block = None if beside is None else beside[block]
+        of_block = None if beside is None else Beside(beside.log_weight[block], beside.least_share)
         nats[block] = _softmax(logits, bias, targets[block], of_block, gradients is not None, native)
         for columns in _slices(weight) if gradients else ():
             if grad_features is not None:
@@ -218,7 +237,7 @@ def _softmax(
     logits: Float[Tensor, "rows vocab"],
     bias: Float[Tensor, " vocab"],
     targets: Int[Tensor, " rows"],
-    beside: Float[Tensor, " rows"] | None,
+    beside: Beside | None,
     differentiate: bool,
     native: Callable[[Any], None] | None,
 ) -> Float[Tensor, " rows"]:
@@ -238,7 +257,8 @@ def _softmax(
                 differentiate=differentiate,
                 bias=bias.contiguous(),
                 targets=targets.contiguous(),
-                beside=None if beside is None else beside.contiguous(),
+                beside=None if beside is None else beside.log_weight.contiguous(),
+                least_share=0.0 if beside is None else beside.least_share,
                 logits=logits,
                 nats=nats,
             )
@@ -256,7 +276,8 @@ def _softmax(
             of_target = torch.where(nats[part] > LN_2, torch.exp(-nats[part]), torch.expm1(-nats[part]))
             gradient.scatter_(1, wanted, of_target.masked_fill_(ignored, 0)[:, None])
             if beside is not None:
-                gradient *= torch.sigmoid(-(nats[part] + beside[part]))[:, None]
+                share = torch.sigmoid(-(nats[part] + beside.log_weight[part]))
+                gradient *= torch.lerp(share, torch.ones_like(share), beside.least_share)[:, None]
             logits[part] = gradient
     return nats
 

@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lstmlm.config.output import AdaptiveOptions
-from lstmlm.models.kernels import EVALUATION, Execution, linear, linear_cross_entropy, linear_nats
+from lstmlm.models.kernels import EVALUATION, Beside, Execution, linear, linear_cross_entropy, linear_nats
 from lstmlm.models.output_layers.output_layer import (
     Features,
     OutputLayer,
@@ -108,7 +108,7 @@ class AdaptiveSoftmaxLayer(OutputLayer):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
-        beside: Float[Tensor, "time batch"] | None = None,
+        beside: Beside | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats); see `OutputLayer.loss`. Nothing is random here."""
         rows, wanted = project(features.flatten(0, 1), self.projection), targets.flatten()
@@ -126,20 +126,23 @@ class AdaptiveSoftmaxLayer(OutputLayer):
         matrices: Sequence[tuple[Tensor, Tensor]],
         targets: Int[Tensor, " rows"],
         execution: Execution,
-        beside: Float[Tensor, " rows"],
+        beside: Beside,
     ) -> Float[Tensor, ""]:
         """Return the loss where something is added to the probabilities of targets: products, of head and tail.
 
         −ln(p_head p_tail + e^s) = n_tail − ln(p_head + e^(s + n_tail)) with n_tail = −ln p_tail, and with head and tail
         exchanged: each has its gradient by the one of the two forms in which the other is a number.
         """
-        wanted, of_tails, total = self._targets_of_head(targets), torch.zeros_like(beside), rows.new_zeros(())
+        log_weight, least_share = beside
+        wanted, of_tails, total = self._targets_of_head(targets), torch.zeros_like(log_weight), rows.new_zeros(())
         for positions, prediction in self._predictions_of_tails(rows, matrices, targets):
             of_tails[positions] = linear_nats(*prediction, execution)
             of_head = linear_nats(rows[positions], *matrices[0], wanted[positions], execution)
-            of_tail = linear_cross_entropy(*prediction, execution, beside[positions].detach() + of_head)
+            beside_tail = Beside(log_weight[positions].detach() + of_head, least_share)
+            of_tail = linear_cross_entropy(*prediction, execution, beside_tail)
             total = total + of_tail - of_tail.detach()
-        of_both = linear_cross_entropy(rows, *matrices[0], wanted, execution, beside + of_tails)
+        beside_head = Beside(log_weight + of_tails, least_share)
+        of_both = linear_cross_entropy(rows, *matrices[0], wanted, execution, beside_head)
         return total + of_both + of_tails.sum()
 
     @torch.no_grad()

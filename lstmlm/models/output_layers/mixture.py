@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lstmlm.config.output import MixtureOptions
 from lstmlm.models.dropout import keep_mask
-from lstmlm.models.kernels import EVALUATION, Execution, linear, mixture_cross_entropy, mixture_nats
+from lstmlm.models.kernels import EVALUATION, Beside, Execution, linear, mixture_cross_entropy, mixture_nats
 from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets, Vectors, draw_decoder, draw_map
 from lstmlm.randomness import Randomness
 
@@ -62,7 +62,7 @@ class MixtureOfSoftmaxesLayer(OutputLayer):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
-        beside: Float[Tensor, "time batch"] | None = None,
+        beside: Beside | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats); see `OutputLayer.loss`."""
         latents = self._latents(features)

@@ -21,10 +21,14 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from lstmlm.metrics import NO_TARGET
-from lstmlm.models.kernels import EVALUATION, Execution
+from lstmlm.models.kernels import EVALUATION, Beside, Execution
 from lstmlm.models.output_layers.ngram_tables import Contexts, NgramTables
 from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
 from lstmlm.randomness import Randomness
+
+LEAST_SHARE = 0.5
+"""What the network's own loss counts where it learns: at first the n-grams are right nearly everywhere, and a network
+that learnt from what is left alone would never become better than they are."""
 
 
 class NgramMixtureLayer(OutputLayer):
@@ -60,17 +64,19 @@ class NgramMixtureLayer(OutputLayer):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
-        beside: Float[Tensor, "time batch"] | None = None,
+        beside: Beside | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats); see `OutputLayer.loss`.
 
-        With `randomness`, in training, the n-gram model is that without the target.
+        With `randomness`, in training, the n-gram model is that without the target, and the network descends its own
+        loss, too.
         """
         hidden, contexts, odds = self._parts(features)
-        of_ngrams = self.ngrams.probability(contexts, targets, left_out=randomness is not None).log() - odds
-        if beside is not None:
-            of_ngrams = torch.logaddexp(of_ngrams, beside - logsigmoid(odds))
-        of_both = self.network.loss(hidden, targets, execution, randomness, of_ngrams)
+        assert beside is None, "a mixture is the outermost layer"
+        is_training = randomness is not None
+        of_ngrams = self.ngrams.probability(contexts, targets, left_out=is_training).log()
+        beside = Beside(of_ngrams - odds, LEAST_SHARE if is_training else 0.0)
+        of_both = self.network.loss(hidden, targets, execution, randomness, beside)
         return of_both - logsigmoid(odds).masked_fill(targets == NO_TARGET, 0).sum()
 
     @torch.no_grad()

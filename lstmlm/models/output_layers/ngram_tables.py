@@ -117,9 +117,7 @@ class NgramTables(nn.Module):
         """Return the state in which nothing has been read."""
         return NgramState(torch.full((batch_size, self.order - 1), ABSENT, device=self.uniform.device))
 
-    def contexts(
-        self, tokens: Int[Tensor, "time batch"], state: NgramState
-    ) -> Int[Tensor, "time batch lengths"]:
+    def contexts(self, tokens: Int[Tensor, "time batch"], state: NgramState) -> Int[Tensor, "time batch lengths"]:
         """Return the contexts after each token of a window, in the state before it."""
         if not self.tables:
             return torch.full((*tokens.shape, self.order - 1), ABSENT, device=tokens.device)
@@ -140,7 +138,7 @@ class NgramTables(nn.Module):
         if not self.tables:
             return self.uniform.expand(tokens.shape)
         wanted, name = tokens.clamp(min=0), "left_out" if left_out else "probability"
-        probability = getattr(self.tables[0], name)[wanted]
+        probability: Tensor = getattr(self.tables[0], name)[wanted]
         for index, (shorter, table) in enumerate(pairwise(self._by_length())):
             rows = table.find(contexts[..., index], wanted, self.vocab_size)
             lower = shorter.backoff_of(contexts[..., index]) * probability
@@ -158,7 +156,9 @@ class NgramTables(nn.Module):
         found = torch.outer(factors[0], shortest.probability)
         for index, (table, factor) in enumerate(zip(longer, factors[1:], strict=True)):
             # All n-grams with one context are neighbours; there is none with an absent one.
-            first, last = torch.searchsorted(table.keys, torch.stack([rows[:, index], rows[:, index] + 1]) * self.vocab_size)
+            first, last = torch.searchsorted(
+                table.keys, torch.stack([rows[:, index], rows[:, index] + 1]) * self.vocab_size
+            )
             place = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), last - first)
             entries = torch.arange(len(place), device=rows.device) + (last - (last - first).cumsum(0))[place]
             found[place, table.keys[entries] % self.vocab_size] = table.probability[entries] * factor[place]

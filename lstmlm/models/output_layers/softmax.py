@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lstmlm.config.output import SoftmaxOptions
-from lstmlm.models.kernels import EVALUATION, Execution, linear, linear_cross_entropy, linear_nats
+from lstmlm.models.kernels import EVALUATION, Beside, Execution, linear, linear_cross_entropy, linear_nats
 from lstmlm.models.output_layers.output_layer import (
     Features,
     OutputLayer,
@@ -47,7 +47,7 @@ class SoftmaxLayer(OutputLayer):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
-        beside: Float[Tensor, "time batch"] | None = None,
+        beside: Beside | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats); see `OutputLayer.loss`. Nothing is random here."""
         rows = project(features.flatten(0, 1), self.projection)

@@ -114,7 +114,11 @@ class CrossEntropy(Arguments):
         *("rows", "weight", "bias", "targets", "beside", "logits", "nats"),
         *("grad_rows", "grad_weight", "grad_bias"),
     )
-    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _numbers),
+        ("least_share", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in _pointers),
+    ]
 
 
 def native_function(name: str, operands: Tensor, suffix: str = "") -> Callable[[Any], None] | None:

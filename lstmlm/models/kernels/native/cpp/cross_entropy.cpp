@@ -18,6 +18,7 @@ struct CrossEntropy {
     int64_t n_rows, n_columns, depth, n_threads;
     int64_t rows_at_once, stride;  // of the block of logits: its rows, and how far apart they lie
     int64_t differentiate;         // whether logits become the gradient of the loss, see cross_entropy.py
+    double least_share;            // of a gradient, whatever is beside
     const void* rows;              // (rows, depth) Operand: X; null where logits, without bias, are given
     const void* weight;            // (columns, depth) Real: W
     const void* bias;              // (columns) Real
@@ -62,9 +63,9 @@ Real softmax(const CrossEntropy& c, int64_t row, Operand* __restrict logits, Rea
     }
     const Real nats = Real(std::log(total) + double(largest) - double(wanted));
     if (!c.differentiate) return nats;
-    // How much of the probability is the softmax's.
     const Real* const beside = static_cast<const Real*>(c.beside);
-    const double share = beside ? 1 / (1 + std::exp(double(nats) + double(beside[row]))) : 1;
+    const double of_softmax = beside ? 1 / (1 + std::exp(double(nats) + double(beside[row]))) : 1;
+    const double share = c.least_share + (1 - c.least_share) * of_softmax;
     const Real scale = Real(share / total);
     for (int64_t j = 0; j < c.n_columns; ++j) logits[j] = narrow<Operand>(values[j] * scale);
     // p − 1 = exp(−nats) − 1, here without the rounding of p; below p = 1/2 the 1 is subtracted elsewhere.
