@@ -100,7 +100,7 @@ class LanguageModel(nn.Module):
         dropped = dropout(hidden, self.dropout.output, randomness, "dropout.output", locked=locked)
         return outputs if dropped is hidden else self._with_contexts(dropped, outputs[..., hidden.shape[-1] :])
 
-    def hidden_of(self, features: Outputs) -> Outputs:
+    def hidden_of(self, features: Float[Tensor, "*batch all"]) -> Float[Tensor, "*batch hidden"]:
         """Return what of features, or of outputs, the network has put out: all but the contexts of n-grams."""
         return features[..., : self.backbone.layers[-1].hidden_size]
 

@@ -11,8 +11,8 @@ would be lost in the same way in row after row. So where :math:`p_y < 1/2`, the 
 
 Where something beside the softmax may be right too, such as an n-gram model that it is mixed with, the loss is
 :math:`-\ln(p_y + e^s)` with a given s. All gradients are then multiplied by the softmax's share of that probability,
-:math:`r = p_y / (p_y + e^s)`; that with respect to s is r − 1. With a least share :math:`\lambda` it is
-:math:`\lambda + (1 - \lambda) r` in place of r, which adds :math:`\lambda` of the softmax's own loss to what is descended.
+:math:`r = p_y / (p_y + e^s)`; that with respect to s is r − 1. With a least share :math:`\lambda` the former are
+multiplied by :math:`\lambda + (1 - \lambda) r`, which is to descend :math:`\lambda` of the softmax's own loss, too.
 """
 
 import math
@@ -74,13 +74,26 @@ def linear_cross_entropy(
     In bfloat16 logits and their gradients are rounded to it; softmax, sums and results are float32. `beside` is what
     may be right in place of the softmax; see the module.
     """
+    return cross_entropy_and_nats(features, weight, bias, targets, execution, beside)[0]
+
+
+def cross_entropy_and_nats(
+    features: Float[Tensor, "rows hidden"],
+    weight: Float[Tensor, "vocab hidden"],
+    bias: Float[Tensor, " vocab"],
+    targets: Int[Tensor, " rows"],
+    execution: Execution = EVALUATION,
+    beside: Beside | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, " rows"]]:
+    """Return what `linear_cross_entropy` does, and `linear_nats`, which it computes anyway: nothing is beside these."""
     log_weight, least_share = beside or (None, 0.0)
     if not torch.is_grad_enabled():
-        return nats_beside(linear_nats(features, weight, bias, targets, execution), targets, log_weight).sum()
-    loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        nats = linear_nats(features, weight, bias, targets, execution)
+        return nats_beside(nats, targets, log_weight).sum(), nats
+    found: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
         features, weight, bias, targets, log_weight, least_share, execution
     )
-    return loss
+    return found
 
 
 @torch.no_grad()
@@ -123,7 +136,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         beside: Tensor | None,
         least_share: float,
         execution: Execution,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         needs_features, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         grad_features = torch.zeros_like(features) if needs_features else None
         # The first block fills it; without rows there is none.
@@ -146,11 +159,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if grad_bias is not None:
             grad_bias.index_add_(0, wanted, missing, alpha=-1)
         ctx.save_for_backward(*gradients, grad_beside)
-        return nats_beside(nats, targets, beside).sum()
+        ctx.mark_non_differentiable(nats)
+        return nats_beside(nats, targets, beside).sum(), nats
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         # In place unless the graph is kept for another pass: a second tensor as large as W costs more than the product.
         scale = torch.mul if graph_is_kept() else Tensor.mul_
         of_features, of_weight, of_bias, of_beside = (

@@ -23,7 +23,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lstmlm.config.output import AdaptiveOptions
-from lstmlm.models.kernels import EVALUATION, Beside, Execution, linear, linear_cross_entropy, linear_nats
+from lstmlm.models.kernels import (
+    EVALUATION,
+    Beside,
+    Execution,
+    cross_entropy_and_nats,
+    linear,
+    linear_cross_entropy,
+    linear_nats,
+)
 from lstmlm.models.output_layers.output_layer import (
     Features,
     OutputLayer,
@@ -134,16 +142,20 @@ class AdaptiveSoftmaxLayer(OutputLayer):
         exchanged: each has its gradient by the one of the two forms in which the other is a number.
         """
         log_weight, least_share = beside
-        wanted, of_tails, total = self._targets_of_head(targets), torch.zeros_like(log_weight), rows.new_zeros(())
-        for positions, prediction in self._predictions_of_tails(rows, matrices, targets):
+        of_tails = torch.zeros_like(log_weight)
+        tails = list(self._predictions_of_tails(rows, matrices, targets))
+        for positions, prediction in tails:
             of_tails[positions] = linear_nats(*prediction, execution)
-            of_head = linear_nats(rows[positions], *matrices[0], wanted[positions], execution)
-            beside_tail = Beside(log_weight[positions].detach() + of_head, least_share)
+        beside_head = Beside(log_weight + of_tails, least_share)
+        total, of_head = cross_entropy_and_nats(
+            rows, *matrices[0], self._targets_of_head(targets), execution, beside_head
+        )
+        total = total + of_tails.sum()
+        for positions, prediction in tails:
+            beside_tail = Beside(log_weight[positions].detach() + of_head[positions], least_share)
             of_tail = linear_cross_entropy(*prediction, execution, beside_tail)
             total = total + of_tail - of_tail.detach()
-        beside_head = Beside(log_weight + of_tails, least_share)
-        of_both = linear_cross_entropy(rows, *matrices[0], wanted, execution, beside_head)
-        return total + of_both + of_tails.sum()
+        return total
 
     @torch.no_grad()
     def nats(self, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:

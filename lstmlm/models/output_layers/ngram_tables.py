@@ -75,13 +75,9 @@ class NgramTables(nn.Module):
         """Take over the n-grams of a model that was estimated from the training text.
 
         Raises:
-            ConfigError: the text has none that are so long, or too many.
+            ConfigError: the text has too many.
         """
-        if model.order < self.order:
-            raise ConfigError(
-                f"model.ngram_order: {self.order} is longer than any line of the training split, whose longest n-grams "
-                f"have {model.order} tokens. Lower it."
-            )
+        assert model.order == self.order, "longer n-grams than the text has were refused before"
         if (most := max(len(table.keys) for table in model.tables)) > MOST_NGRAMS:
             raise ConfigError(
                 f"model.ngram_order: {self.order} makes {most:,} n-grams of one length of the training split, but at "
