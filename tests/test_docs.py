@@ -102,7 +102,7 @@ def test_every_command_runs(page: Path, workplace: Path) -> None:
             piped = Path(file).read_bytes()
         result = CliRunner().invoke(app, [*arguments, *stand_ins], input=piped)
         assert result.exit_code == 0, (arguments, result.output, result.exception)
-        assert result.stdout or arguments[0] in ("train", "export", "import") or "--output" in arguments
+        assert result.stdout or arguments[0] in ("init", "train", "export", "import") or "--output" in arguments
 
 
 NOTEBOOK = PROJECT / "docs" / "python.ipynb"

@@ -23,10 +23,9 @@ from lstmlm.corpus.loading import Corpus, load_corpus
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.distributed import ALONE
 from lstmlm.errors import DataError, counted
-from lstmlm.models.language_model import build_language_model
 from lstmlm.training.budget import measure_costs
 from lstmlm.training.preparation.execution import find_device, resolve_cutoffs, resolve_execution
-from lstmlm.training.preparation.preparation import build_trainer, rehearsed
+from lstmlm.training.preparation.preparation import build_trainer, initial_model, rehearsed
 from lstmlm.training.trainer import Trainer
 from lstmlm.yaml.schema import from_overrides
 
@@ -104,7 +103,8 @@ def _model(start: Sequence[Choice], corpus: Corpus, width: int) -> list[Choice]:
     """The choice of a model of a given width, whose clusters, if it has any, save work."""
     data = _config(start).data
     counts = corpus.train.count_tokens(corpus.tokenizer.vocab_size)
-    found = choose_model(data.tokenizer.name, len(counts), corpus.train.n_tokens, width)
+    longest = corpus.train.longest_line(corpus.tokenizer.start_id)
+    found = choose_model(data.tokenizer.name, len(counts), corpus.train.n_tokens, longest, width)
     resolved = resolve_cutoffs(_config([*start, *found]), counts).model.output
     if getattr(resolved, "cutoffs", None) == ():
         why = f"clusters would save nothing with {len(counts):,} tokens"
@@ -132,7 +132,7 @@ def _trainer(config: RunConfig, corpus: Corpus) -> Trainer:
     counts = corpus.train.count_tokens(corpus.tokenizer.vocab_size)
     config = resolve_execution(resolve_cutoffs(config, counts), len(counts), 1, device=device).config
     stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)
-    return build_trainer(config, build_language_model(config.model, len(counts), config.seed).to(device), stream, 1)
+    return build_trainer(config, initial_model(config, corpus, None).to(device), stream, 1)
 
 
 def _with_reason(model: Sequence[Choice], width: int, speed: float) -> list[Choice]:

@@ -12,6 +12,12 @@ from lstmlm.advice.survey import Survey
 LITTLE_CHARS = 150_000
 """Of less text characters are learnt: most of its words occur once or twice."""
 
+LONG_LINE_CHARS = 10_000
+
+NGRAM_ORDER, CHARACTER_NGRAM_ORDER = 5, 6
+FEW_TOKENS = 2_000_000
+"""Fewer are those of which a short training does not learn what n-grams know from the start (docs/experiments.md)."""
+
 COVERED_SHARE = 0.97
 WORD_VOCABULARIES = (4_000, 8_000, 16_000, 32_000)
 SUBWORD_VOCABULARIES = (500, 1_000, 2_000, 4_000, 8_000)
@@ -62,9 +68,7 @@ def choose_tokens(seen: Survey) -> list[Choice]:
         fitting = [size for size in SUBWORD_VOCABULARIES if size * BYTES_A_SUBWORD <= seen.n_bytes]
         size = max(fitting, default=SUBWORD_VOCABULARIES[0])
         return [
-            Choice(
-                "data.tokenizer.name", "bpe", "indented lines: in parts of words no space is lost, and no name unknown"
-            ),
+            Choice("data.tokenizer.name", "bpe", why),
             Choice(
                 "data.tokenizer.vocab_size",
                 size,
@@ -115,8 +119,8 @@ def choose_windows(seen: Survey, tokenizer: str, n_tokens: int) -> list[Choice]:
     ]
 
 
-def choose_model(tokenizer: str, vocab_size: int, n_tokens: int, width: int) -> list[Choice]:
-    """Choose layers, embedding and output layer of a given width."""
+def choose_model(tokenizer: str, vocab_size: int, n_tokens: int, longest_line: int, width: int) -> list[Choice]:
+    """Choose layers, embedding and output layer of a given width, for a text whose longest line has so many tokens."""
     are_characters = tokenizer == "char" and vocab_size < LARGE_VOCABULARY
     n_layers = 1 if n_tokens < LITTLE_TOKENS else 2
     embedding = min(width, WIDEST_EMBEDDING_OF_CHARACTERS) if are_characters else width
@@ -129,6 +133,11 @@ def choose_model(tokenizer: str, vocab_size: int, n_tokens: int, width: int) -> 
         output = Choice(
             "model.output.name", "adaptive", f"of {vocab_size:,} tokens the rare ones share clusters: less work"
         )
+    order = CHARACTER_NGRAM_ORDER if tokenizer == "char" else NGRAM_ORDER
+    ngrams = []
+    if n_tokens < FEW_TOKENS and longest_line > order:
+        known = f"{n_tokens:,} tokens: n-grams know more of them than a short training (null to export the model)"
+        ngrams = [Choice("model.ngram_order", order, known)]
     return [
         Choice("model.backbone.name", "lstm"),
         Choice("model.backbone.n_layers", n_layers, why),
@@ -136,6 +145,7 @@ def choose_model(tokenizer: str, vocab_size: int, n_tokens: int, width: int) -> 
         Choice("model.embedding_size", embedding),
         Choice("model.tie_weights", not are_characters, tied),
         Choice("model.initial_bias", "unigram", "the first steps need not learn how often each token occurs"),
+        *ngrams,
         output,
     ]
 

@@ -69,15 +69,19 @@ def test_windows_fit_the_text(n_tokens: int) -> None:
 
 
 def test_little_text_has_one_layer_and_a_large_vocabulary_clusters() -> None:
-    assert values_of(choose_model("word", 8_000, 50_000, 200)) == {
+    assert values_of(choose_model("word", 8_000, 50_000, 40, 200)) == {
         "name": "adaptive",
         "n_layers": 1,
         "hidden_size": 200,
         "embedding_size": 200,
         "tie_weights": True,
         "initial_bias": "unigram",
+        "ngram_order": 5,
     }
-    characters = values_of(choose_model("char", 80, 1_000_000, 200))
+    characters = values_of(choose_model("char", 80, 1_000_000, 40, 200))
+    assert characters["ngram_order"] == 6
+    assert "ngram_order" not in values_of(choose_model("char", 80, 3_000_000, 40, 200))
+    assert "ngram_order" not in values_of(choose_model("word", 8_000, 50_000, 3, 200))
     assert (characters["n_layers"], characters["embedding_size"], characters["tie_weights"]) == (2, 64, False)
 
 
