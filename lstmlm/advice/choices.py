@@ -82,9 +82,9 @@ def choose_tokens(seen: Survey) -> list[Choice]:
     # What occurs once cannot be learnt, but teaches what an unknown word is like.
     fitting = [size for size in WORD_VOCABULARIES if size <= (seen.word_counts > 1).sum()]
     enough = [size for size in fitting if seen.share_of(size) >= COVERED_SHARE]
-    size = next(iter(enough or reversed(fitting)), None)
-    if size is None:
+    if not fitting:
         return [name, split, Choice("data.tokenizer.min_count", 2, "words that occur once teach what <unk> is like")]
+    size = (enough or fitting[-1:])[0]
     reason = f"{size:,} of {n_types:,} words: {seen.share_of(size):.1%} of {looked_at}"
     return [name, split, Choice("data.tokenizer.max_vocab", size, reason)]
 

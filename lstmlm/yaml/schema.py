@@ -235,7 +235,7 @@ def _explain(field: FieldInfo, value: object, errors: list[ErrorDetails]) -> lis
 
 def _meant(word: str, choices: Collection[str]) -> str:
     """What may be meant by a word that is none of the choices."""
-    other = _ELSEWHERE.get(word.lower())
+    other = _ELSEWHERE.get(word.lower(), word)
     return did_you_mean(other if other in choices else word, choices)
 
 
