@@ -104,7 +104,9 @@ class LanguageModel(nn.Module):
         """Return what of features, or of outputs, the network has put out: all but the contexts of n-grams."""
         return features[..., : self.backbone.layers[-1].hidden_size]
 
-    def _with_contexts(self, outputs: Outputs, contexts: Float[Tensor, "time batch contexts"] | Contexts) -> Outputs:
+    def _with_contexts(
+        self, outputs: Outputs, contexts: Float[Tensor, "time batch contexts"] | Contexts
+    ) -> Float[Tensor, "time batch all"]:
         return outputs if self.ngrams is None else torch.cat([outputs, contexts.to(outputs.dtype)], dim=-1)
 
 

@@ -7,8 +7,8 @@ from math import log
 
 import torch
 
-from lstmlm.checkpoint.environment import resident_bytes
 from lstmlm.checkpoint.checkpoints import MOST_CHECKPOINTS
+from lstmlm.checkpoint.environment import resident_bytes
 from lstmlm.config import RunConfig
 from lstmlm.config.averaging import NoAveragingOptions
 from lstmlm.config.model import DropoutOptions
