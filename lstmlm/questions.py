@@ -172,7 +172,7 @@ def evaluate_ngrams(
     try:
         validation = trained.encode_split("valid")
     except DataError as error:
-        raise DataError(f"{error} The mixture's weights are found in it.") from None
+        raise type(error)(f"{error} The mixture's weights are found in it.") from None
     measured, is_half = trained.encode(split, text, encoding), False
     if measured.sha256 == validation.sha256:
         is_half = True

@@ -88,6 +88,18 @@ def tiny_benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     return tiny
 
 
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `lstmlm serve` end where it would begin to wait for requests, with its models loaded, on any free port."""
+    import uvicorn
+
+    from lstmlm.serving import server
+
+    listener = server._listener
+    monkeypatch.setattr(server, "_listener", lambda *_: listener("127.0.0.1", 0))
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: None)
+
+
 @pytest.fixture(scope="session")
 def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train the runs that documentation takes for granted, for two steps each; they are to be copied."""
@@ -101,7 +113,7 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         shutil.copytree(TINY, folder / "data" / "tiny")
         for name, changes in RUNS.items():
-            given = [*STAND_INS, "data.corpus=data/tiny", "model.output.name=softmax", *changes]
+            given = [*STAND_INS, "data.corpus=data/tiny", "model.output.name=softmax", "training.keep=all", *changes]
             sets = [part for change in given for part in ("--set", change)]
             result = CliRunner().invoke(app, ["train", "--config", "quickstart", "--run-dir", name, *sets])
             assert result.exit_code == 0, result.output

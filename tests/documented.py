@@ -102,11 +102,12 @@ class Shell:
     """Runs lines of documentation in the working directory, inside the test's process.
 
     A pipe's commands run one after the other; of what torchrun starts there is one process; what is not lstmlm is left
-    out. Trainings are short. A run that is named and was not trained by a line before is one of `RUNS`, by turns.
+    out. Trainings are short. A run that is named and was not trained by a line before is one of `RUNS`, by turns,
+    if there is a folder of them.
     """
 
-    def __init__(self, runs: Path, *, stand_ins: bool = True) -> None:
-        self._runs = [runs / name for name in RUNS]
+    def __init__(self, runs: Path | None = None, *, stand_ins: bool = True) -> None:
+        self._runs = [runs / name for name in RUNS] if runs else []
         self._stand_ins = STAND_INS if stand_ins else []
         self._n_lent = 0
 
@@ -138,7 +139,8 @@ class Shell:
                 del arguments[place : place + 2]
                 piped, target = (file.read_bytes(), target) if sign == "<" else (piped, file)
         arguments = [name for word in arguments for name in (sorted(glob(word)) or [word])]  # noqa: PTH207
-        self._lend(arguments)
+        if self._runs:
+            self._lend(arguments)
         trains = arguments[0] in ("train", "lab")
         sets = [part for change in self._stand_ins for part in ("--set", change)] if trains else []
         result = CliRunner().invoke(app, [*arguments, *sets], input=piped, env=environment)

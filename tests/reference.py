@@ -74,7 +74,7 @@ def all_commands() -> Iterator[tuple[str, Any]]:
 def parts_of(command: Any) -> tuple[str, list[str]]:
     """Return what a command's help says, and the examples in it."""
     description, _, examples = inspect.cleandoc(command.help).partition("\n\nExample")
-    return description, re.findall(r"(?:^ *|: )((?:lstmlm|torchrun) .+)$", examples, re.MULTILINE)
+    return description, re.findall(r"(?:^ *|: )((?:[A-Z_]+=\w+ )?(?:lstmlm|torchrun) .+)$", examples, re.MULTILINE)
 
 
 def summary_of(command: Any) -> str:

@@ -101,7 +101,7 @@ def load_best_weights(model: LanguageModel, run: RunDirectory | SharedRun) -> No
     try:
         load_weights(model, weights)
     except CheckpointError as error:
-        raise CheckpointError(f"{run.path}: {error}") from None
+        raise type(error)(f"{run.path}: {error}") from None
 
 
 def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
