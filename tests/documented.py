@@ -106,9 +106,9 @@ class Shell:
     if there is a folder of them.
     """
 
-    def __init__(self, runs: Path | None = None, *, stand_ins: bool = True) -> None:
+    def __init__(self, runs: Path | None = None, stand_ins: Sequence[str] = STAND_INS) -> None:
         self._runs = [runs / name for name in RUNS] if runs else []
-        self._stand_ins = STAND_INS if stand_ins else []
+        self._stand_ins = stand_ins
         self._n_lent = 0
 
     def run(self, line: str, status: int = 0) -> Any:

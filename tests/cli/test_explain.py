@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documented import Shell, furnish
+from documented import STAND_INS, Shell, furnish
 
 from lstmlm import errors
 from lstmlm.cli.explain import error_pages
@@ -109,10 +109,12 @@ def test_the_example_of_a_page(
         monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     PREPARED.get(code, lambda: None)()
     line, shown = EXAMPLE.search(page.text).groups()  # type: ignore[union-attr]
-    shell = Shell(stand_ins=code in ("diverged", "storage"))
+    shell = Shell(stand_ins=[*STAND_INS, "training.n_steps=50"] if code in ("diverged", "storage") else [])
     result = shell.run(line, int(page.exit_status))
     assert matches(shown, result.stderr)
     if code in ("configuration", "diverged", "run-altered", "run-damaged", "run-in-use", "text-changed"):
+        if code in TRAINS_ANEW:
+            shutil.rmtree("runs")
         with_json = shell.run(f"{line} --json", int(page.exit_status))
         error = json.loads(with_json.stdout.splitlines()[-1])["error"]
         assert (error["code"], error["exit_status"]) == (code, int(page.exit_status))
