@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +18,9 @@ from lstmlm.history.history import History
 from lstmlm.history.summary import read_run
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
-CHROMIUM = "chromium --headless --no-sandbox --disable-gpu --no-first-run --hide-scrollbars --force-device-scale-factor=1"
+CHROMIUM = (
+    "chromium --headless --no-sandbox --disable-gpu --no-first-run --hide-scrollbars --force-device-scale-factor=1"
+)
 SHOWN = 0.8
 """Which part of a training has passed in its picture."""
 
@@ -30,7 +33,7 @@ def training(run: Path) -> str:
     for event in events:
         if event.get("step", 0) <= SHOWN * last:
             history.add(event)
-    console = Console(record=True, width=96, height=24, force_terminal=True, file=tempfile.TemporaryFile("w"))
+    console = Console(record=True, width=96, height=24, force_terminal=True, file=StringIO())
     console.print(Screen(history, str(run)))
     picture = console.export_svg(title="lstmlm train --config quickstart")
     return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)  # nothing is loaded from elsewhere
