@@ -61,7 +61,7 @@ FILES = {
     "own.csv": "good,bad\nThe cat sleeps.,The cat sleep.\n",
     "blimp/agreement.jsonl": BLIMP,
     "nbest/talk.txt": "call-1-1 the farmer goes\ncall-1-2 the farmer go\ncall-2-1 the cat sleeps\n",
-    "dev.stm": "call 1 a 0 1 the farmer goes\ncall 2 a 0 1 the cat sleeps\n",
+    "dev.stm": "call-1 1 a 0 1 the farmer goes\ncall-2 1 a 0 1 the cat sleeps\n",
     "nbest.txt": "call-1-1 the farmer goes\ncall-1-2 the farmer go\ncall-2-1 the cat sleeps\n",
     "acoustic.txt": "call-1-1 3.5\ncall-1-2 3.25\ncall-2-1 1\n",
     "nbest.jsonl": JSON_NBEST,

@@ -49,7 +49,10 @@ def test_examples(command: str, shell: Shell, monkeypatch: pytest.MonkeyPatch) -
     if command == "import torch":
         shutil.copy("runs/quickstart/tokenizer.json", "texts/words.json")
     if command == "data get":
+        from lstmlm.corpus.named import DATASETS
+
         monkeypatch.setattr("lstmlm.corpus.named.preparation.get", lambda *_: None)
+        monkeypatch.setattr(type(DATASETS["wikitext-2"]), "texts", lambda _: DATASETS["python-docs"].texts())
     for line in examples:
         shell.run(line)
 
