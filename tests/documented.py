@@ -107,7 +107,7 @@ class Shell:
     """
 
     def __init__(self, runs: Path | None = None, stand_ins: Sequence[str] = STAND_INS) -> None:
-        self._runs = [runs / name for name in RUNS] if runs else []
+        self.runs = runs
         self._stand_ins = stand_ins
         self._n_lent = 0
 
@@ -139,8 +139,8 @@ class Shell:
                 del arguments[place : place + 2]
                 piped, target = (file.read_bytes(), target) if sign == "<" else (piped, file)
         arguments = [name for word in arguments for name in (sorted(glob(word)) or [word])]  # noqa: PTH207
-        if self._runs:
-            self._lend(arguments)
+        if self.runs is not None:
+            self._lend(self.runs, arguments)
         trains = arguments[0] in ("train", "lab")
         sets = [part for change in self._stand_ins for part in ("--set", change)] if trains else []
         result = CliRunner().invoke(app, [*arguments, *sets], input=piped, env=environment)
@@ -149,20 +149,21 @@ class Shell:
             target.write_bytes(result.stdout_bytes)
         return result
 
-    def _lend(self, arguments: Sequence[str]) -> None:
+    def _lend(self, runs: Path, arguments: Sequence[str]) -> None:
         """Have the runs that a command reads, and at least one where it reads the newest."""
         read = [word for before, word in zip(["", *arguments], arguments, strict=False) if before != "--run-dir"]
         named = {match[1] for word in read for match in re.finditer(r"(?:^|=)(runs/[\w=-]+(?:/seed-\d)?)", word)}
         if arguments[0] in ("runs", "watch", "report"):
-            named |= {f"runs/{word}" for word in arguments if re.fullmatch(r"[\w-]+", word) and word in LENT_BY_NAME}
+            given = [name for word in arguments for name in (word.replace("*", "a"), word.replace("*", "b"))]
+            named |= {f"runs/{name}" for name in given if LENT_BY_NAME.fullmatch(name)}
         if arguments[0] not in ("train", "lab") and not named and not glob("runs/*/last"):  # noqa: PTH207
             named = {"runs/quickstart"}
         for name in sorted(named):
             if not Path(name).exists():
                 with suppress(FileExistsError):
-                    shutil.copytree(self._runs[self._n_lent % len(self._runs)], name, copy_function=shutil.copy)
+                    shutil.copytree(runs / [*RUNS][self._n_lent % len(RUNS)], name, copy_function=shutil.copy)
                 self._n_lent += 1
 
 
-LENT_BY_NAME = {"rnn", "quickstart", "quickstart-rnn", "ptb-lstm-small"}
+LENT_BY_NAME = re.compile(r"rnn|quickstart(-rnn)?|(ptb|tries)-[\w-]+")
 """Runs that commands name without their folder."""

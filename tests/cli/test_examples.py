@@ -2,11 +2,12 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from documented import Shell, furnish
+from documented import STAND_INS, Shell, furnish
 from reference import all_commands, parts_of
 
 FOUND = dict(all_commands())
@@ -53,6 +54,10 @@ def test_examples(command: str, shell: Shell, monkeypatch: pytest.MonkeyPatch) -
 
         monkeypatch.setattr("lstmlm.corpus.named.preparation.get", lambda *_: None)
         monkeypatch.setattr(type(DATASETS["wikitext-2"]), "texts", lambda _: DATASETS["python-docs"].texts())
+    if command == "audit":  # of a training that has some stretches
+        shell = Shell(shell.runs, [*STAND_INS, "training.n_steps=6", "training.save_every=1"])
+    if command == "bench":  # a restricted one is a process of its own, whose benchmark is not tiny
+        monkeypatch.setattr(sys.modules["lstmlm.cli.bench"], "_bench_restricted", lambda *_: 0)
     for line in examples:
         shell.run(line)
 
