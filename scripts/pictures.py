@@ -44,7 +44,7 @@ def report(runs: list[str], picture: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
         subprocess.run([sys.executable, "-m", "lstmlm", "report", *runs, "--output", str(page)], check=True)
-        options = [f"--user-data-dir={folder}/browser", f"--screenshot={picture}", "--window-size=1000,1225"]
+        options = [f"--user-data-dir={folder}/browser", f"--screenshot={picture}", "--window-size=1000,1300"]
         subprocess.run([*CHROMIUM.split(), *options, page.as_uri()], check=True)
 
 
