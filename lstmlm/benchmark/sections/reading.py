@@ -25,10 +25,11 @@ CHECKED_TOKENS = 300
 CHECKED_COLUMNS = 3
 
 
-def measure_generation(plan: Plan, machine: Machine, tell: Callable[[str], None]) -> Section:
+def measure_generation(plan: Plan, machine: Machine, tell: Callable[[str], None]) -> Section:  # noqa: ARG001
     """Draw the likeliest tokens one by one, beside the cells run as their equations stand and the bound of memory.
 
-    That is how often a second all weights could be read, in the number format that each contestant has them in.
+    That is how often a second all weights could be read, in the number format that each contestant has them in; it is
+    measured in the same rounds, since other programs take their share of the memory from moment to moment.
     """
     tell("generation")
     shape, n_tokens = plan.generation, plan.n_generated_tokens
@@ -39,14 +40,17 @@ def measure_generation(plan: Plan, machine: Machine, tell: Callable[[str], None]
     models = {"float32": fused, "bfloat16": with_rounded_matrices(fused)}
     wrong = {name: difference(_predictions(model, shape), wanted, name) for name, model in models.items()}
     ours = {name: _generation(model, shape, n_tokens, next_log_probabilities) for name, model in models.items()}
-    theirs = {"reference": _generation(reference, shape, n_tokens, _reference_log_probabilities)}
+    n_bytes = {name: sum(parameter.nbytes for parameter in model.parameters()) for name, model in models.items()}
+    theirs = {
+        "reference": _generation(reference, shape, n_tokens, _reference_log_probabilities),
+        "memory": _reading(n_bytes["float32"], n_tokens),
+    }
     rows = compare(shape, plan.effort, ours, wrong, theirs, n_tokens)
     for row in rows:
         if "differs" not in row:
-            n_bytes = sum(parameter.nbytes for parameter in models[row["precision"]].parameters())
-            bound = machine.read_gigabytes_per_second * 1e9 / n_bytes
-            row["bandwidth_bound_tokens_per_second"] = bound
-            row["bandwidth_bound_share"] = row["lstmlm_tokens_per_second"] / bound
+            smaller = n_bytes["float32"] / n_bytes[row["precision"]]
+            row["bandwidth_bound_tokens_per_second"] = row["memory_tokens_per_second"] * smaller
+            row["bandwidth_bound_share"] = row["times_as_fast_as_memory"] / smaller
     return Section("generation", title, rows)
 
 
@@ -81,6 +85,17 @@ def _generation(model: LanguageModel, shape: ModelShape, n_tokens: int, ask: Any
         for _ in range(n_tokens):
             log_probabilities, state = ask(model, tokens, state)
             tokens = log_probabilities.argmax(dim=-1)[None]
+
+    return run
+
+
+def _reading(n_bytes: int, n_times: int) -> Work:
+    # Written to, since untouched pages are one and the same page of zeros, in the cache.
+    buffer = torch.ones(n_bytes // 4)
+
+    def run() -> None:
+        for _ in range(n_times):
+            buffer.sum()
 
     return run
 

@@ -49,11 +49,12 @@ template <> inline bfloat16 narrow<bfloat16>(float x) {  // to the nearest, ties
 }
 
 template <class Real> constexpr int LANES = VECTOR_BYTES / sizeof(Real);
-template <class Number> struct VectorOf {};  // none of bfloat16: not every compiler passes over a vector of a struct
-template <> struct VectorOf<float> { typedef float type __attribute__((vector_size(VECTOR_BYTES))); };
-template <> struct VectorOf<double> { typedef double type __attribute__((vector_size(VECTOR_BYTES))); };
-template <> struct VectorOf<uint32_t> { typedef uint32_t type __attribute__((vector_size(VECTOR_BYTES))); };
-template <class Real> using Vector = typename VectorOf<Real>::type;
+template <class Number, int N> struct Numbers {
+    typedef Number type __attribute__((vector_size(N * sizeof(Number))));
+};
+template <int N> struct Numbers<bfloat16, N> {};  // not every compiler passes over a vector of a struct
+template <class Number, int N> using Several = typename Numbers<Number, N>::type;
+template <class Number> using Vector = Several<Number, LANES<Number>>;
 
 // As many numbers as a vector of `Real` has lanes.
 template <class Real> inline Vector<Real> load(const Real* from) {
@@ -68,15 +69,17 @@ template <class Real> inline Vector<Real> load(const bfloat16* from) {
     return std::bit_cast<Vector<Real>>(__builtin_convertvector(halves, Vector<uint32_t>) << 16);
 }
 
-// The sum of all lanes, half of them to the other half until one is left.
-template <class Real> inline Real total(const Vector<Real>& numbers) {
-    Real lanes[LANES<Real>];
-    std::memcpy(lanes, &numbers, sizeof lanes);
-#pragma GCC unroll 8
-    for (int n = LANES<Real> / 2; n > 0; n /= 2)
-#pragma GCC unroll 16
-        for (int lane = 0; lane < n; ++lane) lanes[lane] += lanes[lane + n];
-    return lanes[0];
+// The sum of all lanes, half of them to the other half until two are left.
+template <class Real, int N = LANES<Real>> inline Real total(const Several<Real, N>& numbers) {
+    if constexpr (N == 2) {
+        return numbers[0] + numbers[1];
+    } else {
+        struct Halves {
+            Several<Real, N / 2> lower, upper;
+        };
+        const Halves halves = std::bit_cast<Halves>(numbers);
+        return total<Real, N / 2>(halves.lower + halves.upper);
+    }
 }
 
 // exp x without branches, so that loops become vector code; off by 2 units in the last place. Cephes' polynomial.

@@ -113,3 +113,17 @@ struct ReluRNN {
 };
 
 }  // namespace lstmlm
+
+// The functions NAME_<format>_forward and NAME_<format>_backward of a cell's loop, by `run<Cell, Operand, Real>` of its file.
+#define WINDOW(NAME, ARGUMENTS, ...)                                                                     \
+    extern "C" void NAME##_forward(const lstmlm::ARGUMENTS* a) { lstmlm::run<__VA_ARGS__>(*a, false); } \
+    extern "C" void NAME##_backward(const lstmlm::ARGUMENTS* a) { lstmlm::run<__VA_ARGS__>(*a, true); }
+#ifdef __AVX512BF16__
+#define ROUNDED_WINDOW(NAME, ARGUMENTS, CELL) WINDOW(NAME##_bfloat16, ARGUMENTS, CELL, lstmlm::bfloat16, float)
+#else
+#define ROUNDED_WINDOW(NAME, ARGUMENTS, CELL)
+#endif
+#define WINDOWS(NAME, ARGUMENTS, CELL)                    \
+    WINDOW(NAME##_float32, ARGUMENTS, CELL, float, float)   \
+    WINDOW(NAME##_float64, ARGUMENTS, CELL, double, double) \
+    ROUNDED_WINDOW(NAME, ARGUMENTS, CELL)

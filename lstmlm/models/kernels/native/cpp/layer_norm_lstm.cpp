@@ -53,19 +53,22 @@ template <class Real> Statistics<Real> statistics_of(const Real* values, int64_t
     return {mean, 1 / std::sqrt(squares / Real(n) + Real(epsilon))};
 }
 
-// store(j, d) of the derivatives by the values, given those by the normalised ones.
-template <class Real, class Store>
-void normalize_back(const Real* __restrict grad, const Real* __restrict normalized, Real scale, int64_t n,
-                    Store store) {
+// store(j, d) of the derivatives by the values, given those by gain times the normalised values, which normal(j) gives;
+// the derivatives by the gain are added up.
+template <class Real, class Normal, class Store>
+void normalize_back(const Real* __restrict grad, const Real* __restrict gain, Normal normal, Real scale, int64_t n,
+                    Real* __restrict grad_gain, Store store) {
     Real total = 0, product = 0;
 #pragma omp simd reduction(+ : total, product)
     for (int64_t j = 0; j < n; ++j) {
-        total += grad[j];
-        product += grad[j] * normalized[j];
+        const Real of_gain = grad[j] * normal(j);
+        grad_gain[j] += of_gain;
+        total += grad[j] * gain[j];
+        product += of_gain * gain[j];
     }
     const Real mean = total / Real(n), mean_product = product / Real(n);
 #pragma GCC ivdep
-    for (int64_t j = 0; j < n; ++j) store(j, scale * (grad[j] - mean - normalized[j] * mean_product));
+    for (int64_t j = 0; j < n; ++j) store(j, scale * (grad[j] * gain[j] - mean - normal(j) * mean_product));
 }
 
 // One thread's part of a window.
@@ -81,14 +84,13 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
     const Real* const bias_cell = static_cast<const Real*>(w.bias_cell);
     Real* const grad_bias;
     // Room for one row.
-    std::vector<Real> of_input, of_cell, by_gates, by_input, by_hidden, by_cell, by_o;
+    std::vector<Real> of_input, by_gates, by_cell, by_o;
 
   public:
     LayerNormLoop(const LayerNormLSTM& window, const Matrix<Operand, Real>& packed, const Place& place)
         : w(window), weight(packed), rows(share(w.n_rows, place.row_group, place.n_row_groups)),
           grad_bias(static_cast<Real*>(w.grad_vectors) + place.row_group * (3 * n_gates + 2 * n_units)),
-          of_input(n_gates), of_cell(n_units), by_gates(n_gates), by_input(n_gates), by_hidden(n_gates),
-          by_cell(n_units), by_o(n_units) {}
+          of_input(n_gates), by_gates(n_gates), by_cell(n_units), by_o(n_units) {}
 
     void forward() {
         for (int64_t t = 0; t < w.n_steps; ++t) {
@@ -186,23 +188,20 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
         const Real* __restrict grad_hidden = row_of(w.grad_hidden, row);
         Real* __restrict grad_gain = grad_bias + 3 * n_gates;
         Real* __restrict grad_bias_cell = grad_gain + n_units;
-        Real* __restrict cell = of_cell.data();
         Real* __restrict grad_cell = by_cell.data();
         Real* __restrict grad_o = by_o.data();
         const auto of_c = statistics(t, row)[2];
 #pragma GCC ivdep
         for (int64_t j = 0; j < n_units; ++j) {
-            const Real normal = of_c.normalize(memory[j]), grad = grad_output[j] + grad_hidden[j];
-            const Real tanh_cell = hyperbolic_tangent(normal * gain_cell[j] + bias_cell[j]);
-            const Real grad_sum = grad * o[j] * (1 - tanh_cell * tanh_cell);
-            grad_gain[j] += grad_sum * normal;
-            grad_bias_cell[j] += grad_sum;
-            cell[j] = normal;
-            grad_cell[j] = grad_sum * gain_cell[j];
+            const Real tanh_cell = hyperbolic_tangent(of_c.normalize(memory[j]) * gain_cell[j] + bias_cell[j]);
+            const Real grad = grad_output[j] + grad_hidden[j];
+            grad_cell[j] = grad * o[j] * (1 - tanh_cell * tanh_cell);
+            grad_bias_cell[j] += grad_cell[j];
             grad_o[j] = grad * tanh_cell;
         }
         Real* __restrict carry = row_of(w.carry, row);
-        normalize_back(grad_cell, cell, of_c.scale, n_units, [=](int64_t j, Real by) { carry[j] += by; });
+        normalize_back(grad_cell, gain_cell, [=](int64_t j) { return of_c.normalize(memory[j]); }, of_c.scale, n_units,
+                       grad_gain, [=](int64_t j, Real by) { carry[j] += by; });
     }
 
     // From those to the derivatives by the sums that gates are functions of, and by the memory before.
@@ -228,24 +227,16 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
         const Operand* __restrict input = projected(t, row);
         const Real* __restrict from_h = normalized(t, row);
         const Real* __restrict grad = by_gates.data();
-        Real* __restrict from_x = of_input.data();
-        Real *__restrict grad_x = by_input.data(), *__restrict grad_h = by_hidden.data();
-        Real *__restrict sum = grad_bias, *__restrict sum_x = sum + n_gates, *__restrict sum_h = sum_x + n_gates;
-        const auto of_x = statistics(t, row)[0], of_h = statistics(t, row)[1];
-#pragma GCC ivdep
-        for (int64_t k = 0; k < n_gates; ++k) {
-            from_x[k] = of_x.normalize(widen(input[k]));
-            sum[k] += grad[k];
-            sum_x[k] += grad[k] * from_x[k];
-            sum_h[k] += grad[k] * from_h[k];
-            grad_x[k] = grad[k] * gain_ih[k];
-            grad_h[k] = grad[k] * gain_hh[k];
-        }
+        Real *const sum = grad_bias, *const sum_x = sum + n_gates, *const sum_h = sum_x + n_gates;
+        for (int64_t k = 0; k < n_gates; ++k) sum[k] += grad[k];
         const int64_t at = (t * w.n_rows + row) * n_gates;
-        Operand* const by_x = static_cast<Operand*>(w.grad_projected) + at;
-        Operand* const by_h = static_cast<Operand*>(w.grad_recurrent) + at;
-        normalize_back(grad_x, from_x, of_x.scale, n_gates, [=](int64_t k, Real by) { by_x[k] = narrow<Operand>(by); });
-        normalize_back(grad_h, from_h, of_h.scale, n_gates, [=](int64_t k, Real by) { by_h[k] = narrow<Operand>(by); });
+        Operand* __restrict by_x = static_cast<Operand*>(w.grad_projected) + at;
+        Operand* __restrict by_h = static_cast<Operand*>(w.grad_recurrent) + at;
+        const auto of_x = statistics(t, row)[0], of_h = statistics(t, row)[1];
+        normalize_back(grad, gain_ih, [=](int64_t k) { return of_x.normalize(widen(input[k])); }, of_x.scale, n_gates,
+                       sum_x, [=](int64_t k, Real by) { by_x[k] = narrow<Operand>(by); });
+        normalize_back(grad, gain_hh, [=](int64_t k) { return from_h[k]; }, of_h.scale, n_gates,
+                       sum_h, [=](int64_t k, Real by) { by_h[k] = narrow<Operand>(by); });
     }
 
     void apply_mask(int64_t row) const {
@@ -270,16 +261,5 @@ template <class Cell, class Operand, class Real> void run(const LayerNormLSTM& w
 
 }  // namespace lstmlm
 
-#define WINDOW(NAME, CELL, OPERAND, REAL)                                                                           \
-    extern "C" void NAME##_forward(const lstmlm::LayerNormLSTM* w) { lstmlm::run<CELL, OPERAND, REAL>(*w, false); } \
-    extern "C" void NAME##_backward(const lstmlm::LayerNormLSTM* w) { lstmlm::run<CELL, OPERAND, REAL>(*w, true); }
-#define WINDOWS(NAME, CELL)                    \
-    WINDOW(NAME##_float32, CELL, float, float) \
-    WINDOW(NAME##_float64, CELL, double, double)
-
-WINDOWS(layer_norm_lstm, lstmlm::LSTM<false>)
-WINDOWS(layer_norm_lstm_capped, lstmlm::LSTM<true>)
-#ifdef __AVX512BF16__
-WINDOW(layer_norm_lstm_bfloat16, lstmlm::LSTM<false>, lstmlm::bfloat16, float)
-WINDOW(layer_norm_lstm_capped_bfloat16, lstmlm::LSTM<true>, lstmlm::bfloat16, float)
-#endif
+WINDOWS(layer_norm_lstm, LayerNormLSTM, lstmlm::LSTM<false>)
+WINDOWS(layer_norm_lstm_capped, LayerNormLSTM, lstmlm::LSTM<true>)

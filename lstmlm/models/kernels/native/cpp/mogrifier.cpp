@@ -292,16 +292,5 @@ template <class Cell, class Operand, class Real> void run(const Mogrifier& m, bo
 
 }  // namespace lstmlm
 
-#define WINDOW(NAME, CELL, OPERAND, REAL)                                                                       \
-    extern "C" void NAME##_forward(const lstmlm::Mogrifier* m) { lstmlm::run<CELL, OPERAND, REAL>(*m, false); } \
-    extern "C" void NAME##_backward(const lstmlm::Mogrifier* m) { lstmlm::run<CELL, OPERAND, REAL>(*m, true); }
-#define WINDOWS(NAME, CELL)                    \
-    WINDOW(NAME##_float32, CELL, float, float) \
-    WINDOW(NAME##_float64, CELL, double, double)
-
-WINDOWS(mogrifier, lstmlm::LSTM<false>)
-WINDOWS(mogrifier_capped, lstmlm::LSTM<true>)
-#ifdef __AVX512BF16__
-WINDOW(mogrifier_bfloat16, lstmlm::LSTM<false>, lstmlm::bfloat16, float)
-WINDOW(mogrifier_capped_bfloat16, lstmlm::LSTM<true>, lstmlm::bfloat16, float)
-#endif
+WINDOWS(mogrifier, Mogrifier, lstmlm::LSTM<false>)
+WINDOWS(mogrifier_capped, Mogrifier, lstmlm::LSTM<true>)

@@ -45,10 +45,6 @@ inline int64_t parts(int64_t n, int64_t of_at_most) { return (n + of_at_most - 1
 // How many operands of a row enter one multiplication of a lane, together a word: the instruction for bfloat16 takes pairs.
 template <class Operand> constexpr int DEPTH = sizeof(Operand) == 2 ? 2 : 1;
 template <class Operand> using Word = std::conditional_t<sizeof(Operand) == 8, uint64_t, uint32_t>;
-template <class Number, int N> struct Numbers {
-    typedef Number type __attribute__((vector_size(N * sizeof(Number))));
-};
-template <class Number, int N> using Several = typename Numbers<Number, N>::type;
 
 // How many multiplications of a lane `depth` operands take.
 template <class Operand> int64_t steps(int64_t depth) { return parts(depth, DEPTH<Operand>); }

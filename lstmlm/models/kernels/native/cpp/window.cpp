@@ -234,24 +234,14 @@ template <class Cell, class Operand, class Real> void run_backward(const Window&
     });
 }
 
+template <class Cell, class Operand, class Real> void run(const Window& w, bool is_backward) {
+    is_backward ? run_backward<Cell, Operand, Real>(w) : run_forward<Cell, Operand, Real>(w);
+}
+
 }  // namespace lstmlm
 
-#define WINDOW(NAME, CELL, ...)                                                                                        \
-    extern "C" void NAME##_forward(const lstmlm::Window* w) { lstmlm::run_forward<lstmlm::CELL, __VA_ARGS__>(*w); }   \
-    extern "C" void NAME##_backward(const lstmlm::Window* w) { lstmlm::run_backward<lstmlm::CELL, __VA_ARGS__>(*w); }
-#ifdef __AVX512BF16__
-#define WINDOWS(NAME, CELL)                      \
-    WINDOW(NAME##_float32, CELL, float, float)   \
-    WINDOW(NAME##_float64, CELL, double, double) \
-    WINDOW(NAME##_bfloat16, CELL, lstmlm::bfloat16, float)
-#else
-#define WINDOWS(NAME, CELL)                    \
-    WINDOW(NAME##_float32, CELL, float, float) \
-    WINDOW(NAME##_float64, CELL, double, double)
-#endif
-
-WINDOWS(lstm, LSTM<false>)
-WINDOWS(lstm_capped, LSTM<true>)
-WINDOWS(gru, GRU)
-WINDOWS(rnn_tanh, TanhRNN)
-WINDOWS(rnn_relu, ReluRNN)
+WINDOWS(lstm, Window, lstmlm::LSTM<false>)
+WINDOWS(lstm_capped, Window, lstmlm::LSTM<true>)
+WINDOWS(gru, Window, lstmlm::GRU)
+WINDOWS(rnn_tanh, Window, lstmlm::TanhRNN)
+WINDOWS(rnn_relu, Window, lstmlm::ReluRNN)
