@@ -134,7 +134,7 @@ class TrainedModel:
         try:
             return self.encode_split(split)
         except DataError as error:
-            raise DataError(f"{error} Or name a text to measure: --text FILE") from None
+            raise type(error)(f"{error} Or name a text to measure: --text FILE") from None
 
     def prover(self, seed: int) -> Prover:
         """Make what puts scores of this model's tokens under proof."""

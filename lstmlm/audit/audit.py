@@ -25,7 +25,7 @@ from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.corpus.loading import Corpus, load_corpus
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.distributed import ALONE
-from lstmlm.errors import CheckpointError, ConfigError, DivergenceError, as_command, in_proportion
+from lstmlm.errors import AuditError, CheckpointError, ConfigError, DivergenceError, as_command, in_proportion
 from lstmlm.evaluation.report import Report, Value
 from lstmlm.models.language_model import weights_of
 from lstmlm.training.preparation.execution import find_device
@@ -201,7 +201,7 @@ def require_passed(audit: Audit) -> None:
     """
     if audit.problems:
         listed = "\n".join(in_proportion(audit.problems))
-        raise CheckpointError(
+        raise AuditError(
             f"{audit.run}: is not what its configuration and corpus give.\n{listed}\n"
             "Do not rely on it: restore it from a copy, or train it again."
         )

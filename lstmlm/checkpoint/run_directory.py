@@ -28,7 +28,15 @@ from lstmlm.checkpoint.storage import Checkpoint, FileRecord
 from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
-from lstmlm.errors import RESTORE, CheckpointError, DataError, as_command
+from lstmlm.errors import (
+    RESTORE,
+    ChangedTextError,
+    CheckpointError,
+    MissingRunError,
+    RunExistsError,
+    StorageError,
+    as_command,
+)
 from lstmlm.yaml.schema import dump_yaml, load_yaml
 from lstmlm.yaml.settings import MAX_BYTES
 
@@ -79,17 +87,17 @@ class RunDirectory:
         if not path.exists():
             return
         if not path.is_dir():
-            raise CheckpointError(f"{path}: is not a directory. Choose another --run-dir.")
+            raise RunExistsError(f"{path}: is not a directory. Choose another --run-dir.")
         if cls.exists(path):
             last = _checkpoints_of(path).last
             found, use = f"already holds {last} steps", "continue"
             if last is None:
                 found, use = "holds a run without a checkpoint", "start"
-            raise CheckpointError(f"{path}: {found}. Use --resume to {use} it, or another --run-dir.")
+            raise RunExistsError(f"{path}: {found}. Use --resume to {use} it, or another --run-dir.")
         names = {entry.name for entry in files.list_directory(path) if not files.is_leftover(entry)}
         # The lock is the first file of a new run: with it, these are ours, left by a process that died in `create`.
         if names and not (LOCK in names and names <= {LOCK, CONFIG, TOKENIZER, NGRAMS, ENVIRONMENT}):
-            raise CheckpointError(f"{path}: is not empty and holds no run. Choose another --run-dir.")
+            raise RunExistsError(f"{path}: is not empty and holds no run. Choose another --run-dir.")
 
     @classmethod
     def require_space(cls, path: Path, checkpoint_bytes: int) -> None:
@@ -101,7 +109,7 @@ class RunDirectory:
         needed = (MOST_CHECKPOINTS - len(_checkpoints_of(path).steps)) * checkpoint_bytes
         n_free = files.free_bytes(path)
         if n_free < needed:
-            raise CheckpointError(
+            raise StorageError(
                 f"{path}: has {n_free / 1e6:,.1f} MB free, but its checkpoints ({MOST_CHECKPOINTS} of "
                 f"{checkpoint_bytes / 1e6:,.1f} MB at most) still need {needed / 1e6:,.1f} MB. "
                 "Free some space there, or choose another --run-dir."
@@ -153,11 +161,11 @@ class RunDirectory:
         """
         if not cls.exists(path):
             if path.is_dir() and files.list_directory(path):
-                raise CheckpointError(
+                raise MissingRunError(
                     f"{path}: is no run. Name what lstmlm train or lstmlm export huggingface has made."
                 )
             command = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(path)])
-            raise CheckpointError(f"{path}: no such run. Train one: {command}")
+            raise MissingRunError(f"{path}: no such run. Train one: {command}")
         version = read_number(path / FORMAT)
         if version != FORMAT_VERSION:
             raise CheckpointError(
@@ -180,7 +188,7 @@ class RunDirectory:
         """
         published = [path.parent for path in root.glob(f"*/{LAST}") if cls.exists(path.parent)]
         if not published:
-            raise CheckpointError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart")
+            raise MissingRunError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart")
         return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path.name)))
 
     @property
@@ -222,7 +230,7 @@ class RunDirectory:
         """
         recorded = self.digest_of(split)
         if recorded is not None and recorded != sha256:
-            raise DataError(
+            raise ChangedTextError(
                 f"{corpus}: the {split} split is not the text that {self.path} was started on (SHA-256 "
                 f"{recorded[:12]} there, {sha256[:12]} here). {advice}"
             )

@@ -2,10 +2,10 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`train`, `generate`, `next`, `serve`, `prove`, `bench` are commands, and in `runs/` `watch`, `report`, `lab`, `audit`.
-`runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They share
-`options`, parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn. A command
-parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
+`train`, `generate`, `next`, `serve`, `prove`, `bench`, `explain` are commands, and in `runs/` `watch`, `report`, `lab`,
+`audit`. `runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They
+share `options`, parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn. A
+command parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
 """
 
 import sys
@@ -17,6 +17,7 @@ from lstmlm.cli.bench import bench
 from lstmlm.cli.config import config_app
 from lstmlm.cli.data import data_app
 from lstmlm.cli.eval import eval_app
+from lstmlm.cli.explain import explain
 from lstmlm.cli.export import export_app
 from lstmlm.cli.generate import generate
 from lstmlm.cli.imports import import_app
@@ -57,6 +58,7 @@ app.command()(audit)
 app.command()(serve)
 app.command()(prove)
 app.command()(bench)
+app.command()(explain)
 
 
 def _print_version(wanted: bool | None) -> None:

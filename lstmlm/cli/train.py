@@ -53,7 +53,7 @@ def train(
 
     lstmlm train --config quickstart --run-dir runs/watched --json | lstmlm watch -
 
-    torchrun --nproc-per-node 2 -m lstmlm train --config quickstart
+    torchrun --nproc-per-node 2 -m lstmlm train --config quickstart --run-dir runs/both
     """
     # Read before torch is loaded, which takes seconds: they count.
     started = time.monotonic()

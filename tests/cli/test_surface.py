@@ -89,6 +89,7 @@ COMMANDS = {
     "prove": {"--model", "--vocab-size", "--tokens", "--seed", "--json"},
     "serve": {"--host", "--port", "--api-key"},
     "bench": {"--quick", "--json", "--isa", "--no-compiler"},
+    "explain": {"--json"},
     "data list": {"--json"},
     "data get": set(),
     "data check": {"--config", "-c", "--set", "--json"},

@@ -12,7 +12,7 @@ from lstmlm.config import RunConfig
 from lstmlm.config.data import FileTokenizerOptions
 from lstmlm.corpus.loading import Corpus
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
-from lstmlm.errors import CheckpointError, DataError, as_command
+from lstmlm.errors import CheckpointError, DataError, MissingRunError, RunMismatchError, as_command
 from lstmlm.models.language_model import LanguageModel, load_weights
 from lstmlm.training.preparation.agreement import differences
 from lstmlm.training.preparation.execution import resolve_like
@@ -68,7 +68,7 @@ def _source(path: str, config: RunConfig, run: RunDirectory | None = None) -> Ru
     else:
         is_same = source.config.data.tokenizer == options
     if not is_same:
-        raise CheckpointError(
+        raise RunMismatchError(
             f"training.initialize_from: {path} has another tokenizer. Give data.tokenizer as in {path}/config.yaml, "
             "and a new --run-dir."
         )
@@ -96,12 +96,12 @@ def load_best_weights(model: LanguageModel, run: RunDirectory | SharedRun) -> No
     best = run.best
     if best is None:
         again = as_command(["lstmlm", "train", "--resume", "--run-dir", str(run.path)])
-        raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: {again}")
+        raise MissingRunError(f"{run.path}: has no checkpoint yet. Train it: {again}")
     weights = run.load_weights(best)
     try:
         load_weights(model, weights)
     except CheckpointError as error:
-        raise CheckpointError(f"{run.path}: {error}") from None
+        raise type(error)(f"{run.path}: {error}") from None
 
 
 def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
@@ -116,7 +116,7 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
         option = as_command([f"training.initialize_from={run.path}"])
         advice = f"train on from its best weights, in a new run: another --run-dir and --set {option}"
     if found:
-        raise CheckpointError(
+        raise RunMismatchError(
             f"{run.path}: was started with another configuration: {'; '.join(found.values())}. "
             f"Give the same one to continue it, or {advice}"
         )

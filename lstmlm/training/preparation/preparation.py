@@ -179,7 +179,7 @@ def initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None
         try:
             load_best_weights(model, source)
         except CheckpointError as error:
-            raise CheckpointError(f"training.initialize_from: {error}") from None
+            raise type(error)(f"training.initialize_from: {error}") from None
     elif config.model.initial_bias == "unigram":
         model.output_layer.start_from_unigram(corpus.train.count_tokens(corpus.tokenizer.vocab_size))
     return model
@@ -218,4 +218,4 @@ def _restore(trainer: Trainer, run: SharedRun) -> None:
     try:
         trainer.restore(weights, tensors, TrainState.from_json(state))
     except CheckpointError as error:
-        raise CheckpointError(f"{run.path}: {error}") from None
+        raise type(error)(f"{run.path}: {error}") from None
