@@ -304,33 +304,6 @@ def test_the_same_text_elsewhere_is_the_same_corpus(make_config: Any, tmp_path: 
     assert f"the train split is not the text that {tmp_path / 'run'} was started on" in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("there", "here", "differences"),
-    [
-        ({}, {"n_steps": 12}, "training.n_steps is 10 there, 12 here"),
-        (
-            {"n_steps": None, "n_epochs": 1},
-            {"n_steps": None, "budget": "10m"},
-            "training.n_epochs is 1 there, None here; training.budget is None there, '10m' here",
-        ),
-    ],
-)
-def test_whoever_wants_to_train_longer_is_told_how(
-    there: dict[str, Any], here: dict[str, Any], differences: str, make_config: Any, tmp_path: Path
-) -> None:
-    def config_of(length: dict[str, Any]) -> Any:
-        return make_config(**{f"training__{key}": value for key, value in length.items()})
-
-    run = tmp_path / "my run"
-    train(config_of(there), run)
-    with pytest.raises(CheckpointError) as error:
-        train(config_of(here), run, resume=True)
-    assert str(error.value) == (
-        f"{run}: was started with another configuration: {differences}. Give the same one to continue it, or train on "
-        f"from its best weights, in a new run: another --run-dir and --set 'training.initialize_from={run}'"
-    )
-
-
 def test_an_existing_run_is_refused_without_resume(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
     config, run_dir = make_config(), tmp_path / "run"
     add_run(config, run_dir)
