@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lstmlm.audit.comparison import (
+from lstmlm.audit.comparison import Line, (
     TOLERATED_DISTANCE,
     TOLERATED_NATS,
     checkpoint_differences,
@@ -269,7 +269,7 @@ def _repeated(recorded: _Recorded, start: int, end: int, *, exact: bool) -> Stre
         written = events_between(run.metrics.events(), first, last)
         if run.metrics.read("length"):
             # Lines from before the change of length have the old one.
-            written, lines = ([{**line, "n_steps": None} for line in side] for side in (written, lines))
+            written, lines = (list[Line]({**line, "n_steps": None} for line in side) for side in (written, lines))
         differ = partial(line_differences, exact=exact)
         problems += [f"{run.path / METRICS}: {what}" for what in differ(written, lines)]
     return Stretch(start, end, time.monotonic() - started, problems)

@@ -175,7 +175,7 @@ class RunDirectory:
         return type(self)(self.path, config, self._run_files[CONFIG], self.tokenizer_json)
 
     def record_changes(self, changes: Mapping[str, object]) -> None:
-        """Write down what is otherwise than in config.yaml from now on, for which the checkpoints vouch; needs the lock.
+        """Write down what is otherwise than in config.yaml, for which the checkpoints vouch; needs the lock.
 
         Raises:
             CheckpointError: It cannot be written.
