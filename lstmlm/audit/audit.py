@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lstmlm.audit.comparison import Line, (
+from lstmlm.audit.comparison import (
     TOLERATED_DISTANCE,
     TOLERATED_NATS,
+    Line,
     checkpoint_differences,
     checkpoint_distances,
     line_differences,

@@ -181,7 +181,8 @@ class Study:
     def _rests_on(self, best: FrozenTrial) -> list[str]:
         counts = {state: sum(trial.state == state for trial in self.trials) for state in TrialState}
         return [
-            f"Study {self.root}, seed {self.space.seed}: trial {best.number} has validation perplexity {best.value:.2f}.",
+            f"Study {self.root}, seed {self.space.seed}: trial {best.number} has validation perplexity "
+            f"{best.value:.2f}.",
             f"Trials: {counts[TrialState.COMPLETE]} complete, {counts[TrialState.PRUNED]} pruned, "
             f"{counts[TrialState.FAIL]} failed. Searched: {', '.join(self.space.search)}.",
             "The lowest of several figures on the text it was chosen by is flattering: measure it on the test split.",
