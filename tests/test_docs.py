@@ -94,7 +94,7 @@ def test_every_command_runs(page: Path, workplace: Path) -> None:
     quickstart, rnn, *_ = (command for command in commands(PAGES[0]) if command[0] == "train")
     before = [] if page == PAGES[0] else [quickstart, rnn]
     for arguments in [*before, *commands(page)]:
-        trains = arguments[0] in ("train", "lab")
+        trains = arguments[0] in ("train", "lab", "tune")
         stand_ins = [part for change in STAND_INS for part in ("--set", change)] if trains else []
         piped = None
         if "<" in arguments:

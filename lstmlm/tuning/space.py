@@ -1,7 +1,7 @@
 """A search space: a configuration, and the ranges that some of its keys are drawn from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,12 @@ class Space:
         return load_yaml(find_config(self.config), RunConfig, [*self.overrides, *chosen])
 
 
-def read_space(path: Path) -> Space:
+def read_space(path: Path, more: Sequence[str] = ()) -> Space:
     """Read a search space, and build configurations at its corners, so that a mistake comes before the first trial.
+
+    Args:
+        path: The file.
+        more: Overrides as of `--set`, beside those under `set`.
 
     Raises:
         ConfigError: Something is wrong in it; a line for each mistake.
@@ -95,7 +99,7 @@ def read_space(path: Path) -> Space:
         except ValueError as error:
             settings.report(("time",), str(error))
     settings.raise_problems()
-    sets = tuple(f"{key}={json.dumps(value)}" for key, value in overrides.items())
+    sets = tuple(f"{key}={json.dumps(value)}" for key, value in overrides.items()) + tuple(more)
     found = {key: of for key, of in ranges.items() if of is not None}
     space = Space(str(values.get("config", "quickstart")), sets, found, trials, seconds, seed)
     _check(path, space)

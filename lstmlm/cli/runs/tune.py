@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstmlm.cli.options import JsonOption, path
+from lstmlm.cli.options import JsonOption, SetOption, path
 from lstmlm.cli.render import print_table, say
 from lstmlm.errors import MissingExtraError, as_command
 
@@ -28,6 +28,7 @@ def tune(
     trials: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Trials of the whole study.", show_default="the space's")
     ] = None,
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search for good options: many trainings, of which those that fall behind at equal steps are given up.
@@ -45,7 +46,7 @@ def tune(
         raise MissingExtraError("tuning needs the tune extra: pip install 'lstmlm[tune]'")
     from lstmlm.tuning.space import read_space
 
-    read = read_space(space)
+    read = read_space(space, overrides or [])
     if trials is not None:
         read = replace(read, trials=trials)
 
