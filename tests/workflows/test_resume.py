@@ -219,7 +219,9 @@ def test_another_text_is_refused(make_config: Any, tmp_path: Path) -> None:
         train(config, tmp_path / "run", resume=True)
     message = str(error.value)
     assert message.startswith(f"{corpus}: the train split is not the text that {tmp_path / 'run'} was started on (SHA")
-    assert message.endswith("Restore that text, or choose another --run-dir.")
+    assert message.endswith(
+        "Restore that text, name where it lies now (--set data.corpus=PATH), or choose another --run-dir."
+    )
 
 
 def test_a_signal_during_validation_does_not_lose_it(
