@@ -141,7 +141,7 @@ class Shell:
         arguments = [name for word in arguments for name in (sorted(glob(word)) or [word])]  # noqa: PTH207
         if self.runs is not None:
             self._lend(self.runs, arguments)
-        trains = arguments[0] in ("train", "lab")
+        trains = arguments[0] in ("train", "lab", "tune")
         sets = [part for change in self._stand_ins for part in ("--set", change)] if trains else []
         result = CliRunner().invoke(app, [*arguments, *sets], input=piped, env=environment)
         assert result.exit_code == status, (arguments, result.output, result.exception)
@@ -156,7 +156,7 @@ class Shell:
         if arguments[0] in ("runs", "watch", "report"):
             given = [name for word in arguments for name in (word.replace("*", "a"), word.replace("*", "b"))]
             named |= {f"runs/{name}" for name in given if LENT_BY_NAME.fullmatch(name)}
-        if arguments[0] not in ("train", "lab") and not named and not glob("runs/*/last"):  # noqa: PTH207
+        if arguments[0] not in ("train", "lab", "tune") and not named and not glob("runs/*/last"):  # noqa: PTH207
             named = {"runs/quickstart"}
         for name in sorted(named):
             if not Path(name).exists():

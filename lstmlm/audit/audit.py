@@ -14,6 +14,7 @@ from torch import Tensor
 from lstmlm.audit.comparison import (
     TOLERATED_DISTANCE,
     TOLERATED_NATS,
+    Line,
     checkpoint_differences,
     checkpoint_distances,
     line_differences,
@@ -267,6 +268,9 @@ def _repeated(recorded: _Recorded, start: int, end: int, *, exact: bool) -> Stre
     else:
         problems = [f"{run.path_of(end) / file}: {what}" for file, what in found]
         written = events_between(run.metrics.events(), first, last)
+        if run.metrics.read("length"):
+            # Lines from before the change of length have the old one.
+            written, lines = (list[Line]({**line, "n_steps": None} for line in side) for side in (written, lines))
         differ = partial(line_differences, exact=exact)
         problems += [f"{run.path / METRICS}: {what}" for what in differ(written, lines)]
     return Stretch(start, end, time.monotonic() - started, problems)

@@ -2,7 +2,8 @@
 
 ::
 
-    config.yaml       resolved and complete
+    config.yaml       resolved and complete, as the run was started
+    changes           what is otherwise now, how long it is or where its corpus lies: `key=value`, one a line
     tokenizer.json    so that using the model never needs the corpus
     environment.json  versions, threads, digests of the data
     ngrams.safetensors  what the network is mixed with, if `model.ngram_order` says so
@@ -13,6 +14,8 @@
     lock              held by the one process that writes
 """
 
+import copy
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +44,7 @@ from lstmlm.yaml.schema import dump_yaml, load_yaml
 from lstmlm.yaml.settings import MAX_BYTES
 
 CONFIG = "config.yaml"
+CHANGES = "changes"
 TOKENIZER = "tokenizer.json"
 NGRAMS = "ngrams.safetensors"
 ENVIRONMENT = "environment.json"
@@ -175,7 +179,7 @@ class RunDirectory:
         checkpoints = _checkpoints_of(path)
         if checkpoints.last is not None:
             checkpoints.verify_run_files()
-        config = load_yaml(path / CONFIG, RunConfig)
+        config = load_yaml(path / CONFIG, RunConfig, changes_of(path))
         config_yaml = files.read_bytes(path / CONFIG, MAX_BYTES)
         return cls(path, config, config_yaml, files.read_text(path / TOKENIZER, MOST_TOKENIZER_BYTES))
 
@@ -190,6 +194,31 @@ class RunDirectory:
         if not published:
             raise MissingRunError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart")
         return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path.name)))
+
+    def with_config(self, config: RunConfig) -> Self:
+        """The same run, to go on by another configuration: of another length, or with its corpus elsewhere."""
+        run = copy.copy(self)
+        run.config = config
+        return run
+
+    def record_changes(self, changes: Mapping[str, object]) -> None:
+        """Write down what is otherwise than in config.yaml, for which the checkpoints vouch; needs the lock.
+
+        Raises:
+            CheckpointError: It cannot be written.
+        """
+        lines = [f"{key}={json.dumps(value, ensure_ascii=False)}\n" for key, value in changes.items()]
+        if "".join(lines).splitlines() != changes_of(self.path):
+            files.write_atomically(self.path / CHANGES, "".join(lines).encode())
+
+    @property
+    def config_as_started(self) -> RunConfig:
+        """What config.yaml holds.
+
+        Raises:
+            ConfigError: It is damaged.
+        """
+        return load_yaml(self.path / CONFIG, RunConfig)
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -234,6 +263,13 @@ class RunDirectory:
                 f"{corpus}: the {split} split is not the text that {self.path} was started on (SHA-256 "
                 f"{recorded[:12]} there, {sha256[:12]} here). {advice}"
             )
+
+    def where_moved(self, error: DataError) -> DataError:
+        """Add to what is wrong with the corpus what to do if it was moved, where it is missing."""
+        if self.digest_of("train") is None or Path(self.config.data.corpus).exists():
+            return error
+        command = ["lstmlm", "train", "--resume", "--run-dir", str(self.path), "--set", "data.corpus=PATH"]
+        return DataError(f"{error} If it was moved, name its place, and the run takes note: {as_command(command)}\n")
 
     @property
     def best(self) -> int | None:
@@ -340,6 +376,16 @@ class RunDirectory:
     def load_training(self, step: int) -> Checkpoint:
         """All of a checkpoint, verified and refused as by `load_weights`."""
         return self._checkpoints.read(step, storage.load_checkpoint)
+
+
+def changes_of(run_dir: Path) -> list[str]:
+    """Return what is otherwise in a run than in its config.yaml, as `--set` takes it.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    path = run_dir / CHANGES
+    return files.read_text(path, MAX_BYTES).splitlines() if path.exists() else []
 
 
 def last_step(run_dir: Path) -> int | None:

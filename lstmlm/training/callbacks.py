@@ -40,8 +40,16 @@ class Record(Callback):
         """Forget the lines of what will be done again: later steps, and what the last step still owes."""
         state = trainer.state
         # Without a checkpoint the run begins anew, and with it the lines from before the first step.
+        # A report off the grid was made at what was the end, and so was a change of length that is announced again.
+        is_end = trainer.length_before == state.step < trainer.n_steps and state.step % trainer.options.log_every
+        is_changed = trainer.length_before != trainer.n_steps
         self._log.keep_until(
-            state.step or -1, validation=state.validated_step, sample=state.sampled_step, plan=state.plans[-1].step
+            state.step or -1,
+            validation=state.validated_step,
+            sample=state.sampled_step,
+            plan=state.plans[-1].step,
+            step=state.step - 1 if is_end else state.step,
+            length=state.step - 1 if is_changed else state.step,
         )
 
     def on_event(self, event: Event) -> None:

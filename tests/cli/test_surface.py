@@ -9,6 +9,7 @@ import pytest
 COMMANDS = {
     "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume", "--quiet", "-q", "--json"},
     "watch": {"--once"},
+    "tune": {"--run-dir", "--trials", "--set", "--json"},
     "lab": {"--vary", "--config", "-c", "--seeds", "--run-dir", "--set", "--budget", "--plot", "--json"},
     "report": {"--output", "-o", "--format", "--quick"},
     "runs list": {"--sort", "--json"},

@@ -37,7 +37,7 @@ def training_display(title: str, *, quiet: bool = False, as_json: bool = False) 
 
             def take(event: "Event") -> None:
                 history.add(event.as_record())
-                if event.event in ("start", "plan", "validation"):
+                if event.event in ("start", "plan", "length", "validation"):
                     shown.above(printable(describe(event.as_record())))
                 shown.frame(now=event.event in ("validation", "end"))
 

@@ -36,6 +36,8 @@ from lstmlm.training.preparation.origin import (
     environment_warnings,
     found_origin,
     load_best_weights,
+    record_changes,
+    require_continuable,
     require_same_corpus,
 )
 from lstmlm.training.state import TrainState
@@ -122,6 +124,8 @@ def prepared(
         trainer = build_trainer(execution.config, model, stream, n_steps, world, clock)
         run = SharedRun(run_dir, origin.run, world)
         _restore(trainer, run)
+        if origin.run is not None:
+            record_changes(origin.run)
         yield Preparation(run, corpus, execution, trainer)
 
 
@@ -219,3 +223,5 @@ def _restore(trainer: Trainer, run: SharedRun) -> None:
         trainer.restore(weights, tensors, TrainState.from_json(state))
     except CheckpointError as error:
         raise type(error)(f"{run.path}: {error}") from None
+    if trainer.options.budget is None:
+        require_continuable(run, trainer)
