@@ -159,8 +159,9 @@ class Model(TrainedModel):
         Args:
             prompt: The beginning of a text; its last line goes on.
             seed: The same one gives the same text, also on the command line; by default a new one.
-            options: `max_tokens`, `temperature`, `top_k`, `top_p`, `stop`, `raw`, `allow_unk`, `precision`; see
-                `SamplingOptions`, which has their defaults.
+            options: `max_tokens`, `temperature`, `top_k`, `top_p`, `min_p`, `typical_p`, `repetition_penalty`,
+                `no_repeat_ngram_size`, `stop`, `raw`, `allow_unk`, `precision`; see `SamplingOptions`, which has their
+                defaults.
 
         Raises:
             ConfigError: an option is wrong.

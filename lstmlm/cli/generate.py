@@ -34,6 +34,18 @@ def generate(
     top_p: Annotated[
         float | None, typer.Option(help="Choose among the likeliest tokens that have this probability together.")
     ] = None,
+    min_p: Annotated[
+        float | None, typer.Option(help="Choose among tokens at least this many times as likely as the best one.")
+    ] = None,
+    typical_p: Annotated[
+        float | None, typer.Option(help="Choose among the most typical tokens that have this probability together.")
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None, typer.Option(help="Above 1: what the text has already becomes less likely (p to this power).")
+    ] = None,
+    no_repeat_ngram_size: Annotated[
+        int | None, typer.Option(help="Let no so many tokens come twice in prompt and text.")
+    ] = None,
     stop: StopOption = None,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of samples.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Same seed, same text; sample k has seed + k - 1.")] = None,
@@ -62,7 +74,20 @@ def generate(
 
     lstmlm generate - < texts/chapter.txt
     """
-    options = SamplingOptions(max_tokens, temperature, top_k, top_p, allow_unk, precision, tuple(stop or []), raw)
+    options = SamplingOptions(
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        typical_p=typical_p,
+        repetition_penalty=repetition_penalty,
+        no_repeat_ngram_size=no_repeat_ngram_size,
+        allow_unk=allow_unk,
+        precision=precision,
+        stop=tuple(stop or []),
+        raw=raw,
+    )
     from lstmlm import workflows
     from lstmlm.corpus.reading.text_files import read_prompt
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "runs prune": {"--keep-best", "--state", "--yes", "-y", "--json"},
     "generate": {
         *("--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"),
+        *("--min-p", "--typical-p", "--repetition-penalty", "--no-repeat-ngram-size"),
         *("--precision", "--stop", "--raw"),
     },
     "eval perplexity": {
