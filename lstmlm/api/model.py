@@ -181,7 +181,7 @@ class Model(TrainedModel):
         if seed is None:
             seed = secrets.randbelow(1_000_000)
         require_number("seed", seed, least=0)
-        return (piece for [piece] in generate_texts(self, prompt, settled, [seed]))
+        return (sample.piece for [sample] in generate_texts(self, prompt, settled, [seed]))
 
     def state(self, text: str = "") -> State:
         """Begin to read a text, with what is known of it, and return the state after it.

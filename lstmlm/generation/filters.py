@@ -1,7 +1,8 @@
 """The filters between a model's next-token distribution and a draw from it.
 
 A filter takes log-probabilities (nats) and its setting, and returns those of another distribution: it sums to 1 and has
-at least one token left, of which the next filter takes its shares. Among equally probable tokens the one with the lowest id comes first.
+at least one token left. The next filter takes its shares of what is left. Among equally probable tokens the one with
+the lowest id comes first.
 """
 
 import math
