@@ -17,7 +17,7 @@ from lstmlm.generation.options import SamplingOptions
 
 if TYPE_CHECKING:
     from lstmlm.generation.novelty import KnownPassage
-    from lstmlm.generation.texts import Sample
+    from lstmlm.generation.texts import SampledText
     from lstmlm.workflows import TrainedModel
 
 SHOWN_PASSAGE = 60
@@ -198,7 +198,7 @@ class _Output:
 
         heading = f"temperature {options.temperature:g}:\n" if names_temperature else ""
         before = ("\n" if self._n_groups else "") + heading + prompt
-        samples: list[Sample] = []
+        samples: list[SampledText] = []
         for samples in workflows.generate_texts(self._trained, prompt, options, seeds):
             # The prompt comes with the first piece: before that, there may be something to say of the kernels.
             self._write(before + samples[0].piece)
@@ -217,7 +217,7 @@ class _Output:
             print()
             print_table(self._passages)
 
-    def _passages_of(self, samples: "list[Sample]") -> "list[KnownPassage | None]":
+    def _passages_of(self, samples: "list[SampledText]") -> "list[KnownPassage | None]":
         from lstmlm.generation.novelty import find_known_passages
 
         if self._corpus is None:
@@ -226,7 +226,7 @@ class _Output:
         return find_known_passages(self._trained.tokenizer, self._corpus, ids)
 
     def _tell(
-        self, prompt: str, options: SamplingOptions, samples: "list[Sample]", passages: "list[KnownPassage | None]"
+        self, prompt: str, options: SamplingOptions, samples: "list[SampledText]", passages: "list[KnownPassage | None]"
     ) -> None:
         for sample, passage in zip(samples, passages, strict=True):
             if self._as_json:
@@ -244,7 +244,7 @@ class _Output:
             sys.stdout.flush()
 
 
-def _record(trained: "TrainedModel", prompt: str, options: SamplingOptions, sample: "Sample") -> dict[str, Any]:
+def _record(trained: "TrainedModel", prompt: str, options: SamplingOptions, sample: "SampledText") -> dict[str, Any]:
     """What programs are told of a sample."""
     return {
         "run": str(trained.run.path),
@@ -258,7 +258,7 @@ def _record(trained: "TrainedModel", prompt: str, options: SamplingOptions, samp
     }
 
 
-def _row(number: int, sample: "Sample", passage: "KnownPassage | None") -> dict[str, Any]:
+def _row(number: int, sample: "SampledText", passage: "KnownPassage | None") -> dict[str, Any]:
     """What people are shown of a sample's passage."""
     if passage is None:
         return {"sample": number, "known tokens": f"0 of {len(sample.token_ids)}", "where": "", "passage": ""}

@@ -11,14 +11,14 @@ from lstmlm.models.language_model import LanguageModel
 
 def continue_prompt(
     model: LanguageModel, tokenizer: Tokenizer, prompt: str, options: SamplingOptions, seeds: Sequence[int]
-) -> Iterator[list["Sample"]]:
+) -> Iterator[list["SampledText"]]:
     """Continue `prompt` once for each seed, side by side.
 
     Yields:
         The same samples, one a seed, each time that a token has been added to each of them that is not over.
     """
     continuations = [Continuation(tokenizer, prompt, options.stop, raw=options.raw) for _ in seeds]
-    samples = [Sample(continuation, seed) for continuation, seed in zip(continuations, seeds, strict=True)]
+    samples = [SampledText(continuation, seed) for continuation, seed in zip(continuations, seeds, strict=True)]
     for step in generate(model, tokenizer, continuations[0].opening, options, seeds):
         drawn = zip(step.ids.tolist(), step.log_probabilities.tolist(), strict=True)
         for sample, (token_id, log_probability) in zip(samples, drawn, strict=True):
@@ -31,7 +31,7 @@ def continue_prompt(
     yield samples
 
 
-class Sample:
+class SampledText:
     """A text that goes on from a prompt while tokens are drawn."""
 
     def __init__(self, continuation: "Continuation", seed: int) -> None:
@@ -61,9 +61,8 @@ class Sample:
         self.token_ids.append(token_id)
         self.log_probabilities.append(log_probability)
         self._add(self._continuation.feed(token_id))
-        if self.has_stopped:
-            n_before = bisect_left(self._begins, len(self.text))
-            del self.token_ids[n_before:], self.log_probabilities[n_before:]
+        n_before = bisect_left(self._begins, len(self.text)) if self._continuation.is_over else len(self._begins)
+        del self.token_ids[n_before:], self.log_probabilities[n_before:]
 
     def end(self) -> None:
         """Add what was held back."""

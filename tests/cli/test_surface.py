@@ -18,7 +18,7 @@ COMMANDS = {
     "generate": {
         *("--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"),
         *("--min-p", "--typical-p", "--repetition-penalty", "--no-repeat-ngram-size"),
-        *("--precision", "--stop", "--raw"),
+        *("--precision", "--stop", "--raw", "--prompts", "--json", "--novelty", "--interactive", "-i"),
     },
     "eval perplexity": {
         *("--run", "--split", "--text", "--context", "--encoding", "--save-logprobs", "--prove", "--seed", "--json")

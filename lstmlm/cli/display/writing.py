@@ -1,4 +1,4 @@
-"""`lstmlm generate --interactive`: a text that a person and a model write together, with the next words to choose from."""
+"""`lstmlm generate --interactive`: a text that a person and a model write together, next words in view."""
 
 from collections.abc import Callable
 from contextlib import suppress
