@@ -156,7 +156,7 @@ def _warn_of_idle(options: list[SamplingOptions]) -> None:
     """Tell of filters that change nothing because every temperature is 0."""
     if all(each.temperature == 0 for each in options):
         idle = [f"--{name.replace('_', '-')}" for name in AFTER_TEMPERATURE if getattr(options[0], name) is not None]
-        warn([f"--temperature 0 takes the likeliest token: {', '.join(idle)} changes nothing."] if idle else [])
+        warn([f"--temperature 0 takes the likeliest token: without effect are {', '.join(idle)}."] if idle else [])
 
 
 def _beginnings(prompt: str, prompts: Path | None) -> list[str]:

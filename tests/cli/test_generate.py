@@ -128,7 +128,7 @@ def test_what_cannot_be_done_is_said(
 
 def test_filters_that_change_nothing_are_named(trained: Path, lstmlm: Cli) -> None:
     result = lstmlm("generate", "The", "--temperature", "0", "--top-p", "0.9", "--min-p", "0.1", *BRIEFLY)
-    assert "warning: --temperature 0 takes the likeliest token: --top-p, --min-p changes nothing." in result.stderr
+    assert "warning: --temperature 0 takes the likeliest token: without effect are --top-p, --min-p." in result.stderr
     others = ("--temperature", "1", "--repetition-penalty", "2")
     assert "warning" not in lstmlm("generate", "The", "--temperature", "0", *others, *BRIEFLY).stderr
 

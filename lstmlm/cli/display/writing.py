@@ -137,6 +137,8 @@ class WritingSession:
         joins = self.text and not is_white(self.text[-1]) and typed[0].isalnum()
         warn_of_unknown(self._trained.tokenizer.unknown_pieces(typed))
         self._append((self._join if joins else "") + typed)
+        if typed.strip() in (*self._commands, "quit", "exit"):
+            self._console.print(f"{typed.strip()!r} is now in the text, as commands have a slash. Take it back: /undo")
 
     def _append(self, addition: str) -> None:
         text, read = self._steps[-1]
