@@ -117,7 +117,8 @@ def generate(
     options = [SamplingOptions(**{**drawing, "temperature": degree}) for degree in temperature]
     begin = secrets.randbelow(1_000_000) if seed is None else seed
     if interactive:
-        _refuse_beside_interactive({"--json": as_json, "--prompts": prompts, "--novelty": novelty, "--n": n > 1})
+        several = {"more than one --temperature": len(options) > 1, "the prompt -": prompt == "-", "--n": n > 1}
+        _refuse_beside_interactive({"--json": as_json, "--prompts": prompts, "--novelty": novelty, **several})
         _write_together(prompt, run, options[0], begin)
         return
     _warn_of_idle(options)

@@ -1,8 +1,10 @@
 """`lstmlm generate --interactive`: a text that a person and a model write together, next words in view."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from os.path import expanduser
 from pathlib import Path
 
 from rich.columns import Columns
@@ -26,15 +28,16 @@ N_WRITTEN = 20
 """Tokens that the model writes where no number is given."""
 
 HELP = """\
-3              append the third word
-any text       append it, after a blank where one belongs
-/write [N]     let the model write N tokens (20)
-/undo          take back the last step
-/save FILE     write the text to a new file
-/quit          end, as Ctrl-D and Ctrl-C do
-/help          show this
-A blank before a number or a slash makes it text. What you have
-not saved is printed at the end. One letter will do: /w /u /s /q /h"""
+3            append the third word
+any text     append it, after a blank where one belongs
+/write [N]   let the model write N tokens (20), up to Ctrl-C
+/undo        take back the last step
+/save FILE   write the text to a new file
+/quit        end, as Ctrl-D and Ctrl-C do
+/help        show this
+A blank before a number or a slash makes it text. What you
+have not saved is printed at the end. One letter will do:
+/w /u /s /q /h"""
 
 
 class WritingSession:
@@ -103,8 +106,8 @@ class WritingSession:
                 self._console.print("Type a number, text or /help.")
             elif line.startswith("/"):
                 return self._command(*line[1:].split(maxsplit=1))
-            elif line.isascii() and line.strip().isdigit() and not is_white(line[0]):
-                self._choose(int(line))
+            elif (number := _number(line.rstrip())) is not None:
+                self._choose(number)
             else:
                 self._append_typed(line)
         except LstmlmError as error:
@@ -148,12 +151,17 @@ class WritingSession:
         self._show()
 
     def _write(self, argument: str) -> None:
-        if argument and not (argument.isascii() and argument.isdigit() and int(argument)):
+        n_tokens = _number(argument) if argument else N_WRITTEN
+        if not n_tokens:
             raise ConfigError(f"/write: needs a number of tokens, got {shown(argument)}.")
-        options = replace(self._options, max_tokens=int(argument or N_WRITTEN))
+        options = replace(self._options, max_tokens=n_tokens)
         self._seed += 1
-        drawn = generate_texts(self._trained, self.text, options, [self._seed])
-        self._append("".join(sample.piece for [sample] in drawn))
+        written = ""
+        # Ctrl-C ends what the model writes, not what the person does.
+        with suppress(KeyboardInterrupt), self._console.status("Writing. Ctrl-C stops it."):
+            for [sample] in generate_texts(self._trained, self.text, options, [self._seed]):
+                written = sample.text
+        self._append(written)
 
     def _undo(self, argument: str) -> None:
         del argument
@@ -165,8 +173,9 @@ class WritingSession:
     def _save(self, argument: str) -> None:
         if not argument and self._saved_in is None:
             raise ConfigError("/save: needs the name of a file, such as /save story.txt")
-        if argument and str(self._saved_in) != argument:
-            self._saved_in = unused_path(argument)
+        name = expanduser(argument)  # noqa: PTH111 - leaves a ~user that is none as it is
+        if name and str(self._saved_in) != name:
+            self._saved_in = unused_path(name)
         assert self._saved_in is not None
         write_atomically(self._saved_in, (self.text.removesuffix("\n") + "\n").encode())
         self._saved = self.text
@@ -187,6 +196,11 @@ class WritingSession:
             self._words = []
             console.print(f"{error} So type text, or /write.")
         console.print(Columns([_choice(number, word) for number, word in enumerate(self._words, 1)], column_first=True))
+
+
+def _number(typed: str) -> int | None:
+    """Read a whole number of reasonable size; None is anything else."""
+    return int(typed) if re.fullmatch("[0-9]{1,9}", typed) else None
 
 
 def _choice(number: int, word: NextWord) -> Text:
