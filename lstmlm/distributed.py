@@ -187,7 +187,7 @@ class World:
             return module
         with self._explained():
             replica = DistributedDataParallel(
-                module, gradient_as_bucket_view=True, find_unused_parameters=may_skip_weights
+                module, gradient_as_bucket_view=True, find_unused_parameters=may_skip_weights, broadcast_buffers=False
             )
         # By default it would be the mean: each loss is a share of the whole one already.
         replica.register_comm_hook(None, _sum_bucket)

@@ -38,7 +38,7 @@ MAX_WINDOWS = 256
 TEXTS_PER_TREE = 2048
 """Texts whose tree is read at once: the last layer's weights are fetched anew for every level of it."""
 
-STATE_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
+STATE_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12, torch.int64: 0}
 """Two states agree when no unit differs by more, relative to the larger of 1 and its magnitude."""
 
 
@@ -158,7 +158,7 @@ def _read_batch(
     state = _select(state or model.initial_state(1), torch.zeros(len(read), dtype=torch.int64))
     if start_id is None:
         # What the last layer has put out before it has read anything.
-        yield torch.zeros_like(state[-1][0])[None], padded[:1]
+        yield model.first_features(len(read)), padded[:1]
     for first in range(0, len(padded) - 1, ROWS_PER_BLOCK):
         n_columns = sum(len(tokens) > first for tokens in read)
         block = padded[first : first + ROWS_PER_BLOCK + 1, :n_columns]

@@ -168,6 +168,8 @@ def load(run_dir: Path | None = None) -> TrainedModel:
     tokenizer = tokenizer_of(run)
     model = build_language_model(run.config.model, tokenizer.vocab_size, run.config.seed)
     load_best_weights(model, run)
+    if model.ngrams is not None:
+        model.ngrams.load(run.load_ngrams())
     return TrainedModel(run, model, tokenizer)
 
 

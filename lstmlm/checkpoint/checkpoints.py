@@ -64,7 +64,7 @@ class Checkpoints:
         self,
         step: int,
         content: Checkpoint,
-        run_files: Mapping[str, bytes],
+        run_files: Mapping[str, FileRecord],
         metrics: FileRecord | None = None,
         *,
         is_best: bool,

@@ -5,6 +5,7 @@
     config.yaml       resolved and complete
     tokenizer.json    so that using the model never needs the corpus
     environment.json  versions, threads, digests of the data
+    ngrams.safetensors  what the network is mixed with, if `model.ngram_order` says so
     metrics.jsonl     one event a line
     checkpoints/      one directory a step, `00000400`: see storage.py; `00000400.damaged` was set aside
     best  last        the step of the best and of the newest checkpoint, in one line
@@ -23,15 +24,17 @@ from lstmlm import files
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.checkpoints import LAST, MOST_CHECKPOINTS, Checkpoints, read_number
 from lstmlm.checkpoint.metrics_file import MetricsLog
-from lstmlm.checkpoint.storage import Checkpoint
+from lstmlm.checkpoint.storage import Checkpoint, FileRecord
+from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
-from lstmlm.errors import CheckpointError, DataError, as_command
+from lstmlm.errors import RESTORE, CheckpointError, DataError, as_command
 from lstmlm.yaml.schema import dump_yaml, load_yaml
 from lstmlm.yaml.settings import MAX_BYTES
 
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer.json"
+NGRAMS = "ngrams.safetensors"
 ENVIRONMENT = "environment.json"
 
 FEW_BLANKS = 30
@@ -53,7 +56,12 @@ class RunDirectory:
         self.metrics = MetricsLog(path / METRICS)
         self._checkpoints = _checkpoints_of(path)
         # What this process works with, not what the disk may hold later: checkpoints vouch for these.
-        self._run_files = {CONFIG: config_yaml, TOKENIZER: tokenizer_json.encode()}
+        self._run_files = {
+            CONFIG: FileRecord.of([config_yaml]),
+            TOKENIZER: FileRecord.of([tokenizer_json.encode()]),
+        }
+        if (path / NGRAMS).is_file():
+            self._run_files[NGRAMS] = FileRecord.of_file(path / NGRAMS)
         self._is_locked = False
 
     @classmethod
@@ -80,7 +88,7 @@ class RunDirectory:
             raise CheckpointError(f"{path}: {found}. Use --resume to {use} it, or another --run-dir.")
         names = {entry.name for entry in files.list_directory(path) if not files.is_leftover(entry)}
         # The lock is the first file of a new run: with it, these are ours, left by a process that died in `create`.
-        if names and not (LOCK in names and names <= {LOCK, CONFIG, TOKENIZER, ENVIRONMENT}):
+        if names and not (LOCK in names and names <= {LOCK, CONFIG, TOKENIZER, NGRAMS, ENVIRONMENT}):
             raise CheckpointError(f"{path}: is not empty and holds no run. Choose another --run-dir.")
 
     @classmethod
@@ -102,7 +110,12 @@ class RunDirectory:
     @classmethod
     @contextmanager
     def create(
-        cls, path: Path, config: RunConfig, tokenizer_json: str, environment: Mapping[str, object]
+        cls,
+        path: Path,
+        config: RunConfig,
+        tokenizer_json: str,
+        environment: Mapping[str, object],
+        ngrams: Mapping[str, Tensor] | None = None,
     ) -> Iterator[Self]:
         """Begin a run in a directory that is missing, empty or was left by a process that died here; be its one writer.
 
@@ -111,6 +124,7 @@ class RunDirectory:
             config: Resolved: what `auto` stood for is written out.
             tokenizer_json: The tokenizer as JSON text.
             environment: What numbers may depend on besides the config: versions, threads, digests of the data.
+            ngrams: What the network is mixed with, where it is; see `load_ngrams`.
 
         Raises:
             CheckpointError: The directory holds a run or something else, is in use or cannot be written.
@@ -124,6 +138,8 @@ class RunDirectory:
             files.write_atomically(path / CONFIG, dump_yaml(config).encode())
             files.write_atomically(path / TOKENIZER, tokenizer_json.encode())
             files.write_atomically(path / ENVIRONMENT, storage.json_bytes(environment))
+            if ngrams is not None:
+                files.write_blocks_atomically(path / NGRAMS, TensorFile.of(ngrams))
             files.write_atomically(path / FORMAT, b"%d\n" % FORMAT_VERSION)
             with cls.open(path)._writable() as run:
                 yield run
@@ -295,6 +311,16 @@ class RunDirectory:
         keep = self.config.training.keep
         self._checkpoints.publish(step, content, self._run_files, self.metrics.record(), is_best=is_best, keep=keep)
 
+    def load_ngrams(self) -> dict[str, Tensor]:
+        """The n-grams that the network is mixed with, as `create` was given them.
+
+        Raises:
+            CheckpointError: There are none, or the file has changed since the run was opened.
+        """
+        if NGRAMS not in self._run_files:
+            raise CheckpointError(f"{self.path / NGRAMS}: is missing. {RESTORE}")
+        return storage.verified_tensors(self.path / NGRAMS, self._run_files[NGRAMS])
+
     def load_weights(self, step: int) -> dict[str, Tensor]:
         """The weights of a checkpoint, on the CPU, after every byte of it was verified.
 
@@ -314,4 +340,4 @@ def last_step(run_dir: Path) -> int | None:
 
 
 def _checkpoints_of(path: Path) -> Checkpoints:
-    return Checkpoints(path, [path / CONFIG, path / TOKENIZER])
+    return Checkpoints(path, [path / CONFIG, path / TOKENIZER, *path.glob(NGRAMS)])

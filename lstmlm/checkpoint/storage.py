@@ -62,6 +62,12 @@ class FileRecord(BaseModel, frozen=True, extra="forbid", strict=True):
             digest.update(block)
         return cls(size=size, sha256=digest.hexdigest())
 
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """The record of a file as it is now. Raises CheckpointError if it cannot be read."""
+        with open_to_read(path) as file:
+            return cls.of(iter(partial(file.read, BLOCK_BYTES), b""))
+
 
 class Manifest(BaseModel, frozen=True, extra="forbid", strict=True):
     """The content of `manifest.json`."""
@@ -79,7 +85,7 @@ def publish_checkpoint(
     directory: Path,
     step: int,
     content: Checkpoint,
-    run_files: Mapping[str, bytes],
+    run_files: Mapping[str, FileRecord],
     metrics: FileRecord | None = None,
 ) -> None:
     """Write a checkpoint: whole and durable, or not at all.
@@ -88,7 +94,7 @@ def publish_checkpoint(
         directory: Where it will be; a checkpoint that is there is replaced.
         step: The step after which it was taken.
         content: The tensors may be on any device, views or shared; each is saved on its own.
-        run_files: The content of the files of the run that give the tensors their meaning, by name.
+        run_files: The records of the files of the run that give the tensors their meaning, by name.
         metrics: What metrics.jsonl holds so far.
 
     Raises:
@@ -103,7 +109,7 @@ def publish_checkpoint(
     manifest = Manifest(
         step=step,
         checkpoint={name: FileRecord.of(blocks) for name, blocks in files.items()},
-        run={name: FileRecord.of([file]) for name, file in run_files.items()},
+        run=dict(run_files),
         metrics=metrics,
     )
     manifest_json = json_bytes(manifest.model_dump())
@@ -128,7 +134,7 @@ def n_parameters(path: Path) -> int:
 def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, Tensor]:
     """The weights of a checkpoint, on the CPU, once all of it has been verified as by `verify_checkpoint`."""
     records = _records(directory, step, run_files)
-    weights = _verified_tensors(directory / MODEL, records[MODEL])
+    weights = verified_tensors(directory / MODEL, records[MODEL])
     for name in (TRAINING, STATE):
         _verify(directory / name, records[name])
     return weights
@@ -137,7 +143,7 @@ def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> dict[
 def load_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> Checkpoint:
     """All of a checkpoint, its tensors on the CPU, once all of it has been verified as by `verify_checkpoint`."""
     records = _records(directory, step, run_files)
-    weights, training = (_verified_tensors(directory / name, records[name]) for name in (MODEL, TRAINING))
+    weights, training = (verified_tensors(directory / name, records[name]) for name in (MODEL, TRAINING))
     state = json_object(directory / STATE, _verified_bytes(directory / STATE, records[STATE]))
     return Checkpoint(weights, training, state)
 
@@ -252,7 +258,12 @@ def _verified_bytes(path: Path, record: FileRecord) -> bytes:
     return content
 
 
-def _verified_tensors(path: Path, record: FileRecord) -> dict[str, Tensor]:
+def verified_tensors(path: Path, record: FileRecord) -> dict[str, Tensor]:
+    """Read the tensors of a file, on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, or not as its record says.
+    """
     with _opened(path, record) as file:
         try:
             content = TensorFile.read(file, record.size)

@@ -150,6 +150,10 @@ class ModelOptions(Options):
 
     output: AnyOutputLayerOptions = SoftmaxOptions()
 
+    ngram_order: Annotated[int, Field(ge=2, le=16)] | None = None
+    """Mix the network with an n-gram model of the training split, whose longest n-grams have so many tokens: a gate
+    that both are trained with decides at each token how much each counts. null: the network alone."""
+
     initial_bias: Literal["zero", "unigram"] = "zero"
     """What the bias of the softmax starts from; `unigram`: the logarithm of how often each token occurs in the training
     split, so that the first steps need not learn that."""

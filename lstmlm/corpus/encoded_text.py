@@ -101,6 +101,11 @@ class EncodedText:
         ends = np.flatnonzero(self.tokens == end_id) + 1
         return np.split(of_tokens, ends[ends < self.n_tokens])
 
+    def longest_line(self, end_id: int) -> int:
+        """Return the tokens of the longest line, with the one that ends it, `end_id`."""
+        ends = np.flatnonzero(self.tokens == end_id)
+        return int(np.diff(ends, prepend=-1, append=self.n_tokens - 1).max())
+
     def count_tokens(self, vocab_size: int) -> Integer[np.ndarray, " vocab"]:
         """Return how often each token of the vocabulary occurs."""
         if self.token_counts is not None:

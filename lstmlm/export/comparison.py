@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lstmlm.errors import CheckpointError
+from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.errors import CheckpointError, ConfigError, as_command
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import score_each
 
@@ -27,6 +28,20 @@ Texts = Int64[np.ndarray, "batch time"]
 
 Nats = Float[np.ndarray, "batch *time"]
 """The surprisal of each token of texts, 0 beyond their lengths; or of each text."""
+
+
+def require_network_alone(run: RunDirectory) -> None:
+    """Check that a run is all in its weights.
+
+    Raises:
+        ConfigError: it is mixed with n-grams, which other tools have no room for.
+    """
+    if run.config.model.ngram_order is not None:
+        serve = as_command(["lstmlm", "serve", "--run", str(run.path)])
+        raise ConfigError(
+            f"{run.path}: is a network and n-grams (model.ngram_order: {run.config.model.ngram_order}), which other "
+            f"tools cannot hold. Train a network alone (model.ngram_order: null), or let programs ask this one: {serve}"
+        )
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config.model import BackboneOptions, ModelOptions
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, ConfigError
-from lstmlm.export.comparison import require_same_log_probabilities
+from lstmlm.export.comparison import require_network_alone, require_same_log_probabilities
 from lstmlm.files import open_to_read, size_of, write_blocks_atomically
 from lstmlm.models.language_model import LanguageModel, weights_of
 
@@ -33,6 +33,7 @@ def export_torch(run: RunDirectory, model: LanguageModel, _: Tokenizer, path: Pa
         CheckpointError: the file cannot be written.
     """
     options = run.config.model
+    require_network_alone(run)
     _require_expressible(run, options)
     tensors = _to_torch(options, weights_of(model))
 

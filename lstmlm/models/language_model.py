@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lstmlm.config.model import ModelOptions
@@ -14,6 +14,7 @@ from lstmlm.models.cells.cell import Outputs
 from lstmlm.models.dropout import dropout, word_dropout
 from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.output_layers import build_output_layer
+from lstmlm.models.output_layers.ngram_tables import Contexts, NgramState, NgramTables
 from lstmlm.randomness import Randomness
 
 Tokens = Int[Tensor, "time batch"]
@@ -42,11 +43,19 @@ class LanguageModel(nn.Module):
         vectors = torch.empty(vocab_size, options.embedding_size)
         self.embedding = nn.Embedding(vocab_size, options.embedding_size, _weight=vectors)
         self.backbone = Backbone(options.backbone, options.embedding_size, options.dropout)
-        self.output_layer = build_output_layer(options, self.embedding.weight)
+        self.ngrams = None if options.ngram_order is None else NgramTables(options.ngram_order, vocab_size)
+        self.output_layer = build_output_layer(options, self.embedding.weight, self.ngrams)
 
     def initial_state(self, batch_size: int) -> BackboneState:
-        """Return the state in which a text begins."""
-        return self.backbone.initial_state(batch_size)
+        """Return the state in which a text begins: of each layer, and last of the n-grams where there are any."""
+        state = self.backbone.initial_state(batch_size)
+        return state if self.ngrams is None else (*state, self.ngrams.initial_state(batch_size))
+
+    def first_features(self, batch_size: int) -> Outputs:
+        """Return the features from which a text's first token is predicted if nothing is read before it."""
+        width = self.backbone.layers[-1].hidden_size
+        outputs = self.embedding.weight.new_zeros(1, batch_size, width, dtype=self.output_layer.bias.dtype)
+        return self._with_contexts(outputs, self.initial_state(batch_size)[-1][0][None])
 
     def forward(
         self,
@@ -78,12 +87,25 @@ class LanguageModel(nn.Module):
         embedded, drop = self.embedding(inputs).to(state[0][0].dtype), self.dropout
         embedded = word_dropout(embedded, inputs, self.vocab_size, drop.embedding, randomness)
         embedded = dropout(embedded, drop.input, randomness, "dropout.input", locked=drop.locked)
-        outputs, state = self.backbone(embedded, state, randomness, execution)
-        return outputs, state
+        layers, ngrams = state[: len(self.backbone.cells)], state[-1]
+        outputs, layers = self.backbone(embedded, layers, randomness, execution)
+        if self.ngrams is None or not isinstance(ngrams, NgramState):
+            return outputs, layers
+        contexts = self.ngrams.contexts(inputs, ngrams)
+        return self._with_contexts(outputs, contexts), (*layers, NgramState(contexts[-1]))
 
     def drop_outputs(self, outputs: Outputs, randomness: Randomness | None) -> Outputs:
         """Do the second half of `forward`: turn the last layer's outputs into features."""
-        return dropout(outputs, self.dropout.output, randomness, "dropout.output", locked=self.dropout.locked)
+        hidden, locked = self.hidden_of(outputs), self.dropout.locked
+        dropped = dropout(hidden, self.dropout.output, randomness, "dropout.output", locked=locked)
+        return outputs if dropped is hidden else self._with_contexts(dropped, outputs[..., hidden.shape[-1] :])
+
+    def hidden_of(self, features: Float[Tensor, "*batch all"]) -> Float[Tensor, "*batch hidden"]:
+        """Return what of features, or of outputs, the network has put out: all but the contexts of n-grams."""
+        return features[..., : self.backbone.layers[-1].hidden_size]
+
+    def _with_contexts(self, outputs: Outputs, contexts: Float[Tensor, "time batch contexts"] | Contexts) -> Outputs:
+        return outputs if self.ngrams is None else torch.cat([outputs, contexts.to(outputs.dtype)], dim=-1)
 
 
 def build_language_model(options: ModelOptions, vocab_size: int, seed: int) -> LanguageModel:

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Float64, Int64, Integer
@@ -46,6 +46,11 @@ class NgramTable:
     backoff: Float64[np.ndarray, " ngrams"]
     """b(h) for the n-gram as a context; 1 where nothing follows it."""
 
+    left_out: Float64[np.ndarray, " ngrams"] | None = None
+    """The probability to a model that is estimated without one occurrence of the n-gram as the longest that ends there,
+    with the same discounts: what a network may rely on while it learns from the text that was counted. None where it is
+    not known."""
+
     def find(self, keys: Int64[np.ndarray, " tokens"]) -> Int64[np.ndarray, " tokens"]:
         """Return the row of each key, `ABSENT` where there is none."""
         rows = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -71,14 +76,17 @@ class NgramModel:
         longest n-grams; where no line is that long, they are shorter.
         """
         counted = _count(tokens.astype(np.int64), vocab_size, start_id, order)
-        probabilities, backoffs = [np.array([1 / vocab_size])], []
+        uniform = np.array([1 / vocab_size])
+        smoothed, backoffs = [_Smoothed(uniform, uniform)], []
         for length, ngrams in enumerate(counted, start=1):
-            probability, backoff = _smooth(ngrams, probabilities[-1], vocab_size, length)
-            probabilities.append(probability)
+            of_length, backoff = _smooth(ngrams, smoothed[-1], vocab_size, length)
+            smoothed.append(of_length)
             backoffs.append(backoff)
-        backoffs.append(np.ones(len(probabilities[-1])))  # nothing follows the longest
-        parts = zip(counted, probabilities[1:], backoffs[1:], strict=True)
-        tables = [NgramTable(ngrams.keys, probability, backoff) for ngrams, probability, backoff in parts]
+        backoffs.append(np.ones(len(smoothed[-1].probability)))  # nothing follows the longest
+        parts = zip(counted, smoothed[1:], backoffs[1:], strict=True)
+        tables = [
+            NgramTable(ngrams.keys, of_length.probability, b, of_length.left_out) for ngrams, of_length, b in parts
+        ]
         return cls(tables, vocab_size, start_id)
 
     @property
@@ -127,6 +135,13 @@ class _CountedNgrams:
     counts: Int64[np.ndarray, " ngrams"]
 
 
+class _Smoothed(NamedTuple):
+    """p(w | h) for the n-grams of one length, and what it is without an occurrence; see `NgramTable`."""
+
+    probability: Float64[np.ndarray, " ngrams"]
+    left_out: Float64[np.ndarray, " ngrams"]
+
+
 def _count(tokens: Int64[np.ndarray, " tokens"], vocab_size: int, start_id: int, order: int) -> list[_CountedNgrams]:
     """Count the n-grams of each length from 1 to `order`, or as far as there are any."""
     types = np.arange(vocab_size)
@@ -148,16 +163,25 @@ def _count(tokens: Int64[np.ndarray, " tokens"], vocab_size: int, start_id: int,
 
 
 def _smooth(
-    ngrams: _CountedNgrams, shorter: Float64[np.ndarray, " shorter"], vocab_size: int, length: int
-) -> tuple[Float64[np.ndarray, " ngrams"], Float64[np.ndarray, " shorter"]]:
+    ngrams: _CountedNgrams, shorter: _Smoothed, vocab_size: int, length: int
+) -> tuple[_Smoothed, Float64[np.ndarray, " shorter"]]:
     """Return p(w | h) for the n-grams of one length and b(h) for their contexts, given p(w | h') for the shorter."""
-    discounts = np.array([0, *_discounts(ngrams.counts, length)])[np.minimum(ngrams.counts, 3)]
-    contexts = ngrams.keys // vocab_size
-    totals = np.bincount(contexts, weights=ngrams.counts, minlength=len(shorter))
-    taken = np.bincount(contexts, weights=discounts, minlength=len(shorter))
-    backoff = np.divide(taken, totals, out=np.ones(len(shorter)), where=totals > 0)
-    kept = (ngrams.counts - discounts) / totals[contexts]
-    return kept + backoff[contexts] * shorter[ngrams.suffixes], backoff
+    discounts = np.array([0, *_discounts(ngrams.counts, length)])
+    contexts, counts = ngrams.keys // vocab_size, ngrams.counts
+    n_contexts = len(shorter.probability)
+    totals = np.bincount(contexts, weights=counts, minlength=n_contexts)
+    taken = np.bincount(contexts, weights=discounts[np.minimum(counts, 3)], minlength=n_contexts)
+    backoff = np.divide(taken, totals, out=np.ones(n_contexts), where=totals > 0)
+    lower = shorter.probability[ngrams.suffixes]
+    probability = (counts - discounts[np.minimum(counts, 3)]) / totals[contexts] + backoff[contexts] * lower
+    # Once less often; what is gone altogether does not come before its suffix any more either.
+    rest = np.maximum(counts - 1, 0)
+    lower = np.where(rest > 0, lower, shorter.left_out[ngrams.suffixes])
+    total_of_rest = totals[contexts] - (counts - rest)
+    change = discounts[np.minimum(counts, 3)] - discounts[np.minimum(rest, 3)]
+    kept = rest - discounts[np.minimum(rest, 3)] + (taken[contexts] - change) * lower
+    left_out = np.divide(kept, total_of_rest, out=lower, where=total_of_rest > 0)
+    return _Smoothed(probability, left_out), backoff
 
 
 def _discounts(counts: Int64[np.ndarray, " ngrams"], length: int) -> Sequence[float]:

@@ -47,7 +47,7 @@ class WindowGradient:
         self._clip_norm = clip_norm
         self._parameters = list(model.parameters())
         self._device = self._parameters[0].device
-        is_adaptive = isinstance(model.output_layer, AdaptiveSoftmaxLayer)
+        is_adaptive = any(isinstance(module, AdaptiveSoftmaxLayer) for module in model.modules())
         self._objective = world.replicate(_Objective(options, model, execution), may_skip_weights=is_adaptive)
         # Not where processes wait for each other, or where a window's tokens decide about sizes.
         can_capture = self._device.type == "cuda" and world.size == 1 and not is_adaptive
@@ -117,5 +117,6 @@ class _Objective(nn.Module):
         outputs, state = self._model.read(inputs, state, randomness, self._execution)
         features = self._model.drop_outputs(outputs, randomness)
         loss = self._model.output_layer.loss(features, targets, self._execution, randomness) / n_tokens
-        penalty = activation_penalty(self._options, features, outputs) / randomness.n_parts
+        hidden, dropped = self._model.hidden_of(outputs), self._model.hidden_of(features)
+        penalty = activation_penalty(self._options, dropped, hidden) / randomness.n_parts
         return loss + penalty, loss.detach(), detach(state)

@@ -14,6 +14,7 @@ from lstmlm.config.output import AnyOutputLayerOptions
 from lstmlm.metrics import NO_TARGET
 from lstmlm.models.kernels import EVALUATION, Execution, GemmPath
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights, weights_of
+from lstmlm.models.ngram import NgramModel
 from lstmlm.models.output_layers import OUTPUT_LAYERS
 from lstmlm.randomness import Randomness
 
@@ -29,11 +30,16 @@ VARIANTS = [
     {"tie_weights": True, "output": {"name": "adaptive", "cutoffs": ()}},
     {"tie_weights": False, "output": {"name": "adaptive", "div_value": 2}, "hidden": 7},
     {"tie_weights": False, "output": {"name": "adaptive", "div_value": 2, "projection": True}, "hidden": 7},
+    *(
+        {"tie_weights": True, "output": {"name": name}, "hidden": WIDTH, "ngram_order": 3}
+        for name in ("softmax", "adaptive", "mixture")
+    ),
 ]
 
 
 def name_of(variant: dict[str, Any]) -> str:
     own = [f"{key}={value}" for key, value in variant["output"].items() if key != "name"]
+    own += ["ngrams"] if "ngram_order" in variant else []
     return "-".join([variant["output"]["name"], "tied" if variant["tie_weights"] else "untied", *own])
 
 
@@ -47,6 +53,7 @@ def options_of(variant: dict[str, Any]) -> ModelOptions:
             "embedding_size": WIDTH,
             "tie_weights": variant["tie_weights"],
             "output": SIZES.get(variant["output"]["name"], {}) | variant["output"],
+            "ngram_order": variant.get("ngram_order"),
         }
     )
 
@@ -58,13 +65,20 @@ def build(variant: dict[str, Any], seed: int = 1) -> LanguageModel:
         for site, parameter in model.output_layer.named_parameters():
             generator = Randomness(seed).generator(site)
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    if model.ngrams is not None:
+        tokens = np.random.default_rng(seed).zipf(1.5, size=300).clip(max=VOCAB) - 1
+        model.ngrams.fill(NgramModel.estimate(tokens, VOCAB, 2, 3))
     return model
 
 
 def features_of(model: LanguageModel) -> Tensor:
     size = model.backbone.layers[-1].hidden_size
     dtype = model.output_layer.bias.dtype
-    return torch.randn(TIME, BATCH, size, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(dtype)
+    drawn = torch.randn(TIME, BATCH, size, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(dtype)
+    if model.ngrams is None:
+        return drawn
+    tokens = torch.arange(TIME * BATCH).view(TIME, BATCH) % 4
+    return torch.cat([drawn, model.ngrams.contexts(tokens, model.ngrams.initial_state(BATCH)).to(dtype)], dim=-1)
 
 
 def some_targets() -> Tensor:

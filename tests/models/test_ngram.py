@@ -43,10 +43,25 @@ class SlowKneserNey:
         ]
         del occurrences[1]["<s>",]
         self.order = order
-        self.counts = occurrences
-        for length in range(1, order):
-            n_before = Counter(longer[1:] for longer in occurrences[length + 1])
-            self.counts[length] = Counter({ngram: n_before[ngram] or n for ngram, n in occurrences[length].items()})
+        self.occurrences = occurrences
+        self.fixed_discounts: dict[int, Sequence[float]] = {}
+        self.count()
+
+    def count(self) -> None:
+        self.counts = [*self.occurrences]
+        for length in range(1, self.order):
+            n_before = Counter(longer[1:] for longer in self.occurrences[length + 1])
+            self.counts[length] = Counter(
+                {ngram: n_before[ngram] or n for ngram, n in self.occurrences[length].items()}
+            )
+
+    def leave_out(self, ngram: tuple[int | str, ...]) -> None:
+        """Count anew without one occurrence of a token after its context; the discounts stay."""
+        self.fixed_discounts = {length: self.discounts(length) for length in range(1, self.order + 1)}
+        for begin in range(len(ngram)):
+            self.occurrences[len(ngram) - begin][ngram[begin:]] -= 1
+        self.occurrences = [+counts for counts in self.occurrences]
+        self.count()
 
     def nats(self, line: Line) -> list[float]:
         marked = ("<s>", *line, "</s>")
@@ -67,6 +82,8 @@ class SlowKneserNey:
         return (n - discount[min(3, n)] + taken * lower) / sum(followers)
 
     def discounts(self, length: int) -> Sequence[float]:
+        if self.fixed_discounts:
+            return self.fixed_discounts[length]
         n = Counter(self.counts[length].values())
         y = n[1] / (n[1] + 2 * n[2])
         estimated = [k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3)]
@@ -81,6 +98,30 @@ def test_is_the_slow_model_written_from_the_equations(order: int) -> None:
     np.testing.assert_allclose(estimate(learnt, order).nats(tokens_of(unseen)), wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_what_is_left_out_is_as_if_it_had_not_been_counted(order: int) -> None:
+    """Each n-gram of the longest that end with a token is counted once less, with the discounts of the whole text."""
+    learnt = lines(60)
+    model = estimate(learnt, order)
+    for line in learnt[:12]:
+        marked, ids = ("<s>", *line, "</s>"), [START, *line, START]
+        for end in range(2, len(marked) + 1):
+            begin = max(0, end - order)
+            rest = SlowKneserNey(learnt, order)
+            rest.leave_out(marked[begin:end])
+            found = model.tables[end - begin - 1].left_out
+            assert found is not None
+            wanted = rest.probability(marked[end - 1], marked[begin : end - 1])
+            assert found[row_of(model, ids[begin:end])] == pytest.approx(wanted, rel=1e-12)
+
+
+def row_of(model: NgramModel, ngram: Sequence[int]) -> int:
+    row = ngram[0]
+    for table, token in zip(model.tables[1:], ngram[1:], strict=False):
+        [row] = table.find(np.array([row * VOCAB + token]))
+    return int(row)
+
+
 def test_by_hand() -> None:
     """Lines `1 1 2`: the bigrams <s> 1, 1 1, 1 2 and 2 </s>, once each, with the discounts for texts too small."""
     model = estimate([[1, 1, 2]], 2)
@@ -89,6 +130,19 @@ def test_by_hand() -> None:
     one, two, end = (2 - 1) / 4 + floor, (1 - 0.5) / 4 + floor, (1 - 0.5) / 4 + floor
     wanted = [(1 - 0.5) / 1 + 0.5 * one, (1 - 0.5) / 2 + 0.5 * two, 0.5 + 0.5 * end, 0.5 * floor]
     np.testing.assert_allclose(np.exp(-model.nats(np.array([1, 2, START, 7]))), wanted, rtol=1e-15)
+
+
+def test_left_out_by_hand() -> None:
+    """Lines `1 1 2`, as above: without its one occurrence, 2 is after 1 what it is anywhere, once less there too."""
+    [singles, pairs] = estimate([[1, 1, 2]], 2).tables
+    assert singles.left_out is not None
+    assert pairs.left_out is not None
+    # Of four different tokens before another three are left: 1 after two, </s> after one.
+    elsewhere = (0 - 0 + (1 + 0.5) / VOCAB) / 3
+    after_one = (0 + 0.5 * elsewhere) / 1  # 1 1 is left, of which 0.5 is taken
+    row = row_of(estimate([[1, 1, 2]], 2), [1, 2])
+    assert singles.left_out[2] == pytest.approx(elsewhere, rel=1e-15)
+    assert pairs.left_out[row] == pytest.approx(after_one, rel=1e-15)
 
 
 @pytest.mark.parametrize("order", [1, 2, 4])

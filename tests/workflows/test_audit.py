@@ -148,7 +148,7 @@ def vouched(run_dir: Path, step: int, change: Callable[[Checkpoint], Checkpoint]
     manifest = storage.read_manifest(path, step, [run_dir / "config.yaml", run_dir / "tokenizer.json"])
     assert manifest.metrics is not None
     metrics = (run_dir / "metrics.jsonl").read_bytes()[: manifest.metrics.size]
-    run_files = {name: (run_dir / name).read_bytes() for name in ("config.yaml", "tokenizer.json")}
+    run_files = {name: FileRecord.of([(run_dir / name).read_bytes()]) for name in ("config.yaml", "tokenizer.json")}
     storage.publish_checkpoint(path, step, content, run_files, FileRecord.of([metrics]))
 
 

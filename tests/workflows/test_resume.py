@@ -74,10 +74,11 @@ def assert_same_run(one: Path, other: Path) -> None:
         {"averaging": {"name": "tail", "fraction": 0.8}, "training__validate_every": 3},
         {"training__accumulate": 2},
         {"model__initial_bias": "unigram"},
+        {"model__ngram_order": 3, "averaging": {"name": "ema", "decay": 0.8}, "training__validate_every": 3},
     ],
     ids="adam rnn sgd adam_without_momentum adamw warmup_cosine warmup_linear one_cycle step anneal_on_plateau "
     "weight_drop bfloat16 locked regularization partial_shuffle variable_bptt state_reset ema tail_later "
-    "tail_earlier accumulate unigram".split(),
+    "tail_earlier accumulate unigram ngrams".split(),
 )
 def test_ten_steps_are_five_and_five(changes: dict[str, Any], make_config: Any, tmp_path: Path) -> None:
     config = make_config(**changes)

@@ -190,7 +190,8 @@ class Adaptation:
             log_probabilities = distributions(self.model.output_layer, found[list(positions), 1 + len(asked) :])
         nats, features = np.split(found, [1 + len(asked)], axis=1)
         nats = nats.T.astype(np.float64)
-        return _Reading(tokens, nats[0], nats[1:], torch.from_numpy(features), log_probabilities)
+        hidden = self.model.hidden_of(torch.from_numpy(features))
+        return _Reading(tokens, nats[0], nats[1:], hidden, log_probabilities)
 
     def _tuned_dynamic(self, tokens: Tokens, options: AnyDynamicOptions) -> AnyDynamicOptions:
         def cost(values: Mapping[str, float]) -> float:

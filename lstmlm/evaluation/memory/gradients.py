@@ -84,16 +84,20 @@ def measure_gradients(
     inputs, targets = _columns(text, start_id, max_lag)
     n_lags = max_lag + 1
     _, state = model(inputs[:-n_lags], model.initial_state(inputs.shape[1]))
-    state = tuple(map_state(Tensor.requires_grad_, cell_state) for cell_state in state)
+    last = len(model.backbone.layers) - 1
+    state = tuple(
+        map_state(Tensor.requires_grad_, layer) if level <= last else layer for level, layer in enumerate(state)
+    )
     memories: list[Tensor] = []
     for tokens in inputs[-n_lags:]:
         features, state = model(tokens[None], state)
-        memories += state[-1]
+        memories += state[last]
     gradients = torch.autograd.grad(model.output_layer.loss(features, targets), memories)
     # Columns do not influence each other: a column of the gradient of the summed loss is that of its own loss.
     norms = torch.stack(gradients).norm(dim=-1).unflatten(0, (n_lags, -1)).flip(0)
     return [
-        GradientNorms(run, text.name, memory, norms[:, index].numpy()) for index, memory in enumerate(named(state[-1]))
+        GradientNorms(run, text.name, memory, norms[:, index].numpy())
+        for index, memory in enumerate(named(state[last]))
     ]
 
 

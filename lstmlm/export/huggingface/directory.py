@@ -16,7 +16,7 @@ from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config.model import ModelOptions
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
-from lstmlm.export.comparison import require_same_log_probabilities
+from lstmlm.export.comparison import require_network_alone, require_same_log_probabilities
 from lstmlm.export.huggingface.card import model_card
 from lstmlm.export.huggingface.reading import CONFIG, PREFIX, SECTION, TOKENIZER, ExportedRun, describe
 from lstmlm.export.huggingface.tokenizer import probe, tokenizer_config, tokenizer_json
@@ -37,9 +37,10 @@ def export_huggingface(run: RunDirectory, model: LanguageModel, tokenizer: Token
     """Write a model and its tokenizer as a directory that transformers loads.
 
     Raises:
-        ConfigError: the tokenizer cannot be expressed.
+        ConfigError: the tokenizer, or what the network is mixed with, cannot be expressed.
         CheckpointError: the directory cannot be written.
     """
+    require_network_alone(run)
     weights = {f"{PREFIX}{name}": tensor for name, tensor in weights_of(model).items()}
     start_id = tokenizer.start_id
     generation: dict[str, object] = {"bos_token_id": start_id, "pad_token_id": start_id}

@@ -16,7 +16,7 @@ from lstmlm.checkpoint.storage import json_bytes
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import ConfigError
-from lstmlm.export.comparison import require_same_nats
+from lstmlm.export.comparison import require_network_alone, require_same_nats
 from lstmlm.export.huggingface.tokenizer import tokenizer_json
 from lstmlm.export.onnx.card import card
 from lstmlm.export.onnx.graph import OPSET, quantized
@@ -84,6 +84,7 @@ def write_directory(
     text: EncodedText | None,
 ) -> list[ExportedFile]:
     """Write the files of a purpose, also of 8 bits if there is a text to measure them; see `export_onnx`."""
+    require_network_alone(run)
     _require_small_enough(run, model)
     models = {"": model} | ({".int8": with_rounded_weights(model)} if text is not None else {})
     networks = {suffix: network_of(run, model, tokenizer, is_int8=suffix != "") for suffix in models}

@@ -16,7 +16,7 @@ from lstmlm.models.cells.layer_norm_lstm import LayerNormLSTMCell
 from lstmlm.models.cells.lstm import LSTMCell
 from lstmlm.models.cells.mogrifier import MogrifierCell
 from lstmlm.models.cells.rnn import RNNCell
-from lstmlm.models.kernels.cross_entropy import linear_cross_entropy, linear_nats
+from lstmlm.models.kernels.cross_entropy import Beside, cross_entropy_and_nats, linear_cross_entropy, linear_nats
 from lstmlm.models.kernels.gemm import GemmPath, available_paths, linear
 from lstmlm.models.kernels.gru import run_gru
 from lstmlm.models.kernels.layer_norm_lstm import run_layer_norm_lstm
@@ -30,9 +30,11 @@ from lstmlm.models.kernels.window import EVALUATION, Execution
 __all__ = [
     "EVALUATION",
     "KERNELS",
+    "Beside",
     "Execution",
     "GemmPath",
     "available_paths",
+    "cross_entropy_and_nats",
     "library",
     "linear",
     "linear_cross_entropy",

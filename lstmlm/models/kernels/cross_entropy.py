@@ -8,6 +8,11 @@ the gradients of features, W and b; the backward pass only scales those by the g
 Of a row of the gradient, :math:`-e_y` is the large part while the model is unsure. Rounded together, the small part
 would be lost in the same way in row after row. So where :math:`p_y < 1/2`, the products take p alone, and what
 :math:`-e_y` adds to each gradient, a row of W and a row of features, is added in full precision.
+
+Where something beside the softmax may be right too, such as an n-gram model that it is mixed with, the loss is
+:math:`-\ln(p_y + e^s)` with a given s. All gradients are then multiplied by the softmax's share of that probability,
+:math:`r = p_y / (p_y + e^s)`; that with respect to s is r − 1. With a least share :math:`\lambda` the former are
+multiplied by :math:`\lambda + (1 - \lambda) r`, which is to descend :math:`\lambda` of the softmax's own loss, too.
 """
 
 import math
@@ -42,21 +47,53 @@ GPU_BLOCK_BYTES = 1 << 28
 """In place of these on a GPU, which is fast with few large operations: no more than its memory always has."""
 
 
+class Beside(NamedTuple):
+    """What may be right in place of a softmax, or of several."""
+
+    log_weight: Float[Tensor, "*rows"]
+    """The logarithm of what is added to the probability of each target."""
+
+    least_share: float = 0.0
+    """What the softmax has of a gradient at least, wherever the other is right."""
+
+    def flatten(self) -> "Beside":
+        """Return the same, with rows along one axis."""
+        return Beside(self.log_weight.flatten(), self.least_share)
+
+
 def linear_cross_entropy(
     features: Float[Tensor, "rows hidden"],
     weight: Float[Tensor, "vocab hidden"],
     bias: Float[Tensor, " vocab"],
     targets: Int[Tensor, " rows"],
     execution: Execution = EVALUATION,
+    beside: Beside | None = None,
 ) -> Float[Tensor, ""]:
     """Return the summed negative log-likelihood (nats) of the targets that are not `NO_TARGET`.
 
-    In bfloat16 logits and their gradients are rounded to it; softmax, sums and results are float32.
+    In bfloat16 logits and their gradients are rounded to it; softmax, sums and results are float32. `beside` is what
+    may be right in place of the softmax; see the module.
     """
+    return cross_entropy_and_nats(features, weight, bias, targets, execution, beside)[0]
+
+
+def cross_entropy_and_nats(
+    features: Float[Tensor, "rows hidden"],
+    weight: Float[Tensor, "vocab hidden"],
+    bias: Float[Tensor, " vocab"],
+    targets: Int[Tensor, " rows"],
+    execution: Execution = EVALUATION,
+    beside: Beside | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, " rows"]]:
+    """Return what `linear_cross_entropy` does, and `linear_nats`, which it computes anyway: nothing is beside these."""
+    log_weight, least_share = beside or (None, 0.0)
     if not torch.is_grad_enabled():
-        return linear_nats(features, weight, bias, targets, execution).sum()
-    loss: Tensor = _LinearCrossEntropy.apply(features, weight, bias, targets, execution)  # type: ignore[no-untyped-call]
-    return loss
+        nats = linear_nats(features, weight, bias, targets, execution)
+        return nats_beside(nats, targets, log_weight).sum(), nats
+    found: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        features, weight, bias, targets, log_weight, least_share, execution
+    )
+    return found
 
 
 @torch.no_grad()
@@ -69,6 +106,13 @@ def linear_nats(
 ) -> Float[Tensor, " rows"]:
     """Return the negative log-likelihood (nats) of each target, 0 for `NO_TARGET`; no gradient."""
     return _nats(execution, features, weight, bias, targets)
+
+
+def nats_beside(
+    nats: Float[Tensor, "*rows"], targets: Int[Tensor, "*rows"], beside: Float[Tensor, "*rows"] | None
+) -> Float[Tensor, "*rows"]:
+    """Return the nats of targets to whose probability something is added, whose logarithm is `beside`."""
+    return nats if beside is None else -torch.logaddexp(-nats, beside).masked_fill(targets == NO_TARGET, 0)
 
 
 class _Gradients(NamedTuple):
@@ -84,33 +128,49 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, execution: Execution
-    ) -> Tensor:
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        beside: Tensor | None,
+        least_share: float,
+        execution: Execution,
+    ) -> tuple[Tensor, Tensor]:
         needs_features, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         grad_features = torch.zeros_like(features) if needs_features else None
         # The first block fills it; without rows there is none.
         grad_weight = (torch.empty_like if len(features) else torch.zeros_like)(weight) if needs_weight else None
         grad_bias = torch.zeros_like(bias) if needs_bias else None
         gradients = _Gradients(grad_features, grad_weight, grad_bias)
-        nats = _nats(execution, features, weight, bias, targets, gradients)
+        given = None if beside is None else Beside(beside, least_share)
+        nats = _nats(execution, features, weight, bias, targets, given, gradients)
         # Of every row, with a factor of 0 where nothing is missing: to pick rows, a GPU would have to be waited for.
         missing, wanted = (nats > LN_2).to(features.dtype), targets.clamp(min=0)
+        grad_beside = None
+        if beside is not None:
+            share = torch.sigmoid(-(nats + beside))
+            missing = missing * torch.lerp(share, torch.ones_like(share), least_share)
+            grad_beside = (share - 1).masked_fill_(targets == NO_TARGET, 0)
         if grad_features is not None:
             grad_features.addcmul_(weight[wanted], missing[:, None], value=-1)
         if grad_weight is not None:
             grad_weight.index_add_(0, wanted, features * missing[:, None], alpha=-1)
         if grad_bias is not None:
             grad_bias.index_add_(0, wanted, missing, alpha=-1)
-        ctx.save_for_backward(*gradients)
-        return nats.sum()
+        ctx.save_for_backward(*gradients, grad_beside)
+        ctx.mark_non_differentiable(nats)
+        return nats_beside(nats, targets, beside).sum(), nats
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         # In place unless the graph is kept for another pass: a second tensor as large as W costs more than the product.
         scale = torch.mul if graph_is_kept() else Tensor.mul_
-        gradients = (None if gradient is None else scale(gradient, grad_loss) for gradient in ctx.saved_tensors)
-        return *gradients, None, None
+        of_features, of_weight, of_bias, of_beside = (
+            None if gradient is None else scale(gradient, grad_loss) for gradient in ctx.saved_tensors
+        )
+        return of_features, of_weight, of_bias, None, of_beside, None, None
 
 
 def _nats(
@@ -119,6 +179,7 @@ def _nats(
     weight: Tensor,
     bias: Tensor,
     targets: Tensor,
+    beside: Beside | None = None,
     gradients: _Gradients | None = None,
 ) -> Float[Tensor, " rows"]:
     """Return each target's nats, and add to `gradients` what the softmax has of them, see the module.
@@ -147,6 +208,8 @@ def _nats(
                 weight=weight.contiguous(),
                 bias=bias.contiguous(),
                 targets=targets.contiguous(),
+                beside=None if beside is None else beside.log_weight.contiguous(),
+                least_share=0.0 if beside is None else beside.least_share,
                 logits=logits,
                 nats=nats,
                 grad_rows=grad_features,
@@ -157,7 +220,8 @@ def _nats(
         return nats
     for block in blocks:
         logits = _logits(gemm, rows[block], weight)
-        nats[block] = _softmax(logits, bias, targets[block], gradients is not None, native)
+        of_block = None if beside is None else Beside(beside.log_weight[block], beside.least_share)
+        nats[block] = _softmax(logits, bias, targets[block], of_block, gradients is not None, native)
         for columns in _slices(weight) if gradients else ():
             if grad_features is not None:
                 gemm.add_linear(grad_features[block], logits[:, columns], gemm.cast(weight[columns]).t())
@@ -187,6 +251,7 @@ def _softmax(
     logits: Float[Tensor, "rows vocab"],
     bias: Float[Tensor, " vocab"],
     targets: Int[Tensor, " rows"],
+    beside: Beside | None,
     differentiate: bool,
     native: Callable[[Any], None] | None,
 ) -> Float[Tensor, " rows"]:
@@ -206,6 +271,8 @@ def _softmax(
                 differentiate=differentiate,
                 bias=bias.contiguous(),
                 targets=targets.contiguous(),
+                beside=None if beside is None else beside.log_weight.contiguous(),
+                least_share=0.0 if beside is None else beside.least_share,
                 logits=logits,
                 nats=nats,
             )
@@ -222,6 +289,9 @@ def _softmax(
             # p_y − 1 = exp(−nats) − 1, here without the rounding of p_y; without the 1 where it is added apart.
             of_target = torch.where(nats[part] > LN_2, torch.exp(-nats[part]), torch.expm1(-nats[part]))
             gradient.scatter_(1, wanted, of_target.masked_fill_(ignored, 0)[:, None])
+            if beside is not None:
+                share = torch.sigmoid(-(nats[part] + beside.log_weight[part]))
+                gradient *= torch.lerp(share, torch.ones_like(share), beside.least_share)[:, None]
             logits[part] = gradient
     return nats
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lstmlm.metrics import NO_TARGET
-from lstmlm.models.kernels.cross_entropy import bytes_at_once, linear_nats
+from lstmlm.models.kernels.cross_entropy import Beside, bytes_at_once, linear_nats, nats_beside
 from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.window import EVALUATION, Execution
 
@@ -30,6 +30,7 @@ def mixture_cross_entropy(
     bias: Float[Tensor, " vocab"],
     targets: Int[Tensor, " rows"],
     execution: Execution = EVALUATION,
+    beside: Beside | None = None,
 ) -> Float[Tensor, ""]:
     """Return the summed negative log-likelihood (nats) of the targets that are not `NO_TARGET`.
 
@@ -40,11 +41,14 @@ def mixture_cross_entropy(
         bias: Added to the logits of every expert.
         targets: The token to predict in each row.
         execution: How to multiply; in bfloat16 logits and their gradients are rounded to it, all else is float32.
+        beside: What may be right in place of the experts, as in `linear_cross_entropy`.
     """
+    log_weight, least_share = beside or (None, 0.0)
     if not torch.is_grad_enabled():
-        return mixture_nats(latents, log_prior, weight, bias, targets, execution).sum()
+        nats = mixture_nats(latents, log_prior, weight, bias, targets, execution)
+        return nats_beside(nats, targets, log_weight).sum()
     loss: Tensor = _MixtureCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        latents, log_prior, weight, bias, targets, execution
+        latents, log_prior, weight, bias, targets, log_weight, least_share, execution
     )
     return loss
 
@@ -76,6 +80,8 @@ class _MixtureCrossEntropy(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         targets: Tensor,
+        beside: Tensor | None,
+        least_share: float,
         execution: Execution,
     ) -> Tensor:
         gemm = Gemm.of(execution.gemm_path, latents.dtype)
@@ -83,6 +89,7 @@ class _MixtureCrossEntropy(torch.autograd.Function):
         total = latents.new_zeros(())
         gradients = tuple(torch.zeros_like(operand) for operand in (latents, log_prior, weight, bias))
         grad_latents, grad_log_prior, grad_weight, grad_bias = gradients
+        grad_beside = None if beside is None else torch.zeros_like(beside)
         n_rows_a_block = max(
             1, bytes_at_once(latents, BLOCK_BYTES) // (n_experts * len(weight) * latents.dtype.itemsize)
         )
@@ -90,34 +97,47 @@ class _MixtureCrossEntropy(torch.autograd.Function):
             block = slice(start, start + n_rows_a_block)
             rows = gemm.cast(latents[block].flatten(0, 1))
             logits = gemm.linear(rows, matrix).to(bias.dtype).add_(bias)
-            nats, share = _differentiate(logits, log_prior[block], targets[block])
+            of_block = None if beside is None else beside[block]
+            nats, share, of_experts = _differentiate(logits, log_prior[block], targets[block], of_block, least_share)
             total += nats.sum()
             grad_logits = gemm.cast(logits)
             grad_latents[block] = gemm.linear(grad_logits, matrix.t()).view_as(latents[block])
             grad_log_prior[block] = -share
+            if grad_beside is not None:
+                grad_beside[block] = (of_experts - 1).masked_fill_(targets[block] == NO_TARGET, 0)
             gemm.outer_into(grad_weight, grad_logits, rows, add=True)
             grad_bias += gemm.total(grad_logits)
-        ctx.save_for_backward(*gradients)
+        ctx.save_for_backward(*gradients, grad_beside)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
-        return *(gradient * grad_loss for gradient in ctx.saved_tensors), None, None
+        *gradients, of_beside = (None if saved is None else saved * grad_loss for saved in ctx.saved_tensors)
+        return *gradients, None, of_beside, None, None
 
 
-def _differentiate(logits: Tensor, log_prior: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Replace `logits` (rows times experts, vocab) by their gradients; returns each row's nats and experts' shares."""
+def _differentiate(
+    logits: Tensor, log_prior: Tensor, targets: Tensor, beside: Tensor | None, least_share: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Replace `logits` (rows times experts, vocab) by their gradients.
+
+    Returns:
+        Each row's nats, what each expert has of its gradient, and what all experts have of its probability.
+    """
     ignored = (targets == NO_TARGET)[:, None]
     wanted = targets.clamp(min=0).repeat_interleave(log_prior.shape[1])[:, None]
     log_target = logits.gather(1, wanted)
     normalizer = torch.logsumexp(logits, dim=1, keepdim=True)
     log_target -= normalizer
     joint = log_prior + log_target.view_as(log_prior)
-    log_total = torch.logsumexp(joint, dim=1, keepdim=True)
-    share = torch.exp(joint - log_total).masked_fill_(ignored, 0)
+    of_experts = torch.logsumexp(joint, dim=1, keepdim=True)
+    log_total = of_experts if beside is None else torch.logaddexp(of_experts, beside[:, None])
+    of_all = torch.exp(of_experts - log_total)
+    share = torch.exp(joint - of_experts) * (least_share + (1 - least_share) * of_all)
+    share.masked_fill_(ignored, 0)
     logits.sub_(normalizer).exp_()
     # p_y − 1, without the rounding of p_y.
     logits.scatter_(1, wanted, torch.expm1(log_target))
     logits.mul_(share.view(-1, 1))
-    return -log_total.masked_fill(ignored, 0), share
+    return -log_total.masked_fill(ignored, 0), share, of_all[:, 0]

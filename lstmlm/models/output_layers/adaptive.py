@@ -23,7 +23,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lstmlm.config.output import AdaptiveOptions
-from lstmlm.models.kernels import EVALUATION, Execution, linear, linear_cross_entropy, linear_nats
+from lstmlm.models.kernels import (
+    EVALUATION,
+    Beside,
+    Execution,
+    cross_entropy_and_nats,
+    linear,
+    linear_cross_entropy,
+    linear_nats,
+)
 from lstmlm.models.output_layers.output_layer import (
     Features,
     OutputLayer,
@@ -108,13 +116,45 @@ class AdaptiveSoftmaxLayer(OutputLayer):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
+        beside: Beside | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats); see `OutputLayer.loss`. Nothing is random here."""
         rows, wanted = project(features.flatten(0, 1), self.projection), targets.flatten()
         matrices = self._matrices()
+        if beside is not None:
+            return self._loss_beside(rows, matrices, wanted, execution, beside.flatten())
         total = linear_cross_entropy(rows, *matrices[0], self._targets_of_head(wanted), execution)
         for _, prediction in self._predictions_of_tails(rows, matrices, wanted):
             total = total + linear_cross_entropy(*prediction, execution)
+        return total
+
+    def _loss_beside(
+        self,
+        rows: Float[Tensor, "rows width"],
+        matrices: Sequence[tuple[Tensor, Tensor]],
+        targets: Int[Tensor, " rows"],
+        execution: Execution,
+        beside: Beside,
+    ) -> Float[Tensor, ""]:
+        """Return the loss where something is added to the probabilities of targets: products, of head and tail.
+
+        −ln(p_head p_tail + e^s) = n_tail − ln(p_head + e^(s + n_tail)) with n_tail = −ln p_tail, and with head and tail
+        exchanged: each has its gradient by the one of the two forms in which the other is a number.
+        """
+        log_weight, least_share = beside
+        of_tails = torch.zeros_like(log_weight)
+        tails = list(self._predictions_of_tails(rows, matrices, targets))
+        for positions, prediction in tails:
+            of_tails[positions] = linear_nats(*prediction, execution)
+        beside_head = Beside(log_weight + of_tails, least_share)
+        total, of_head = cross_entropy_and_nats(
+            rows, *matrices[0], self._targets_of_head(targets), execution, beside_head
+        )
+        total = total + of_tails.sum()
+        for positions, prediction in tails:
+            beside_tail = Beside(log_weight[positions].detach() + of_head[positions], least_share)
+            of_tail = linear_cross_entropy(*prediction, execution, beside_tail)
+            total = total + of_tail - of_tail.detach()
         return total
 
     @torch.no_grad()

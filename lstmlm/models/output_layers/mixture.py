@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lstmlm.config.output import MixtureOptions
 from lstmlm.models.dropout import keep_mask
-from lstmlm.models.kernels import EVALUATION, Execution, linear, mixture_cross_entropy, mixture_nats
+from lstmlm.models.kernels import EVALUATION, Beside, Execution, linear, mixture_cross_entropy, mixture_nats
 from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets, Vectors, draw_decoder, draw_map
 from lstmlm.randomness import Randomness
 
@@ -62,6 +62,7 @@ class MixtureOfSoftmaxesLayer(OutputLayer):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
+        beside: Beside | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats); see `OutputLayer.loss`."""
         latents = self._latents(features)
@@ -70,7 +71,8 @@ class MixtureOfSoftmaxesLayer(OutputLayer):
             shape, site = tuple(latents.shape[1:]), "dropout.latent"
             latents = latents * keep_mask(shape, latents, self.latent_dropout, randomness, site, column_axis=0)
         rows, log_prior = latents.flatten(0, 1), self._log_prior(features).flatten(0, 1)
-        return mixture_cross_entropy(rows, log_prior, self.weight, self.bias, targets.flatten(), execution)
+        beside = None if beside is None else beside.flatten()
+        return mixture_cross_entropy(rows, log_prior, self.weight, self.bias, targets.flatten(), execution, beside)
 
     @torch.no_grad()
     def nats(self, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lstmlm.models.kernels import EVALUATION, Execution, linear
+from lstmlm.models.kernels import EVALUATION, Beside, Execution, linear
 from lstmlm.randomness import Randomness
 
 Features = Float[Tensor, "time batch hidden"]
@@ -57,10 +57,12 @@ class OutputLayer(nn.Module, ABC):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
+        beside: Beside | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats) of the targets that are not `NO_TARGET`.
 
         Kernels compute as `execution` says. Without `randomness`, the step's draws in training, nothing is dropped.
+        `beside` is what may be right in the layer's place, with a row for each target.
         """
 
     @abstractmethod

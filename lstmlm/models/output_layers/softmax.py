@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lstmlm.config.output import SoftmaxOptions
-from lstmlm.models.kernels import EVALUATION, Execution, linear, linear_cross_entropy, linear_nats
+from lstmlm.models.kernels import EVALUATION, Beside, Execution, linear, linear_cross_entropy, linear_nats
 from lstmlm.models.output_layers.output_layer import (
     Features,
     OutputLayer,
@@ -47,10 +47,12 @@ class SoftmaxLayer(OutputLayer):
         targets: Targets,
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
+        beside: Beside | None = None,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats); see `OutputLayer.loss`. Nothing is random here."""
         rows = project(features.flatten(0, 1), self.projection)
-        return linear_cross_entropy(rows, self.weight, self.bias, targets.flatten(), execution)
+        beside = None if beside is None else beside.flatten()
+        return linear_cross_entropy(rows, self.weight, self.bias, targets.flatten(), execution, beside)
 
     def nats(self, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:
         """Return the negative log-likelihood (nats) of each target; see `OutputLayer.nats`."""

@@ -77,6 +77,14 @@ def check_against_corpus(config: RunConfig, corpus: Corpus) -> None:
                 f"model.output.cutoffs: {last} leaves nothing for the last cluster: the vocabulary has {vocab_size} "
                 "tokens. Choose smaller ones, or auto."
             )
+    if (order := config.model.ngram_order) is not None:
+        # What ends the line before is the first token of a line's n-grams.
+        longest = corpus.train.longest_line(corpus.tokenizer.start_id) + 1
+        if order > longest:
+            raise ConfigError(
+                f"model.ngram_order: {order} is beyond the training split, whose longest line makes n-grams of "
+                f"{longest} tokens. Lower it."
+            )
     if corpus.valid is not None:
         return
     for is_chosen, what, remedy in (

@@ -18,6 +18,7 @@ from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer
 from lstmlm.distributed import ALONE, World
 from lstmlm.errors import CheckpointError
 from lstmlm.models.language_model import LanguageModel, build_language_model
+from lstmlm.models.ngram import NgramModel
 from lstmlm.optim.averaging import build_average
 from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
@@ -72,7 +73,8 @@ class Preparation:
             self.corpus.provenance, self.execution.milliseconds, trainer.device, trainer.world.size
         )
         tokenizer_json = self.corpus.tokenizer.to_json()
-        new = RunDirectory.create(self.run.path, self.execution.config, tokenizer_json, environment)
+        ngrams = None if trainer.model.ngrams is None else trainer.model.ngrams.tensors()
+        new = RunDirectory.create(self.run.path, self.execution.config, tokenizer_json, environment, ngrams)
         with nullcontext(self.run.directory) if self.run.directory else new as directory:
             for observer in observers:
                 observer(self._announcement(environment_warnings(directory, environment)))
@@ -168,7 +170,11 @@ def _shared_execution(
 
 def initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None) -> LanguageModel:
     """Build the model with the weights that a new run starts from: drawn by the seed, or the best ones of `source`."""
-    model = build_language_model(config.model, corpus.tokenizer.vocab_size, config.seed)
+    tokenizer, order = corpus.tokenizer, config.model.ngram_order
+    model = build_language_model(config.model, tokenizer.vocab_size, config.seed)
+    if model.ngrams is not None and order is not None:
+        tokens = corpus.train.tokens
+        model.ngrams.fill(NgramModel.estimate(tokens, tokenizer.vocab_size, tokenizer.start_id, order))
     if source is not None:
         try:
             load_best_weights(model, source)

@@ -111,10 +111,14 @@ class CrossEntropy(Arguments):
 
     _numbers = ("n_rows", "n_columns", "depth", "n_threads", "rows_at_once", "stride", "differentiate")
     _pointers = (
-        *("rows", "weight", "bias", "targets", "logits", "nats"),
+        *("rows", "weight", "bias", "targets", "beside", "logits", "nats"),
         *("grad_rows", "grad_weight", "grad_bias"),
     )
-    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _numbers),
+        ("least_share", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in _pointers),
+    ]
 
 
 def native_function(name: str, operands: Tensor, suffix: str = "") -> Callable[[Any], None] | None:

@@ -18,10 +18,12 @@ struct CrossEntropy {
     int64_t n_rows, n_columns, depth, n_threads;
     int64_t rows_at_once, stride;  // of the block of logits: its rows, and how far apart they lie
     int64_t differentiate;         // whether logits become the gradient of the loss, see cross_entropy.py
+    double least_share;            // of a gradient, whatever is beside
     const void* rows;              // (rows, depth) Operand: X; null where logits, without bias, are given
     const void* weight;            // (columns, depth) Real: W
     const void* bias;              // (columns) Real
     const int64_t* targets;        // (rows), negative for none
+    const void* beside;            // (rows) Real: ln of what is added to the target's probability; null for nothing
     void* logits;                  // room for a block, Operand
     void* nats;                    // (rows) Real: −ln p of the target, 0 for none
     void* grad_rows;               // (rows, depth) Real, zeros to which it is added; this and the next two may be null
@@ -32,9 +34,10 @@ struct CrossEntropy {
 constexpr double LN_2 = 0.6931471805599453;
 constexpr int64_t CHUNK = 4096;  // sums of exponentials are added up in chunks, so that long ones stay exact
 
-// Returns the loss of a row of logits; `values` is room for as many numbers.
+// Returns the loss of a row of logits, `row` of all; `values` is room for as many numbers.
 template <class Operand, class Real>
-Real softmax(const CrossEntropy& c, int64_t target, Operand* __restrict logits, Real* __restrict values) {
+Real softmax(const CrossEntropy& c, int64_t row, Operand* __restrict logits, Real* __restrict values) {
+    const int64_t target = c.targets[row];
     const Real* __restrict bias = static_cast<const Real*>(c.bias);
     if (target < 0) {
         if (c.differentiate) std::fill(logits, logits + c.n_columns, Operand{});
@@ -60,11 +63,14 @@ Real softmax(const CrossEntropy& c, int64_t target, Operand* __restrict logits, 
     }
     const Real nats = Real(std::log(total) + double(largest) - double(wanted));
     if (!c.differentiate) return nats;
-    const Real scale = Real(1 / total);
+    const Real* const beside = static_cast<const Real*>(c.beside);
+    const double of_softmax = beside ? 1 / (1 + std::exp(double(nats) + double(beside[row]))) : 1;
+    const double share = c.least_share + (1 - c.least_share) * of_softmax;
+    const Real scale = Real(share / total);
     for (int64_t j = 0; j < c.n_columns; ++j) logits[j] = narrow<Operand>(values[j] * scale);
     // p − 1 = exp(−nats) − 1, here without the rounding of p; below p = 1/2 the 1 is subtracted elsewhere.
     const double of_target = nats > Real(LN_2) ? std::exp(-double(nats)) : std::expm1(-double(nats));
-    logits[target] = narrow<Operand>(Real(of_target));
+    logits[target] = narrow<Operand>(Real(share * of_target));
     return nats;
 }
 
@@ -144,7 +150,7 @@ template <class Operand, class Real> class LossOfBlock {
         const Range mine = place.share_of(n_rows);
         for (int64_t row = mine.first; row < mine.last; ++row)
             static_cast<Real*>(c.nats)[rows.first + row] =
-                softmax(c, c.targets[rows.first + row], logits + row * c.stride, values.get());
+                softmax(c, rows.first + row, logits + row * c.stride, values.get());
     }
 
     // All threads' panels of X.
