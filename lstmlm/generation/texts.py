@@ -1,6 +1,6 @@
 """Sampled texts: what is read of a prompt, the pieces of text that tokens add to it, and the text that ends it."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 from lstmlm.corpus.tokenizers import Tokenizer
@@ -41,11 +41,12 @@ class SampledText:
         self.piece = ""
         """What the last token has added."""
         self.token_ids: list[int] = []
-        """Once the sample has stopped, those that begin before the stop text."""
+        """Once the sample has stopped, those that are whole before the stop text."""
         self.log_probabilities: list[float] = []
         """Of these tokens under the model's own distribution, before any filter (nats)."""
         self._continuation = continuation
-        self._begins: list[int] = []
+        self._places = [0]
+        """Where each token begins in the text, and where the last one ends."""
 
     @property
     def has_stopped(self) -> bool:
@@ -57,12 +58,14 @@ class SampledText:
         self.piece = ""
         if self.has_stopped:
             return
-        self._begins.append(self._continuation.n_chars)
         self.token_ids.append(token_id)
         self.log_probabilities.append(log_probability)
         self._add(self._continuation.feed(token_id))
-        n_before = bisect_left(self._begins, len(self.text)) if self._continuation.is_over else len(self._begins)
-        del self.token_ids[n_before:], self.log_probabilities[n_before:]
+        self._places.append(self._continuation.n_chars)
+        if self._continuation.is_over:
+            n_begun = bisect_left(self._places, len(self.text))
+            n_whole = min(n_begun, bisect_right(self._places, len(self.text)) - 1)
+            del self.token_ids[n_whole:], self.log_probabilities[n_whole:]
 
     def end(self) -> None:
         """Add what was held back."""

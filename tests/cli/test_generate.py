@@ -65,9 +65,9 @@ def test_log_probabilities_are_those_of_the_tokens(trained: Path, lstmlm: Cli) -
     assert len(found["tokens"]) == len(found["log_probabilities"]) == 6
     model = library.load("runs/tiny")
     whole, before = (model.full_scores(text, eos=False) for text in ("The farmer" + found["text"], "The farmer"))
-    if [score.token for score in whole[len(before) :]] == found["tokens"]:
-        wanted = [score.log10_probability * log(10) for score in whole[len(before) :]]
-        assert found["log_probabilities"] == pytest.approx(wanted, abs=1e-4)
+    assert [score.token for score in whole[len(before) :]] == found["tokens"]
+    wanted = [score.log10_probability * log(10) for score in whole[len(before) :]]
+    assert found["log_probabilities"] == pytest.approx(wanted, abs=1e-4)
 
 
 def test_a_sample_that_stops_has_the_tokens_before_its_stop_text(trained: Path, lstmlm: Cli) -> None:
