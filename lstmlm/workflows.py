@@ -33,7 +33,7 @@ from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
 from lstmlm.export.huggingface import open_run
 from lstmlm.generation.options import SamplingOptions
-from lstmlm.generation.texts import continue_prompt
+from lstmlm.generation.texts import SampledText, continue_prompt
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.training.budget import budget_of
 from lstmlm.training.callbacks import EarlyStop, Record, Sample, Save, Tell, Validate
@@ -178,8 +178,8 @@ def load(run_dir: Path | None = None) -> TrainedModel:
 
 def generate_texts(
     trained: TrainedModel, prompt: str, options: SamplingOptions, seeds: Sequence[int]
-) -> Iterator[list[str]]:
-    """Continue `prompt` once for each seed, side by side; yields pieces of text as `continue_prompt` does."""
+) -> Iterator[list[SampledText]]:
+    """Continue `prompt` once for each seed, side by side; yields samples as `continue_prompt` does."""
     return continue_prompt(trained.model, trained.tokenizer, prompt, options, seeds)
 
 

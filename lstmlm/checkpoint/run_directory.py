@@ -32,10 +32,11 @@ from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
 from lstmlm.errors import (
-    RESTORE,
     ChangedTextError,
     CheckpointError,
+    DataError,
     MissingRunError,
+    RESTORE,
     RunExistsError,
     StorageError,
     as_command,
@@ -269,7 +270,7 @@ class RunDirectory:
         if self.digest_of("train") is None or Path(self.config.data.corpus).exists():
             return error
         command = ["lstmlm", "train", "--resume", "--run-dir", str(self.path), "--set", "data.corpus=PATH"]
-        return DataError(f"{error} If it was moved, name its place, and the run takes note: {as_command(command)}\n")
+        return type(error)(f"{error} If it was moved, name its place, and the run takes note: {as_command(command)}\n")
 
     @property
     def best(self) -> int | None:

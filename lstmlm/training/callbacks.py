@@ -197,9 +197,8 @@ class Sample(Callback):
     def _sample(self, trainer: Trainer, n_tokens: int) -> str:
         options = SamplingOptions(max_tokens=n_tokens, temperature=self._temperature)
         seed = Randomness(trainer.seed, trainer.state.step).seed_of("sample")
-        return "".join(
-            piece for [piece] in continue_prompt(trainer.average.model, self._tokenizer, "", options, [seed])
-        )
+        drawn = continue_prompt(trainer.average.model, self._tokenizer, "", options, [seed])
+        return "".join(sample.piece for [sample] in drawn)
 
 
 class EarlyStop(Callback):

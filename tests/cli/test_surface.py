@@ -18,7 +18,8 @@ COMMANDS = {
     "runs prune": {"--keep-best", "--state", "--yes", "-y", "--json"},
     "generate": {
         *("--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"),
-        *("--precision", "--stop", "--raw"),
+        *("--min-p", "--typical-p", "--repetition-penalty", "--no-repeat-ngram-size"),
+        *("--precision", "--stop", "--raw", "--prompts", "--json", "--novelty", "--interactive", "-i"),
     },
     "eval perplexity": {
         *("--run", "--split", "--text", "--context", "--encoding", "--save-logprobs", "--prove", "--seed", "--json")

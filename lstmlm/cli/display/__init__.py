@@ -1,7 +1,8 @@
-"""What a training looks like to people: a screen on a terminal, lines in a pipe, figures in files.
+"""What people see move or drawn: of a training a screen on a terminal, lines in a pipe, figures in files.
 
 - `training_display` is what `train` shows; it reads events and nothing else, as `watch` does for other processes' runs.
 - `screen`: the moving screen; `chart` draws its curves; `words`: events in plain lines.
+- `writing`: the session of `generate --interactive`, which is about a text and no training.
 - `report`: runs as a page, with `curves_svg`; `figures`: the one module that imports matplotlib.
 """
 
