@@ -75,7 +75,7 @@ $(LOWEST)/installed: pyproject.toml constraints.txt tests/lowest.py
 	$(PYTHON) tests/lowest.py torch > build/lowest.txt
 	grep -E '^(hypothesis|pytest|pytest-xdist|torch)==' constraints.txt >> build/lowest.txt
 	@sh scripts/install.sh "$(PYTHON)" $(LOWEST) --constraint build/lowest.txt \
-		--editable '.[plot,zstd]' beartype hypothesis pytest pytest-xdist safetensors
+		--editable '.[plot,tune,zstd]' beartype hypothesis pytest pytest-xdist safetensors
 	touch $@
 
 $(PEERS)/installed: pyproject.toml constraints.txt

@@ -29,43 +29,120 @@ _REMEDIES = {
 
 
 class LstmlmError(Exception):
-    """Something the user can mend. `exit_status` is the status the command line ends with."""
+    """Something the user can mend.
+
+    `exit_status` is the status the command line ends with, `code` the word by which `lstmlm explain` has more of it.
+    """
 
     exit_status: ClassVar[int] = 1
+    code: ClassVar[str] = "bug"
 
 
 class ConfigError(LstmlmError):
     """A wrong option, configuration value or combination of them."""
 
     exit_status = 2
+    code = "configuration"
+
+
+class OutputPathError(ConfigError):
+    """A place for a result that is taken, that the command reads, or that cannot be written."""
+
+    code = "output-path"
 
 
 class DivergenceError(ConfigError):
     """A loss or gradient that is not finite: the configuration has to change."""
 
+    code = "diverged"
+
 
 class DataError(LstmlmError):
-    """A text that is missing, empty, too short or not readable as text."""
+    """A text or table that is not what the command reads."""
 
     exit_status = 3
+    code = "data"
+
+
+class MissingTextError(DataError):
+    """A text that is not where it was looked for."""
+
+    code = "text-missing"
+
+
+class EncodingError(DataError):
+    """A text whose bytes are not characters in the encoding that it is read in."""
+
+    code = "text-encoding"
+
+
+class ShortTextError(DataError):
+    """A text that is empty, or too short for what is asked."""
+
+    code = "text-too-short"
+
+
+class ChangedTextError(DataError):
+    """A split that is not the text that the run was started on."""
+
+    code = "text-changed"
 
 
 class CheckpointError(LstmlmError):
-    """A run directory or checkpoint that is missing, in use, damaged or of another model."""
+    """A file of a run that is missing, damaged or cannot be used."""
 
     exit_status = 4
+    code = "run-damaged"
+
+
+class MissingRunError(CheckpointError):
+    """A run that is not there, or has nothing to load yet."""
+
+    code = "run-missing"
+
+
+class RunExistsError(CheckpointError):
+    """A place for a new run that is taken."""
+
+    code = "run-exists"
+
+
+class RunInUseError(CheckpointError):
+    """A run or store on which another process works."""
+
+    code = "run-in-use"
+
+
+class RunMismatchError(CheckpointError):
+    """A run or checkpoint of another configuration, tokenizer or model than is asked for."""
+
+    code = "run-mismatch"
+
+
+class AuditError(CheckpointError):
+    """A run that is not what its configuration and corpus give."""
+
+    code = "run-altered"
+
+
+class StorageError(CheckpointError):
+    """A disk or folder that does not take what is to be written, or does not give what is to be read."""
+
+    code = "storage"
 
 
 class MissingExtraError(LstmlmError):
     """Something was asked for that an optional dependency does."""
 
     exit_status = 6
+    code = "extra-missing"
 
 
 class WorldError(LstmlmError):
     """The processes of a distributed command have lost each other."""
 
     exit_status = 7
+    code = "process-lost"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -198,7 +275,7 @@ def explained(path: Path, participle: str) -> Iterator[None]:
         if isinstance(error, FileNotFoundError) and participle == "read":
             raise CheckpointError(f"{path}: is missing. {RESTORE}") from error
         remedy = _REMEDIES.get(error.errno or 0, "Check the path and the disk.")
-        raise CheckpointError(f"{path}: cannot be {participle} ({error.strerror or error}). {remedy}") from error
+        raise StorageError(f"{path}: cannot be {participle} ({error.strerror or error}). {remedy}") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -23,7 +23,7 @@ from typing import TypeAlias, cast
 
 from filelock import lock_descriptor, unlock_descriptor
 
-from lstmlm.errors import RESTORE, CheckpointError, explained
+from lstmlm.errors import RESTORE, CheckpointError, RunInUseError, explained
 
 _TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
 _ASIDE_NAME = re.compile(r"\.(.+)\.replaced")
@@ -305,7 +305,7 @@ def locked(path: Path) -> Iterator[None]:
             descriptor = held.enter_context(_opened(path, os.O_RDWR | os.O_CREAT))
             if not lock_descriptor(descriptor, blocking=False):
                 owner = _owner_of(descriptor)
-                raise CheckpointError(
+                raise RunInUseError(
                     f"{path.parent}: is in use by {f'process {owner}' if owner else 'another process'}. "
                     "Wait until that has ended, or choose another directory."
                 )

@@ -15,7 +15,7 @@ from lstmlm.corpus.reading.compression import gzipped
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.text_files import files_in, name_of, read_lines
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import CheckpointError, DataError, in_proportion
+from lstmlm.errors import DataError, RunMismatchError, in_proportion
 from lstmlm.evaluation.adaptation.adaptation import Adaptation
 from lstmlm.evaluation.adaptation.dynamic import measure_gradient_rms
 from lstmlm.evaluation.memory.gates import LayerActivity, read_gates
@@ -172,7 +172,7 @@ def evaluate_ngrams(
     try:
         validation = trained.encode_split("valid")
     except DataError as error:
-        raise DataError(f"{error} The mixture's weights are found in it.") from None
+        raise type(error)(f"{error} The mixture's weights are found in it.") from None
     measured, is_half = trained.encode(split, text, encoding), False
     if measured.sha256 == validation.sha256:
         is_half = True
@@ -344,7 +344,7 @@ def evaluate_together(
     first, *others = members
     for other in others:
         if other.tokenizer.digest != first.tokenizer.digest:
-            raise CheckpointError(
+            raise RunMismatchError(
                 f"{other.name}: has another tokenizer than {first.name}, and only probabilities of the same "
                 "tokens can be averaged. Choose runs with one tokenizer.json."
             )

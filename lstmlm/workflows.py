@@ -34,7 +34,7 @@ from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
 from lstmlm.export.huggingface import open_run
 from lstmlm.generation.options import SamplingOptions
-from lstmlm.generation.texts import continue_prompt
+from lstmlm.generation.texts import SampledText, continue_prompt
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.training.budget import budget_of
 from lstmlm.training.callbacks import EarlyStop, Record, Sample, Save, Tell, Validate
@@ -168,7 +168,7 @@ class TrainedModel:
         try:
             return self.encode_split(split)
         except DataError as error:
-            raise DataError(f"{error} Or name a text to measure: --text FILE") from None
+            raise type(error)(f"{error} Or name a text to measure: --text FILE") from None
 
     def prover(self, seed: int) -> Prover:
         """Make what puts scores of this model's tokens under proof."""
@@ -185,7 +185,10 @@ class TrainedModel:
             DataError: the corpus cannot be read, has no such split, or another text than in training.
         """
         data = self.run.config.data
-        encoded = load_split(data, split, self.tokenizer, flag=flag)
+        try:
+            encoded = load_split(data, split, self.tokenizer, flag=flag)
+        except DataError as error:
+            raise self.run.where_moved(error) from None
         self.run.require_same_text(data.corpus, str(encoded.split), encoded.sha256, "Restore that text.")
         return encoded
 
@@ -209,8 +212,8 @@ def load(run_dir: Path | None = None) -> TrainedModel:
 
 def generate_texts(
     trained: TrainedModel, prompt: str, options: SamplingOptions, seeds: Sequence[int]
-) -> Iterator[list[str]]:
-    """Continue `prompt` once for each seed, side by side; yields pieces of text as `continue_prompt` does."""
+) -> Iterator[list[SampledText]]:
+    """Continue `prompt` once for each seed, side by side; yields samples as `continue_prompt` does."""
     return continue_prompt(trained.model, trained.tokenizer, prompt, options, seeds)
 
 

@@ -4,6 +4,7 @@ Nothing here imports lstmlm at module level: pytest would load it before the hoo
 """
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Callable
@@ -85,6 +86,38 @@ def tiny_benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in plan.PLANS:
         monkeypatch.setitem(plan.PLANS, name, tiny)
     return tiny
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `lstmlm serve` end where it would begin to wait for requests, with its models loaded, on any free port."""
+    import uvicorn
+
+    from lstmlm.serving import server
+
+    listener = server._listener
+    monkeypatch.setattr(server, "_listener", lambda *_: listener("127.0.0.1", 0))
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: None)
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train the runs that documentation takes for granted, for two steps each; they are to be copied."""
+    from documented import RUNS, STAND_INS, TINY
+    from typer.testing import CliRunner
+
+    from lstmlm.cli import app
+
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        shutil.copytree(TINY, folder / "data" / "tiny")
+        for name, changes in RUNS.items():
+            given = [*STAND_INS, "data.corpus=data/tiny", "model.output.name=softmax", "training.keep=all", *changes]
+            sets = [part for change in given for part in ("--set", change)]
+            result = CliRunner().invoke(app, ["train", "--config", "quickstart", "--run-dir", name, *sets])
+            assert result.exit_code == 0, result.output
+    return folder
 
 
 def pytest_configure() -> None:

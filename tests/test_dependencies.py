@@ -23,6 +23,7 @@ BEHIND_AN_ERROR = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "lm-eval": "harness",
+    "optuna": "tune",
     "starlette": "serve",
     "uvicorn": "serve",
 }

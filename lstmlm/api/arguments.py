@@ -23,6 +23,10 @@ class Sampling(TypedDict, total=False):
     temperature: float
     top_k: int | None
     top_p: float | None
+    min_p: float | None
+    typical_p: float | None
+    repetition_penalty: float | None
+    no_repeat_ngram_size: int | None
     allow_unk: bool
     precision: Literal["float32", "bfloat16"]
     stop: str | Sequence[str]

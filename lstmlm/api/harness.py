@@ -69,7 +69,7 @@ class LstmlmLM(LM):
                 **(drawn if options.get("do_sample") else {"temperature": 0}),
             }
         )
-        return "".join(piece for [piece] in generate_texts(self._trained, context, sampling, [0]))
+        return "".join(sample.piece for [sample] in generate_texts(self._trained, context, sampling, [0]))
 
     def _pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Ids of both: cut as one text, in which white space between them belongs to the continuation."""

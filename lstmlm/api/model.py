@@ -159,8 +159,9 @@ class Model(TrainedModel):
         Args:
             prompt: The beginning of a text; its last line goes on.
             seed: The same one gives the same text, also on the command line; by default a new one.
-            options: `max_tokens`, `temperature`, `top_k`, `top_p`, `stop`, `raw`, `allow_unk`, `precision`; see
-                `SamplingOptions`, which has their defaults.
+            options: `max_tokens`, `temperature`, `top_k`, `top_p`, `min_p`, `typical_p`, `repetition_penalty`,
+                `no_repeat_ngram_size`, `stop`, `raw`, `allow_unk`, `precision`; see `SamplingOptions`, which has their
+                defaults.
 
         Raises:
             ConfigError: an option is wrong.
@@ -180,7 +181,7 @@ class Model(TrainedModel):
         if seed is None:
             seed = secrets.randbelow(1_000_000)
         require_number("seed", seed, least=0)
-        return (piece for [piece] in generate_texts(self, prompt, settled, [seed]))
+        return (sample.piece for [sample] in generate_texts(self, prompt, settled, [seed]))
 
     def state(self, text: str = "") -> State:
         """Begin to read a text, with what is known of it, and return the state after it.

@@ -14,6 +14,7 @@ from torch import Tensor
 from lstmlm.audit.comparison import (
     TOLERATED_DISTANCE,
     TOLERATED_NATS,
+    Line,
     checkpoint_differences,
     checkpoint_distances,
     line_differences,
@@ -25,7 +26,7 @@ from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.corpus.loading import Corpus, load_corpus
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.distributed import ALONE
-from lstmlm.errors import CheckpointError, ConfigError, DivergenceError, as_command, in_proportion
+from lstmlm.errors import AuditError, CheckpointError, ConfigError, DivergenceError, as_command, in_proportion
 from lstmlm.evaluation.report import Report, Value
 from lstmlm.models.language_model import weights_of
 from lstmlm.training.preparation.execution import find_device
@@ -201,7 +202,7 @@ def require_passed(audit: Audit) -> None:
     """
     if audit.problems:
         listed = "\n".join(in_proportion(audit.problems))
-        raise CheckpointError(
+        raise AuditError(
             f"{audit.run}: is not what its configuration and corpus give.\n{listed}\n"
             "Do not rely on it: restore it from a copy, or train it again."
         )
@@ -267,6 +268,9 @@ def _repeated(recorded: _Recorded, start: int, end: int, *, exact: bool) -> Stre
     else:
         problems = [f"{run.path_of(end) / file}: {what}" for file, what in found]
         written = events_between(run.metrics.events(), first, last)
+        if run.metrics.read("length"):
+            # Lines from before the change of length have the old one.
+            written, lines = (list[Line]({**line, "n_steps": None} for line in side) for side in (written, lines))
         differ = partial(line_differences, exact=exact)
         problems += [f"{run.path / METRICS}: {what}" for what in differ(written, lines)]
     return Stretch(start, end, time.monotonic() - started, problems)

@@ -66,13 +66,15 @@ class _Plans(Callback):
         self._plans = {plan.step: plan for plan in end.plans}
 
     def on_start(self, trainer: Trainer) -> None:
-        """Begin with the plan that the training began with."""
-        if trainer.state.step == 0:
+        """Begin with the plan that the training began with; without a budget it is the one that it ended with."""
+        if trainer.options.budget is None and self._plans:
+            trainer.follow([*self._plans.values()])
+        elif trainer.state.step == 0:
             self._follow(trainer)
 
     def after_step(self, trainer: Trainer) -> None:
         """Take up the plan that was made after this step."""
-        if trainer.state.step > trainer.state.plans[-1].step:
+        if trainer.options.budget is not None and trainer.state.step > trainer.state.plans[-1].step:
             self._follow(trainer)
 
     def _follow(self, trainer: Trainer) -> None:

@@ -2,7 +2,8 @@
 
 ::
 
-    config.yaml       resolved and complete
+    config.yaml       resolved and complete, as the run was started
+    changes           what is otherwise now, how long it is or where its corpus lies: `key=value`, one a line
     tokenizer.json    so that using the model never needs the corpus
     environment.json  versions, threads, digests of the data
     ngrams.safetensors  what the network is mixed with, if `model.ngram_order` says so
@@ -13,6 +14,8 @@
     lock              held by the one process that writes
 """
 
+import copy
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,11 +31,21 @@ from lstmlm.checkpoint.storage import Checkpoint, FileRecord
 from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
-from lstmlm.errors import RESTORE, CheckpointError, DataError, as_command
+from lstmlm.errors import (
+    ChangedTextError,
+    CheckpointError,
+    DataError,
+    MissingRunError,
+    RESTORE,
+    RunExistsError,
+    StorageError,
+    as_command,
+)
 from lstmlm.yaml.schema import dump_yaml, load_yaml
 from lstmlm.yaml.settings import MAX_BYTES
 
 CONFIG = "config.yaml"
+CHANGES = "changes"
 TOKENIZER = "tokenizer.json"
 NGRAMS = "ngrams.safetensors"
 ENVIRONMENT = "environment.json"
@@ -79,17 +92,17 @@ class RunDirectory:
         if not path.exists():
             return
         if not path.is_dir():
-            raise CheckpointError(f"{path}: is not a directory. Choose another --run-dir.")
+            raise RunExistsError(f"{path}: is not a directory. Choose another --run-dir.")
         if cls.exists(path):
             last = _checkpoints_of(path).last
             found, use = f"already holds {last} steps", "continue"
             if last is None:
                 found, use = "holds a run without a checkpoint", "start"
-            raise CheckpointError(f"{path}: {found}. Use --resume to {use} it, or another --run-dir.")
+            raise RunExistsError(f"{path}: {found}. Use --resume to {use} it, or another --run-dir.")
         names = {entry.name for entry in files.list_directory(path) if not files.is_leftover(entry)}
         # The lock is the first file of a new run: with it, these are ours, left by a process that died in `create`.
         if names and not (LOCK in names and names <= {LOCK, CONFIG, TOKENIZER, NGRAMS, ENVIRONMENT}):
-            raise CheckpointError(f"{path}: is not empty and holds no run. Choose another --run-dir.")
+            raise RunExistsError(f"{path}: is not empty and holds no run. Choose another --run-dir.")
 
     @classmethod
     def require_space(cls, path: Path, checkpoint_bytes: int) -> None:
@@ -101,7 +114,7 @@ class RunDirectory:
         needed = (MOST_CHECKPOINTS - len(_checkpoints_of(path).steps)) * checkpoint_bytes
         n_free = files.free_bytes(path)
         if n_free < needed:
-            raise CheckpointError(
+            raise StorageError(
                 f"{path}: has {n_free / 1e6:,.1f} MB free, but its checkpoints ({MOST_CHECKPOINTS} of "
                 f"{checkpoint_bytes / 1e6:,.1f} MB at most) still need {needed / 1e6:,.1f} MB. "
                 "Free some space there, or choose another --run-dir."
@@ -153,11 +166,11 @@ class RunDirectory:
         """
         if not cls.exists(path):
             if path.is_dir() and files.list_directory(path):
-                raise CheckpointError(
+                raise MissingRunError(
                     f"{path}: is no run. Name what lstmlm train or lstmlm export huggingface has made."
                 )
             command = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(path)])
-            raise CheckpointError(f"{path}: no such run. Train one: {command}")
+            raise MissingRunError(f"{path}: no such run. Train one: {command}")
         version = read_number(path / FORMAT)
         if version != FORMAT_VERSION:
             raise CheckpointError(
@@ -167,7 +180,7 @@ class RunDirectory:
         checkpoints = _checkpoints_of(path)
         if checkpoints.last is not None:
             checkpoints.verify_run_files()
-        config = load_yaml(path / CONFIG, RunConfig)
+        config = load_yaml(path / CONFIG, RunConfig, changes_of(path))
         config_yaml = files.read_bytes(path / CONFIG, MAX_BYTES)
         return cls(path, config, config_yaml, files.read_text(path / TOKENIZER, MOST_TOKENIZER_BYTES))
 
@@ -180,8 +193,33 @@ class RunDirectory:
         """
         published = [path.parent for path in root.glob(f"*/{LAST}") if cls.exists(path.parent)]
         if not published:
-            raise CheckpointError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart")
+            raise MissingRunError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart")
         return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path.name)))
+
+    def with_config(self, config: RunConfig) -> Self:
+        """The same run, to go on by another configuration: of another length, or with its corpus elsewhere."""
+        run = copy.copy(self)
+        run.config = config
+        return run
+
+    def record_changes(self, changes: Mapping[str, object]) -> None:
+        """Write down what is otherwise than in config.yaml, for which the checkpoints vouch; needs the lock.
+
+        Raises:
+            CheckpointError: It cannot be written.
+        """
+        lines = [f"{key}={json.dumps(value, ensure_ascii=False)}\n" for key, value in changes.items()]
+        if "".join(lines).splitlines() != changes_of(self.path):
+            files.write_atomically(self.path / CHANGES, "".join(lines).encode())
+
+    @property
+    def config_as_started(self) -> RunConfig:
+        """What config.yaml holds.
+
+        Raises:
+            ConfigError: It is damaged.
+        """
+        return load_yaml(self.path / CONFIG, RunConfig)
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -222,10 +260,17 @@ class RunDirectory:
         """
         recorded = self.digest_of(split)
         if recorded is not None and recorded != sha256:
-            raise DataError(
+            raise ChangedTextError(
                 f"{corpus}: the {split} split is not the text that {self.path} was started on (SHA-256 "
                 f"{recorded[:12]} there, {sha256[:12]} here). {advice}"
             )
+
+    def where_moved(self, error: DataError) -> DataError:
+        """Add to what is wrong with the corpus what to do if it was moved, where it is missing."""
+        if self.digest_of("train") is None or Path(self.config.data.corpus).exists():
+            return error
+        command = ["lstmlm", "train", "--resume", "--run-dir", str(self.path), "--set", "data.corpus=PATH"]
+        return type(error)(f"{error} If it was moved, name its place, and the run takes note: {as_command(command)}\n")
 
     @property
     def best(self) -> int | None:
@@ -332,6 +377,16 @@ class RunDirectory:
     def load_training(self, step: int) -> Checkpoint:
         """All of a checkpoint, verified and refused as by `load_weights`."""
         return self._checkpoints.read(step, storage.load_checkpoint)
+
+
+def changes_of(run_dir: Path) -> list[str]:
+    """Return what is otherwise in a run than in its config.yaml, as `--set` takes it.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    path = run_dir / CHANGES
+    return files.read_text(path, MAX_BYTES).splitlines() if path.exists() else []
 
 
 def last_step(run_dir: Path) -> int | None:

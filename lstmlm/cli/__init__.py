@@ -2,10 +2,11 @@
 
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
-`init`, `train`, `generate`, `next`, `serve`, `prove`, `bench` are commands, and in `runs/` `watch`, `report`, `lab`,
-`audit`. `runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their own. They
-share `options`, parameters that several have, `render`, all that is printed, and `display`, what moves or is drawn. A
-command parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
+`train`, `generate`, `next`, `serve`, `prove`, `bench`, `explain` are commands, and in `runs/` `watch`, `report`, `lab`,
+`tune`, `audit`, in `config/` `init`. `runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of
+their own. They share `options`, parameters that several have, `render`, all that is printed, and `display`, what moves
+or is drawn. A command parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from
+here.
 """
 
 import sys
@@ -15,12 +16,13 @@ import typer
 
 from lstmlm.cli.bench import bench
 from lstmlm.cli.config import config_app
+from lstmlm.cli.config.init import init
 from lstmlm.cli.data import data_app
 from lstmlm.cli.eval import eval_app
+from lstmlm.cli.explain import explain
 from lstmlm.cli.export import export_app
 from lstmlm.cli.generate import generate
 from lstmlm.cli.imports import import_app
-from lstmlm.cli.init import init
 from lstmlm.cli.inspect import inspect_app
 from lstmlm.cli.next import next_word
 from lstmlm.cli.options import TextCommand
@@ -30,6 +32,7 @@ from lstmlm.cli.runs import runs_app
 from lstmlm.cli.runs.audit import audit
 from lstmlm.cli.runs.lab import lab
 from lstmlm.cli.runs.report import report
+from lstmlm.cli.runs.tune import tune
 from lstmlm.cli.runs.watch import watch
 from lstmlm.cli.serve import serve
 from lstmlm.cli.train import train
@@ -49,6 +52,7 @@ app.add_typer(eval_app, name="eval")
 app.command()(watch)
 app.command()(report)
 app.command()(lab)
+app.command()(tune)
 app.add_typer(runs_app, name="runs")
 app.add_typer(inspect_app, name="inspect")
 app.add_typer(config_app, name="config")
@@ -59,6 +63,7 @@ app.command()(audit)
 app.command()(serve)
 app.command()(prove)
 app.command()(bench)
+app.command()(explain)
 
 
 def _print_version(wanted: bool | None) -> None:

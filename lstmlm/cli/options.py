@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from lstmlm.errors import ConfigError, MissingExtraError, as_command
+from lstmlm.errors import ConfigError, MissingExtraError, OutputPathError, as_command
 
 if TYPE_CHECKING:
     from lstmlm.config import RunConfig
@@ -45,7 +45,7 @@ def new_path(text: str) -> Path:
     found = path(text)
     if not found.parent.is_dir():
         command = as_command(["mkdir", "-p", str(found.parent)])
-        raise ConfigError(f"{found}: cannot be written, as there is no folder {found.parent}. Make it: {command}")
+        raise OutputPathError(f"{found}: cannot be written, as there is no folder {found.parent}. Make it: {command}")
     return found
 
 
@@ -53,7 +53,7 @@ def new_file(text: str) -> Path:
     """Read the path of a file to write; see `new_path`."""
     found = new_path(text)
     if found.is_dir():
-        raise ConfigError(f"{found}: is a folder. Name a file in it.")
+        raise OutputPathError(f"{found}: is a folder. Name a file in it.")
     return found
 
 
@@ -61,7 +61,7 @@ def unused_path(text: str) -> Path:
     """Read the path of something to write that never replaces anything; see `new_path`."""
     found = new_path(text)
     if found.exists() or found.is_symlink():
-        raise ConfigError(f"{found}: exists, and is not replaced. Name another place, or remove it first.")
+        raise OutputPathError(f"{found}: exists, and is not replaced. Name another place, or remove it first.")
     return found
 
 
@@ -71,7 +71,7 @@ def refuse_same_file(output: Path | None, inputs: Iterable[Path | None]) -> None
         return
     for given in inputs:
         if given is not None and given.exists() and output.samefile(given):
-            raise ConfigError(f"{output}: is what the command reads. Name another file to write.")
+            raise OutputPathError(f"{output}: is what the command reads. Name another file to write.")
 
 
 LEARNT_TOKENIZERS = "word, char, byte, bpe or unigram"

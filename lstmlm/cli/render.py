@@ -1,5 +1,6 @@
 """What people see: errors, the log, progress and tables. The one place where a user's error becomes an exit status."""
 
+import json
 import logging
 import math
 import os
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -18,6 +20,9 @@ from lstmlm.errors import Interrupted, LstmlmError
 if TYPE_CHECKING:
     from lstmlm.evaluation.proof.checks import Prover
     from lstmlm.evaluation.report import Report, Row, Value
+
+AS_JSON = "lstmlm.as_json"
+"""Whether a result is asked for as JSON, in the context of a command."""
 
 FAILED_PROOF = 1
 OUT_OF_MEMORY = 5
@@ -35,17 +40,30 @@ LARGEST_DECIMAL = 1e9
 
 
 class ErrorRenderingGroup(TyperGroup):
-    """Shows a user's error as one message and ends with its exit status; a bug keeps its traceback."""
+    """Shows a user's error as one message and ends with its exit status; a bug keeps its traceback.
+
+    With --json the error is an object on stdout as well, so that a program always reads one there.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note whether a program reads the result."""
+        ctx.meta[AS_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
         from lstmlm.training.interruption import Interruption
 
+        fail = partial(_fail, as_json=ctx.meta[AS_JSON])
         try:
             with Interruption().active():
                 return super().invoke(ctx)
+        except typer.TyperException as error:  # which Typer shows itself
+            if ctx.meta[AS_JSON]:
+                _print_error(error.format_message(), error.exit_code, "usage")
+            raise
         except LstmlmError as error:
-            _fail(str(error), error.exit_status)
+            fail(str(error), error.exit_status, error.code)
         except Interrupted as stop:
             raise typer.Exit(128 + stop.signal_number) from None
         except KeyboardInterrupt:
@@ -57,14 +75,14 @@ class ErrorRenderingGroup(TyperGroup):
         except OSError as error:
             if error.filename is not None or error.errno is None:  # the latter: a library that cannot be loaded
                 raise
-            _fail(f"cannot write the output: {error.strerror}.", 1)
+            _fail(f"cannot write the output: {error.strerror}.", 1, "output-closed")
         except MemoryError:
-            _fail(_MEMORY_ADVICE, OUT_OF_MEMORY)
+            fail(_MEMORY_ADVICE, OUT_OF_MEMORY, "out-of-memory")
         except RuntimeError as error:
             # torch reports a failed allocation on the CPU as a plain RuntimeError.
             if "can't allocate memory" not in str(error) and "out of memory" not in str(error):
                 raise
-            _fail(_MEMORY_ADVICE, OUT_OF_MEMORY)
+            fail(_MEMORY_ADVICE, OUT_OF_MEMORY, "out-of-memory")
 
 
 _MEMORY_ADVICE = "out of memory. Lower data.batch_size, data.bptt, model.backbone.hidden_size or the vocabulary."
@@ -75,9 +93,23 @@ def speaks() -> bool:
     return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
-def _fail(message: str, status: int) -> None:
+def _fail(message: str, status: int, code: str, *, as_json: bool = False) -> None:
     say(message if speaks() else f"rank {os.environ['RANK']}: {message}")
+    point_to_page(code)
+    if as_json and speaks():
+        _print_error(message, status, code)
     raise typer.Exit(status) from None
+
+
+def point_to_page(code: str) -> None:
+    """Tell a person at a terminal where more about an error stands; logs and programs get its message alone."""
+    if is_live():
+        say(f"More: lstmlm explain {code}")
+
+
+def _print_error(message: str, status: int, code: str) -> None:
+    error = {"code": code, "message": message, "exit_status": status}
+    print(json.dumps({"error": error}, ensure_ascii=False))
 
 
 def say(message: str) -> None:
@@ -166,6 +198,7 @@ def print_proof(proof: "Prover | None", *, on_stderr: bool) -> None:
         else:
             print(result_text(str(check)))
     if proof and not proof.passed:
+        point_to_page("proof-failed")
         raise typer.Exit(FAILED_PROOF)
 
 

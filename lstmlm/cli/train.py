@@ -66,13 +66,15 @@ def train(
 
     lstmlm train --resume --run-dir runs/quickstart
 
+    lstmlm train --resume --run-dir runs/rnn --set training.n_epochs=20
+
     lstmlm train --config quickstart --run-dir runs/watched --json | lstmlm watch -
 
     lstmlm train --config quickstart --dry-run
 
     lstmlm train --config quickstart --overfit-batch
 
-    torchrun --nproc-per-node 2 -m lstmlm train --config quickstart
+    torchrun --nproc-per-node 2 -m lstmlm train --config quickstart --run-dir runs/both
     """
     # Read before torch is loaded, which takes seconds: they count.
     started = time.monotonic()
@@ -80,8 +82,9 @@ def train(
     from lstmlm.config.recipes import find_config
     from lstmlm.yaml.schema import load_yaml
 
+    changes = _own_changes(run_dir) if config is None else []
     config = config or _own_config(run_dir, resume=resume)
-    checked = load_yaml(find_config(config), RunConfig, [*length(budget), *(overrides or [])])
+    checked = load_yaml(find_config(config), RunConfig, [*changes, *length(budget), *(overrides or [])])
     if speaks():
         warn(checked.warnings())
     where = run_dir or Path("runs") / Path(config).stem
@@ -167,6 +170,13 @@ def _own_config(run_dir: Path | None, *, resume: bool) -> str:
     if run_dir is None or not resume:
         raise ConfigError("--config: is missing. Name a YAML file, or continue a run: --resume --run-dir RUN")
     return str(run_dir / "config.yaml")
+
+
+def _own_changes(run_dir: Path | None) -> list[str]:
+    """Return in what a run is not what it was started as, as overrides."""
+    from lstmlm.checkpoint.run_directory import changes_of
+
+    return [] if run_dir is None else changes_of(run_dir)
 
 
 def _say_how_to_continue(config: str, where: Path, overrides: list[str], budget: str | None) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lstmlm.config.data import DataOptions
 from lstmlm.corpus.encoded_text import EncodedText
-from lstmlm.errors import DataError
+from lstmlm.errors import ShortTextError
 from lstmlm.metrics import NO_TARGET
 from lstmlm.randomness import Randomness
 
@@ -70,7 +70,7 @@ class TrainingStream:
         if self.n_tokens < needed:
             most = self.n_tokens // (options.bptt + 1)
             advice = f"Lower data.batch_size to {most}." if most else "Lower data.bptt and data.batch_size."
-            raise DataError(
+            raise ShortTextError(
                 f"{text.name}: {self.n_tokens} tokens, but batch_size {batch_size} × (bptt {options.bptt} + 1) needs "
                 f"{needed}. {advice}"
             )

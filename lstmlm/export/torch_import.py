@@ -7,7 +7,7 @@ from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.config import RunConfig
 from lstmlm.corpus.tokenizers import read_tokenizer
-from lstmlm.errors import CheckpointError
+from lstmlm.errors import RunMismatchError
 from lstmlm.export.comparison import require_same_log_probabilities
 from lstmlm.export.torch_weights import from_torch, options_of, read_tensors, torch_model
 from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights, weights_of
@@ -32,7 +32,7 @@ def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: 
     tokenizer_options, tokenizer = read_tokenizer(tokenizer_path)
     n_rows = len(tensors["encoder.weight"])
     if tokenizer.vocab_size != n_rows:
-        raise CheckpointError(
+        raise RunMismatchError(
             f"{path}: encoder.weight has {n_rows:,} rows, {tokenizer_path} {tokenizer.vocab_size:,} tokens. "
             "Give the tokenizer that the weights were trained with."
         )

@@ -2,5 +2,6 @@
 
 `options` say how to draw, `filters` apply them to a distribution, `sampler` draws token after token, and `texts` makes
 text of a prompt and its tokens; `next_word` draws nothing but lists what may come next, after what a `growing_text` has
-read. Others take `texts`, `next_word`, `growing_text` and `options`, which needs no torch.
+read. `novelty` finds what a sample has in common with a corpus. Others take `texts`, `next_word`, `novelty`,
+`growing_text` and `options`, which needs no torch.
 """

@@ -114,6 +114,27 @@ def find_following_words(text: GrowingText, n_words: int) -> NextWords:
     return search.run(n_words, complete_probability=exp(is_complete))
 
 
+def appended(tokenizer: Tokenizer, join: str, text: str, begun: str, word: str) -> str:
+    """Return what is to be written after a text so that a word stands in it, spaced as the model has learnt it.
+
+    Args:
+        tokenizer: What cuts the text.
+        join: What stands between words.
+        text: The text so far.
+        begun: The beginning of the word, if the text ends with one.
+        word: The word as it is named among the next words.
+    """
+    if begun:
+        return word.removeprefix(begun)
+    if word == EOS:
+        return "\n"
+    ids = tokenizer.encode_prompt(word)
+    if not tokenizer.delimiter_ids and len(ids) == 1:
+        return tokenizer.joiner(text).feed(ids[0])
+    is_first = not text or is_white(text[-1])
+    return word if is_first else join + word
+
+
 def _words_of_vocabulary(
     tokenizer: Tokenizer, following: LogProbabilities, prompt: str, unread: str, n_words: int
 ) -> list[NextWord]:

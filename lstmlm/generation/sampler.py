@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DivergenceError
-from lstmlm.generation.filters import apply_filters
+from lstmlm.generation.filters import Texts, apply_filters
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.models.language_model import LanguageModel, with_rounded_matrices
 from lstmlm.randomness import Randomness
@@ -44,8 +44,9 @@ def generate(
     """
     unk_id = None if options.allow_unk else tokenizer.unk_id
     device = next(model.parameters()).device
-    prompt_ids = torch.tensor([tokenizer.start_id, *tokenizer.encode_prompt(prompt)], device=device)
-    tokens = prompt_ids[:, None].expand(-1, len(seeds)).contiguous()
+    prompt_ids = tokenizer.encode_prompt(prompt)
+    texts = [[*prompt_ids] for _ in seeds]
+    tokens = torch.tensor([tokenizer.start_id, *prompt_ids], device=device)[:, None].expand(-1, len(seeds)).contiguous()
     state = model.initial_state(len(seeds))
     of_one_token = with_rounded_matrices(model) if options.precision == "bfloat16" else model
     for position in range(options.max_tokens):
@@ -53,7 +54,9 @@ def generate(
         with torch.inference_mode():
             log_probabilities, state = next_log_probabilities(model if position == 0 else of_one_token, tokens, state)
             uniform = uniform_numbers((seed, position) for seed in seeds)
-            sampled = draw(log_probabilities.cpu(), uniform, options, unk_id)
+            sampled = draw(log_probabilities.cpu(), uniform, options, unk_id, texts)
+            for text, token_id in zip(texts, sampled.ids.tolist(), strict=True):
+                text.append(token_id)
             tokens = sampled.ids[None].to(device)
         yield sampled
 
@@ -72,14 +75,19 @@ def draw(
     uniform: Float64[Tensor, "batch 1"],
     options: SamplingOptions,
     unk_id: int | None,
+    texts: Texts,
 ) -> Sampled:
-    """Choose the token of each row by its number in [0, 1), never `unk_id`; refuse NaN as `generate` does."""
+    """Choose the token of each row, which goes on from its text, by its number in [0, 1), never `unk_id`.
+
+    Raises DivergenceError as `generate` does.
+    """
     if log_probabilities.isnan().any():
         raise DivergenceError(
             "the model's probabilities are not numbers: its training diverged. "
             "Train it again with a lower optimizer.learning_rate, or set clip_norm."
         )
-    ids = choose(apply_filters(log_probabilities.double(), {"without_token": unk_id, **vars(options)}), uniform)
+    settings = {"without_token": unk_id, **vars(options)}
+    ids = choose(apply_filters(log_probabilities.double(), settings, texts), uniform)
     return Sampled(ids=ids[:, 0], log_probabilities=log_probabilities.gather(-1, ids)[:, 0])
 
 

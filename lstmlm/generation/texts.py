@@ -1,5 +1,6 @@
 """Sampled texts: what is read of a prompt, the pieces of text that tokens add to it, and the text that ends it."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 from lstmlm.corpus.tokenizers import Tokenizer
@@ -10,19 +11,69 @@ from lstmlm.models.language_model import LanguageModel
 
 def continue_prompt(
     model: LanguageModel, tokenizer: Tokenizer, prompt: str, options: SamplingOptions, seeds: Sequence[int]
-) -> Iterator[list[str]]:
+) -> Iterator[list["SampledText"]]:
     """Continue `prompt` once for each seed, side by side.
 
     Yields:
-        After each token, the piece of text that it adds to each sample: prompt and pieces read as one text. Nothing for
-        one that is over, and "" for a piece that may be the beginning of a stop text.
+        The same samples, one a seed, each time that a token has been added to each of them that is not over.
     """
-    samples = [Continuation(tokenizer, prompt, options.stop, raw=options.raw) for _ in seeds]
-    for step in generate(model, tokenizer, samples[0].opening, options, seeds):
-        yield [sample.feed(int(token)) for sample, token in zip(samples, step.ids, strict=True)]
-        if all(sample.is_over for sample in samples):
+    continuations = [Continuation(tokenizer, prompt, options.stop, raw=options.raw) for _ in seeds]
+    samples = [SampledText(continuation, seed) for continuation, seed in zip(continuations, seeds, strict=True)]
+    for step in generate(model, tokenizer, continuations[0].opening, options, seeds):
+        drawn = zip(step.ids.tolist(), step.log_probabilities.tolist(), strict=True)
+        for sample, (token_id, log_probability) in zip(samples, drawn, strict=True):
+            sample.take(token_id, log_probability)
+        yield samples
+        if all(sample.has_stopped for sample in samples):
             return
-    yield [sample.flush() for sample in samples]
+    for sample in samples:
+        sample.end()
+    yield samples
+
+
+class SampledText:
+    """A text that goes on from a prompt while tokens are drawn."""
+
+    def __init__(self, continuation: "Continuation", seed: int) -> None:
+        self.seed = seed
+        self.text = ""
+        """What the tokens add to the prompt, but for what may be the beginning of a stop text."""
+        self.piece = ""
+        """What the last token has added."""
+        self.token_ids: list[int] = []
+        """Once the sample has stopped, those that are whole before the stop text."""
+        self.log_probabilities: list[float] = []
+        """Of these tokens under the model's own distribution, before any filter (nats)."""
+        self._continuation = continuation
+        self._places = [0]
+        """Where each token begins in the text, and where the last one ends."""
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether a stop text has come."""
+        return self._continuation.is_over
+
+    def take(self, token_id: int, log_probability: float) -> None:
+        """Add a token, unless the sample has stopped."""
+        self.piece = ""
+        if self.has_stopped:
+            return
+        self.token_ids.append(token_id)
+        self.log_probabilities.append(log_probability)
+        self._add(self._continuation.feed(token_id))
+        self._places.append(self._continuation.n_chars)
+        if self._continuation.is_over:
+            n_begun = bisect_left(self._places, len(self.text))
+            n_whole = min(n_begun, bisect_right(self._places, len(self.text)) - 1)
+            del self.token_ids[n_whole:], self.log_probabilities[n_whole:]
+
+    def end(self) -> None:
+        """Add what was held back."""
+        self._add(self._continuation.flush())
+
+    def _add(self, piece: str) -> None:
+        self.piece = piece
+        self.text += piece
 
 
 class Continuation:
@@ -38,6 +89,8 @@ class Continuation:
     def __init__(self, tokenizer: Tokenizer, prompt: str, stops: Sequence[str] = (), *, raw: bool = False) -> None:
         self.opening = _without_open_blank(prompt, tokenizer)
         """What is to be read of the prompt before the first token."""
+        self.n_chars = 0
+        """Of the text that tokens have added, with what cannot be shown yet."""
         self._given_blank = prompt[len(self.opening) :]
         self._joiner = (tokenizer.raw_joiner if raw else tokenizer.joiner)(self.opening)
         self._end = StopBefore(stops)
@@ -58,6 +111,7 @@ class Continuation:
     def _piece(self, text: str) -> str:
         """Leave out the blank that the prompt has already."""
         piece, self._given_blank = text.removeprefix(self._given_blank), ""
+        self.n_chars += len(piece)
         return piece
 
 

@@ -31,7 +31,7 @@ class History:
         match event.get("event"):
             case "start":
                 self.start, self.end = event, None
-            case "plan":
+            case "plan" | "length":
                 self.plan = event
             case "step":
                 self.steps.append(event)

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from lstmlm.checkpoint.run_directory import FORMAT, METRICS, RunDirectory
-from lstmlm.errors import CheckpointError
+from lstmlm.errors import MissingRunError
 
 ROOT = Path("runs")
 
@@ -23,7 +23,7 @@ def newest_run(root: Path = ROOT) -> Path:
     """
     runs = [path for path in all_runs(root) if (path / METRICS).exists()]
     if not runs:
-        raise CheckpointError(f"{root}: holds no run. Train one: lstmlm train --config quickstart")
+        raise MissingRunError(f"{root}: holds no run. Train one: lstmlm train --config quickstart")
     return max(runs, key=lambda path: (path / METRICS).stat().st_mtime_ns)
 
 
@@ -38,7 +38,7 @@ def find_runs(patterns: Sequence[str]) -> list[Path]:
         matching = [path for path in (Path(pattern), ROOT / pattern) if RunDirectory.exists(path)][:1]
         matching = matching or _matching(pattern)
         if not matching:
-            raise CheckpointError(f"{pattern}: no such run.{_suggestion(pattern)}")
+            raise MissingRunError(f"{pattern}: no such run.{_suggestion(pattern)}")
         found.update(dict.fromkeys(matching))
     return list(found)
 

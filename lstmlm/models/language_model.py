@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lstmlm.config.model import ModelOptions
-from lstmlm.errors import CheckpointError
+from lstmlm.errors import RunMismatchError
 from lstmlm.models.backbone import Backbone, BackboneState
 from lstmlm.models.cells.cell import Outputs
 from lstmlm.models.dropout import dropout, word_dropout
@@ -161,7 +161,7 @@ def require_alike(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> 
     for name in sorted(found.keys() | wanted.keys()):
         there, here = (_describe(tensors.get(name)) for tensors in (found, wanted))
         if there != here:
-            raise CheckpointError(
+            raise RunMismatchError(
                 f"{name}: the checkpoint has {there}, the model of this configuration and vocabulary {here}. "
                 "It belongs to another model."
             )

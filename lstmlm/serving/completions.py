@@ -205,7 +205,7 @@ def _choices(
         column = None
         if request.max_tokens > 0:
             listener = completion.listener(number * request.n + k)
-            column = new_column(served, request, prompt.text, first_seed + k, listener)
+            column = new_column(served, request, prompt.text, prompt.read, first_seed + k, listener)
         choices.append(Choice(prompt.text if request.echo else "", tokens, column))
     return choices
 
@@ -219,6 +219,7 @@ def new_column(
     served: ServedModel,
     request: Sampling,
     prompt: str,
+    prompt_ids: Sequence[int],
     seed: int,
     tell: Callable[[Piece | Exception], None],
     n_before: int = 0,
@@ -228,6 +229,7 @@ def new_column(
     namer = Namer(served.tokenizer, served.tokenizer.joiner(continuation.opening))
     return Column(
         continuation,
+        prompt_ids,
         request.options,
         seed,
         tell,

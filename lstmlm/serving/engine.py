@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lstmlm.generation.filters import FILTERS
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import draw, uniform_numbers
 from lstmlm.generation.texts import Continuation
@@ -49,6 +50,7 @@ class Column:
 
     Args:
         continuation: Turns tokens into text.
+        prompt_ids: The tokens that it goes on from, for filters that consider them.
         options: How to draw.
         seed: The same gives the same text.
         tell: Is called in the server's loop with each piece, or with the exception that has ended the text.
@@ -61,6 +63,7 @@ class Column:
     def __init__(
         self,
         continuation: Continuation,
+        prompt_ids: Sequence[int],
         options: SamplingOptions,
         seed: int,
         tell: Callable[[Piece | Exception], None],
@@ -75,7 +78,8 @@ class Column:
         self.tell = tell
         self.position = 0
         """Tokens drawn so far."""
-        self.token_ids: list[int] = []
+        self.text_ids = [*prompt_ids]
+        """Of the prompt and of what is drawn."""
         self.is_over = False
         self.is_cancelled = False
         self.opening = continuation.opening
@@ -92,7 +96,7 @@ class Column:
         """Take the next token; return what is to be told by now."""
         self.position += 1
         self._n_untold += 1
-        self.token_ids.append(token_id)
+        self.text_ids.append(token_id)
         if self._namer is not None:
             self._name(self._namer, token_id, log_probability, row)
         self._text += self._continuation.feed(token_id)
@@ -163,7 +167,7 @@ class Batch:
         self._change_columns()
         if not self._columns:
             return []
-        tokens = [column.token_ids[-1] for column in self._columns]
+        tokens = [column.text_ids[-1] for column in self._columns]
         n_idle = len(self._state[0][0]) - len(tokens)
         inputs = torch.tensor([tokens + [0] * n_idle])
         following, self._state = next_log_probabilities(self._model, inputs, self._state)
@@ -190,15 +194,15 @@ class Batch:
         """Draw a token for each column: at once for all that draw alike."""
         alike: dict[Any, list[int]] = {}
         for index, column in enumerate(columns):
-            options = column.options
-            alike.setdefault((options.temperature, options.top_k, options.top_p), []).append(index)
+            alike.setdefault(tuple(map(vars(column.options).get, FILTERS)), []).append(index)
         told: list[tuple[Column, Piece | Exception]] = []
         for indices in alike.values():
             group = [columns[index] for index in indices]
             rows = following if len(indices) == len(columns) else following[indices]
             uniform = uniform_numbers((column.seed, column.position) for column in group)
             try:
-                sampled = draw(rows, uniform, group[0].options, self._unk_id)
+                texts = [column.text_ids for column in group]
+                sampled = draw(rows, uniform, group[0].options, self._unk_id, texts)
             except Exception as error:  # noqa: BLE001 - whoever waits for these texts is told
                 told += [(column, self._failed(column, error)) for column in group]
                 continue

@@ -9,10 +9,9 @@ import numpy as np
 
 from lstmlm import questions
 from lstmlm.api.arguments import flags_as_arguments
-from lstmlm.corpus.reading.white_space import is_white, words_of
-from lstmlm.corpus.tokenizers import EOS
+from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.evaluation.memory.gates import LayerActivity
-from lstmlm.generation.next_word import NextWords
+from lstmlm.generation.next_word import NextWords, appended
 from lstmlm.serving.engine import Engine
 from lstmlm.serving.errors import RequestError
 from lstmlm.serving.models import ServedModel, ServedModels
@@ -41,8 +40,9 @@ class Questions:
         begun = words_of(request.text)[-1] if request.complete and request.text.strip() else ""
         ask = partial(served.model.next_words, request.text, request.k, complete=request.complete)
         answer = next_words(served, await self._engine.ask(ask), begun)
+        join = served.model.reading(None).join
         for word in answer["words"]:
-            word["append"] = _appended(served, request.text, begun, word["word"])
+            word["append"] = appended(served.tokenizer, join, request.text, begun, word["word"])
         return {**answer, **served.warnings(request.text.removesuffix(begun))}
 
     async def surprisal(self, request: SurprisalRequest) -> dict[str, Any]:
@@ -117,20 +117,6 @@ async def require_short(served: ServedModel, text: str, limits: Limits) -> None:
 def next_words(served: ServedModel, found: NextWords, begun: str) -> dict[str, Any]:
     """Return what is said of next words."""
     return {"model": served.name, "begun": begun, **asdict(found)}
-
-
-def _appended(served: ServedModel, text: str, begun: str, word: str) -> str:
-    """Return what is to be written after a text so that a word stands in it, spaced as the model has learnt it."""
-    tokenizer = served.tokenizer
-    if begun:
-        return word.removeprefix(begun)
-    if word == EOS:
-        return "\n"
-    ids = tokenizer.encode_prompt(word)
-    if not tokenizer.delimiter_ids and len(ids) == 1:
-        return tokenizer.joiner(text).feed(ids[0])
-    is_first = not text or is_white(text[-1])
-    return word if is_first else served.model.reading(None).join + word
 
 
 def _gates(served: ServedModel, request: GatesRequest) -> LayerActivity:

@@ -101,6 +101,10 @@ class Sampling(Body):
     temperature: float = Field(1.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int | None = Field(None, ge=1)
+    min_p: float | None = Field(None, ge=0, le=1)
+    typical_p: float | None = Field(None, gt=0, le=1)
+    repetition_penalty: float | None = Field(None, gt=0)
+    no_repeat_ngram_size: int | None = Field(None, ge=1)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=1000)]], BeforeValidator(_stops)] = Field(
         [], max_length=16
@@ -112,8 +116,9 @@ class Sampling(Body):
     @property
     def options(self) -> SamplingOptions:
         """The same for the sampler."""
-        top_p = None if self.top_p == 1 else self.top_p
-        return SamplingOptions(self.max_tokens, self.temperature, self.top_k, top_p, stop=tuple(self.stop))
+        known = SamplingOptions.__dataclass_fields__.keys() & Sampling.model_fields.keys()
+        given = {name: getattr(self, name) for name in known}
+        return SamplingOptions(**{**given, "top_p": None if self.top_p == 1 else self.top_p, "stop": tuple(self.stop)})
 
 
 class CompletionRequest(Sampling, OfModel):

@@ -47,7 +47,8 @@ class Session:
     def begin(self, engine: Engine, completion: Completion, request: SessionGenerateRequest) -> None:
         """Begin a text that goes on from here."""
         listener, n_before = completion.listener(0), self.n_chars - len(self._line)
-        column = new_column(self.served, request, self._line, seed_of(request), listener, n_before)
+        line_ids = self.served.tokenizer.encode_prompt(self._line)
+        column = new_column(self.served, request, self._line, line_ids, seed_of(request), listener, n_before)
         completion.choices.append(Choice("", [], column))
         engine.begin(self.served.model.model, self.served.tokenizer.unk_id, [column], *self._place(column.opening))
 

@@ -40,8 +40,16 @@ class Record(Callback):
         """Forget the lines of what will be done again: later steps, and what the last step still owes."""
         state = trainer.state
         # Without a checkpoint the run begins anew, and with it the lines from before the first step.
+        # A report off the grid was made at what was the end, and so was a change of length that is announced again.
+        is_end = trainer.length_before == state.step < trainer.n_steps and state.step % trainer.options.log_every
+        is_changed = trainer.length_before != trainer.n_steps
         self._log.keep_until(
-            state.step or -1, validation=state.validated_step, sample=state.sampled_step, plan=state.plans[-1].step
+            state.step or -1,
+            validation=state.validated_step,
+            sample=state.sampled_step,
+            plan=state.plans[-1].step,
+            step=state.step - 1 if is_end else state.step,
+            length=state.step - 1 if is_changed else state.step,
         )
 
     def on_event(self, event: Event) -> None:
@@ -189,9 +197,8 @@ class Sample(Callback):
     def _sample(self, trainer: Trainer, n_tokens: int) -> str:
         options = SamplingOptions(max_tokens=n_tokens, temperature=self._temperature)
         seed = Randomness(trainer.seed, trainer.state.step).seed_of("sample")
-        return "".join(
-            piece for [piece] in continue_prompt(trainer.average.model, self._tokenizer, "", options, [seed])
-        )
+        drawn = continue_prompt(trainer.average.model, self._tokenizer, "", options, [seed])
+        return "".join(sample.piece for [sample] in drawn)
 
 
 class EarlyStop(Callback):

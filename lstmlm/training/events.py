@@ -68,6 +68,15 @@ class PlanEvent(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LengthEvent(Event):
+    """A run that goes on from this step is to be of another length than it was; lines before it have the old one."""
+
+    event: ClassVar[str] = "length"
+    n_steps_before: int
+    n_steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepEvent(Event):
     """Progress since the last such event. Losses are means over the tokens of that time."""
 

@@ -23,7 +23,7 @@ from lstmlm.optim.averaging import Average, NoAverage
 from lstmlm.optim.optimizers import load_optimizer_tensors, n_moments, optimizer_tensors, set_learning_rate
 from lstmlm.optim.schedules import Schedule
 from lstmlm.randomness import Randomness
-from lstmlm.training.events import EndEvent, Event, StepEvent
+from lstmlm.training.events import EndEvent, Event, LengthEvent, StepEvent
 from lstmlm.training.gradient import WindowGradient
 from lstmlm.training.interruption import Interruption
 from lstmlm.training.regularization import reset_columns
@@ -77,6 +77,9 @@ class Trainer:
         self.seed = seed
         self.state = TrainState(plans=[Plan(0, schedule.n_steps, options.validate_every)])
         self.stop_reason: str | None = None
+        self.length_before = schedule.n_steps
+        """Updates of the whole training, as the checkpoint that it was restored from had them."""
+
         self.world = world
         self._optimizer = optimizer
         self._gradient = WindowGradient(
@@ -119,9 +122,10 @@ class Trainer:
     def plan(self, n_steps: int, validate_every: int | None) -> None:
         """From now on, end after `n_steps` updates of the whole training, more than are done, and validate so often."""
         plan = Plan(self.state.step, n_steps, validate_every)
-        self._follow([plan] if self.state.step == 0 else [*self.state.plans, plan])
+        self.follow([plan] if self.state.step == 0 else [*self.state.plans, plan])
 
-    def _follow(self, plans: list[Plan]) -> None:
+    def follow(self, plans: list[Plan]) -> None:
+        """Be as long as these plans say, the first of which schedule and average are laid out over."""
         self.state.plans = plans
         self.schedule.n_steps = self.average.n_steps = plans[0].n_steps
 
@@ -136,6 +140,8 @@ class Trainer:
         with self._interruption.active():
             for callback in callbacks:
                 callback.on_start(self)
+            if self.length_before != self.state.plans[0].n_steps and self.options.budget is None:
+                self.emit(LengthEvent(step=self.state.step, n_steps_before=self.length_before, n_steps=self.n_steps))
             try:
                 self._loop()
             except Interrupted:
@@ -220,7 +226,9 @@ class Trainer:
 
     def _report(self) -> None:
         since = NatsTotal(self.state.unreported_nats, self.state.unreported_tokens)
-        self.state.unreported_nats, self.state.unreported_tokens = 0.0, 0
+        if self.state.step % self.options.log_every == 0:
+            # A report at the end alone is none of a training that turns out to be longer.
+            self.state.unreported_nats, self.state.unreported_tokens = 0.0, 0
         seconds, self._seconds_since_report = self._seconds_since_report, 0.0
         self.emit(
             StepEvent(
@@ -317,9 +325,13 @@ class Trainer:
         of_all_columns = restore_state(self.model.initial_state(self.stream.batch_size), parts["state"])
         self._carried = part_of_state(of_all_columns, self.world.rank, self.world.size)
         load_optimizer_tensors(self._optimizer, self.model, parts["optimizer"])
-        # Runs of version 0.1 did not write down their plan: it is that of the options.
-        plans, self.state = state.plans or self.state.plans, state
-        self._follow(plans)
+        # Only a budget plans by a clock. Else the options say how long the training is, as if it always had been.
+        plans, self.state = self.state.plans, state
+        if self.options.budget is not None:
+            plans = state.plans
+        elif state.plans:
+            self.length_before = state.plans[-1].n_steps
+        self.follow(plans)
         self._epoch = self.stream.epoch(state.epoch)
         if state.window >= self._epoch.n_windows:
             raise CheckpointError(

@@ -13,6 +13,7 @@ COMMANDS = {
         *("--quiet", "-q", "--json"),
     },
     "watch": {"--once"},
+    "tune": {"--run-dir", "--trials", "--set", "--json"},
     "lab": {"--vary", "--config", "-c", "--seeds", "--run-dir", "--set", "--budget", "--plot", "--json"},
     "report": {"--output", "-o", "--format", "--quick"},
     "runs list": {"--sort", "--json"},
@@ -21,7 +22,8 @@ COMMANDS = {
     "runs prune": {"--keep-best", "--state", "--yes", "-y", "--json"},
     "generate": {
         *("--run", "--max-tokens", "--temperature", "--top-k", "--top-p", "--n", "-n", "--seed", "--allow-unk"),
-        *("--precision", "--stop", "--raw"),
+        *("--min-p", "--typical-p", "--repetition-penalty", "--no-repeat-ngram-size"),
+        *("--precision", "--stop", "--raw", "--prompts", "--json", "--novelty", "--interactive", "-i"),
     },
     "eval perplexity": {
         *("--run", "--split", "--text", "--context", "--encoding", "--save-logprobs", "--prove", "--seed", "--json")
@@ -93,6 +95,7 @@ COMMANDS = {
     "prove": {"--model", "--vocab-size", "--tokens", "--seed", "--json"},
     "serve": {"--host", "--port", "--api-key"},
     "bench": {"--quick", "--json", "--isa", "--no-compiler"},
+    "explain": {"--json"},
     "data list": {"--json"},
     "data get": set(),
     "data check": {"--config", "-c", "--set", "--json"},

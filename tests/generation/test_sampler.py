@@ -275,6 +275,16 @@ def test_the_caller_stays_outside_inference_mode(real_model: LanguageModel, toke
     assert all(step.ids.is_inference() for step in steps)
 
 
+def test_repeated_tokens_are_those_of_prompt_and_sample(bigram_model: BigramModel, tokenizer: Tokenizer) -> None:
+    # Greedy after "c": "a" is the likeliest, then "a" again, unless no two tokens may come twice.
+    greedy = SamplingOptions(max_tokens=6, temperature=0.0)
+    names = [tokenizer.token(token_id) for token_id in texts(bigram_model, tokenizer, greedy, "ca")[0]]
+    assert names == ["a"] * 6
+    unrepeated = replace(greedy, no_repeat_ngram_size=2)
+    names = [tokenizer.token(token_id) for token_id in texts(bigram_model, tokenizer, unrepeated, "ca")[0]]
+    assert names == ["a", "b", "c", "b", "\n", "a"]
+
+
 def test_a_top_k_beyond_the_vocabulary_keeps_everything(real_model: LanguageModel, tokenizer: Tokenizer) -> None:
     everything, beyond = SamplingOptions(max_tokens=20), SamplingOptions(max_tokens=20, top_k=1000)
     assert texts(real_model, tokenizer, beyond) == texts(real_model, tokenizer, everything)
@@ -289,6 +299,12 @@ def test_a_top_k_beyond_the_vocabulary_keeps_everything(real_model: LanguageMode
         ({"top_p": 0.0}, "--top-p: needs a number above 0 and at most 1, got 0."),
         ({"top_p": 1.5}, "--top-p: needs a number above 0 and at most 1, got 1.5."),
         ({"top_p": math.nan}, "--top-p: needs a number above 0 and at most 1, got nan."),
+        ({"min_p": 1.01}, "--min-p: needs a number from 0 to 1, got 1.01."),
+        ({"min_p": math.nan}, "--min-p: needs a number from 0 to 1, got nan."),
+        ({"typical_p": 0.0}, "--typical-p: needs a number above 0 and at most 1, got 0."),
+        ({"repetition_penalty": 0.0}, "--repetition-penalty: needs a number above 0, got 0."),
+        ({"repetition_penalty": math.inf}, "--repetition-penalty: needs a number above 0, got inf."),
+        ({"no_repeat_ngram_size": 0}, "--no-repeat-ngram-size: needs a whole number of 1 or more, got 0."),
         ({"stop": (".", "")}, "--stop: needs a text, got ''."),
         ({"max_tokens": -1}, "--max-tokens: needs a whole number of 0 or more, got -1."),
     ],

@@ -34,6 +34,10 @@ WRONG: dict[str, list[Any]] = {
     "temperature": [-0.1, "1", True, [], {}, -1e300],
     "top_p": [0, -1, 1.1, "1", True, [], {}],
     "top_k": [0, -1, 1.5, "3", True, []],
+    "min_p": [-0.1, 1.1, "1", True, []],
+    "typical_p": [0, 1.1, "1", True, []],
+    "repetition_penalty": [0, -1, "1", True, []],
+    "no_repeat_ngram_size": [0, 1.5, "2", True, []],
     "n": [0, -1, 1.5, "2", True, [], 1000, 10**30],
     "seed": [1.5, "1", True, [], 2**63, -(2**63) - 1],
     "stop": ["", [""], 1, True, {}, [1], [None], ["a"] * 17, "x" * 1001, [["a"]]],
@@ -50,7 +54,6 @@ WRONG: dict[str, list[Any]] = {
     "presence_penalty": [-1, "0"],
     "messages": [[{"role": "user", "content": "hello"}]],
     "maxtokens": [5],
-    "min_p": [0.1],
     "\x1b[31m": [1],
     "x" * 5000: [1],
 }

@@ -19,6 +19,8 @@ def requests(n: int) -> list[dict[str, Any]]:
             "max_tokens": 5 + 7 * (k % 5),
             "temperature": (1, 0.5, 0)[k % 3],
             "top_k": (None, 5)[k % 2],
+            "min_p": (None, 0.05, None)[k % 3],
+            "repetition_penalty": (None, 1.3, None, None, None)[k % 5],
             "seed": k,
             "logprobs": 1,
         }

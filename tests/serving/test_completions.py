@@ -13,8 +13,10 @@ NAMES = ["word", "char", "bpe"]
 @pytest.mark.parametrize("name", NAMES)
 def test_a_seed_writes_what_generate_writes(server: Any, name: str, prompt: str) -> None:
     model = server.models.find(name).model
-    choice = server.choice(model=name, prompt=prompt, max_tokens=12, seed=3, temperature=0.7, top_p=0.9, top_k=9)
-    wanted = model.generate(prompt, seed=3, max_tokens=12, temperature=0.7, top_p=0.9, top_k=9)
+    drawing = {"max_tokens": 12, "seed": 3, "temperature": 0.7, "top_p": 0.9, "top_k": 9, "min_p": 0.01}
+    drawing |= {"typical_p": 0.95, "repetition_penalty": 1.2, "no_repeat_ngram_size": 2}
+    choice = server.choice(model=name, prompt=prompt, **drawing)
+    wanted = model.generate(prompt, **drawing)
     assert choice == {"index": 0, "text": wanted.removeprefix(prompt), "logprobs": None, "finish_reason": "length"}
 
 

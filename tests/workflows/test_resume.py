@@ -220,7 +220,9 @@ def test_another_text_is_refused(make_config: Any, tmp_path: Path) -> None:
         train(config, tmp_path / "run", resume=True)
     message = str(error.value)
     assert message.startswith(f"{corpus}: the train split is not the text that {tmp_path / 'run'} was started on (SHA")
-    assert message.endswith("Restore that text, or choose another --run-dir.")
+    assert message.endswith(
+        "Restore that text, name where it lies now (--set data.corpus=PATH), or choose another --run-dir."
+    )
 
 
 def test_a_signal_during_validation_does_not_lose_it(
@@ -303,33 +305,6 @@ def test_the_same_text_elsewhere_is_the_same_corpus(make_config: Any, tmp_path: 
     with pytest.raises(DataError) as error:
         train(make_config(data__corpus=str(moved)), tmp_path / "run", resume=True)
     assert f"the train split is not the text that {tmp_path / 'run'} was started on" in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("there", "here", "differences"),
-    [
-        ({}, {"n_steps": 12}, "training.n_steps is 10 there, 12 here"),
-        (
-            {"n_steps": None, "n_epochs": 1},
-            {"n_steps": None, "budget": "10m"},
-            "training.n_epochs is 1 there, None here; training.budget is None there, '10m' here",
-        ),
-    ],
-)
-def test_whoever_wants_to_train_longer_is_told_how(
-    there: dict[str, Any], here: dict[str, Any], differences: str, make_config: Any, tmp_path: Path
-) -> None:
-    def config_of(length: dict[str, Any]) -> Any:
-        return make_config(**{f"training__{key}": value for key, value in length.items()})
-
-    run = tmp_path / "my run"
-    train(config_of(there), run)
-    with pytest.raises(CheckpointError) as error:
-        train(config_of(here), run, resume=True)
-    assert str(error.value) == (
-        f"{run}: was started with another configuration: {differences}. Give the same one to continue it, or train on "
-        f"from its best weights, in a new run: another --run-dir and --set 'training.initialize_from={run}'"
-    )
 
 
 def test_an_existing_run_is_refused_without_resume(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:

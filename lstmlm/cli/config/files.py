@@ -26,7 +26,7 @@ def check(config: ConfigArgument, overrides: SetOption = None) -> None:
 def show(config: ConfigArgument, overrides: SetOption = None) -> None:
     """Print the complete configuration, with everything that it leaves open.
 
-    Example: lstmlm config show quickstart --set model.backbone.hidden_size=512
+    Example: lstmlm config show quickstart --set optimizer.learning_rate=0.001
     """
     from lstmlm.config import RunConfig
     from lstmlm.config.recipes import find_config

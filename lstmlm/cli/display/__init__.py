@@ -1,7 +1,8 @@
-"""What a training looks like to people: a screen on a terminal, lines in a pipe, figures in files.
+"""What people see move or drawn: of a training a screen on a terminal, lines in a pipe, figures in files.
 
 - `training_display` is what `train` shows; it reads events and nothing else, as `watch` does for other processes' runs.
 - `screen`: the moving screen; `chart` draws its curves; `words`: events in plain lines.
+- `writing`: the session of `generate --interactive`, which is about a text and no training.
 - `report`: runs as a page, with `curves_svg`; `figures`: the one module that imports matplotlib.
 """
 
@@ -37,7 +38,7 @@ def training_display(title: str, *, quiet: bool = False, as_json: bool = False) 
 
             def take(event: "Event") -> None:
                 history.add(event.as_record())
-                if event.event in ("start", "plan", "validation"):
+                if event.event in ("start", "plan", "length", "validation"):
                     shown.above(printable(describe(event.as_record())))
                 shown.frame(now=event.event in ("validation", "end"))
 

@@ -79,6 +79,7 @@ def _tell_end(event: Record) -> str:
 _TELLERS: dict[str, Callable[[Record], str]] = {
     "start": _tell_start,
     "plan": _tell_plan,
+    "length": lambda event: f"now {event['n_steps']:,} steps in all, {event['n_steps_before']:,} before",
     "step": _tell_step,
     "validation": _tell_validation,
     "sample": lambda event: "  " + event["text"].strip().replace("\n", "\n  "),

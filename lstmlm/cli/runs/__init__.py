@@ -1,6 +1,6 @@
 """`lstmlm runs`: what has been trained, as rows, curves and differences; one command a file.
 
-`list`, `show`, `compare` and `prune` are its commands; `watch`, `report`, `lab` and `audit` stand beside it as
+`list`, `show`, `compare` and `prune` are its commands; `watch`, `report`, `lab`, `tune` and `audit` stand beside it as
 `lstmlm watch` and so on. They share `rows`, runs as rows of a table, and `seeds`, recipes compared over seeds.
 """
 

@@ -36,6 +36,8 @@ def audit(
     with working("training again: ") as tell:
         found = audits.audit(run, segments, secrets.randbits(31) if seed is None else seed, tell)
     report = found.report
+    if as_json:  # one object alone: the figures, or what is wrong
+        audits.require_passed(found)
     shown = (
         "compared",
         "metrics",

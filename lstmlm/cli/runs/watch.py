@@ -35,7 +35,7 @@ def watch(
 
     lstmlm watch 'ptb-*' --once
 
-    lstmlm train --config quickstart --json | lstmlm watch -
+    lstmlm train --config quickstart --run-dir runs/watched --json | lstmlm watch -
     """
     from rich.console import Console
 

@@ -14,7 +14,7 @@ from lstmlm.corpus.named.download import Download
 from lstmlm.corpus.named.python_docs import read_python_docs
 from lstmlm.corpus.reading.splits import SPLITS, Text
 from lstmlm.corpus.reading.text_files import Version, in_blocks, read_blocks
-from lstmlm.errors import DataError
+from lstmlm.errors import MissingTextError
 
 Unit = Literal["word", "char", "byte"]
 """What figures about a corpus count as a token; a line end is one, of words too (`<eos>`)."""
@@ -155,9 +155,9 @@ class FileDataset(Dataset):
         """The splits; see `Dataset.texts`."""
         missing = self.missing()
         if missing and self.download:
-            raise DataError(f"{self.name}: is not on this machine. Fetch it: {self.how_to_get}")
+            raise MissingTextError(f"{self.name}: is not on this machine. Fetch it: {self.how_to_get}")
         if missing:
-            raise DataError(
+            raise MissingTextError(
                 f"{self.name}: {', '.join(self.file(split).name for split in missing)} not in {self.place} as "
                 f"published. {self.terms} Put your own copy there."
             )

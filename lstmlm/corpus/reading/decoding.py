@@ -9,7 +9,7 @@ from itertools import chain
 
 from lstmlm.config.options import known_encoding
 from lstmlm.corpus.reading.recognition import BEGINNING_BYTES, refuse_what_is_no_text, tell_once
-from lstmlm.errors import DataError, as_command, to_utf8
+from lstmlm.errors import EncodingError, ShortTextError, as_command, to_utf8
 
 UTF8 = "utf-8"
 
@@ -84,9 +84,9 @@ def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterato
             line += line_ends.decode(content[:place].decode(error.encoding, "ignore"), final=True).count("\n")
             where = f"byte 0x{content[place]:02X} at offset {offset - len(content) + place}, line {line}"
             advice = _advice(name, content, place, line, encoding, is_mixed=not is_ascii)
-            raise DataError(f"{name}: not {encoding.upper()} ({where}). {advice}") from None
+            raise EncodingError(f"{name}: not {encoding.upper()} ({where}). {advice}") from None
         except UnicodeError as error:  # such as of UTF-16 without the mark that says in which order its bytes are
-            raise DataError(f"{name}: not {encoding.upper()} ({error}). {_guess(name, chunk, 0)}") from None
+            raise EncodingError(f"{name}: not {encoding.upper()} ({error}). {_guess(name, chunk, 0)}") from None
         text = line_ends.decode(text, final=not chunk)
         if is_empty:
             text = text.removeprefix("\ufeff")
@@ -95,7 +95,7 @@ def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterato
             is_empty, is_ascii = False, is_ascii and text.isascii()
             yield text
     if is_empty:
-        raise DataError(f"{name}: is empty. Put text into it, a sentence or paragraph a line.")
+        raise ShortTextError(f"{name}: is empty. Put text into it, a sentence or paragraph a line.")
 
 
 def _declared(name: str, beginning: bytes) -> str:
@@ -105,7 +105,7 @@ def _declared(name: str, beginning: bytes) -> str:
             tell_once(logging.INFO, f"{name}: is read as {encoding}, as its byte-order mark says.")
             return encoding
     if beginning.count(0) > len(beginning) * _NUL_SHARE:
-        raise DataError(f"{name}: not UTF-8 (over a third of its bytes are NUL). {_guess(name, beginning, 0)}")
+        raise EncodingError(f"{name}: not UTF-8 (over a third of its bytes are NUL). {_guess(name, beginning, 0)}")
     is_utf8 = not beginning.isascii() and _is_utf8(beginning, is_cut=True)
     found = None if is_utf8 else _DECLARATION.match(beginning[:BEGINNING_BYTES])
     try:

@@ -22,7 +22,7 @@ from lstmlm.corpus.reading.documents import (
 )
 from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES
 from lstmlm.corpus.reading.text_files import Version, explained, files_below, in_blocks, name_of
-from lstmlm.errors import ConfigError, DataError
+from lstmlm.errors import ConfigError, DataError, MissingTextError, ShortTextError
 
 SPLITS = ("train", "valid", "test")
 
@@ -54,7 +54,7 @@ def text_in_memory(content: str, options: DataOptions) -> Text:
     """A text that is given as such, read as a model reads a file that holds it. Raises DataError if it is empty."""
     content = normalized(content)
     if not content:
-        raise DataError("text: is empty. Give it some words.")
+        raise ShortTextError("text: is empty. Give it some words.")
     document = Text("text", lambda: in_blocks([content]))
     if options.eos in ("line", "never"):
         return _on_one_line(document) if options.eos == "never" else document
@@ -152,14 +152,14 @@ def _files_of(corpus: str) -> list[Path]:
     if path.is_dir():
         if texts := files_below(path, SUFFIXES):
             return texts
-        raise DataError(
+        raise MissingTextError(
             f"{path}: holds neither train.txt nor other text ({', '.join(SUFFIXES)}, compressed or not). "
             f"Name a file, another folder, or a pattern: '{path}/*'."
         )
     if path.exists():
         return [path]
     if not any(mark in corpus for mark in "*?["):
-        raise DataError(
+        raise MissingTextError(
             f"{path}: no such file or folder. Paths start at the working directory; "
             "lstmlm data list shows the corpora that have a name."
         )
@@ -168,7 +168,7 @@ def _files_of(corpus: str) -> list[Path]:
     files = sorted(path for path in matches if not path.is_dir())
     if not files:
         literal = f" For [ itself write [[]: {corpus.replace('[', '[[]')}" if "[" in corpus else ""
-        raise DataError(
+        raise MissingTextError(
             f"{corpus}: matches no file. Paths start at the working directory; ** stands for folders.{literal}"
         )
     return files
@@ -195,7 +195,7 @@ def _held_out(text: Text, options: DataOptions) -> dict[str, Text]:
     bounds = _bounds(text, _held_out_positions(n_chars, options.holdout), n_chars, options)
     if bounds is None:
         unit = "words" if options.eos == "never" else "lines"
-        raise DataError(
+        raise ShortTextError(
             f"{text.name}: too few {unit} to hold out {options.holdout:g} of it twice, as valid and test split. "
             + _how_to_hold_out(text, n_chars, options)
         )

@@ -18,7 +18,7 @@ from lstmlm.corpus.reading.compression import LONGEST_MARK, read_chunks, split_s
 from lstmlm.corpus.reading.decoding import UTF8, decoded
 from lstmlm.corpus.reading.recognition import Kind, kind_of, tell_once
 from lstmlm.corpus.reading.tables import Row, read_table
-from lstmlm.errors import DataError, as_command
+from lstmlm.errors import DataError, MissingTextError, as_command
 
 BLOCK_BYTES = 1 << 20
 """How much of a file is read at once; a block of text has no more characters."""
@@ -112,7 +112,7 @@ def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Pa
         files = files_below(path, suffixes)
         if not files:
             kind = f"{', '.join(suffixes)} " if suffixes else ""
-            raise DataError(f"{path}: holds no {kind}file. Name a file, or another folder.")
+            raise MissingTextError(f"{path}: holds no {kind}file. Name a file, or another folder.")
         yield from files
 
 
@@ -286,7 +286,7 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file. Check the path, relative to the working directory.") from None
+        raise MissingTextError(f"{path}: no such file. Check the path, relative to the working directory.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
 

@@ -47,6 +47,8 @@ _REMEDY = "Restore it from a copy, or remove the folder and encode the text agai
 class StoreError(DataError):
     """A store that is missing, unfinished, damaged, cannot be written, or is of another version or tokenizer."""
 
+    code = "token-store"
+
 
 class Record(BaseModel):
     """What a file of a store says of itself."""

@@ -1,24 +1,29 @@
 """Where a training comes from: from nothing, from another run's weights, or from the run itself, which is continued."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lstmlm.checkpoint.environment import environment_differences
-from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.run_directory import CONFIG, RunDirectory
 from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
 from lstmlm.config.data import FileTokenizerOptions
 from lstmlm.corpus.loading import Corpus
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
-from lstmlm.errors import CheckpointError, DataError, as_command
+from lstmlm.errors import CheckpointError, DataError, MissingRunError, RunMismatchError, as_command
 from lstmlm.models.language_model import LanguageModel, load_weights
 from lstmlm.training.preparation.agreement import differences
 from lstmlm.training.preparation.execution import resolve_like
+from lstmlm.training.trainer import Trainer
 
-LENGTHS = {"training.n_epochs", "training.n_steps", "training.budget"}
-"""Each says how long to train, and where a schedule ends: a run keeps it."""
+BUDGET = "training.budget"
+LENGTHS = {"training.n_epochs", "training.n_steps", BUDGET}
+"""Each says how long to train, and where a schedule ends: a run keeps it, unless nothing in it depends on the end."""
+
+ENDING = {"schedule": ("warmup_cosine", "warmup_linear", "one_cycle"), "averaging": ("tail",)}
+"""What is laid out over the whole length of a training."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,9 @@ def found_origin(config: RunConfig, run_dir: Path, *, resume: bool) -> Iterator[
         RunDirectory.require_free(run_dir)
         yield Origin(source=_source(path, config) if path else None)
         return
-    run = RunDirectory.open(run_dir)
-    _require_same_config(run, resolve_like(config, run.config))
+    there = RunDirectory.open(run_dir)
+    run = there.with_config(resolve_like(config, there.config))
+    _require_same_config(there, run.config)
     with run.lock():
         yield Origin(run, _source(path, config, run) if path and run.last is None else None)
 
@@ -68,7 +74,7 @@ def _source(path: str, config: RunConfig, run: RunDirectory | None = None) -> Ru
     else:
         is_same = source.config.data.tokenizer == options
     if not is_same:
-        raise CheckpointError(
+        raise RunMismatchError(
             f"training.initialize_from: {path} has another tokenizer. Give data.tokenizer as in {path}/config.yaml, "
             "and a new --run-dir."
         )
@@ -96,12 +102,12 @@ def load_best_weights(model: LanguageModel, run: RunDirectory | SharedRun) -> No
     best = run.best
     if best is None:
         again = as_command(["lstmlm", "train", "--resume", "--run-dir", str(run.path)])
-        raise CheckpointError(f"{run.path}: has no checkpoint yet. Train it: {again}")
+        raise MissingRunError(f"{run.path}: has no checkpoint yet. Train it: {again}")
     weights = run.load_weights(best)
     try:
         load_weights(model, weights)
     except CheckpointError as error:
-        raise CheckpointError(f"{run.path}: {error}") from None
+        raise type(error)(f"{run.path}: {error}") from None
 
 
 def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
@@ -111,15 +117,66 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
         # A corpus is the same by its text, wherever it lies: `require_same_corpus` compares the digests.
         if key != "data.corpus" or run.digest_of("train") is None
     }
-    advice = "another --run-dir."
-    if found.keys() <= LENGTHS:
-        option = as_command([f"training.initialize_from={run.path}"])
-        advice = f"train on from its best weights, in a new run: another --run-dir and --set {option}"
-    if found:
-        raise CheckpointError(
+    if not found:
+        return
+    if not found.keys() <= LENGTHS:
+        raise RunMismatchError(
             f"{run.path}: was started with another configuration: {'; '.join(found.values())}. "
-            f"Give the same one to continue it, or {advice}"
+            "Give the same one to continue it, or another --run-dir."
         )
+    if reasons := _reasons_to_keep_length(config, found.keys()):
+        raise RunMismatchError(
+            f"{run.path}: {'; '.join(found.values())}. It cannot go on to another length as if it had been that long "
+            f"from the start: {'; '.join(reasons)}. Train on from its best weights, in a new run: "
+            f"{_in_a_new_run(run, config)}"
+        )
+
+
+def _reasons_to_keep_length(config: RunConfig, changed: Collection[str]) -> list[str]:
+    """Say what in a run is laid out over its whole length, so that the length cannot change on the way."""
+    parts = {"schedule": config.schedule.name, "averaging": config.averaging.name}
+    reasons = [f"{part} {parts[part]} ends with the training" for part, names in ENDING.items() if parts[part] in names]
+    return [*reasons, *(["a budget plans the steps"] if BUDGET in changed else [])]
+
+
+def _in_a_new_run(run: RunDirectory, config: RunConfig) -> str:
+    lengths = {key.removeprefix("training."): None for key in sorted(LENGTHS)}
+    chosen = {f"training.{name}": getattr(config.training, name) for name in lengths}
+    sets = {**chosen, "training.initialize_from": str(run.path)}
+    options = [part for key, value in sets.items() for part in ("--set", f"{key}={'null' if value is None else value}")]
+    new = f"{run.path}-longer"
+    return as_command(["lstmlm", "train", "--config", str(run.path / CONFIG), *options, "--run-dir", new])
+
+
+def require_continuable(run: SharedRun, trainer: Trainer) -> None:
+    """Refuse to continue a run to an end that it is beyond, or past an end that has left its mark.
+
+    Raises:
+        CheckpointError: it has made more steps than that; or its last validation, which a longer training would not
+            have had, has decided on what comes after it.
+    """
+    state, before, n_steps = trainer.state, trainer.length_before, trainer.n_steps
+    if state.step > n_steps:
+        raise CheckpointError(
+            f"{run.path}: has made {state.step:,} steps, and was to end after {n_steps:,}. Give a training.n_epochs or "
+            "training.n_steps that is longer, or another --run-dir."
+        )
+    every = trainer.validate_every
+    is_regular = state.window == 0 if every is None else state.step % every == 0
+    is_at_mark = before == state.step == state.validated_step != n_steps and not is_regular
+    minds = trainer.options.patience or trainer.schedule.state() or "validations" in trainer.average.state()
+    if is_at_mark and minds and run.directory is not None:
+        raise CheckpointError(
+            f"{run.path}: its last validation, after step {state.step:,}, is one that a longer training would not have "
+            "had, and schedule, average or patience have taken note of it. Train on from its best weights, in a new "
+            f"run: {_in_a_new_run(run.directory, run.directory.config)}"
+        )
+
+
+def record_changes(run: RunDirectory) -> None:
+    """Write down in what a run that goes on is not what it was started as: its length, or the place of its corpus."""
+    started, now = (config.model_dump() for config in (run.config_as_started, run.config))
+    run.record_changes({key: here for key, _, here in differences(started, now)})
 
 
 def require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:
@@ -129,7 +186,7 @@ def require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:
         DataError: a split is another text.
     """
     for text in corpus.splits:
-        advice = "Restore that text, or choose another --run-dir."
+        advice = "Restore that text, name where it lies now (--set data.corpus=PATH), or choose another --run-dir."
         run.require_same_text(corpus.name, str(text.split), text.sha256, advice)
 
 

@@ -36,6 +36,8 @@ from lstmlm.training.preparation.origin import (
     environment_warnings,
     found_origin,
     load_best_weights,
+    record_changes,
+    require_continuable,
     require_same_corpus,
 )
 from lstmlm.training.state import TrainState
@@ -122,6 +124,8 @@ def prepared(
         trainer = build_trainer(execution.config, model, stream, n_steps, world, clock)
         run = SharedRun(run_dir, origin.run, world)
         _restore(trainer, run)
+        if origin.run is not None:
+            record_changes(origin.run)
         yield Preparation(run, corpus, execution, trainer)
 
 
@@ -179,7 +183,7 @@ def initial_model(config: RunConfig, corpus: Corpus, source: RunDirectory | None
         try:
             load_best_weights(model, source)
         except CheckpointError as error:
-            raise CheckpointError(f"training.initialize_from: {error}") from None
+            raise type(error)(f"training.initialize_from: {error}") from None
     elif config.model.initial_bias == "unigram":
         model.output_layer.start_from_unigram(corpus.train.count_tokens(corpus.tokenizer.vocab_size))
     return model
@@ -218,4 +222,6 @@ def _restore(trainer: Trainer, run: SharedRun) -> None:
     try:
         trainer.restore(weights, tensors, TrainState.from_json(state))
     except CheckpointError as error:
-        raise CheckpointError(f"{run.path}: {error}") from None
+        raise type(error)(f"{run.path}: {error}") from None
+    if trainer.options.budget is None:
+        require_continuable(run, trainer)

@@ -38,7 +38,7 @@ def init(
 
     lstmlm init texts/novel.txt --budget 2m -o texts/novel.yaml --force
 
-    lstmlm init texts/posts.jsonl --set data.field=body
+    lstmlm init texts/essay.txt --set data.holdout=0.1
     """
     length(budget)
     corpus = text if "/" in text or not Path(text).exists() else f"./{text}"

@@ -1,0 +1,244 @@
+"""Every code of an error and every exit status is what a command ends with; the pages' examples are real."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from documented import STAND_INS, Shell, furnish
+
+from lstmlm import errors
+from lstmlm.cli.explain import error_pages
+
+Cli = Callable[..., Any]
+
+PAGES = error_pages()
+
+EXAMPLE = re.compile(r"```console\n\$ (.+)\n((?:.+\n)+)```")
+
+
+def classes(of: type[errors.LstmlmError] = errors.LstmlmError) -> list[type[errors.LstmlmError]]:
+    """Return a class of errors and those below it, of the package alone."""
+    below = [found for kind in of.__subclasses__() if kind.__module__.startswith("lstmlm") for found in classes(kind)]
+    return [of, *below]
+
+
+def test_every_kind_of_error_has_a_page_with_its_status() -> None:
+    import_module("lstmlm.corpus.store.shards")  # has a kind of its own
+    found = {kind.code: str(kind.exit_status) for kind in classes()}
+    assert found == {code: PAGES[code].exit_status for code in found}
+    others = {"usage", "out-of-memory", "installation", "proof-failed", "output-closed", "interrupted"}
+    assert set(PAGES) == {*found, *others}
+
+
+def test_every_page_says_what_happened_why_and_what_to_do_with_an_example() -> None:
+    for page in PAGES.values():
+        assert page.text.count("\n\n**Why.** ") == page.text.count("\n\n**What to do.** ") == 1
+        assert EXAMPLE.search(page.text), page.code
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def forge(path: Path) -> None:
+    path.write_text(re.sub(r'("n_tokens": )(\d+)(?=[^\n]*\n\Z)', r"\g<1>9\2", path.read_text("utf-8")), "utf-8")
+
+
+PREPARED: dict[str, Callable[[], object]] = {
+    "data": lambda: Path("texts/answers.csv").write_text("name;age\nAda;36\n", "utf-8"),
+    "text-encoding": lambda: Path("texts/latin.txt").write_bytes(b"one line\n" * 400 + b"caf\xe9\n"),
+    "text-too-short": lambda: Path("texts/short/train.txt").write_text("a b c\n", "utf-8"),
+    "text-changed": lambda: Path("data/tiny/test.txt").write_text("The farmer sleeps.\n" * 9, "utf-8"),
+    "token-store": lambda: Shell().run("lstmlm data encode texts/novel.txt --output texts/store"),
+    "run-damaged": lambda: damage(next(Path("runs/quickstart").glob("checkpoints/*/model.safetensors"))),
+    "run-altered": lambda: forge(Path("runs/quickstart/metrics.jsonl")),
+}
+"""What has to be so for the example of a page to be true."""
+
+TRAINS_ANEW = {"diverged", "storage", "text-encoding", "text-missing", "text-too-short"}
+
+IN_A_PROCESS = {"installation", "output-closed", "process-lost", "bug", "interrupted", "proof-failed", "out-of-memory"}
+"""Their tests are below: what they need is no file."""
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_runs: Path) -> Path:
+    """Work in a folder with what the examples name, a run among it."""
+    monkeypatch.chdir(tmp_path)
+    furnish(tmp_path)
+    shutil.copytree(tiny_runs / "quickstart", "runs/quickstart", copy_function=shutil.copy)
+    return tmp_path
+
+
+@pytest.fixture
+def _held(desk: Path) -> Any:
+    """Hold the lock of the run, as a training does."""
+    script = "import sys; from lstmlm.files import locked; from pathlib import Path\n"
+    script += "with locked(Path('runs/quickstart/lock')): print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.communicate()
+
+
+@pytest.mark.parametrize("code", sorted(set(PAGES) - IN_A_PROCESS))
+def test_the_example_of_a_page(
+    code: str, desk: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = PAGES[code]
+    if code in TRAINS_ANEW:
+        shutil.rmtree("runs")
+    if code == "run-in-use":
+        request.getfixturevalue("_held")
+    if code == "extra-missing":
+        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    PREPARED.get(code, lambda: None)()
+    line, shown = EXAMPLE.search(page.text).groups()  # type: ignore[union-attr]
+    shell = Shell(stand_ins=[*STAND_INS, "training.n_steps=50"] if code in ("diverged", "storage") else [])
+    result = shell.run(line, int(page.exit_status))
+    assert matches(shown, result.stderr)
+    if code in ("configuration", "diverged", "run-altered", "run-damaged", "run-in-use", "text-changed"):
+        if code in TRAINS_ANEW:
+            shutil.rmtree("runs")
+        with_json = shell.run(f"{line} --json", int(page.exit_status))
+        error = json.loads(with_json.stdout.splitlines()[-1])["error"]
+        assert (error["code"], error["exit_status"]) == (code, int(page.exit_status))
+        assert error["message"] in with_json.stderr
+
+
+def matches(shown: str, said: str) -> bool:
+    """Whether what a page shows stands there, where … is anything."""
+    pattern = ".*".join(map(re.escape, shown.strip().split("…")))
+    return re.search(pattern, said, re.DOTALL) is not None
+
+
+def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lstmlm", *arguments]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, **options)
+
+
+def shown_by(code: str) -> str:
+    return EXAMPLE.search(PAGES[code].text)[2]  # type: ignore[index]
+
+
+def test_installation(desk: Path) -> None:
+    (desk / "broken" / "yaml").mkdir(parents=True)
+    (desk / "broken" / "yaml" / "__init__.py").write_text("raise ImportError('not for this machine')\n", "utf-8")
+    project = str(Path(__file__).parent.parent.parent)
+    environment = {**os.environ, "PYTHONPATH": f"{desk / 'broken'}{os.pathsep}{project}"}
+    result = process("config", "show", "quickstart", env=environment)
+    assert (result.returncode, matches(shown_by("installation"), result.stderr)) == (6, True), result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_closed() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = process("config", "show", "quickstart", stdout=full)
+    assert (result.returncode, result.stderr) == (1, shown_by("output-closed"))
+
+
+def test_interrupted(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.checkpoint import storage
+
+    publish = storage.publish_checkpoint
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return publish(*arguments, **options)
+
+    shutil.rmtree("runs/quickstart")
+    monkeypatch.setattr(storage, "publish_checkpoint", interrupted)
+    result = Shell().run("lstmlm train --config quickstart", 143)
+    assert matches("Interrupted. Step … is saved; continue: lstmlm train --config quickstart …", result.stderr)
+    page = Shell().run("lstmlm explain 143").stdout
+    assert page == Shell().run("lstmlm explain interrupted").stdout
+
+
+def test_out_of_memory(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm import workflows
+
+    def hungry(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+    monkeypatch.setattr(workflows, "train", hungry)
+    result = Shell().run("lstmlm train --config quickstart --json", 5)
+    assert matches(shown_by("out-of-memory"), result.stderr)
+    assert json.loads(result.stdout)["error"]["code"] == "out-of-memory"
+
+
+def test_process_lost(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm import workflows
+    from lstmlm.distributed import ALONE
+
+    def alone(*_: object, **__: object) -> None:
+        with ALONE._explained():
+            raise RuntimeError("gloo: Connection closed by peer")
+
+    monkeypatch.setattr(workflows, "train", alone)
+    result = Shell().run("torchrun --nproc-per-node 2 -m lstmlm train --config quickstart", 7)
+    assert matches(shown_by("process-lost"), result.stderr)
+
+
+def test_proof_failed(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.models.output_layers.softmax import SoftmaxLayer
+
+    honest = SoftmaxLayer.nats
+    monkeypatch.setattr(SoftmaxLayer, "nats", lambda *arguments: 0.9 * honest(*arguments))
+    assert matches(shown_by("proof-failed"), Shell().run("lstmlm eval perplexity --prove", 1).stdout)
+
+
+def test_bug(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm import workflows
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(workflows, "load", broken)
+    assert isinstance(Shell().run("lstmlm eval perplexity", 1).exception, ZeroDivisionError)
+
+
+def test_usage_as_json(lstmlm: Cli) -> None:
+    result = lstmlm("next", "The", "--topp", "3", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["error"]["code"]) == (2, "usage")
+
+
+def test_the_list_has_each_code_and_status(lstmlm: Cli) -> None:
+    listed = lstmlm("explain").stdout
+    assert [line.split()[0] for line in listed.splitlines()[1:]] == list(PAGES)
+    rows = json.loads(lstmlm("explain", "--json").stdout)["errors"]
+    assert {row["code"]: row["exit_status"] for row in rows} == {page.code: page.exit_status for page in PAGES.values()}
+    assert lstmlm("explain", "3").stdout.count("text-") == 4
+    unknown = lstmlm("explain", "run-mising")
+    assert (unknown.exit_code, "Did you mean 'run-missing'?" in unknown.stderr) == (2, True)
+
+
+def test_on_a_terminal_the_code_stands_under_the_message(tmp_path: Path) -> None:
+    screen, terminal = pty.openpty()
+    command = [sys.executable, "-m", "lstmlm", "generate", "The", "--run", "runs/none"]
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"TERM": "xterm"}
+    with subprocess.Popen(command, stderr=terminal, cwd=tmp_path, env=environment):
+        os.close(terminal)
+        said = b""
+        with contextlib.suppress(OSError):  # Linux's word for the end of a terminal
+            while more := os.read(screen, 1000):
+                said += more
+    os.close(screen)
+    assert said.decode().splitlines() == [
+        "runs/none: no such run. Train one: lstmlm train --config quickstart --run-dir runs/none",
+        "More: lstmlm explain run-missing",
+    ]

@@ -1,0 +1,161 @@
+"""`lstmlm tune`: a study that goes on after any kill, and that processes share."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Cli = Callable[..., Any]
+
+SPACE: dict[str, Any] = {
+    "config": "tiny.yaml",
+    "set": {"training.validate_every": 2},
+    "search": {
+        "optimizer.learning_rate": {"float": [0.001, 0.1], "log": True},
+        "model.backbone.hidden_size": {"int": [4, 12]},
+        "model.backbone.name": {"choice": ["rnn", "lstm"]},
+        "model.tie_weights": {"choice": [False]},
+    },
+    "trials": 6,
+}
+
+
+def write(**changes: Any) -> None:
+    Path("space.yaml").write_text(yaml.safe_dump({**SPACE, **changes}), "utf-8")
+
+
+def check_whole(result: dict[str, Any], root: Path, n_trials: int) -> None:
+    """Every trial is there once and has ended, and the best is the best of the runs."""
+    assert sorted(trial["trial"] for trial in result["trials"]) == list(range(n_trials))
+    assert {trial["state"] for trial in result["trials"]} <= {"complete", "pruned"}
+    assert sorted(path.name for path in root.glob("trial-*/")) == [f"trial-{n:04d}" for n in range(n_trials)]
+    best = {}
+    for trial in result["trials"]:
+        lines = (root / f"trial-{trial['trial']:04d}" / "metrics.jsonl").read_text("utf-8").splitlines()
+        validations = [event for event in map(json.loads, lines) if event["event"] == "validation"]
+        assert len({event["step"] for event in validations}) == len(validations)
+        if trial["state"] == "complete":
+            assert trial["valid perplexity"] == min(event["perplexity"] for event in validations)
+            best[trial["trial"]] = trial["valid perplexity"]
+    assert result["best"]["perplexity"] == min(best.values())
+    assert best[result["best"]["trial"]] == min(best.values())
+
+
+def test_a_study(here: Path, lstmlm: Cli) -> None:
+    write()
+    result = json.loads(lstmlm("tune", "space.yaml", "--json").stdout)
+    check_whole(result, here / "runs/space", 6)
+    text = Path("runs/space/best.yaml").read_text("utf-8")
+    assert f"trial {result['best']['trial']} has validation perplexity {result['best']['perplexity']:.2f}" in text
+    found = yaml.safe_load(text)
+    assert found["optimizer"]["learning_rate"] == result["best"]["values"]["optimizer.learning_rate"]
+    assert lstmlm("train", "--config", "runs/space/best.yaml", "--run-dir", "runs/again").exit_code == 0
+
+    assert json.loads(lstmlm("tune", "space.yaml", "--json").stdout) == result
+    more = json.loads(lstmlm("tune", "space.yaml", "--trials", "7", "--json").stdout)
+    check_whole(more, here / "runs/space", 7)
+    assert "valid perplexity" in lstmlm("tune", "space.yaml", "--trials", "7").stdout
+
+
+def test_the_same_seed_draws_the_same(here: Path, lstmlm: Cli) -> None:
+    write(trials=3)
+    one, two = (json.loads(lstmlm("tune", "space.yaml", "--run-dir", d, "--json").stdout) for d in ("one", "two"))
+    assert one["trials"] == two["trials"]
+
+
+def test_what_falls_behind_is_given_up(here: Path, lstmlm: Cli) -> None:
+    write(search={"optimizer.learning_rate": {"choice": [1e-7, 0.02]}}, trials=12, set={"training.validate_every": 1})
+    trials = json.loads(lstmlm("tune", "space.yaml", "--json").stdout)["trials"]
+    pruned = [trial for trial in trials if trial["state"] == "pruned"]
+    assert pruned
+    assert all(trial["step"] < 6 and trial["optimizer.learning_rate"] == 1e-7 for trial in pruned)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"serach": {}}, "serach: unknown key. Did you mean 'search'?"),
+        ({"search": {}}, "search: names no key to search."),
+        ({"search": {"model.dropout.outptu": {"float": [0, 0.5]}}}, "Did you mean 'output'?"),
+        ({"search": {"data.bptt": {"int": [9, 3]}}}, "int: low 9 is not below high 3."),
+        ({"search": {"data.bptt": {"int": [1.5, 3]}}}, "int: expected [low, high], two whole numbers, got [1.5, 3]."),
+        ({"search": {"data.bptt": {"choice": []}}}, "choice: an empty range, got []."),
+        ({"search": {"data.bptt": {"intt": [1, 3]}}}, "unknown key 'intt'. Did you mean 'int'?"),
+        ({"search": {"data.bptt": {"int": [0, 3], "log": True}}}, "log: low 0 has no logarithm."),
+        ({"search": {"data.bptt": {"int": [-4, 3]}}}, "search: data.bptt at -4: --set data.bptt=-4: data.bptt: "),
+        ({"trials": 0}, "trials: expected a whole number of at least 1, got 0."),
+        ({"time": "soon"}, "time: "),
+    ],
+)
+def test_mistakes_come_before_the_first_trial(here: Path, lstmlm: Cli, changes: Any, message: str) -> None:
+    write(**changes)
+    result = lstmlm("tune", "space.yaml")
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert not Path("runs").exists()
+
+
+def test_a_study_of_another_space_is_refused(here: Path, lstmlm: Cli) -> None:
+    write(trials=1)
+    assert lstmlm("tune", "space.yaml").exit_code == 0
+    write(trials=1, search={"data.bptt": {"int": [3, 9]}})
+    result = lstmlm("tune", "space.yaml")
+    assert result.exit_code == 2
+    assert "runs/space: holds the study of another space" in " ".join(result.stderr.split())
+
+
+def test_without_the_extra_its_command_is_named(here: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    write()
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    result = lstmlm("tune", "space.yaml")
+    assert result.exit_code == 6
+    assert "pip install 'lstmlm[tune]'" in result.stderr
+
+
+def test_the_example(here: Path, lstmlm: Cli) -> None:
+    from lstmlm.tuning.space import read_space
+
+    read = read_space(Path(__file__).parent.parent.parent / "configs" / "tune" / "quickstart.yaml")
+    assert read.trials == 12
+    assert "optimizer.learning_rate" in read.search
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "lstmlm", "tune", "space.yaml", "--json", *options]
+
+
+def test_two_processes_share_a_study(here: Path) -> None:
+    write(trials=6)
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    both = [subprocess.Popen(command(), cwd=here, **quiet) for _ in range(2)]  # type: ignore[call-overload]
+    assert [process.communicate() and process.returncode for process in both] == [0, 0]
+    result = json.loads(subprocess.run(command(), cwd=here, capture_output=True, check=True).stdout)
+    check_whole(result, here / "runs/space", 6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
+def test_killed_five_times_at_random_moments(here: Path) -> None:
+    write(trials=6, set={"training.validate_every": 20, "training.n_steps": 400})
+    generator = random.Random(1)
+    finished: dict[Path, int] = {}
+    for _ in range(5):
+        process = subprocess.Popen(command(), cwd=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(generator.uniform(4, 12))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        for path, changed in finished.items():
+            assert path.stat().st_mtime_ns == changed, f"{path} was written again"
+        ended = [path for path in here.glob("runs/**/metrics.jsonl") if '"end"' in path.read_text("utf-8")]
+        finished = {path: path.stat().st_mtime_ns for path in ended}
+    result = json.loads(subprocess.run(command(), cwd=here, capture_output=True, check=True).stdout)
+    check_whole(result, here / "runs/space", 6)

@@ -1,0 +1,111 @@
+"""The session of `generate --interactive`: what is typed into it, and the text that comes of it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lstmlm import workflows
+from lstmlm.cli.display import writing
+from lstmlm.cli.display.writing import WritingSession
+from lstmlm.generation.options import SamplingOptions
+from lstmlm.generation.texts import SampledText
+
+Write = Callable[..., WritingSession]
+
+
+@pytest.fixture
+def write(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Hold a session in which lines are typed, up to the end of the input."""
+    del trained
+    monkeypatch.setenv("COLUMNS", "60")
+    model = workflows.load()
+
+    def hold(*lines: str, prompt: str = "the") -> WritingSession:
+        typed = iter(lines)
+
+        def read(_: str) -> str:
+            for line in typed:
+                return line
+            raise EOFError
+
+        monkeypatch.setattr("builtins.input", read)
+        session = WritingSession(model, prompt, SamplingOptions(), seed=1)
+        session.run()
+        return session
+
+    return hold
+
+
+def test_a_word_is_appended_by_its_number_and_taken_back(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    text = write("1").text
+    first = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("1 "))
+    assert text == f"the {first.split()[1]}"
+    assert write("1", "2", "/u", "/undo", "/undo").text == "the"
+    assert "/undo: nothing is left to take back." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ("old man", "the old man"),
+        (", and", "the, and"),
+        (" 3", "the 3"),
+        (" /undo", "the /undo"),
+        ("9" * 5000, "the " + "9" * 5000),  # more digits than Python reads as a number
+        ("²", "the ²"),
+    ],
+)
+def test_typed_text_is_appended(write: Write, typed: str, text: str) -> None:
+    assert write(typed).text == text
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("0", "0: no such word."),
+        ("10", "10: no such word."),
+        ("", "Type a number, text or /help."),
+        ("/", "/: no command."),
+        ("/wirte", "Did you mean 'write'?"),
+        ("/write 0", "/write: needs a number of tokens, got '0'."),
+        ("/write " + "9" * 5000, "/write: needs a number of tokens, got '999"),
+        ("/save", "/save: needs the name of a file"),
+        ("/save runs", "runs: exists, and is not replaced."),
+        ("/save nowhere/a.txt", "nowhere/a.txt: cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(
+    write: Write, capsys: pytest.CaptureFixture[str], typed: str, message: str
+) -> None:
+    assert write(typed).text == "the"
+    assert message in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_is_saved_can_be_saved_again_and_is_not_printed(
+    write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    write("old", "/save ~/story.txt", "man", "/save ~/story.txt", "and", "/save")
+    assert Path("story.txt").read_text("utf-8") == "the old man and\n"
+    assert "not saved" not in capsys.readouterr().out
+    write("old")
+    assert capsys.readouterr().out.endswith("The text, which is not saved:\n\nthe old\n")
+
+
+def test_an_interrupt_ends_what_the_model_writes_and_keeps_it(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> Iterator[list[SampledText]]:
+        for number, samples in enumerate(workflows.generate_texts(*_)):  # type: ignore[arg-type]
+            if number == 3:
+                raise KeyboardInterrupt
+            yield samples
+
+    whole = write("/write 3").text
+    monkeypatch.setattr(writing, "generate_texts", interrupted)
+    assert write("/write 1000000").text == whole
+    assert write("/write 1000000", "/undo").text == "the"
+
+
+def test_lines_fit_the_terminal(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    write("/help", "/write 60", "/undo", "/quit")
+    assert all(len(line) <= 60 for line in capsys.readouterr().out.splitlines())

@@ -1,0 +1,160 @@
+"""docs/reference/: commands, keys of configurations, exit statuses, as the code has them.
+
+`python tests/reference.py` writes the pages; a test says when that is due.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parent.parent
+FOLDER = PROJECT / "docs" / "reference"
+
+WRITTEN = "<!-- written by tests/reference.py -->"
+
+COMMANDS = """# Commands
+
+What `--help` says, on one page. Results go to stdout, everything else to stderr; `--json` prints one JSON object on
+stdout, of an error too: [exit-statuses.md](exit-statuses.md).
+"""
+
+CONFIGURATION = """# Configuration
+
+Every key of a configuration file, as `lstmlm config explain KEY` has it. `data.bptt` is the key `bptt` in the section
+`data`, and what `--set data.bptt=50` takes. A part that can be exchanged has a `name`, and the options below it."""
+
+EXIT_STATUSES = """# Exit statuses and codes of errors
+
+`lstmlm explain CODE` shows the page of a code. On a terminal the code stands under the message. With `--json` an error
+is an object on stdout: `{"error": {"code": "run-missing", "message": "…", "exit_status": 4}}`.
+"""
+
+
+def pages() -> dict[Path, str]:
+    """Return the text of each page."""
+    made = {"commands.md": commands(), "configuration.md": configuration(), "exit-statuses.md": exit_statuses()}
+    return {FOLDER / name: "\n".join([WRITTEN, "", *lines]).rstrip() + "\n" for name, lines in made.items()}
+
+
+def commands() -> Iterator[str]:
+    """Every command: what it does, its arguments and options, examples."""
+    yield COMMANDS
+    found = dict(all_commands())
+    yield from (f"- [lstmlm {name}](#lstmlm-{name.replace(' ', '-')}): {summary_of(found[name])}" for name in found)
+    for name, command in found.items():
+        description, examples = parts_of(command)
+        yield from ("", f"## lstmlm {name}", "", description)
+        rows = [row_of(parameter) for parameter in command.params if parameter.name != "help"]
+        if rows:
+            yield from ("", "| | default | |", "|---|---|---|", *rows)
+        if examples:
+            yield from ("", "```sh", *examples, "```")
+
+
+def all_commands() -> Iterator[tuple[str, Any]]:
+    """Yield the words behind `lstmlm` that each command has, and the command."""
+    import typer
+
+    from lstmlm.cli import app
+
+    def below(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from below(command, f"{prefix}{name} ")
+            else:
+                yield prefix + name, command
+
+    return below(typer.main.get_command(app), "")
+
+
+def parts_of(command: Any) -> tuple[str, list[str]]:
+    """Return what a command's help says, and the examples in it."""
+    description, _, examples = inspect.cleandoc(command.help).partition("\n\nExample")
+    return description, re.findall(r"(?:^ *|: )((?:[A-Z_]+=\w+ )?(?:lstmlm|torchrun) .+)$", examples, re.MULTILINE)
+
+
+def summary_of(command: Any) -> str:
+    """Return the first sentence of a command's help."""
+    return re.split(r"(?<=\.)\s", " ".join(parts_of(command)[0].split("\n\n")[0].split()))[0]
+
+
+def row_of(parameter: Any) -> str:
+    """Return the line of an argument or option in a table."""
+    if parameter.param_type_name == "argument":
+        name = f"`{parameter.metavar or parameter.name.upper()}`"
+    else:
+        flags = [*parameter.opts, *parameter.secondary_opts]
+        value = "" if parameter.is_flag else f" {parameter.metavar or type_of(parameter)}"
+        name = ", ".join(f"`{flag}{value}`" for flag in flags)
+    return f"| {cell(name)} | {cell(default_of(parameter))} | {cell(parameter.help or '')} |"
+
+
+def type_of(parameter: Any) -> str:
+    """Return what stands for an option's value."""
+    described = parameter.type_descriptor
+    names = {"int": "N", "float": "X", "Path": "PATH"}
+    kind = getattr(described.annotation, "__args__", (described.annotation,))[0]
+    return "|".join(map(str, described.choices)) if described.choices else names.get(kind.__name__, "TEXT")
+
+
+def default_of(parameter: Any) -> str:
+    """Return what an option is where it is left out."""
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
+    if parameter.required:
+        return "required"
+    default = parameter.default
+    return "" if default is None or default is False or default in ("", ()) else f"`{default}`"
+
+
+def configuration() -> Iterator[str]:
+    """Every key of a configuration."""
+    from lstmlm.config import RunConfig
+    from lstmlm.yaml.explanation import explanations
+
+    yield CONFIGURATION
+    found = explanations(RunConfig)
+    for section, keys in groupby(found, key=lambda one: one.key.split(".")[0]):
+        yield from ("", f"## {section}")
+        for part, of_part in groupby(keys, key=lambda one: (one.key.rsplit(".", 1)[0] if one.part else "", one.part)):
+            rows = [row_of_key(one) for one in of_part if one.type != one.part]  # else its name
+            if part[1]:
+                yield from ("", f"`{part[0]}.name: {part[1]}`" + ("" if rows else " has no options."))
+            if rows:
+                yield from ("", "| key | type | default | meaning |", "|---|---|---|---|", *rows)
+
+
+def row_of_key(one: Any) -> str:
+    """Return the line of a key in a table."""
+    default = "required" if one.is_required else f"`{json.dumps(one.default, ensure_ascii=False)}`"
+    return f"| `{one.key}` | {cell(one.type)} | {cell(default)} | {cell(one.meaning)} |"
+
+
+def exit_statuses() -> Iterator[str]:
+    """Every exit status and code of an error."""
+    from lstmlm.cli.explain import error_pages
+
+    yield EXIT_STATUSES
+    yield "| status | code | what happened |"
+    yield "|---|---|---|"
+    yield "| 0 | | all is well |"
+    for page in sorted(error_pages().values(), key=lambda page: page.exit_status.zfill(3)):
+        anchor = re.sub(r"[^\w -]", "", f"{page.code} ({page.exit_status})").lower().replace(" ", "-")
+        link = f"[{page.code}](../../lstmlm/cli/errors.md#{anchor})"
+        yield f"| {page.exit_status} | {link} | {cell(page.happened)} |"
+
+
+def cell(text: str) -> str:
+    """Return a text as a table of Markdown takes it."""
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split()).replace("|", "\\|"))
+    return "".join(part if part.startswith("`") else part.replace("<", "&lt;") for part in parts)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

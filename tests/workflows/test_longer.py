@@ -1,0 +1,197 @@
+"""A run that goes on to another length is the run that had it from the start; one whose corpus moved stays the same."""
+
+import json
+import shlex
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_facts import facts_of
+
+from lstmlm.audit import audit as audits
+from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.errors import CheckpointError, DataError, Interrupted
+from lstmlm.history.history import read_history
+from lstmlm.training.events import Event
+from lstmlm.workflows import evaluate, load, train
+
+
+def facts(run_dir: Path) -> dict[str, Any]:
+    """What a run is, but for what its lines say of the length and for the line that says that this has changed."""
+    found = facts_of(run_dir)
+    events = [event for event in found["events"] if event["event"] != "length"]
+    return {**found, "events": [{**event, "n_steps": None} for event in events]}
+
+
+def stop_at(step: int) -> Any:
+    def stop(event: Event) -> None:
+        if event.event == "step" and event.step == step:
+            signal.raise_signal(signal.SIGTERM)
+
+    return stop
+
+
+ENDLESS = {
+    "constant": {},
+    "plateau": {"schedule": {"name": "anneal_on_plateau"}, "optimizer": {"name": "sgd", "learning_rate": 30.0}},
+    "step": {"schedule": {"name": "step", "milestones": (1, 2), "unit": "epochs"}},
+    "ema": {"averaging": {"name": "ema", "decay": 0.8}},
+}
+
+
+@pytest.mark.parametrize("changes", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize("log_every", [1, 7])
+def test_a_finished_run_trains_longer(
+    changes: dict[str, Any], log_every: int, make_config: Any, tmp_path: Path
+) -> None:
+    def epochs(n: int) -> Any:
+        length = {"training__n_steps": None, "training__n_epochs": n, "training__log_every": log_every}
+        return make_config(data__bptt=150, **length, **changes)
+
+    whole, run_dir = tmp_path / "whole", tmp_path / "run"
+    train(epochs(3), whole)
+    train(epochs(1), run_dir)
+    old = RunDirectory.open(run_dir).last
+    train(epochs(3), run_dir, resume=True)
+    assert facts(run_dir) == facts(whole)
+    run = RunDirectory.open(run_dir)
+    assert run.config == RunDirectory.open(whole).config
+    assert run.config_as_started.training.n_epochs == 1
+    (said,) = run.metrics.read("length")
+    assert said == {"event": "length", "step": old, "n_steps_before": old, "n_steps": run.last}
+    assert read_history(run_dir / "metrics.jsonl").n_steps == run.last
+
+
+def test_an_interrupted_run_trains_longer(make_config: Any, tmp_path: Path) -> None:
+    train(make_config(training__n_steps=16, training__validate_every=4), tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(make_config(training__validate_every=4), tmp_path / "run", observers=[stop_at(5)])
+    longer = make_config(training__n_steps=16, training__validate_every=4)
+    for step in (7, 9):
+        with pytest.raises(Interrupted):
+            train(longer, tmp_path / "run", resume=True, observers=[stop_at(step)])
+    train(longer, tmp_path / "run", resume=True)
+    assert facts(tmp_path / "run") == facts(tmp_path / "whole")
+    assert len(RunDirectory.open(tmp_path / "run").metrics.read("length")) == 1
+
+
+def test_a_kill_right_after_the_change_loses_nothing(make_config: Any, tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(event: Event) -> None:
+        if event.event == "step":
+            raise Killed
+
+    config = make_config(training__n_steps=12, training__validate_every=2)
+    train(config, tmp_path / "whole")
+    train(make_config(training__validate_every=2), tmp_path / "run")
+    for _ in range(2):
+        with pytest.raises(Killed):
+            train(config, tmp_path / "run", resume=True, observers=[kill])
+    train(config, tmp_path / "run", resume=True)
+    assert facts(tmp_path / "run") == facts(tmp_path / "whole")
+    assert len(RunDirectory.open(tmp_path / "run").metrics.read("length")) == 1
+
+
+def test_an_audit_of_a_longer_run(make_config: Any, tmp_path: Path) -> None:
+    options = {"training__validate_every": 5, "training__keep": "all"}
+    train(make_config(**options), tmp_path / "run")
+    train(make_config(training__n_steps=15, **options), tmp_path / "run", resume=True)
+    found = audits.audit(tmp_path / "run", 3, 1, lambda _: None)
+    assert found.problems == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "here", "reason"),
+    [
+        ({"schedule": {"name": "warmup_cosine"}}, {"n_steps": 12}, "schedule warmup_cosine ends with the training"),
+        ({"schedule": {"name": "warmup_linear"}}, {"n_steps": 12}, "schedule warmup_linear ends with the training"),
+        ({"schedule": {"name": "one_cycle"}}, {"n_steps": 12}, "schedule one_cycle ends with the training"),
+        ({"averaging": {"name": "tail"}}, {"n_steps": 12}, "averaging tail ends with the training"),
+        ({}, {"n_steps": None, "budget": "10m"}, "a budget plans the steps"),
+    ],
+)
+def test_what_has_ended_says_what_to_do(
+    changes: dict[str, Any], here: dict[str, Any], reason: str, make_config: Any, tmp_path: Path
+) -> None:
+    run = tmp_path / "my run"
+    train(make_config(**changes), run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError) as error:
+        train(make_config(**changes, **{f"training__{key}": value for key, value in here.items()}), run, resume=True)
+    said, _, command = str(error.value).partition("in a new run: ")
+    assert f"training.n_steps is 10 there, {here['n_steps']} here" in said
+    assert reason in said
+    words = shlex.split(command)
+    assert words[:4] == ["lstmlm", "train", "--config", str(run / "config.yaml")]
+    assert words[-2:] == ["--run-dir", f"{run}-longer"]
+    assert f"training.initialize_from={run}" in words
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_an_end_that_has_passed_is_refused(make_config: Any, tmp_path: Path) -> None:
+    train(make_config(), tmp_path / "run")
+    with pytest.raises(CheckpointError) as error:
+        train(make_config(training__n_steps=6), tmp_path / "run", resume=True)
+    assert str(error.value) == (
+        f"{tmp_path / 'run'}: has made 10 steps, and was to end after 6. Give a training.n_epochs or training.n_steps "
+        "that is longer, or another --run-dir."
+    )
+    assert not (tmp_path / "run" / "changes").exists()
+
+
+def test_an_end_that_decided_on_what_follows_is_refused(make_config: Any, tmp_path: Path) -> None:
+    changes = {"schedule": {"name": "anneal_on_plateau"}, "training__validate_every": 4}
+    train(make_config(**changes), tmp_path / "run")
+    with pytest.raises(CheckpointError, match="its last validation, after step 10, is one that a longer training"):
+        train(make_config(**changes, training__n_steps=20), tmp_path / "run", resume=True)
+
+
+def test_two_resumes_at_once(make_config: Any, tmp_path: Path) -> None:
+    train(make_config(), tmp_path / "run")
+    longer = make_config(training__n_steps=20)
+    refused = []
+
+    def second(event: Event) -> None:
+        if event.event == "start":
+            with pytest.raises(CheckpointError) as error:
+                train(longer, tmp_path / "run", resume=True)
+            refused.append(str(error.value))
+
+    train(longer, tmp_path / "run", resume=True, observers=[second])
+    assert len(refused) == 1
+    assert "in use" in refused[0] or "writ" in refused[0]
+    assert RunDirectory.open(tmp_path / "run").last == 20
+
+
+def test_a_run_and_its_corpus_move(make_config: Any, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for split in ("train", "valid"):
+        (corpus / f"{split}.txt").write_text("a b c d e\n" * 100, "utf-8")
+    here = {"training__save_every": 5, "training__keep": "all"}
+    train(make_config(data__corpus=str(corpus), **here), tmp_path / "run")
+    figure = evaluate(load(tmp_path / "run"), "perplexity").values["nats"]
+    run = Path(shutil.move(tmp_path / "run", tmp_path / "renamed"))
+    new = Path(shutil.move(corpus, tmp_path / "elsewhere"))
+    with pytest.raises(DataError) as error:
+        evaluate(load(run), "perplexity")
+    command = shlex.join(["lstmlm", "train", "--resume", "--run-dir", str(run), "--set", "data.corpus=PATH"])
+    assert command in str(error.value)
+    train(make_config(data__corpus=str(new), **here), run, resume=True)
+    assert RunDirectory.open(run).config.data.corpus == str(new)
+    assert evaluate(load(run), "perplexity").values["nats"] == figure
+    assert audits.audit(run, 2, 1, lambda _: None).problems == []
+    train(make_config(data__corpus=str(new), training__n_steps=15, **here), run, resume=True)
+    assert json.loads((run / "metrics.jsonl").read_text("utf-8").splitlines()[-1])["step"] == 15
+
+    other = tmp_path / "other"
+    shutil.copytree(new, other)
+    (other / "train.txt").write_text("e d c b a\n" * 100, "utf-8")
+    with pytest.raises(DataError, match=r"SHA-256 [0-9a-f]{12} there, [0-9a-f]{12} here") as refused:
+        train(make_config(data__corpus=str(other), training__n_steps=15, **here), run, resume=True)
+    assert str(other) in str(refused.value)
+    assert RunDirectory.open(run).config.data.corpus == str(new)
