@@ -32,11 +32,11 @@ from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
 from lstmlm.errors import (
+    RESTORE,
     ChangedTextError,
     CheckpointError,
     DataError,
     MissingRunError,
-    RESTORE,
     RunExistsError,
     StorageError,
     as_command,

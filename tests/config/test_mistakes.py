@@ -13,7 +13,7 @@ from lstmlm.yaml.schema import load_yaml
 VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
 
 KEYS = "averaging, data, model, optimizer, schedule, seed, training"
-MODEL_KEYS = "backbone, dropout, embedding_size, initial_bias, output, tie_weights"
+MODEL_KEYS = "backbone, dropout, embedding_size, initial_bias, ngram_order, output, tie_weights"
 CELLS = ", ".join(sorted(cell.model_fields["name"].default for cell in get_args(get_args(AnyBackboneOptions)[0])))
 
 # What follows the two lines of VALID, and the message about it without the name of the file.
