@@ -55,6 +55,7 @@ REFERENCES = "call-1 the farmer goes\ncall-2 the cat sleeps\n"
 
 FILES = {
     "sentences.txt": SENTENCES,
+    "prompts.txt": "The farmer\nThe cat\n",
     "stimuli.tsv": TABLE,
     "agreement.tsv": PAIRS,
     "subordination.json": SUITE,

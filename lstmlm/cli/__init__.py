@@ -3,7 +3,7 @@
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
 `train`, `generate`, `next`, `serve`, `prove`, `bench`, `explain` are commands, and in `runs/` `watch`, `report`, `lab`,
-`tune`, `audit`, in `config/` `init`. `runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have
+`tune`, `audit`, in `config/` `init`. `runs`, `inspect`, `config`, `eval`, `data`, `export`, `import` (`imports`) have
 commands of their own. They share `options`, parameters that several have, `render`, all that is printed, and `display`,
 what moves or is drawn. A command parses, calls one function of the layers below, and renders. Nothing but `__main__`
 imports from here.

@@ -14,7 +14,7 @@ from lstmlm.models.cells.cell import Outputs
 from lstmlm.models.dropout import dropout, word_dropout
 from lstmlm.models.kernels import EVALUATION, Execution
 from lstmlm.models.output_layers import build_output_layer
-from lstmlm.models.output_layers.ngram_tables import Contexts, NgramState, NgramTables
+from lstmlm.models.output_layers.ngram_tables import NgramState, NgramTables
 from lstmlm.randomness import Randomness
 
 Tokens = Int[Tensor, "time batch"]
@@ -105,7 +105,7 @@ class LanguageModel(nn.Module):
         return features[..., : self.backbone.layers[-1].hidden_size]
 
     def _with_contexts(
-        self, outputs: Outputs, contexts: Float[Tensor, "time batch contexts"] | Contexts
+        self, outputs: Outputs, contexts: Float[Tensor, "time batch contexts"] | Int[Tensor, "time batch contexts"]
     ) -> Float[Tensor, "time batch all"]:
         return outputs if self.ngrams is None else torch.cat([outputs, contexts.to(outputs.dtype)], dim=-1)
 

@@ -58,6 +58,8 @@ def test_examples(command: str, shell: Shell, monkeypatch: pytest.MonkeyPatch) -
         shell = Shell(shell.runs, [*STAND_INS, "training.n_steps=6", "training.save_every=1"])
     if command == "bench":  # a restricted one is a process of its own, whose benchmark is not tiny
         monkeypatch.setattr(sys.modules["lstmlm.cli.bench"], "_bench_restricted", lambda *_: 0)
+    if command == "generate":  # a session needs a terminal: tests/cli/test_writing.py holds some
+        monkeypatch.setattr(sys.modules["lstmlm.cli.generate"], "_write_together", lambda *_: None)
     for line in examples:
         shell.run(line)
 

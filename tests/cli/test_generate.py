@@ -113,7 +113,7 @@ def test_what_the_training_text_has_is_found_in_it(trained: Path, lstmlm: Cli) -
             "--prompts: cannot be combined with the prompt 'The'. Give one of them.",
         ),
         (("--interactive",), 2, "--interactive: needs a terminal to read from and to show words on. Leave it out."),
-        (("-i", "--json"), 2, "--interactive: cannot be combined with --json. Give one of them."),
+        (("-i", "--novelty"), 2, "--interactive: cannot be combined with --novelty. Give one of them."),
         (("-i", "-"), 2, "--interactive: cannot be combined with the prompt -. Give one of them."),
         (
             ("-i", "--temperature", "0.5", "--temperature", "1"),

@@ -41,7 +41,7 @@ class NgramMixtureLayer(OutputLayer):
         self.bias = network.bias
         self.hidden_size = hidden_size
         self.gate_weight = nn.Parameter(torch.zeros(hidden_size))
-        self.gate_bias = nn.Parameter(torch.zeros(()))
+        self.gate_bias = nn.Parameter(torch.zeros(1))
 
     def initialize(self, randomness: Randomness) -> None:
         """Draw the initial weights of the network's layer; the gate starts half open."""

@@ -101,13 +101,14 @@ class NgramTables(nn.Module):
         Raises:
             CheckpointError: these are the n-grams of another model.
         """
-        names = {f"{length}.{name}" for length in range(1, self.order + 1) for name in PARTS}
-        sizes = [len({len(tensors[f"{length}.{name}"]) for name in PARTS}) for length in range(1, self.order + 1)]
-        if tensors.keys() != names | {START} or {*sizes} != {1} or len(tensors["1.keys"]) != self.vocab_size:
+        lengths = range(1, self.order + 1)
+        names = {f"{length}.{name}" for length in lengths for name in PARTS}
+        if tensors.keys() != names | {START} or len(tensors["1.keys"]) != self.vocab_size:
             raise CheckpointError(f"its n-grams are not those of order {self.order} over {self.vocab_size:,} tokens.")
         self.start_id = int(tensors[START])
-        for length in range(1, self.order + 1):
-            self.tables.append(_Table({name: tensors[f"{length}.{name}"] for name in PARTS}).to(self.uniform.device))
+        for length in lengths:
+            parts = {name: tensors[f"{length}.{name}"] for name in PARTS}
+            self.tables.append(_Table(parts).to(self.uniform.device))
 
     def initial_state(self, batch_size: int) -> NgramState:
         """Return the state in which nothing has been read."""
