@@ -14,6 +14,7 @@ A tour of the parts, in the order in which `train` uses them:
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,13 @@ from lstmlm.training.events import Event
 from lstmlm.training.preparation.origin import load_best_weights, tokenizer_of
 from lstmlm.training.preparation.preparation import Preparation, prepared
 from lstmlm.training.trainer import Callback
+from lstmlm.training.trial import (
+    Overfit,
+    Requirements,
+    measure_requirements,
+    overfit_batch,
+    without_regularization,
+)
 
 
 def train(
@@ -80,6 +88,32 @@ def train(
         with settled.opened_run(observers) as run:
             settled.trainer.fit(_callbacks(settled.corpus, run, budget, observers))
     return _report_on_best(settled, run)
+
+
+def try_out(config: RunConfig, run_dir: Path, started: float) -> Requirements:
+    """Make the first steps of a training and say what the whole takes; nothing is written. Raises as `train` does."""
+    with _tried(config, run_dir) as settled:
+        budget_of(settled.trainer, settled.corpus, started)
+        RunDirectory.require_space(run_dir, settled.trainer.checkpoint_bytes)
+        return measure_requirements(settled.trainer, settled.corpus, started)
+
+
+def overfit(config: RunConfig, run_dir: Path, tell: Callable[[int, float], None]) -> Overfit:
+    """Learn the first batch of a training by heart, without regularisation; nothing is written.
+
+    Raises:
+        ConfigError: the batch cannot be learnt so: its loss does not come near zero, or is not finite.
+    """
+    with _tried(without_regularization(config), run_dir) as settled:
+        found = overfit_batch(settled.trainer, tell)
+    if not found.is_near_zero:
+        raise found.error(config.optimizer.learning_rate)
+    return found
+
+
+def _tried(config: RunConfig, run_dir: Path) -> AbstractContextManager[Preparation]:
+    """What a new run would begin with, also where there is one already: it is looked for where nothing is."""
+    return prepared(config, run_dir / "trial", resume=False, world=ALONE, clock=time.monotonic)
 
 
 def _callbacks(

@@ -3,9 +3,10 @@
 So help and version need typer alone, a configuration error needs no torch, and all of them come at once.
 
 `train`, `generate`, `next`, `serve`, `prove`, `bench`, `explain` are commands, and in `runs/` `watch`, `report`, `lab`,
-`tune`, `audit`. `runs`, `inspect`, `config`, `eval`, `data`, `export` and `import` (`imports`) have commands of their
-own. They share `options`, parameters that several have, `render`, all that is printed, and `display`, what moves or is
-drawn. A command parses, calls one function of the layers below, and renders. Nothing but `__main__` imports from here.
+`tune`, `audit`, in `config/` `init`. `runs`, `inspect`, `config`, `eval`, `data`, `export`, `import` (`imports`) have
+commands of their own. They share `options`, parameters that several have, `render`, all that is printed, and `display`,
+what moves or is drawn. A command parses, calls one function of the layers below, and renders. Nothing but `__main__`
+imports from here.
 """
 
 import sys
@@ -15,6 +16,7 @@ import typer
 
 from lstmlm.cli.bench import bench
 from lstmlm.cli.config import config_app
+from lstmlm.cli.config.init import init
 from lstmlm.cli.data import data_app
 from lstmlm.cli.eval import eval_app
 from lstmlm.cli.explain import explain
@@ -42,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(init)
 app.command()(train)
 app.command(cls=TextCommand)(generate)
 app.command("next", cls=TextCommand)(next_word)

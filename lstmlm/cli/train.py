@@ -1,5 +1,6 @@
 """`lstmlm train`: from a configuration to a run directory."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -8,14 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lstmlm.cli.options import BudgetOption, ConfigOption, SetOption, length, path
-from lstmlm.cli.render import say, speaks, warn
+from lstmlm.cli.render import SECONDS_BETWEEN_LINES, clock, say, speaks, warn, working
 from lstmlm.errors import ConfigError, Interrupted, as_command
 
 if TYPE_CHECKING:
+    from lstmlm.config import RunConfig
     from lstmlm.evaluation.report import Report
 
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors alone.")]
+
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Make three steps and say what the training takes; nothing is written.")
+]
+
+OverfitOption = Annotated[
+    bool,
+    typer.Option(
+        "--overfit-batch", help="Learn one batch by heart, to see that the network learns; nothing is written."
+    ),
+]
 
 EventsOption = Annotated[
     bool,
@@ -34,6 +47,8 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run exactly where it stopped, or start it.")
     ] = False,
+    dry_run: DryRunOption = False,
+    overfit_batch: OverfitOption = False,
     quiet: QuietOption = False,
     as_json: EventsOption = False,
 ) -> None:
@@ -55,6 +70,10 @@ def train(
 
     lstmlm train --config quickstart --run-dir runs/watched --json | lstmlm watch -
 
+    lstmlm train --config quickstart --dry-run
+
+    lstmlm train --config quickstart --overfit-batch
+
     torchrun --nproc-per-node 2 -m lstmlm train --config quickstart --run-dir runs/both
     """
     # Read before torch is loaded, which takes seconds: they count.
@@ -69,6 +88,12 @@ def train(
     if speaks():
         warn(checked.warnings())
     where = run_dir or Path("runs") / Path(config).stem
+    if dry_run or overfit_batch:
+        _refuse_beside_trial(
+            "--dry-run" if dry_run else "--overfit-batch", resume=resume, both=dry_run and overfit_batch
+        )
+        (_try_out if dry_run else _overfit)(checked, where, started, as_json=as_json)
+        return
 
     from lstmlm import workflows
     from lstmlm.checkpoint.run_directory import last_step
@@ -86,6 +111,51 @@ def train(
         raise
     if speaks() and not quiet and not as_json:
         _say_what_came_of_it(where, report, is_new=last_step(where) != step_before)
+
+
+def _refuse_beside_trial(flag: str, *, resume: bool, both: bool) -> None:
+    """Refuse what has no meaning where nothing is to be trained in the end."""
+    other = "--resume" if resume else "--overfit-batch" if both else "torchrun" if _program()[0] == "torchrun" else None
+    if other:
+        raise ConfigError(f"{flag}: cannot be combined with {other}. Give one of them.")
+
+
+def _try_out(config: "RunConfig", where: Path, started: float, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from lstmlm.workflows import try_out
+
+    found = try_out(config, where, started)
+    if as_json:
+        print(json.dumps(asdict(found)))
+        return
+    peak = found.peak_memory_bytes
+    rows = {
+        "parameters": f"{found.n_parameters:,}, with {found.vocab_size:,} tokens in the vocabulary",
+        "memory": "unknown here" if peak is None else f"{peak / 1e6:,.0f} MB at the peak of these steps",
+        "speed": f"{found.tokens_per_second:,.0f} tokens/s",
+        "steps": f"{found.n_steps:,}, {found.n_epochs:.2f} passes over {found.n_train_tokens:,} tokens",
+        "time": f"{clock(found.seconds)} from start to end",
+        "disk": f"{found.disk_bytes / 1e6:,.1f} MB, {found.checkpoint_bytes / 1e6:,.1f} for each checkpoint",
+    }
+    for name, value in rows.items():
+        print(f"{name:<10}  {value}")
+
+
+def _overfit(config: "RunConfig", where: Path, _started: float, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from lstmlm.workflows import overfit
+
+    with working("learning one batch", SECONDS_BETWEEN_LINES) as tell:
+        found = overfit(config, where, lambda step, nats: tell(f": step {step:,}, {nats:.3f} nats a token"))
+    if as_json:
+        print(json.dumps(asdict(found)))
+        return
+    print(
+        f"One batch of {found.n_tokens:,} tokens is learnt by heart after {found.n_steps:,} steps: {found.last:.3f} "
+        f"nats a token, {found.first:.3f} at first; {found.least:.3f} is what the batch leaves open."
+    )
 
 
 def _say_what_came_of_it(where: Path, report: "Report | None", *, is_new: bool) -> None:

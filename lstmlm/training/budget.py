@@ -147,7 +147,7 @@ class Budget(Callback):
         """
         costs = rehearse(trainer, corpus, self._seconds)
         self._costs = Costs(**trainer.world.broadcast(asdict(costs)))
-        forecast = self._forecast(trainer)
+        forecast = forecast_of(trainer, self._costs)
         spent = trainer.world.broadcast(trainer.clock() - self._started)
         needed = forecast.seconds(0, FEWEST_STEPS)
         if spent + needed > self._target:
@@ -216,7 +216,7 @@ class Budget(Callback):
             self._costs = replace(self._costs, token_seconds=self._training_seconds / self._trained_tokens)
             self._remember(trainer)
         step, left = trainer.state.step, self._target - spent
-        forecast = self._forecast(trainer)
+        forecast = forecast_of(trainer, self._costs)
         miss = abs(forecast.seconds(step, trainer.n_steps) - left)
         is_near = miss <= max(TOLERATED_SHARE * left, TOLERATED_BUDGET_SHARE * self._seconds)
         n_steps = trainer.world.broadcast(trainer.n_steps if is_near else forecast.n_steps_within(left, step))
@@ -225,12 +225,6 @@ class Budget(Callback):
             with trainer.uninterrupted():
                 trainer.plan(n_steps, trainer.validate_every)
                 self._announce(trainer, spent)
-
-    def _forecast(self, trainer: Trainer) -> Forecast:
-        # With windows of drawn length other epochs have a few more or less; the check at the next validation sees it.
-        n_windows = trainer.stream.epoch(0).n_windows
-        every = (trainer.validate_every or n_windows) if self._costs.validation_seconds > 0 else None
-        return Forecast(self._costs, trainer.stream.n_tokens / n_windows, every, trainer.options.save_every)
 
     def _remember(self, trainer: Trainer) -> None:
         trainer.state.budget.update(asdict(self._costs))
@@ -248,6 +242,14 @@ class Budget(Callback):
                 checkpoint_seconds=self._costs.checkpoint_seconds,
             )
         )
+
+
+def forecast_of(trainer: Trainer, costs: Costs) -> Forecast:
+    """Return how long `trainer`, as it is planned, takes at these costs."""
+    # With windows of drawn length other epochs have a few more or less; the check at the next validation sees it.
+    n_windows = trainer.stream.epoch(0).n_windows
+    every = (trainer.validate_every or n_windows) if costs.validation_seconds > 0 else None
+    return Forecast(costs, trainer.stream.n_tokens / n_windows, every, trainer.options.save_every)
 
 
 def budget_of(trainer: Trainer, corpus: Corpus, started: float) -> list[Budget]:
@@ -271,26 +273,33 @@ def budget_of(trainer: Trainer, corpus: Corpus, started: float) -> list[Budget]:
 
 
 def rehearse(trainer: Trainer, corpus: Corpus, budget_seconds: float) -> Costs:
-    """Measure a few steps and a part of a validation on a copy of `trainer`; a checkpoint is guessed by its size."""
+    """Measure as `measure_costs` does, on a copy of `trainer`."""
     # Everything but the stream, which no step changes.
-    rehearsed = copy.deepcopy(trainer, {id(trainer.stream): trainer.stream})
+    return measure_costs(copy.deepcopy(trainer, {id(trainer.stream): trainer.stream}), corpus, budget_seconds)
+
+
+def measure_costs(trainer: Trainer, corpus: Corpus, budget_seconds: float = 0) -> Costs:
+    """Train for a few steps, more of them the longer the budget, and do a part of a validation.
+
+    A checkpoint is guessed by its size.
+    """
     for _ in range(WARM_UP_STEPS):
-        rehearsed.train_step()
-    before, started = rehearsed.state.n_tokens, trainer.clock()
+        trainer.train_step()
+    before, started = trainer.state.n_tokens, trainer.clock()
     for n_measured in range(1, MOST_MEASURED_STEPS + 1):
-        rehearsed.train_step()
+        trainer.train_step()
         is_long = trainer.clock() - started > min(MOST_MEASURED_SECONDS, MEASURED_BUDGET_SHARE * budget_seconds)
         if trainer.world.broadcast(is_long) and n_measured >= FEWEST_MEASURED_STEPS:
             break
-    token_seconds = (trainer.clock() - started) / (rehearsed.state.n_tokens - before)
+    token_seconds = (trainer.clock() - started) / (trainer.state.n_tokens - before)
 
-    weights, tensors = weights_of(rehearsed.average.model), rehearsed.training_tensors()
+    weights, tensors = weights_of(trainer.average.model), trainer.training_tensors()
     n_bytes = sum(tensor.nbytes for tensor in (*weights.values(), *tensors.values()))
     checkpoint_seconds = n_bytes / SAVED_BYTES_PER_SECOND
     if corpus.valid is None:
         return Costs(token_seconds, 0.0, checkpoint_seconds)
     started = trainer.clock()
-    part = _read_a_part(rehearsed.average.model, corpus.valid, corpus.tokenizer.start_id, trainer.world)
+    part = _read_a_part(trainer.average.model, corpus.valid, corpus.tokenizer.start_id, trainer.world)
     return Costs(token_seconds, (trainer.clock() - started) / part + checkpoint_seconds, checkpoint_seconds)
 
 

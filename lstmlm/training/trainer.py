@@ -192,6 +192,15 @@ class Trainer:
             self._epoch, self._carried = self.stream.epoch(self.state.epoch), self._initial_state()
         self._seconds_since_report += self.clock() - started
 
+    def learn_again(self, window: Window) -> float:
+        """Learn from a window from the zero state, and nothing else; returns its mean loss (nats a token)."""
+        self._carried = self._initial_state()
+        set_learning_rate(self._optimizer, self.schedule.learning_rate(0, 0))
+        loss = self._backward(window)
+        self._optimizer.step()
+        self.state.step += 1
+        return loss
+
     def _initial_state(self) -> BackboneState:
         """Return the state in which this process's columns begin."""
         return self.model.initial_state(self.stream.batch_size // self.world.size)

@@ -7,7 +7,7 @@ here, values and their combinations by the classes.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -33,6 +33,18 @@ _EXPECTED = {
     "tuple_type": "a list",
 }
 _UNQUOTED = {"int": "number", "float": "a number", "bool": "true or false"}
+_ELSEWHERE = {
+    "lr": "learning_rate",
+    "wd": "weight_decay",
+    "nhid": "hidden_size",
+    "emsize": "embedding_size",
+    "path": "corpus",
+    "gpu": "cuda",
+    "bf16": "bfloat16",
+    "fp32": "float32",
+}
+"""What other programs call a key or a value, where that is not like its name here."""
+
 _LIMITS = {
     "greater_than": ("gt", "more than"),
     "greater_than_equal": ("ge", "at least"),
@@ -132,7 +144,7 @@ class _Builder:
             self._settings.report((*path, "name"), _mismatch("a string", name) + f" {one_of}")
         elif name not in choices:
             noun = getattr(next(iter(choices.values())), "part", "name")
-            text = f"unknown {noun} {shown(name)}. {did_you_mean(name, choices)}{one_of}"
+            text = f"unknown {noun} {shown(name)}. {_meant(name, choices)}{one_of}"
             self._settings.report((*path, "name"), text)
         else:
             return self.section(choices[name], {**value, "name": name}, path, choices)
@@ -146,11 +158,17 @@ class _Builder:
             by = f" ({origin.label})" if origin.is_override and origin != self._settings.origin(path) else ""
             text = f"is an option of {_listed(owners, 'and', repr)}, not of {name!r}{by}. "
             text += f"Remove it, or choose name: {_listed(owners, 'or')}."
-        elif places := self._where(key, section):
+        elif key.split(".", maxsplit=1)[0] in options_class.model_fields and "." in key:
+            outer, _, inner = key.partition(".")
+            text = f"unknown key: a dot is for --set. Write {inner} below {outer}."
+        elif _ELSEWHERE.get(key) not in options_class.model_fields and (places := self._where(key, section)):
             text = f"unknown key. It belongs {_listed(places, 'or')}."
         else:
             here = options_class.model_fields
-            meant = nearest(key, [*here, *(other for other, _ in self._places)], cutoff=0.8) or nearest(key, here)
+            meant = _ELSEWHERE.get(key) if any(_ELSEWHERE.get(key) == other for other, _ in self._places) else None
+            meant = (
+                meant or nearest(key, [*here, *(other for other, _ in self._places)], cutoff=0.8) or nearest(key, here)
+            )
             if meant is None:
                 text = f"unknown key. Choose one of: {', '.join(sorted(here))}."
             else:
@@ -215,6 +233,12 @@ def _explain(field: FieldInfo, value: object, errors: list[ErrorDetails]) -> lis
     return list(dict.fromkeys(others)) or [((), _mismatch(_listed(wrong_types, "or"), value))]
 
 
+def _meant(word: str, choices: Collection[str]) -> str:
+    """What may be meant by a word that is none of the choices."""
+    other = _ELSEWHERE.get(word.lower(), word)
+    return did_you_mean(other if other in choices else word, choices)
+
+
 def _explain_one(field: FieldInfo, error: ErrorDetails) -> str:
     kind, value = error["type"], error["input"]
     if kind in _LIMITS:
@@ -224,7 +248,7 @@ def _explain_one(field: FieldInfo, error: ErrorDetails) -> str:
     if kind == "literal_error" and (choices := _literals(field.annotation)):
         if not isinstance(value, str):
             return _mismatch(f"one of {', '.join(choices)}", value)
-        return f"unknown value {shown(value)}. {did_you_mean(value, choices)}Choose one of: {', '.join(choices)}."
+        return f"unknown value {shown(value)}. {_meant(value, choices)}Choose one of: {', '.join(choices)}."
     if kind == "finite_number":
         return f"must be a finite number, got {shown(value)}."
     if kind == "string_too_short":
@@ -243,6 +267,12 @@ def _mismatch(expected: str, value: object) -> str:
         return f"{text} YAML reads {words}: quote it."
     if isinstance(value, int | float) and wants_string:
         return f"{text} Quote it."
+    if isinstance(value, float) and value.is_integer() and "whole number" in expected:
+        return f"{text} Write {int(value)}."
+    if isinstance(value, str) and value.lower() in ("none", "nil"):
+        return f"{text} For none write null, or 0."
+    if expected == "a list" and isinstance(value, int | float):
+        return f"{text} Write [{value}]."
     if isinstance(value, str) and _UNQUOTED.get(strict.kind_of(value), "-") in expected:
         return f"{text} Remove the quotes."
     if isinstance(value, str) and "number" in expected:

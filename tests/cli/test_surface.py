@@ -7,7 +7,11 @@ from typing import Any, get_type_hints
 import pytest
 
 COMMANDS = {
-    "train": {"--config", "-c", "--run-dir", "--set", "--budget", "--resume", "--quiet", "-q", "--json"},
+    "init": {"--budget", "--output", "-o", "--set", "--force"},
+    "train": {
+        *("--config", "-c", "--run-dir", "--set", "--budget", "--resume", "--dry-run", "--overfit-batch"),
+        *("--quiet", "-q", "--json"),
+    },
     "watch": {"--once"},
     "tune": {"--run-dir", "--trials", "--set", "--json"},
     "lab": {"--vary", "--config", "-c", "--seeds", "--run-dir", "--set", "--budget", "--plot", "--json"},

@@ -24,7 +24,26 @@ ADDED_LINES = [
     ("zzz: 3", f"3: zzz: unknown key. Choose one of: {KEYS}."),
     ("'': 3", f"3: '': unknown key. Choose one of: {KEYS}."),
     ('"a\\nb": 3', f"3: a\\nb: unknown key. Choose one of: {KEYS}."),
-    ("model.tie_weights: false", f"3: model.tie_weights: unknown key. Choose one of: {KEYS}."),
+    (
+        "model.tie_weights: false",
+        "3: model.tie_weights: unknown key: a dot is for --set. Write tie_weights below model.",
+    ),
+    ("lr: 0.1", "3: lr: unknown key. Did you mean 'learning_rate'? It belongs in optimizer."),
+    ("optimizer: {name: adam, lr: 0.1}", "3: optimizer.lr: unknown key. Did you mean 'learning_rate'?"),
+    ("model: {backbone: {nhid: 200}}", "3: model.backbone.nhid: unknown key. Did you mean 'hidden_size'?"),
+    ("emsize: 200", "3: emsize: unknown key. Did you mean 'embedding_size'? It belongs in model."),
+    ("epochs: 3", "3: epochs: unknown key. Did you mean 'n_epochs'? It belongs in training."),
+    ("seeds: [1, 2]", "3: seeds: unknown key. Did you mean 'seed'?"),
+    ("dropout: 0.1", "3: dropout: unknown key. It belongs in model."),
+    (
+        "optimizer: {name: adam, momentum: 0.9}",
+        "3: optimizer.momentum: is an option of 'sgd', not of 'adam'. Remove it, or choose name: sgd.",
+    ),
+    ("schedule: {name: warmup_cosine, warmup: 10}", "3: schedule.warmup: unknown key. Did you mean 'warmup_steps'?"),
+    (
+        "averaging: {name: asgd}",
+        "3: averaging.name: unknown averaging 'asgd'. Did you mean 'nt_asgd'? Choose one of: ema, none, nt_asgd, tail.",
+    ),
     ("batch_size: 3", "3: batch_size: unknown key. It belongs in data."),
     ("patience: 3", "3: patience: unknown key. It belongs in schedule or in training."),
     ("model: {seed: 3}", "3: model.seed: unknown key. It belongs at the top level."),
@@ -83,6 +102,13 @@ ADDED_LINES = [
     ("seed: 010", "3: seed: expected a whole number, got '010'."),
     ("seed: {x: 1}", "3: seed: expected a whole number, got a mapping."),
     ("seed: [[1]]", "3: seed: expected a whole number, got a list."),
+    ("seed: 1e6", "3: seed: expected a whole number, got 1000000.0. Write 1000000."),
+    (
+        "optimizer: {clip_norm: none}",
+        "3: optimizer.clip_norm: expected a number, got 'none'. For none write null, or 0.",
+    ),
+    ("schedule: {name: step, milestones: 5}", "3: schedule.milestones: expected a list, got 5. Write [5]."),
+    ("model: {dropout: 0.5}", "3: model.dropout: expected a mapping of keys, got 0.5. Write its keys below it."),
     ("seed: true", "3: seed: expected a whole number, got True."),
     ("model: {tie_weights: 'no'}", "3: model.tie_weights: expected true or false, got 'no'. Remove the quotes."),
     ("model: {tie_weights: 0}", "3: model.tie_weights: expected true or false, got 0."),
@@ -153,6 +179,33 @@ ADDED_LINES = [
 
 # Whole files, and their message without the name of the file.
 FILES = [
+    (
+        "data: {path: x}\ntraining: {n_epochs: 1}",
+        ":1: data.path: unknown key. Did you mean 'corpus'?\nconfigs/x.yaml:1: data.corpus: missing key. Add it.",
+    ),
+    (
+        "data: {corpus: x}\ntraining: {n_epochs: 1, device: gpu}",
+        ":2: training.device: unknown value 'gpu'. Did you mean 'cuda'? Choose one of: auto, cpu, cuda.",
+    ),
+    (
+        "data: {corpus: x}\ntraining: {n_epochs: 1, precision: bf16}",
+        ":2: training.precision: unknown value 'bf16'. Did you mean 'bfloat16'? "
+        "Choose one of: auto, bfloat16, float32.",
+    ),
+    (
+        "data: {corpus: x, tokenizer: {name: word, vocab_size: 8000}}\ntraining: {n_epochs: 1}",
+        ":1: data.tokenizer.vocab_size: is an option of 'bpe' and 'unigram', not of 'word'. "
+        "Remove it, or choose name: bpe or unigram.",
+    ),
+    (
+        "data: {corpus: x, holdout: 5%}\ntraining: {n_epochs: 1}",
+        ":1: data.holdout: expected a number, got '5%'. Write 0.05.",
+    ),
+    (
+        "data: {corpus: x, eos: lines}\ntraining: {n_epochs: 1}",
+        ":1: data.eos: unknown value 'lines'. Did you mean 'line'? "
+        "Choose one of: document, line, line_and_document, never.",
+    ),
     ("training: {n_epochs: 1}", ":1: data: missing key. Add it."),
     ("training: {n_epochs: 1}\ndata: {}", ":2: data.corpus: missing key. Add it."),
     (

@@ -1,6 +1,7 @@
 """`lstmlm config`: configurations without a training: checked, completed, explained and compared.
 
-`files` has what is done with one file, `teaching` what tells people which options there are.
+`files` has what is done with one file, `teaching` what tells people which options there are; `init` is
+`lstmlm init`, which writes one.
 """
 
 import typer

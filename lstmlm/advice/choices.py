@@ -1,0 +1,183 @@
+"""What to choose for a text, by rules: each choice with its reason, and the counts that it rests on.
+
+The rules follow docs/experiments.md: words where white space parts them, as few steps must say much; characters where
+there is little text; as wide as the time allows; more dropout the more often the text is read.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lstmlm.advice.survey import Survey
+
+LITTLE_CHARS = 150_000
+"""Of less text characters are learnt: most of its words occur once or twice."""
+
+LONG_LINE_CHARS = 10_000
+
+NGRAM_ORDER, CHARACTER_NGRAM_ORDER = 5, 6
+FEW_TOKENS = 2_000_000
+"""Fewer are those of which a short training does not learn what n-grams know from the start (docs/experiments.md)."""
+
+COVERED_SHARE = 0.97
+WORD_VOCABULARIES = (4_000, 8_000, 16_000, 32_000)
+SUBWORD_VOCABULARIES = (500, 1_000, 2_000, 4_000, 8_000)
+BYTES_A_SUBWORD = 400
+"""Of text, so that each part of words is met about a hundred times."""
+
+LARGE_VOCABULARY = 2_000
+"""From here on rare tokens share clusters."""
+
+UPDATES_A_PASS = 25
+BATCH_SIZES = (32, 20, 10, 6, 4)
+
+WIDTHS = (650, 400, 200, 128, 64)
+WIDEST_EMBEDDING_OF_CHARACTERS = 64
+TOKENS_A_WEIGHT = 2
+"""Tokens that are learnt from in all for each weight of the layers, at the least."""
+WEIGHTS_A_TOKEN = 20
+"""Parameters for each token of the text, at the most."""
+LITTLE_TOKENS = 100_000
+"""Fewer are for a single layer."""
+
+MOST_PASSES = 40
+"""Longer than this the network learns by heart, whatever the time."""
+
+DROPOUTS = ((1.5, 0.0), (4.0, 0.1), (12.0, 0.2), (25.0, 0.3), (float("inf"), 0.4))
+"""How often the text is read at most, and the dropout."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A key of a configuration, what it is set to, and why."""
+
+    key: str
+    value: Any
+    reason: str = ""
+
+
+def choose_tokens(seen: Survey) -> list[Choice]:
+    """Choose the tokenizer and its vocabulary."""
+    looked_at = "the text" if seen.looked_at == 1 else f"{seen.looked_at * seen.n_chars / 1e6:.0f} MB of the text"
+    if not seen.has_words or seen.n_chars < LITTLE_CHARS:
+        return _characters(seen)
+    n_types = len(seen.word_counts)
+    if seen.is_indented or seen.chars_per_line > LONG_LINE_CHARS:
+        why = "indented lines: parts of words lose no space, and no name is unknown"
+        if not seen.is_indented:
+            why = f"lines of {seen.chars_per_line:,.0f} characters are held out in parts, which parts of words allow"
+        fitting = [size for size in SUBWORD_VOCABULARIES if size * BYTES_A_SUBWORD <= seen.n_bytes]
+        size = max(fitting, default=SUBWORD_VOCABULARIES[0])
+        return [
+            Choice("data.tokenizer.name", "bpe", why),
+            Choice(
+                "data.tokenizer.vocab_size",
+                size,
+                f"{seen.n_bytes:,} bytes of text: each part of words occurs some hundred times",
+            ),
+        ]
+    name = Choice("data.tokenizer.name", "word", f"spaces part words: {n_types:,} different ones in {looked_at}")
+    split = Choice("data.tokenizer.split", "punctuation", 'running text: "list," is a word and a comma')
+    if seen.is_tokenised:
+        split = Choice("data.tokenizer.split", "whitespace", "marks are words of their own already")
+    # What occurs once cannot be learnt, but teaches what an unknown word is like.
+    fitting = [size for size in WORD_VOCABULARIES if size <= (seen.word_counts > 1).sum()]
+    enough = [size for size in fitting if seen.share_of(size) >= COVERED_SHARE]
+    if not fitting:
+        return [name, split, Choice("data.tokenizer.min_count", 2, "words that occur once teach what <unk> is like")]
+    size = (enough or fitting[-1:])[0]
+    reason = f"{size:,} of {n_types:,} words: {seen.share_of(size):.1%} of {looked_at}"
+    return [name, split, Choice("data.tokenizer.max_vocab", size, reason)]
+
+
+def _characters(seen: Survey) -> list[Choice]:
+    why = f"{seen.n_chars:,} characters of text: too few to learn words from"
+    if not seen.has_words:
+        why = f"no spaces part words: {seen.n_chars / max(1, seen.n_pieces):.0f} characters from one to the next"
+    return [
+        Choice("data.tokenizer.name", "char", why),
+        Choice(
+            "data.tokenizer.min_count",
+            2,
+            f"{seen.n_rare_characters:,} of {seen.n_characters:,} characters occur once: they teach what <unk> is like",
+        ),
+    ]
+
+
+def choose_windows(seen: Survey, tokenizer: str, n_tokens: int) -> list[Choice]:
+    """Choose the windows for a training split of so many tokens."""
+    bptt = {"word": 35, "bpe": 50, "char": 100 if seen.has_words else 50}[tokenizer]
+    while bptt > 25 and n_tokens < UPDATES_A_PASS * bptt * BATCH_SIZES[-1]:
+        bptt //= 2
+    fitting = [size for size in BATCH_SIZES if size * bptt * UPDATES_A_PASS <= n_tokens]
+    size = fitting[0] if fitting else BATCH_SIZES[-1]
+    n_updates = max(1, n_tokens // (size * bptt))
+    return [
+        Choice(
+            "data.batch_size", size, f"with windows of {bptt}: {n_updates:,} updates a pass over {n_tokens:,} tokens"
+        ),
+        Choice("data.bptt", bptt),
+    ]
+
+
+def choose_model(tokenizer: str, vocab_size: int, n_tokens: int, longest_line: int, width: int) -> list[Choice]:
+    """Choose layers, embedding and output layer of a given width, for a text whose longest line has so many tokens."""
+    are_characters = tokenizer == "char" and vocab_size < LARGE_VOCABULARY
+    n_layers = 1 if n_tokens < LITTLE_TOKENS else 2
+    embedding = min(width, WIDEST_EMBEDDING_OF_CHARACTERS) if are_characters else width
+    why = f"{n_tokens:,} tokens are few for a second layer" if n_layers == 1 else ""
+    tied = "with few characters the softmax is small, and the layers can be wider than the embedding"
+    if not are_characters:
+        tied = "embedding and softmax learn better as one: it halves the parameters"
+    output = Choice("model.output.name", "softmax", f"{vocab_size:,} tokens: a full softmax costs little")
+    if vocab_size >= LARGE_VOCABULARY:
+        output = Choice(
+            "model.output.name", "adaptive", f"of {vocab_size:,} tokens the rare ones share clusters: less work"
+        )
+    order = CHARACTER_NGRAM_ORDER if tokenizer == "char" else NGRAM_ORDER
+    ngrams = []
+    if n_tokens < FEW_TOKENS and longest_line > order:
+        known = f"{n_tokens:,} tokens: n-grams know more of them than a short training (null to export the model)"
+        ngrams = [Choice("model.ngram_order", order, known)]
+    return [
+        Choice("model.backbone.name", "lstm"),
+        Choice("model.backbone.n_layers", n_layers, why),
+        Choice("model.backbone.hidden_size", width),
+        Choice("model.embedding_size", embedding),
+        Choice("model.tie_weights", not are_characters, tied),
+        Choice("model.initial_bias", "unigram", "the first steps need not learn how often each token occurs"),
+        *ngrams,
+        output,
+    ]
+
+
+def choose_training(width: int, n_layers: int, n_tokens: int, n_steps: int, passes: float, budget: str) -> list[Choice]:
+    """Choose dropout, optimizer and length, where the budget lets the text be read `passes` times."""
+    is_short = passes > MOST_PASSES
+    n_passes = min(passes, MOST_PASSES)
+    n_steps = round(n_steps * n_passes / passes)
+    dropout = next(rate for most, rate in DROPOUTS if n_passes <= most)
+    often = f"the text is read {n_passes:.1f} times"
+    found = [Choice("model.dropout.input", dropout, f"{often}: {_danger(dropout)}")]
+    if n_layers > 1:
+        found.append(Choice("model.dropout.hidden", dropout))
+    found += [
+        Choice("model.dropout.output", dropout),
+        Choice("optimizer.name", "adam", "one learning rate that suits text of all kinds"),
+        Choice(
+            "optimizer.learning_rate", 0.006 if width <= 200 else 0.004, "high for Adam: the schedule takes it to zero"
+        ),
+        Choice("schedule.name", "warmup_cosine", "a short run gains most from a rate that ends at zero"),
+        Choice("schedule.warmup_steps", max(1, min(100, n_steps // 10)), f"of about {n_steps:,} steps"),
+    ]
+    if is_short:
+        why = (
+            f"{budget} would hold {passes:,.0f} passes over {n_tokens:,} tokens: after {MOST_PASSES} it learns by heart"
+        )
+        return [*found, Choice("training.n_epochs", MOST_PASSES, why)]
+    return [*found, Choice("training.budget", budget, f"about {n_steps:,} steps: {often} here")]
+
+
+def _danger(dropout: float) -> str:
+    if dropout == 0:
+        return "too seldom to learn it by heart"
+    return "it must not be learnt by heart" if dropout >= 0.3 else "some of it could be learnt by heart"

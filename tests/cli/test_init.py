@@ -1,0 +1,99 @@
+"""`lstmlm init`: a commented configuration that trains without a warning, and what it says of texts that are none."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmlm.config import RunConfig
+from lstmlm.yaml.schema import load_yaml
+
+Cli = Callable[..., Any]
+
+
+def verses(n_lines: int) -> str:
+    draw = random.Random(1)
+    words = "the a red old ship sea wind sails home over under sings and rose fell slow night day star".split()
+    return "".join(" ".join(draw.choices(words, k=6)) + ".\n" for _ in range(n_lines))
+
+
+def test_the_file_trains_without_a_warning_and_says_why(here: Path, lstmlm: Cli) -> None:
+    Path("poem.txt").write_text(verses(80), "utf-8")
+    result = lstmlm("init", "poem.txt", "--budget", "5s")
+    assert result.exit_code == 0, result.stderr
+    assert "warning" not in result.stderr
+    assert result.stderr.endswith(
+        "poem.yaml is written, with the reason of each choice. Train it: lstmlm train --config poem.yaml\n"
+    )
+    text = Path("poem.yaml").read_text("utf-8")
+    assert text.startswith("# For ./poem.txt: ")
+    assert "name: char # " in text
+    assert max(map(len, text.splitlines())) <= 120
+    config = load_yaml(Path("poem.yaml"), RunConfig)
+    assert config.data.corpus == "./poem.txt"
+    short = ("--set", "training={n_steps: 3}", "--set", "schedule.warmup_steps=1")
+    trained = lstmlm("train", "--config", "poem.yaml", *short)
+    assert trained.exit_code == 0, trained.stderr
+    assert "warning" not in trained.stderr
+
+
+def test_a_file_is_not_replaced_unless_asked_for(here: Path, lstmlm: Cli) -> None:
+    Path("poem.txt").write_text(verses(80), "utf-8")
+    Path("mine.yaml").write_text("my own", "utf-8")
+    result = lstmlm("init", "poem.txt", "-o", "mine.yaml")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "mine.yaml: exists, and is not replaced. Name another file with -o, or replace it: "
+        "lstmlm init poem.txt --budget 10m -o mine.yaml --force\n"
+    )
+    assert Path("mine.yaml").read_text("utf-8") == "my own"
+    assert lstmlm("init", "poem.txt", "--budget", "5s", "-o", "mine.yaml", "--force").exit_code == 0
+    assert load_yaml(Path("mine.yaml"), RunConfig).data.corpus == "./poem.txt"
+
+
+def test_the_field_of_records_is_found(here: Path, lstmlm: Cli) -> None:
+    records = [json.dumps({"id": str(i), "body": line}) for i, line in enumerate(verses(80).splitlines())]
+    Path("posts.jsonl").write_text("\n".join(records), "utf-8")
+    assert lstmlm("init", "posts.jsonl", "--budget", "5s").exit_code == 0
+    assert load_yaml(Path("posts.yaml"), RunConfig).data.field == "body"
+
+
+def test_a_text_of_a_single_line(here: Path, lstmlm: Cli) -> None:
+    Path("line.txt").write_text(verses(200).replace("\n", " "), "utf-8")
+    assert lstmlm("init", "line.txt", "--budget", "5s").exit_code == 0
+    assert load_yaml(Path("line.yaml"), RunConfig).data.tokenizer.name == "char"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.txt", b"", "empty.txt: "),
+        ("binary.txt", b"\x89PNG\r\n\x1a\n" + bytes(99), "binary.txt: is an image, no text. Name a text file."),
+        ("zeros.txt", bytes(500), "zeros.txt"),
+        ("short.txt", b"A word.\nAnother.\n", "short.txt: "),
+        ("table.csv", b"id,text\n1,first\n2,second\n", "table.csv: is a table, "),
+    ],
+)
+def test_what_is_no_text_to_train_on(name: str, content: bytes, message: str, here: Path, lstmlm: Cli) -> None:
+    Path(name).write_bytes(content)
+    result = lstmlm("init", name)
+    assert result.exit_code == 3
+    assert message in result.stderr
+    assert not Path(name).with_suffix(".yaml").exists()
+
+
+def test_what_is_not_there(here: Path, lstmlm: Cli) -> None:
+    missing = lstmlm("init", "./none.txt")
+    assert (missing.exit_code, missing.stderr.splitlines()[-1]) == (
+        3,
+        "none.txt: no such file or folder. Paths start at the working directory; "
+        "lstmlm data list shows the corpora that have a name.",
+    )
+    Path("folder").mkdir()
+    folder = lstmlm("init", "folder")
+    assert folder.exit_code == 3
+    assert "folder: holds neither train.txt nor other text" in folder.stderr
+    assert lstmlm("init", "./none.txt", "--budget", "soon").exit_code == 2
