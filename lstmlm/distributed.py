@@ -7,6 +7,7 @@ gloo: no pickle goes over the wire. Whoever waits for a process that is gone, or
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -185,7 +186,9 @@ class World:
         """
         if self.size == 1:
             return module
-        with self._explained():
+        with self._explained(), warnings.catch_warnings():
+            # Buffers are tables that all processes have alike. Newer releases of torch call the option otherwise.
+            warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
             replica = DistributedDataParallel(
                 module, gradient_as_bucket_view=True, find_unused_parameters=may_skip_weights, broadcast_buffers=False
             )

@@ -270,7 +270,7 @@ class RunDirectory:
         if self.digest_of("train") is None or Path(self.config.data.corpus).exists():
             return error
         command = ["lstmlm", "train", "--resume", "--run-dir", str(self.path), "--set", "data.corpus=PATH"]
-        return type(error)(f"{error} If it was moved, name its place, and the run takes note: {as_command(command)}\n")
+        return type(error)(f"{error} If it was moved, name its place, and the run takes note: {as_command(command)}")
 
     @property
     def best(self) -> int | None:
