@@ -18,20 +18,25 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from lstmlm import files, workflows
 from lstmlm.checkpoint.run_directory import RunDirectory
-from lstmlm.errors import ConfigError, DivergenceError
+from lstmlm.errors import ConfigError, DataError, DivergenceError, Interrupted
 from lstmlm.history.summary import read_run
-from lstmlm.training.events import Event, ValidationEvent
+from lstmlm.training.events import Event, StartEvent, ValidationEvent
 from lstmlm.tuning.space import Range, Space
 from lstmlm.yaml.schema import dump_yaml
 
 JOURNAL = "study.journal"
 BEST = "best.yaml"
 SPACE = "space"
+PROBLEM = "problem"
 
 UNPRUNED_TRIALS = 4
 """So many are trained to their end before others are compared with them."""
 
 Observe = Callable[[Event], None]
+
+
+class Pruned(Interrupted):
+    """A trial that has fallen behind: its run stops as at a signal, with a checkpoint."""
 
 
 class _JournalLock(FileLock):
@@ -60,6 +65,8 @@ class Study:
         self._lock = FileLock(root / "study.lock")
         with self._lock:
             lock: Any = _JournalLock(f"{journal}.lock")
+            with lock:
+                _cut_torn_line(root / JOURNAL)
             self._study = optuna.create_study(
                 storage=JournalStorage(JournalFileBackend(journal, lock_obj=lock)),
                 study_name=root.name,
@@ -133,7 +140,8 @@ class Study:
         if n_trials >= self.space.trials:
             return None, None
         # A seed for each trial, so that processes that share a study do not draw the same.
-        self._study.sampler = optuna.samplers.TPESampler(seed=self.space.seed * 100_003 + n_trials, constant_liar=True)
+        seed = (self.space.seed * 100_003 + n_trials) % 2**32
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         trial = self._study.ask()
         claim = self._claim(trial.number)
         claim.acquire()
@@ -148,26 +156,32 @@ class Study:
         reported = {*self.trials[trial.number].intermediate_values}
 
         def prune(event: Event) -> None:
-            if isinstance(event, ValidationEvent):
-                if event.step not in reported:
-                    trial.report(event.perplexity, event.step)
-                if trial.should_prune():
-                    raise optuna.TrialPruned
+            if isinstance(event, StartEvent) and not any(split.split == "valid" for split in event.splits):
+                raise DataError(f"{event.corpus}: has no validation split, by which trials are compared. Add one.")
+            if isinstance(event, ValidationEvent) and event.step not in reported:
+                trial.report(event.perplexity, event.step)
+            # At the start, too: a trial may have been killed between its report and what follows from it.
+            is_due = isinstance(event, ValidationEvent) or (isinstance(event, StartEvent) and reported)
+            if is_due and trial.should_prune():
+                raise Pruned(0)
 
         try:
             config = self.space.config_of(_values(trial, self.space))
             with watch(where) as observe:
                 workflows.train(config, where, resume=True, observers=[observe, prune])
-        except optuna.TrialPruned:
+        except Pruned:
             self._study.tell(trial, state=TrialState.PRUNED)
-        except (DivergenceError, ConfigError) as error:
-            trial.set_user_attr("problem", str(error))
+        except DivergenceError as error:
+            # As one that has fallen behind: the search learns from those, and nothing from one that failed.
+            trial.set_user_attr(PROBLEM, str(error))
+            self._study.tell(trial, state=TrialState.PRUNED)
+        except ConfigError as error:
+            trial.set_user_attr(PROBLEM, str(error))
             self._study.tell(trial, state=TrialState.FAIL)
+            if all(of.state == TrialState.FAIL for of in self.trials):
+                raise
         else:
-            perplexity = read_run(where).summary.perplexity
-            if perplexity is None:
-                raise ConfigError(f"{where}: has no validation perplexity. Tune on a corpus with a validation split.")
-            self._study.tell(trial, perplexity)
+            self._study.tell(trial, read_run(where).summary.perplexity)
         self._write_best()
 
     def _write_best(self) -> None:
@@ -200,3 +214,10 @@ def _value(trial: Trial, key: str, of: Range) -> Any:
     if of.kind == "int":
         return trial.suggest_int(key, int(of.low), int(of.high), log=of.log)
     return trial.suggest_float(key, of.low, of.high, log=of.log)
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """Drop what a loss of power left of a last line, before another one is written behind it."""
+    content = journal.read_bytes() if journal.exists() else b""
+    if not content.endswith(b"\n"):
+        files.write_atomically(journal, content[: content.rfind(b"\n") + 1])

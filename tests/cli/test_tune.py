@@ -80,6 +80,39 @@ def test_what_falls_behind_is_given_up(here: Path, lstmlm: Cli) -> None:
     assert all(trial["step"] < 6 and trial["optimizer.learning_rate"] == 1e-7 for trial in pruned)
 
 
+def test_one_that_diverges_has_fallen_behind(here: Path, lstmlm: Cli) -> None:
+    changes = {"training.validate_every": 2, "optimizer.clip_norm": None, "optimizer.name": "sgd"}
+    write(search={"optimizer.learning_rate": {"choice": [1e6]}}, trials=1, set=changes)
+    (trial,) = json.loads(lstmlm("tune", "space.yaml", "--json").stdout)["trials"]
+    assert trial["state"] == "pruned"
+
+
+def test_where_every_trial_is_refused_the_reason_is_said(here: Path, lstmlm: Cli) -> None:
+    write(search={"model.backbone.hidden_size": {"int": [4, 12]}}, set={"model.tie_weights": True})
+    result = lstmlm("tune", "space.yaml")
+    assert result.exit_code == 2
+    assert "tie_weights" in result.stderr
+
+
+def test_a_text_without_a_validation_split_is_refused_before_training(here: Path, lstmlm: Cli) -> None:
+    Path("corpus").mkdir()
+    Path("corpus/train.txt").write_text("the cat sat on the mat\n" * 50, "utf-8")
+    write(set={"data.corpus": "./corpus"})
+    result = lstmlm("tune", "space.yaml")
+    assert result.exit_code == 3
+    assert "has no validation split" in result.stderr
+
+
+def test_a_line_that_a_loss_of_power_has_torn_is_dropped(here: Path, lstmlm: Cli) -> None:
+    write(trials=2)
+    before = json.loads(lstmlm("tune", "space.yaml", "--json").stdout)
+    journal = Path("runs/space/study.journal")
+    journal.write_bytes(journal.read_bytes() + b'{"op_code": 4, "wor')
+    after = json.loads(lstmlm("tune", "space.yaml", "--trials", "3", "--json").stdout)
+    assert [trial for trial in after["trials"] if trial["trial"] < 2] == before["trials"]
+    assert len(after["trials"]) == 3
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
