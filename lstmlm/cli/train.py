@@ -64,8 +64,6 @@ def train(
 
     lstmlm train --config quickstart --resume
 
-    lstmlm train --resume --run-dir runs/quickstart
-
     lstmlm train --resume --run-dir runs/rnn --set training.n_epochs=20
 
     lstmlm train --config quickstart --run-dir runs/watched --json | lstmlm watch -
@@ -89,33 +87,43 @@ def train(
         warn(checked.warnings())
     where = run_dir or Path("runs") / Path(config).stem
     if dry_run or overfit_batch:
-        _refuse_beside_trial(
-            "--dry-run" if dry_run else "--overfit-batch", resume=resume, both=dry_run and overfit_batch
-        )
+        _refuse_beside_trial(dry_run, overfit_batch, resume)
         (_try_out if dry_run else _overfit)(checked, where, started, as_json=as_json)
         return
+    try:
+        _train(checked, where, started, resume=resume, quiet=quiet, as_json=as_json)
+    except Interrupted:
+        if speaks():
+            _say_how_to_continue(config, where, overrides or [], budget)
+        raise
 
+
+def _train(config: "RunConfig", where: Path, started: float, *, resume: bool, quiet: bool, as_json: bool) -> None:
     from lstmlm import workflows
     from lstmlm.checkpoint.run_directory import last_step
     from lstmlm.cli.display import training_display
     from lstmlm.distributed import World
 
     step_before = last_step(where) if resume else None
-    try:
-        with World.from_environment() as world, training_display(str(where), quiet=quiet, as_json=as_json) as show:
-            observers = [show] if world.is_main else []
-            report = workflows.train(checked, where, resume=resume, world=world, observers=observers, started=started)
-    except Interrupted:
-        if speaks():
-            _say_how_to_continue(config, where, overrides or [], budget)
-        raise
+    with World.from_environment() as world, training_display(str(where), quiet=quiet, as_json=as_json) as show:
+        observers = [show] if world.is_main else []
+        report = workflows.train(config, where, resume=resume, world=world, observers=observers, started=started)
     if speaks() and not quiet and not as_json:
         _say_what_came_of_it(where, report, is_new=last_step(where) != step_before)
 
 
-def _refuse_beside_trial(flag: str, *, resume: bool, both: bool) -> None:
+def _refuse_beside_trial(dry_run: bool, overfit_batch: bool, resume: bool) -> None:
     """Refuse what has no meaning where nothing is to be trained in the end."""
-    other = "--resume" if resume else "--overfit-batch" if both else "torchrun" if _program()[0] == "torchrun" else None
+    flag = "--dry-run" if dry_run else "--overfit-batch"
+    other = (
+        "--resume"
+        if resume
+        else "--overfit-batch"
+        if dry_run and overfit_batch
+        else "torchrun"
+        if _program()[0] == "torchrun"
+        else None
+    )
     if other:
         raise ConfigError(f"{flag}: cannot be combined with {other}. Give one of them.")
 

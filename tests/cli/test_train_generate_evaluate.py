@@ -282,7 +282,7 @@ def test_the_prompt_is_shown_after_what_is_said_of_the_kernels(
     trained: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    monkeypatch.setattr(sys.modules["lstmlm.cli.generate"], "_write", written.append)
+    monkeypatch.setattr(sys.modules["lstmlm.cli.generate"]._Output, "_write", lambda _, text: written.append(text))
     assert lstmlm("generate", "The farmer", *ONE).exit_code == 0
     assert written[0].startswith("The farmer")
     assert written[0] != "The farmer"
