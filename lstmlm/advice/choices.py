@@ -24,6 +24,12 @@ SUBWORD_VOCABULARIES = (500, 1_000, 2_000, 4_000, 8_000)
 BYTES_A_SUBWORD = 400
 """Of text, so that each part of words is met about a hundred times."""
 
+MOST_UNKNOWN = 0.15
+"""Of words in the text itself; in what is held out it is more, and a training warns of a fifth."""
+
+MANY_CHARACTERS = 1_000
+"""Different ones: of a script in which a character says about as much as a part of a word."""
+
 LARGE_VOCABULARY = 2_000
 """From here on rare tokens share clusters."""
 
@@ -61,26 +67,23 @@ def choose_tokens(seen: Survey) -> list[Choice]:
     if not seen.has_words or seen.n_chars < LITTLE_CHARS:
         return _characters(seen)
     n_types = len(seen.word_counts)
-    if seen.is_indented or seen.chars_per_line > LONG_LINE_CHARS:
-        why = "indented lines: parts of words lose no space, and no name is unknown"
-        if not seen.is_indented:
-            why = f"lines of {seen.chars_per_line:,.0f} characters are held out in parts, which parts of words allow"
-        fitting = [size for size in SUBWORD_VOCABULARIES if size * BYTES_A_SUBWORD <= seen.n_bytes]
-        size = max(fitting, default=SUBWORD_VOCABULARIES[0])
-        return [
-            Choice("data.tokenizer.name", "bpe", why),
-            Choice(
-                "data.tokenizer.vocab_size",
-                size,
-                f"{seen.n_bytes:,} bytes of text: each part of words occurs some hundred times",
-            ),
-        ]
+    # What occurs once cannot be learnt, but teaches what an unknown word is like.
+    n_learnable = int((seen.word_counts > 1).sum())
+    unknown = 1 - seen.share_of(min(n_learnable, WORD_VOCABULARIES[-1]))
+    if unknown > MOST_UNKNOWN and seen.n_characters >= MANY_CHARACTERS:
+        return _characters(seen)
+    if seen.is_indented:
+        return _subwords(seen, "indented lines: parts of words lose no space, and no name is unknown")
+    if seen.chars_per_line > LONG_LINE_CHARS:
+        length = f"{seen.chars_per_line:,.0f}"
+        return _subwords(seen, f"lines of {length} characters are held out in parts, which parts of words allow")
+    if unknown > MOST_UNKNOWN:
+        return _subwords(seen, f"of words {unknown:.0%} would be unknown; of parts of words nothing is")
     name = Choice("data.tokenizer.name", "word", f"spaces part words: {n_types:,} different ones in {looked_at}")
     split = Choice("data.tokenizer.split", "punctuation", 'running text: "list," is a word and a comma')
     if seen.is_tokenised:
         split = Choice("data.tokenizer.split", "whitespace", "marks are words of their own already")
-    # What occurs once cannot be learnt, but teaches what an unknown word is like.
-    fitting = [size for size in WORD_VOCABULARIES if size <= (seen.word_counts > 1).sum()]
+    fitting = [size for size in WORD_VOCABULARIES if size <= n_learnable]
     enough = [size for size in fitting if seen.share_of(size) >= COVERED_SHARE]
     if not fitting:
         return [name, split, Choice("data.tokenizer.min_count", 2, "words that occur once teach what <unk> is like")]
@@ -89,8 +92,17 @@ def choose_tokens(seen: Survey) -> list[Choice]:
     return [name, split, Choice("data.tokenizer.max_vocab", size, reason)]
 
 
+def _subwords(seen: Survey, why: str) -> list[Choice]:
+    fitting = [size for size in SUBWORD_VOCABULARIES if size * BYTES_A_SUBWORD <= seen.n_bytes]
+    size = max(fitting, default=SUBWORD_VOCABULARIES[0])
+    reason = f"{seen.n_bytes:,} bytes of text: each part of words occurs some hundred times"
+    return [Choice("data.tokenizer.name", "bpe", why), Choice("data.tokenizer.vocab_size", size, reason)]
+
+
 def _characters(seen: Survey) -> list[Choice]:
     why = f"{seen.n_chars:,} characters of text: too few to learn words from"
+    if seen.n_chars >= LITTLE_CHARS:
+        why = f"a script of {seen.n_characters:,} characters, and most words occur too rarely to be learnt"
     if not seen.has_words:
         why = f"no spaces part words: {seen.n_chars / max(1, seen.n_pieces):.0f} characters from one to the next"
     return [

@@ -83,14 +83,19 @@ def measure_requirements(trainer: Trainer, corpus: Corpus, started: float) -> Re
 
 
 def without_regularization(config: RunConfig) -> RunConfig:
-    """The configuration with nothing in it that keeps a network from learning a text by heart, at a constant rate."""
+    """The configuration with nothing in it that keeps a network from learning a text by heart, at a constant rate.
+
+    Nor with n-grams, which know it before the network has learnt anything.
+    """
     output = config.model.output
     if isinstance(output, MixtureOptions):
         output = output.model_copy(update={"latent_dropout": 0.0})
     optimizer = config.optimizer.model_copy(update={"weight_decay": 0.0})
     return config.model_copy(
         update={
-            "model": config.model.model_copy(update={"dropout": DropoutOptions(), "output": output}),
+            "model": config.model.model_copy(
+                update={"dropout": DropoutOptions(), "output": output, "ngram_order": None}
+            ),
             "optimizer": optimizer,
             "schedule": ConstantOptions(),
             "averaging": NoAveragingOptions(),

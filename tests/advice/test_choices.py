@@ -46,11 +46,12 @@ def test_running_text_is_words_of_which_enough_are_kept() -> None:
         ({"n_chars": 3_000, "n_pieces": 500}, "char"),
         ({"n_pieces": 20_000}, "char"),
         ({"is_indented": True}, "bpe"),
+        ({"word_counts": np.array([100] * 400 + [1] * 9_000)}, "bpe"),
+        ({"word_counts": np.array([100] * 400 + [1] * 9_000), "n_characters": 4_000}, "char"),
+        ({"word_counts": np.array([100] * 900 + [1] * 9_000), "n_characters": 4_000}, "word"),
     ],
 )
-def test_little_text_and_text_without_spaces_is_characters_and_code_parts_of_words(
-    changes: dict[str, object], name: str
-) -> None:
+def test_words_are_for_text_that_has_them_and_repeats_them(changes: dict[str, object], name: str) -> None:
     assert values_of(choose_tokens(seen(**changes)))["name"] == name
 
 

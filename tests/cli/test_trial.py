@@ -57,6 +57,13 @@ def test_a_batch_is_learnt_by_heart_in_spite_of_dropout(here: Path, lstmlm: Cli)
     assert files_below(here) == {"tiny.yaml"}
 
 
+def test_it_is_the_network_that_learns_the_batch_not_its_ngrams(here: Path, lstmlm: Cli) -> None:
+    sets = ("--set", "optimizer.learning_rate=0.01")
+    alone = lstmlm("train", "--config", "tiny.yaml", "--overfit-batch", "--json", *sets)
+    mixed = lstmlm("train", "--config", "tiny.yaml", "--overfit-batch", "--json", *sets, "--set", "model.ngram_order=3")
+    assert json.loads(mixed.stdout) == json.loads(alone.stdout)
+
+
 def test_a_batch_that_is_not_learnt_ends_with_what_it_suggests(
     here: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
