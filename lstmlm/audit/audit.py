@@ -226,10 +226,14 @@ def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], n_segme
 
 
 def _end_problems(run: RunDirectory, last: TrainState) -> list[str]:
-    """Say where the end of the metrics, which comes after the last checkpoint, is not that of the training."""
+    """Say where the end of the metrics, which comes after the last checkpoint, is not that of the training.
+
+    A training that has diverged has ended beyond it, and saved nothing.
+    """
     return [
         f"{run.path / METRICS}: end: {key} is {event.get(key)} there, {value} in the last checkpoint"
         for event in run.metrics.read("end")
+        if event.get("reason") != DivergenceError.reason
         for key, value in (("step", last.step), ("n_tokens", last.n_tokens))
         if event.get(key) != value
     ]

@@ -19,9 +19,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Self
 
 from lstmlm import files
 from lstmlm.checkpoint import storage
@@ -43,6 +41,9 @@ from lstmlm.errors import (
 )
 from lstmlm.yaml.schema import dump_yaml, load_yaml
 from lstmlm.yaml.settings import MAX_BYTES
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG = "config.yaml"
 CHANGES = "changes"
@@ -128,7 +129,7 @@ class RunDirectory:
         config: RunConfig,
         tokenizer_json: str,
         environment: Mapping[str, object],
-        ngrams: Mapping[str, Tensor] | None = None,
+        ngrams: "Mapping[str, Tensor] | None" = None,
     ) -> Iterator[Self]:
         """Begin a run in a directory that is missing, empty or was left by a process that died here; be its one writer.
 
@@ -356,7 +357,7 @@ class RunDirectory:
         keep = self.config.training.keep
         self._checkpoints.publish(step, content, self._run_files, self.metrics.record(), is_best=is_best, keep=keep)
 
-    def load_ngrams(self) -> dict[str, Tensor]:
+    def load_ngrams(self) -> "dict[str, Tensor]":
         """The n-grams that the network is mixed with, as `create` was given them.
 
         Raises:
@@ -366,7 +367,7 @@ class RunDirectory:
             raise CheckpointError(f"{self.path / NGRAMS}: is missing. {RESTORE}")
         return storage.verified_tensors(self.path / NGRAMS, self._run_files[NGRAMS])
 
-    def load_weights(self, step: int) -> dict[str, Tensor]:
+    def load_weights(self, step: int) -> "dict[str, Tensor]":
         """The weights of a checkpoint, on the CPU, after every byte of it was verified.
 
         Raises:
