@@ -185,10 +185,8 @@ class TrainedModel:
             DataError: the corpus cannot be read, has no such split, or another text than in training.
         """
         data = self.run.config.data
-        try:
+        with self.run.reading_corpus():
             encoded = load_split(data, split, self.tokenizer, flag=flag)
-        except DataError as error:
-            raise self.run.where_moved(error) from None
         self.run.require_same_text(data.corpus, str(encoded.split), encoded.sha256, "Restore that text.")
         return encoded
 

@@ -132,7 +132,8 @@ class _Recorded:
     @classmethod
     def of(cls, run: RunDirectory) -> "_Recorded":
         config = run.config
-        corpus = load_corpus(config.data, tokenizer_of(run))
+        with run.reading_corpus():
+            corpus = load_corpus(config.data, tokenizer_of(run))
         require_same_corpus(run, corpus)
         device = find_device(config.training, ALONE)
         stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)

@@ -266,12 +266,17 @@ class RunDirectory:
                 f"{recorded[:12]} there, {sha256[:12]} here). {advice}"
             )
 
-    def where_moved(self, error: DataError) -> DataError:
-        """Add to what is wrong with the corpus what to do if it was moved, where it is missing."""
-        if self.digest_of("train") is None or Path(self.config.data.corpus).exists():
-            return error
-        command = ["lstmlm", "train", "--resume", "--run-dir", str(self.path), "--set", "data.corpus=PATH"]
-        return type(error)(f"{error} If it was moved, name its place, and the run takes note: {as_command(command)}")
+    @contextmanager
+    def reading_corpus(self) -> Iterator[None]:
+        """Let a DataError of a corpus that is missing say what to do if it was moved."""
+        try:
+            yield
+        except DataError as error:
+            if self.digest_of("train") is None or Path(self.config.data.corpus).exists():
+                raise
+            command = ["lstmlm", "train", "--resume", "--run-dir", str(self.path), "--set", "data.corpus=PATH"]
+            advice = f"If it was moved, name its place, and the run takes note: {as_command(command)}"
+            raise type(error)(f"{error} {advice}") from None
 
     @property
     def best(self) -> int | None:

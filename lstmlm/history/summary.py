@@ -22,8 +22,8 @@ class RunSummary:
     """Its directory, as it was asked for."""
 
     state: State
-    """`finished` has come to its end, `diverged` would diverge again, `interrupted` can be continued; `damaged` says what in
-    `problem`."""
+    """`finished` has come to its end, `diverged` would do so again, `interrupted` can be continued; `problem` says what
+    is `damaged`."""
 
     corpus: str | None = None
     backbone: str | None = None

@@ -11,11 +11,12 @@ import pytest
 import torch
 from run_facts import events_of, facts_of
 
+from lstmlm.audit.audit import audit
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import CheckpointError, DataError, Interrupted
 from lstmlm.training.events import Event
 from lstmlm.training.interruption import STOPPING_SIGNALS
-from lstmlm.workflows import train
+from lstmlm.workflows import load, train
 
 AddRun = Callable[[Any, Path], None]
 
@@ -298,6 +299,15 @@ def test_the_same_text_elsewhere_is_the_same_corpus(make_config: Any, tmp_path: 
     with pytest.raises(Interrupted):
         train(make_config(data__corpus=str(corpus)), tmp_path / "run", observers=[StopAfter(5)])
     moved = corpus.rename(tmp_path / "moved.txt")
+    run_dir = tmp_path / "run"
+    where = f"--run-dir {run_dir} --set data.corpus=PATH"
+    for read_it in (
+        lambda: train(make_config(data__corpus=str(corpus)), run_dir, resume=True),
+        lambda: audit(run_dir, 1, 0, print),
+        lambda: load(run_dir).encode_split("train"),
+    ):
+        with pytest.raises(DataError, match=f"If it was moved, name its place, .*: lstmlm train --resume {where}$"):
+            read_it()
     train(make_config(data__corpus=str(moved)), tmp_path / "run", resume=True)
     train(make_config(data__corpus=str(moved)), tmp_path / "whole")
     assert events_of(tmp_path / "run") == events_of(tmp_path / "whole")

@@ -114,7 +114,8 @@ def prepared(
     device = find_device(config.training, world)
     agreement.require_same_start(config, device, world)
     with found_origin(config, run_dir, resume=resume) if world.is_main else nullcontext(Origin()) as origin:
-        corpus = _shared_corpus(config, origin.tokenizer, world)
+        with origin.run.reading_corpus() if origin.run else nullcontext():
+            corpus = _shared_corpus(config, origin.tokenizer, world)
         if origin.run is not None:
             require_same_corpus(origin.run, corpus)
         stream = _suitable_stream(config, corpus, device)
