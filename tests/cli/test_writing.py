@@ -1,9 +1,11 @@
 """The session of `generate --interactive`: what is typed into it, and the text that comes of it."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from terminal import on_a_terminal
 
 from lstmlm import workflows
 from lstmlm.cli.display import writing
@@ -109,3 +111,25 @@ def test_an_interrupt_ends_what_the_model_writes_and_keeps_it(write: Write, monk
 def test_lines_fit_the_terminal(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write("/help", "/write 60", "/undo", "/quit")
     assert all(len(line) <= 60 for line in capsys.readouterr().out.splitlines())
+
+
+def test_on_a_pseudo_terminal(trained: Path) -> None:
+    """A word is accepted, taken back, another one accepted and saved, at a terminal of 60 columns."""
+    shown = []
+    with on_a_terminal(trained, 60, 20, "generate", "the", "--interactive") as terminal:
+        for line in ("1", "/undo", "2", "/save story.txt"):
+            shown.append(terminal.read_until("> "))
+            terminal.type(line)
+        shown.append(terminal.read_until("> "))
+        terminal.type("/quit")
+        end = b"".join(terminal).decode()
+    begun, accepted, undone, other, saved = shown
+    words = dict(re.findall(r"(\d) (\S+) \d+\.\d%", " ".join(begun)))
+    assert "the" in begun
+    assert f"the {words['1']}" in accepted
+    assert undone[-len(begun) + 1 :] == begun[1:]
+    assert f"the {words['2']}" in other
+    assert "Saved in story.txt." in saved
+    assert (trained / "story.txt").read_text("utf-8") == f"the {words['2']}\n"
+    assert "not saved" not in end
+    assert all(len(line) <= 60 for lines in shown for line in lines)
