@@ -127,7 +127,7 @@ def test_on_a_pseudo_terminal(trained: Path) -> None:
     words = dict(re.findall(r"(\d) (\S+) \d+\.\d%", " ".join(begun)))
     assert "the" in begun
     assert f"the {words['1']}" in accepted
-    assert undone[-len(begun) + 1 :] == begun[1:]
+    assert undone[undone.index("the") :] == begun[begun.index("the") :]
     assert f"the {words['2']}" in other
     assert "Saved in story.txt." in saved
     assert (trained / "story.txt").read_text("utf-8") == f"the {words['2']}\n"
