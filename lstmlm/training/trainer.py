@@ -105,6 +105,11 @@ class Trainer:
         return self.state.plans[-1].n_steps
 
     @property
+    def is_stale(self) -> bool:
+        """Whether the last `patience` validations were no improvement."""
+        return self.state.n_stale >= (self.options.patience or math.inf)
+
+    @property
     def validate_every(self) -> int | None:
         """Steps between validations, as planned now; None: at the end of every epoch."""
         return self.state.plans[-1].validate_every

@@ -275,11 +275,21 @@ def test_a_kill_after_a_validation_that_a_signal_put_off_repeats_no_line(
 def test_resuming_a_finished_run_changes_nothing(make_config: Any, tmp_path: Path) -> None:
     config, run_dir = make_config(), tmp_path / "run"
     report = train(config, run_dir)
-    before = events_of(run_dir)
+    before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*") if path.is_file()}
     again = train(config, run_dir, resume=True)
     assert report is not None and again is not None
     assert again.values["nats"] == report.values["nats"]
-    assert events_of(run_dir) == before
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_nor_does_resuming_one_that_has_ended_early(make_config: Any, tmp_path: Path) -> None:
+    never_better = {"name": "sgd", "learning_rate": 1e-9}
+    config = make_config(optimizer=never_better, training__validate_every=1, training__patience=2, model__dropout={})
+    train(config, tmp_path / "run")
+    before = (tmp_path / "run/metrics.jsonl").stat().st_mtime_ns
+    train(config, tmp_path / "run", resume=True)
+    assert (tmp_path / "run/metrics.jsonl").stat().st_mtime_ns == before
+    assert events_of(tmp_path / "run")[-1]["reason"] == "2 validations without improvement"
 
 
 def test_another_configuration_is_refused_by_name(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
