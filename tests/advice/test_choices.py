@@ -32,6 +32,8 @@ def values_of(choices: list[Choice]) -> dict[str, object]:
 def test_running_text_is_words_of_which_enough_are_kept() -> None:
     # 40 x 10,000 + 7,960 x 10 of 499,600 are 96 %: less than is wanted, and 16,000 are more than there are.
     assert values_of(choose_tokens(seen())) == {"name": "word", "split": "punctuation", "min_count": 2}
+    part = seen(looked_at=0.1)
+    assert values_of(choose_tokens(part)) == {"name": "word", "split": "punctuation", "max_vocab": 8_000}
     enough = seen(word_counts=np.array([10_000] * 40 + [2] * 9_960))
     choices = choose_tokens(enough)
     assert values_of(choices) == {"name": "word", "split": "punctuation", "max_vocab": 4_000}
