@@ -30,7 +30,7 @@ from lstmlm.errors import AuditError, CheckpointError, ConfigError, DivergenceEr
 from lstmlm.evaluation.report import Report, Value
 from lstmlm.models.language_model import weights_of
 from lstmlm.training.preparation.execution import find_device
-from lstmlm.training.preparation.origin import require_same_corpus, tokenizer_of
+from lstmlm.training.preparation.origin import reading_corpus_of, require_same_corpus, tokenizer_of
 from lstmlm.training.preparation.preparation import build_trainer, initial_model
 from lstmlm.training.state import TrainState
 from lstmlm.training.trainer import Trainer, n_training_steps
@@ -132,7 +132,7 @@ class _Recorded:
     @classmethod
     def of(cls, run: RunDirectory) -> "_Recorded":
         config = run.config
-        with run.reading_corpus():
+        with reading_corpus_of(run):
             corpus = load_corpus(config.data, tokenizer_of(run))
         require_same_corpus(run, corpus)
         device = find_device(config.training, ALONE)

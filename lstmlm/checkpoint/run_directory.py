@@ -33,7 +33,6 @@ from lstmlm.errors import (
     RESTORE,
     ChangedTextError,
     CheckpointError,
-    DataError,
     MissingRunError,
     RunExistsError,
     StorageError,
@@ -265,18 +264,6 @@ class RunDirectory:
                 f"{corpus}: the {split} split is not the text that {self.path} was started on (SHA-256 "
                 f"{recorded[:12]} there, {sha256[:12]} here). {advice}"
             )
-
-    @contextmanager
-    def reading_corpus(self) -> Iterator[None]:
-        """Let a DataError of a corpus that is missing say what to do if it was moved."""
-        try:
-            yield
-        except DataError as error:
-            if self.digest_of("train") is None or Path(self.config.data.corpus).exists():
-                raise
-            command = ["lstmlm", "train", "--resume", "--run-dir", str(self.path), "--set", "data.corpus=PATH"]
-            advice = f"If it was moved, name its place, and the run takes note: {as_command(command)}"
-            raise type(error)(f"{error} {advice}") from None
 
     @property
     def best(self) -> int | None:
