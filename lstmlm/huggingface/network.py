@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear, logsigmoid
 
 CellState = tuple[Tensor, ...]
-"""What a cell remembers, each (batch, hidden): its output first, then what else it has. The last are n-grams' contexts."""
+"""What a cell remembers, each (batch, hidden): its output first, then what else it has; n-grams have their contexts."""
 
 ABSENT = -1
 """Stands for the row of an n-gram that does not occur."""
@@ -289,7 +289,6 @@ class NgramTable(nn.Module):
         self.register_buffer("keys", torch.zeros(size, dtype=torch.long))
         self.register_buffer("probability", torch.zeros(size))
         self.register_buffer("backoff", torch.zeros(size))
-
 
 
 class NgramTables(nn.ModuleDict):

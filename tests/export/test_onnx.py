@@ -93,7 +93,9 @@ def in_pieces(asked: Any, start_id: int, tokens: np.ndarray, sizes: list[int]) -
 
 
 CASES = [(model, "word") for model in MODELS]
-CASES += [(model, tokenizer) for model in ("rnn", "lstm", "gru", "mogrifier", "n-grams") for tokenizer in ("char", "bpe")]
+CASES += [
+    (model, tokenizer) for model in ("rnn", "lstm", "gru", "mogrifier", "n-grams") for tokenizer in ("char", "bpe")
+]
 
 
 @pytest.mark.parametrize(("model", "tokenizer"), CASES)

@@ -158,9 +158,9 @@ def test_what_is_damaged_or_none_is_refused(
         lstmlm.load(tmp_path / "exported")
     assert "\n" not in str(error.value)
 
+
 @pytest.mark.parametrize("both", [NGRAMS], indirect=True, ids=["n-grams"])
 def test_ngrams_that_lack_a_table_are_refused(both: tuple[Any, Any], tmp_path: Path) -> None:
     damage_weights("network.ngrams.3.keys", value=False)(tmp_path / "exported")
     with pytest.raises(CheckpointError, match=r"exported: its n-grams are not those of order 4 over 20 tokens"):
         lstmlm.load(tmp_path / "exported")
-

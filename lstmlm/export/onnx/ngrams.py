@@ -1,7 +1,7 @@
 """The n-grams that a network is mixed with: contexts carried like a state, and what they say of every token.
 
-A context is the row of an n-gram in the table of its length, counted from 1, so that 0, as which a state begins, is that
-of none. Contexts are float32 among features and in a state, where they are one more layer, and int32 in between.
+A context is the row of an n-gram in the table of its length, from 1 on: 0, as which a state begins, is that of none.
+Contexts are float32 among features and in a state, where they are one more layer, and int32 in between.
 """
 
 from collections.abc import Mapping, Sequence
