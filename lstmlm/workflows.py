@@ -26,7 +26,7 @@ from lstmlm.corpus.loading import Corpus, counted_anew, encode_file, load_split
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
-from lstmlm.errors import ConfigError, DataError
+from lstmlm.errors import ConfigError, DataError, RunMismatchError
 from lstmlm.evaluation.fingerprint import Context
 from lstmlm.evaluation.perplexity import EVALUATIONS
 from lstmlm.evaluation.proof.checks import Prover, unproven
@@ -204,7 +204,10 @@ def load(run_dir: Path | None = None) -> TrainedModel:
     model = build_language_model(run.config.model, tokenizer.vocab_size, run.config.seed)
     load_best_weights(model, run)
     if model.ngrams is not None:
-        model.ngrams.load(run.load_ngrams())
+        try:
+            model.ngrams.load(run.load_ngrams())
+        except RunMismatchError as error:
+            raise type(error)(f"{run.path}: {error}") from None
     return TrainedModel(run, model, tokenizer)
 
 

@@ -15,9 +15,10 @@ TOKENIZERS: Mapping[str, Mapping[str, Any]] = {
 }
 
 OUTPUTS: Mapping[str, Mapping[str, Any]] = {
-    "softmax": {"name": "softmax"},
-    "adaptive": {"name": "adaptive", "cutoffs": (6,)},
-    "mixture": {"name": "mixture", "n_experts": 2},
+    "softmax": {"output": {"name": "softmax"}},
+    "adaptive": {"output": {"name": "adaptive", "cutoffs": (6,)}},
+    "mixture": {"output": {"name": "mixture", "n_experts": 2}},
+    "n-grams": {"ngram_order": 4},
 }
 
 
@@ -26,7 +27,7 @@ def model_options(cell: str, output: str = "softmax") -> dict[str, Any]:
     return {
         "backbone": {"name": cell, "n_layers": 2, "hidden_size": 16},
         "embedding_size": 16,
-        "output": OUTPUTS[output],
+        **OUTPUTS[output],
     }
 
 

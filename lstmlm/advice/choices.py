@@ -150,7 +150,7 @@ def choose_model(tokenizer: str, vocab_size: int, n_tokens: int, longest_line: i
     order = CHARACTER_NGRAM_ORDER if tokenizer == "char" else NGRAM_ORDER
     ngrams = []
     if n_tokens < FEW_TOKENS and longest_line > order:
-        known = f"{n_tokens:,} tokens: n-grams know more of them than a short training (null to export the model)"
+        known = f"{n_tokens:,} tokens: n-grams know more of them than a short training"
         ngrams = [Choice("model.ngram_order", order, known)]
     return [
         Choice("model.backbone.name", "lstm"),

@@ -107,8 +107,8 @@ class Checkpoints:
         """Return how many numbers the model of a checkpoint has; refused as by `read`, but not verified."""
         return self.read(step, lambda path, *_: storage.n_parameters(path))
 
-    def verify_run_files(self) -> None:
-        """Compare the files of the run with the newest manifest that is intact itself.
+    def verify_run_files(self, run_files: Sequence[Path]) -> None:
+        """Compare some files of the run with the newest manifest that is intact itself.
 
         Raises:
             CheckpointError: One of them, or every manifest, is missing or damaged.
@@ -120,7 +120,7 @@ class Checkpoints:
             except CheckpointError as error:
                 damage = damage or error
             else:
-                storage.verify_run_files(manifest, self._run_files)
+                storage.verify_run_files(manifest, run_files)
                 return
         raise damage or self._no_such(self.last or 0)
 

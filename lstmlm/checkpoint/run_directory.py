@@ -73,8 +73,6 @@ class RunDirectory:
             CONFIG: FileRecord.of([config_yaml]),
             TOKENIZER: FileRecord.of([tokenizer_json.encode()]),
         }
-        if (path / NGRAMS).is_file():
-            self._run_files[NGRAMS] = FileRecord.of_file(path / NGRAMS)
         self._is_locked = False
 
     @classmethod
@@ -179,7 +177,7 @@ class RunDirectory:
             )
         checkpoints = _checkpoints_of(path)
         if checkpoints.last is not None:
-            checkpoints.verify_run_files()
+            checkpoints.verify_run_files([path / CONFIG, path / TOKENIZER])
         config = load_yaml(path / CONFIG, RunConfig, changes_of(path))
         config_yaml = files.read_bytes(path / CONFIG, MAX_BYTES)
         return cls(path, config, config_yaml, files.read_text(path / TOKENIZER, MOST_TOKENIZER_BYTES))
@@ -322,6 +320,8 @@ class RunDirectory:
 
     @contextmanager
     def _writable(self) -> Iterator[Self]:
+        if (self.path / NGRAMS).is_file():
+            self._run_files[NGRAMS] = FileRecord.of_file(self.path / NGRAMS)
         self._is_locked = True
         try:
             yield self
@@ -350,14 +350,15 @@ class RunDirectory:
         self._checkpoints.publish(step, content, self._run_files, self.metrics.record(), is_best=is_best, keep=keep)
 
     def load_ngrams(self) -> "dict[str, Tensor]":
-        """The n-grams that the network is mixed with, as `create` was given them.
+        """The n-grams that the network is mixed with, as `create` was given them, verified and refused as the weights.
 
         Raises:
-            CheckpointError: There are none, or the file has changed since the run was opened.
+            CheckpointError: There is no checkpoint, or none that vouches for n-grams, or they are missing or damaged.
         """
-        if NGRAMS not in self._run_files:
+        record = self._checkpoints.read(self.best or 0, storage.read_manifest).run.get(NGRAMS)
+        if record is None:
             raise CheckpointError(f"{self.path / NGRAMS}: is missing. {RESTORE}")
-        return storage.verified_tensors(self.path / NGRAMS, self._run_files[NGRAMS])
+        return storage.verified_tensors(self.path / NGRAMS, record)
 
     def load_weights(self, step: int) -> "dict[str, Tensor]":
         """The weights of a checkpoint, on the CPU, after every byte of it was verified.

@@ -148,10 +148,17 @@ def log_on_stderr() -> Iterator[None]:
 
 
 class _SayingHandler(logging.Handler):
-    """Says each record, a warning as one."""
+    """Says each record, a warning as one; the same words only once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = set[str]()
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
+        if message in self._said:
+            return
+        self._said.add(message)
         if record.levelno >= logging.WARNING:
             warn([message])
         else:

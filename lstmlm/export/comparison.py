@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from lstmlm.checkpoint.run_directory import RunDirectory
-from lstmlm.errors import CheckpointError, ConfigError, as_command
+from lstmlm.errors import CheckpointError
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import score_each
 
@@ -30,20 +29,6 @@ Nats = Float[np.ndarray, "batch *time"]
 """The surprisal of each token of texts, 0 beyond their lengths; or of each text."""
 
 
-def require_network_alone(run: RunDirectory) -> None:
-    """Check that a run is all in its weights.
-
-    Raises:
-        ConfigError: it is mixed with n-grams, which other tools have no room for.
-    """
-    if run.config.model.ngram_order is not None:
-        serve = as_command(["lstmlm", "serve", "--run", str(run.path)])
-        raise ConfigError(
-            f"{run.path}: is a network and n-grams (model.ngram_order: {run.config.model.ngram_order}), which other "
-            f"tools cannot hold. Train a network alone (model.ngram_order: null), or let programs ask this one: {serve}"
-        )
-
-
 @torch.inference_mode()
 def require_same_log_probabilities(
     log_probabilities: Callable[[Tensor], Tensor], model: LanguageModel, path: Path
@@ -58,12 +43,24 @@ def require_same_log_probabilities(
     Raises:
         CheckpointError: a log-probability differs by more than `TOLERANCE`, or is not a number.
     """
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(model.vocab_size, (N_STEPS, N_TEXTS), generator=generator)
     model = deepcopy(model).double()
+    ids = _drawn(model)
     features, _ = model(ids, model.initial_state(N_TEXTS))
     difference = (log_probabilities(ids) - model.output_layer.log_probabilities(features)).abs().max().item()
     _require(difference, TOLERANCE, path)
+
+
+@torch.inference_mode()
+def _drawn(model: LanguageModel) -> Int[Tensor, "time batch"]:
+    """Draw the tokens of texts: of the first any, of the others from the model, which knows how they go on."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(model.vocab_size, (N_STEPS, N_TEXTS), generator=generator)
+    state = model.initial_state(N_TEXTS)
+    for time in range(1, N_STEPS):
+        features, state = model(ids[time - 1 : time], state)
+        probabilities = model.output_layer.log_probabilities(features)[0, 1:].exp()
+        ids[time, 1:] = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+    return ids
 
 
 def require_same_nats(
@@ -83,7 +80,7 @@ def require_same_nats(
     Raises:
         CheckpointError: a surprisal differs, or is not a number.
     """
-    ids = np.random.default_rng(0).integers(model.vocab_size, size=(N_TEXTS, N_STEPS))
+    ids = _drawn(model).T.numpy().copy()
     lengths = [N_STEPS - 5 * index for index in range(N_TEXTS)]
     exact, own = np.zeros(ids.shape), np.zeros(ids.shape)
     for index, length in enumerate(lengths):

@@ -15,7 +15,7 @@ from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config.model import BackboneOptions, ModelOptions
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError, ConfigError
-from lstmlm.export.comparison import require_network_alone, require_same_log_probabilities
+from lstmlm.export.comparison import require_same_log_probabilities
 from lstmlm.files import open_to_read, size_of, write_blocks_atomically
 from lstmlm.models.language_model import LanguageModel, weights_of
 
@@ -33,7 +33,6 @@ def export_torch(run: RunDirectory, model: LanguageModel, _: Tokenizer, path: Pa
         CheckpointError: the file cannot be written.
     """
     options = run.config.model
-    require_network_alone(run)
     _require_expressible(run, options)
     tensors = _to_torch(options, weights_of(model))
 
@@ -44,13 +43,14 @@ def export_torch(run: RunDirectory, model: LanguageModel, _: Tokenizer, path: Pa
 
 
 def _require_expressible(run: RunDirectory, options: ModelOptions) -> None:
-    backbone, output = options.backbone, options.output
+    backbone, output, order = options.backbone, options.output, options.ngram_order
     problems = {
         f"model.backbone.name is {backbone.name}, which is no layer of PyTorch's": backbone.name not in N_GATES,
         "model.backbone.hidden_size differs from layer to layer": len(set(backbone.hidden_sizes)) > 1,
         "model.backbone.skip is layer_sum, which adds all layers' outputs": backbone.skip == "layer_sum",
         "model.backbone.input_gate_cap holds the input gate": getattr(backbone, "input_gate_cap", False),
         f"model.output.name is {output.name}, which is no single matrix": output.name != "softmax",
+        f"model.ngram_order is {order}, no layer (train with --set model.ngram_order=null)": order is not None,
     }
     found = [problem for problem, is_there in problems.items() if is_there]
     if found:

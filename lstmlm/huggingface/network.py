@@ -11,10 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, linear
+from torch.nn.functional import layer_norm, linear, logsigmoid
 
 CellState = tuple[Tensor, ...]
-"""What a cell remembers, each (batch, hidden): its output first, then what else it has."""
+"""What a cell remembers, each (batch, hidden): its output first, then what else it has; n-grams have their contexts."""
+
+ABSENT = -1
+"""Stands for the row of an n-gram that does not occur."""
 
 EPSILON = 1e-5
 """Of layer normalisation."""
@@ -274,6 +277,80 @@ class MixtureOfSoftmaxesLayer(nn.Module):
 OUTPUT_LAYERS = {"softmax": SoftmaxLayer, "adaptive": AdaptiveSoftmaxLayer, "mixture": MixtureOfSoftmaxesLayer}
 
 
+class NgramTable(nn.Module):
+    """The n-grams of one length, by rising keys: the row of all but the last token times the vocabulary, plus that."""
+
+    keys: Tensor
+    probability: Tensor
+    backoff: Tensor
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("keys", torch.zeros(size, dtype=torch.long))
+        self.register_buffer("probability", torch.zeros(size))
+        self.register_buffer("backoff", torch.zeros(size))
+
+
+class NgramTables(nn.ModuleDict):
+    """Kneser-Ney: p(w | h) from the table of its length, else b(h) p(w | h without its first token)."""
+
+    start_id: Tensor
+
+    def __init__(self, vocab_size: int, sizes: Sequence[int]):
+        super().__init__({str(length): NgramTable(size) for length, size in enumerate(sizes, start=1)})
+        self.vocab_size = vocab_size
+        self.register_buffer("start_id", torch.tensor(0))
+
+    def tables(self) -> list[NgramTable]:
+        """The table of each length, from single tokens up."""
+        return [table for table in self.values() if isinstance(table, NgramTable)]
+
+    def contexts(self, ids: Tensor, before: Tensor | None, mask: Tensor | None) -> Tensor:
+        """For each length but the longest, the row of the n-gram that ends at a position; (batch, time, lengths)."""
+        now = ids.new_full((len(ids), len(self) - 1), ABSENT) if before is None else before
+        steps = []
+        for time in range(ids.shape[1]):
+            token, rows = ids[:, time], [ids[:, time]]
+            for table, context in zip(self.tables()[1:-1], now.unbind(dim=1), strict=False):
+                # An absent context has keys below zero, which none is; a line begins anew after the one before.
+                keys = context * self.vocab_size + token
+                found = torch.searchsorted(table.keys, keys).clamp(max=len(table.keys) - 1)
+                is_there = (table.keys[found] == keys) & (token != self.start_id)
+                rows.append(torch.where(is_there, found, ABSENT))
+            after = torch.stack(rows, dim=1)
+            now = after if mask is None else torch.where(mask[:, time, None].bool(), after, now)
+            steps.append(now)
+        return torch.stack(steps, dim=1)
+
+    def forward(self, contexts: Tensor) -> Tensor:
+        """The probability of every token after its contexts."""
+        rows, tables = contexts.flatten(0, 1), self.tables()
+        total = tables[0].probability.repeat(len(rows), 1)
+        for row, (shorter, table) in zip(rows.unbind(dim=1), pairwise(tables), strict=True):
+            total = total * torch.where(row == ABSENT, 1, shorter.backoff[row.clamp(min=0)])[:, None]
+            # All n-grams with one context are neighbours.
+            first, end = torch.searchsorted(table.keys, torch.stack([row, row + 1]) * self.vocab_size)
+            place = torch.repeat_interleave(end - first)
+            entries = torch.arange(len(place), device=row.device) + (end - (end - first).cumsum(0))[place]
+            total[place, table.keys[entries] % self.vocab_size] = table.probability[entries]
+        return total.view(*contexts.shape[:2], self.vocab_size)
+
+
+class NgramMixtureLayer(nn.Module):
+    """p = g p_network + (1 - g) p_ngram with the gate g = sigmoid(w h + a)."""
+
+    def __init__(self, network: nn.Module, hidden_size: int):
+        super().__init__()
+        self.network = network
+        self.gate_weight, self.gate_bias = parameter(hidden_size), parameter(1)
+
+    def forward(self, features: Tensor, embedding: Tensor, of_ngrams: Tensor) -> Tensor:
+        """The log-probability of every token, given its probability to the n-grams."""
+        odds = linear(features, self.gate_weight[None], self.gate_bias)
+        of_network = logsigmoid(odds) + self.network(features, embedding)
+        return torch.logaddexp(of_network, logsigmoid(-odds) + of_ngrams.log())
+
+
 class RecurrentNetwork(nn.Module):
     """Embedding, recurrent layers, output layer: from token ids to the log-probabilities of what follows them."""
 
@@ -286,6 +363,7 @@ class RecurrentNetwork(nn.Module):
         layer_sum: bool,
         cell: dict[str, Any],
         output: dict[str, Any],
+        ngrams: Sequence[int] | None = None,
     ):
         super().__init__()
         # Not `nn.Embedding(...)` alone, which would draw what is read from the file anyway.
@@ -294,6 +372,10 @@ class RecurrentNetwork(nn.Module):
         self.backbone = Backbone(cell.pop("name"), embedding_size, hidden_sizes, layer_sum, **cell)
         layer = OUTPUT_LAYERS[output.pop("name")]
         self.output_layer = layer(vocab_size, embedding_size, hidden_sizes[-1], tied, **output)
+        self.ngrams = None
+        if ngrams is not None:
+            self.ngrams = NgramTables(vocab_size, ngrams)
+            self.output_layer = NgramMixtureLayer(self.output_layer, hidden_sizes[-1])
 
     def forward(
         self, ids: Tensor, state: Sequence[CellState] | None = None, mask: Tensor | None = None, last: int = 0
@@ -310,4 +392,8 @@ class RecurrentNetwork(nn.Module):
             Log-probabilities (nats) of the token after each position, (batch, time, vocab), and the next state.
         """
         features, next_state = self.backbone(self.embedding(ids), state, mask)
-        return self.output_layer(features[:, -last:], self.embedding.weight), next_state
+        asked = features[:, -last:], self.embedding.weight
+        if self.ngrams is None:
+            return self.output_layer(*asked), next_state
+        contexts = self.ngrams.contexts(ids, None if state is None else state[-1][0], mask)
+        return self.output_layer(*asked, self.ngrams(contexts[:, -last:])), [*next_state, (contexts[:, -1],)]

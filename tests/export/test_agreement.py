@@ -28,9 +28,10 @@ LINES = ["the farmer waits by the old river", "don't ask the cat , he says", "",
 
 CELLS = {"rnn": {}, "gru": {}, "lstm": {}, "mogrifier": {"rounds": 3}}
 OUTPUTS: Mapping[str, dict[str, Any]] = {
-    "softmax": {"name": "softmax"},
-    "adaptive": {"name": "adaptive", "cutoffs": (9, 15)},
-    "mixture": {"name": "mixture"},
+    "softmax": {"output": {"name": "softmax"}},
+    "adaptive": {"output": {"name": "adaptive", "cutoffs": (9, 15)}},
+    "mixture": {"output": {"name": "mixture"}},
+    "n-grams": {"ngram_order": 4},
 }
 TOKENIZERS: Mapping[str, dict[str, Any]] = {
     "word": {"name": "word"},
@@ -101,7 +102,7 @@ def test_every_token_has_the_same_surprisal(
 ) -> None:
     for output, options in OUTPUTS.items():
         backbone = {"name": cell, "n_layers": 2, "hidden_size": 8, **CELLS[cell]}
-        model = {"backbone": backbone, "embedding_size": 8, "output": options}
+        model = {"backbone": backbone, "embedding_size": 8, **options}
         trained = make_run(model, TOKENIZERS[tokenizer], output)
         text = text_of(trained.tokenizer)
         directory = tmp_path / f"{output}-exported"

@@ -42,6 +42,8 @@ MODELS = {
     "low rank": small(name="mogrifier", rounds=4, rank=2, hidden_size=(12, 6))
     | {"tie_weights": False, "output": {"name": "adaptive", "cutoffs": (9,), "div_value": 2}},
     "no clusters": small() | {"output": {"name": "adaptive", "cutoffs": ()}},
+    "n-grams": small(hidden_size=(12, 6)) | {"tie_weights": False, "ngram_order": 4},
+    "bigrams": small(name="gru") | {"output": {"name": "adaptive", "cutoffs": (9,)}, "ngram_order": 2},
 }
 TOKENIZERS: dict[str, dict[str, Any]] = {
     "word": {"name": "word"},
@@ -124,6 +126,9 @@ def test_the_card_says_what_the_model_is(make_run: Callable[..., Any], tmp_path:
     assert "# my-model" in card and "layers of 8, 8 units (gru)" in card
     assert "| train | 5 | 20 | 1234abcd |" in card
     assert "Perplexity per token on the validation split, after 7 steps: 12.35." in card
+    assert "n-grams" not in card
+    mixed = export(make_run(MODELS["bigrams"], name="mixed"), tmp_path / "mixed-model")
+    assert re.search(r"mixed with \d+ n-grams of up to 2 tokens", (mixed / "README.md").read_text(encoding="utf-8"))
 
 
 def test_the_code_of_a_directory_imports_nothing_of_lstmlm(make_run: Callable[..., Any], tmp_path: Path) -> None:
@@ -140,7 +145,7 @@ def transformers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "layer_norm_lstm", "mogrifier"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "layer_norm_lstm", "mogrifier", "n-grams"])
 def test_transformers_scores_and_pads(
     transformers: Any, make_run: Callable[..., Any], tmp_path: Path, name: str
 ) -> None:
@@ -161,21 +166,22 @@ def test_transformers_scores_and_pads(
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("options", [TOKENIZERS["word"], TOKENIZERS["char"], TOKENIZERS["bpe"]])
+@pytest.mark.parametrize("model", ["lstm", "n-grams"])
+@pytest.mark.parametrize("tokenizer", ["word", "char", "bpe"])
 def test_transformers_generates(
-    transformers: Any, make_run: Callable[..., Any], tmp_path: Path, options: dict[str, Any]
+    transformers: Any, make_run: Callable[..., Any], tmp_path: Path, tokenizer: str, model: str
 ) -> None:
     from lstmlm.generation.options import SamplingOptions
     from lstmlm.generation.sampler import generate
 
-    trained = make_run(small(), options)
-    model, tokenizer = load(transformers, export(trained, tmp_path / options["name"]))
+    trained = make_run(MODELS[model], TOKENIZERS[tokenizer])
+    loaded, read_by = load(transformers, export(trained, tmp_path / "out"))
     drawn = generate(trained.model, trained.tokenizer, LINES[0], SamplingOptions(20, temperature=0), [0])
     expected = [int(step.ids[0]) for step in drawn]
-    batch = tokenizer([LINES[0], LINES[4]], return_tensors="pt", padding=True)
+    batch = read_by([LINES[0], LINES[4]], return_tensors="pt", padding=True)
     for kwargs in ({}, {"use_cache": False}, {"num_beams": 1}):
-        assert model.generate(**batch, max_new_tokens=20, **kwargs)[0, -20:].tolist() == expected
-    beams = [model.generate(**batch, max_new_tokens=9, num_beams=3, use_cache=cache) for cache in (True, False)]
+        assert loaded.generate(**batch, max_new_tokens=20, **kwargs)[0, -20:].tolist() == expected
+    beams = [loaded.generate(**batch, max_new_tokens=9, num_beams=3, use_cache=cache) for cache in (True, False)]
     assert beams[0].tolist() == beams[1].tolist()
 
 
@@ -185,7 +191,7 @@ def test_transformers_needs_no_code_where_lstmlm_is_imported(
 ) -> None:
     import lstmlm.huggingface
 
-    directory = export(make_run(small()), tmp_path / "out")
+    directory = export(make_run(MODELS["n-grams"]), tmp_path / "out")
     assert isinstance(
         transformers.AutoModelForCausalLM.from_pretrained(directory), lstmlm.huggingface.LstmlmForCausalLM
     )
@@ -197,7 +203,7 @@ def test_transformers_needs_no_code_where_lstmlm_is_imported(
 
 @pytest.mark.filterwarnings("ignore")
 def test_transformers_needs_no_lstmlm(transformers: Any, make_run: Callable[..., Any], tmp_path: Path) -> None:
-    trained = make_run(MODELS["mogrifier"])
+    trained = make_run(MODELS["mogrifier"] | {"ngram_order": 3})
     directory = export(trained, tmp_path / "out")
     program = (
         "import sys\n"

@@ -40,6 +40,10 @@ MODELS = {
     "low rank, narrow clusters": small(name="mogrifier", rounds=4, rank=2, hidden_size=(12, 6))
     | {"tie_weights": False, "output": {"name": "adaptive", "cutoffs": (9,), "div_value": 2, "projection": True}},
     "no clusters": small() | {"output": {"name": "adaptive", "cutoffs": ()}},
+    "n-grams": small(hidden_size=(12, 6)) | {"tie_weights": False, "ngram_order": 4},
+    "n-grams, wider than layers": small(name="rnn", hidden_size=(4, 3)) | {"tie_weights": False, "ngram_order": 6},
+    "bigrams": small(name="mogrifier", rounds=3)
+    | {"output": {"name": "adaptive", "cutoffs": (9,), "projection": True}, "ngram_order": 2},
 }
 TOKENIZERS: dict[str, dict[str, Any]] = {
     "word": {"name": "word"},
@@ -89,7 +93,9 @@ def in_pieces(asked: Any, start_id: int, tokens: np.ndarray, sizes: list[int]) -
 
 
 CASES = [(model, "word") for model in MODELS]
-CASES += [(model, tokenizer) for model in ("rnn", "lstm", "gru", "mogrifier") for tokenizer in ("char", "bpe")]
+CASES += [
+    (model, tokenizer) for model in ("rnn", "lstm", "gru", "mogrifier", "n-grams") for tokenizer in ("char", "bpe")
+]
 
 
 @pytest.mark.parametrize(("model", "tokenizer"), CASES)
@@ -113,7 +119,7 @@ def test_every_token_has_the_surprisal_of_the_run(
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("model", ["lstm", "layer_norm_lstm", "gru, mixture"])
+@pytest.mark.parametrize("model", ["lstm", "layer_norm_lstm", "gru, mixture", "n-grams"])
 def test_texts_of_unequal_lengths_do_not_know_of_each_other(
     make_run: Callable[..., Any], tmp_path: Path, model: str
 ) -> None:
@@ -245,7 +251,9 @@ def test_sherpa_gets_the_names_and_metadata_of_icefall(
     trained = make_run(model)
     directory = export(trained, tmp_path / "out", purpose="sherpa", text=encoded(trained))
     start_id, vocab_size = trained.tokenizer.start_id, trained.tokenizer.vocab_size
-    sizes = trained.run.config.model.backbone.hidden_sizes
+    options = trained.run.config.model
+    # What n-grams remember passes for one more layer.
+    sizes = [*options.backbone.hidden_sizes, *([options.ngram_order - 1] if options.ngram_order else [])]
     for suffix in ("", ".int8"):
         with_state = session(directory / f"with-state{suffix}.onnx")
         assert [value.name for value in with_state.get_inputs()] == ["x", "h0", "c0"]
@@ -288,6 +296,10 @@ def test_the_card_says_what_is_read_and_given(make_run: Callable[..., Any], tmp_
     assert "# my-model" in card and "(gru, 2 layers of up to 16 units, 20 tokens)" in card
     assert "| `step.onnx` | `ids` (1, 1), `h` (2, 1, 16) | `log_probabilities` (1, 1, 20), `next_h` |" in card
     assert "Perplexities were not measured" in card
+    mixed = export(make_run(MODELS["n-grams"], name="mixed"), tmp_path / "mixed-model")
+    assert "(lstm, 2 layers of up to 12 units and n-grams, which remember in one layer more, 20 tokens)" in (
+        mixed / "README.md"
+    ).read_text(encoding="utf-8")
 
 
 def test_other_probabilities_leave_nothing_behind(

@@ -22,21 +22,24 @@ MODEL = {"backbone": BACKBONE, "embedding_size": 8, "output": {"name": "adaptive
 @pytest.fixture
 def both(make_run: Callable[..., Any], tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Any, Any]:
     """A run and its exported directory, as models of Python."""
-    trained = make_run(MODEL, getattr(request, "param", None))
+    param = getattr(request, "param", {})
+    trained = make_run(MODEL | param.get("model", {}), param.get("tokenizer"))
     EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
     return lstmlm.load(trained.run.path), lstmlm.load(tmp_path / "exported")
 
 
-TOKENIZERS = [
-    {"name": "word", "split": "punctuation", "min_count": 2},
-    {"name": "char", "max_vocab": 20},
-    {"name": "byte"},
-    {"name": "bpe", "vocab_size": 270},
-    {"name": "unigram", "vocab_size": 280},
-]
+NGRAMS = {"model": {"ngram_order": 4}}
+KINDS = {
+    "word": {"tokenizer": {"name": "word", "split": "punctuation", "min_count": 2}},
+    "char": {"tokenizer": {"name": "char", "max_vocab": 20}},
+    "byte": {"tokenizer": {"name": "byte"}},
+    "bpe": {"tokenizer": {"name": "bpe", "vocab_size": 270}},
+    "unigram": {"tokenizer": {"name": "unigram", "vocab_size": 280}},
+    "n-grams": NGRAMS,
+}
 
 
-@pytest.mark.parametrize("both", TOKENIZERS, indirect=True, ids=lambda options: options["name"])
+@pytest.mark.parametrize("both", KINDS.values(), indirect=True, ids=KINDS)
 def test_it_answers_as_the_run(both: tuple[Any, Any]) -> None:
     run, exported = both
     assert exported.tokenizer.digest == run.tokenizer.digest
@@ -66,6 +69,7 @@ def test_neither_transformers_nor_its_code_is_needed(both: tuple[Any, Any], tmp_
     assert float(found) == both[0].score(TEXT)
 
 
+@pytest.mark.parametrize("both", [{}, NGRAMS], indirect=True, ids=["network", "n-grams"])
 def test_it_can_be_exported_again(both: tuple[Any, Any], tmp_path: Path) -> None:
     again = tmp_path / "again"
     EXPORTS["huggingface"](both[1].run, both[1].model, both[1].tokenizer, again)
@@ -153,3 +157,10 @@ def test_what_is_damaged_or_none_is_refused(
     with pytest.raises(CheckpointError, match=message) as error:
         lstmlm.load(tmp_path / "exported")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("both", [NGRAMS], indirect=True, ids=["n-grams"])
+def test_ngrams_that_lack_a_table_are_refused(both: tuple[Any, Any], tmp_path: Path) -> None:
+    damage_weights("network.ngrams.3.keys", value=False)(tmp_path / "exported")
+    with pytest.raises(CheckpointError, match=r"exported: its n-grams are not those of order 4 over 20 tokens"):
+        lstmlm.load(tmp_path / "exported")

@@ -14,9 +14,9 @@ N_TOKENS = 2000
 
 CELLS = ("rnn", "lstm", "gru", "mogrifier")
 
-# Every pair of cell and tokenizer, of cell and output layer, of tokenizer and output layer.
+# Every pair of cell and tokenizer, and of tokenizer and output layer.
 KINDS = [
-    (cell, tokenizer, list(OUTPUTS)[(row + column) % 3])
+    (cell, tokenizer, list(OUTPUTS)[(row + column) % len(OUTPUTS)])
     for row, cell in enumerate(CELLS)
     for column, tokenizer in enumerate(TOKENIZERS)
 ]

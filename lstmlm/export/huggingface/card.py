@@ -13,8 +13,8 @@ tags: [lstmlm, {cell}]
 
 # {name}
 
-A recurrent language model, trained by lstmlm {version}: {layers} ({cell}), {n_parameters:,} parameters, a vocabulary
-of {vocab_size:,} tokens ({tokenizer}).
+A recurrent language model, trained by lstmlm {version}: {layers} ({cell}), {n_parameters:,} parameters{ngrams},
+a vocabulary of {vocab_size:,} tokens ({tokenizer}).
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -62,12 +62,16 @@ def model_card(name: str, run: RunDirectory, model: LanguageModel, tokenizer: To
     found = [event for event in run.metrics.read("validation") if event.get("step") == run.best]
     measured = [f"Perplexity per token on the validation split, after {run.best:,} steps: {event['perplexity']:.2f}."
                 for event in found[-1:]]  # fmt: skip
+    ngrams = ""
+    if model.ngrams is not None:
+        ngrams = f", mixed with {sum(model.ngrams.sizes):,} n-grams of up to {model.ngrams.order} tokens"
     return CARD.format(
         name=name,
         version=environment.get("packages", {}).get("lstmlm", "?"),
         cell=backbone.name,
         layers=f"layers of {', '.join(map(str, backbone.hidden_sizes))} units",
         n_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        ngrams=ngrams,
         vocab_size=tokenizer.vocab_size,
         tokenizer=run.config.data.tokenizer.name,
         start=tokenizer.token(tokenizer.start_id),

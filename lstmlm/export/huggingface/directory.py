@@ -8,7 +8,7 @@ from typing import Any
 
 import tokenizers as library
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.storage import MODEL, json_bytes
@@ -16,12 +16,23 @@ from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config.model import ModelOptions
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
-from lstmlm.export.comparison import require_network_alone, require_same_log_probabilities
+from lstmlm.export.comparison import require_same_log_probabilities
 from lstmlm.export.huggingface.card import model_card
-from lstmlm.export.huggingface.reading import CONFIG, PREFIX, SECTION, TOKENIZER, ExportedRun, describe
+from lstmlm.export.huggingface.reading import (
+    CONFIG,
+    NGRAMS,
+    OF_NETWORK,
+    OF_RUN,
+    PREFIX,
+    SECTION,
+    TOKENIZER,
+    describe,
+    read_network,
+)
 from lstmlm.export.huggingface.tokenizer import probe, tokenizer_config, tokenizer_json
 from lstmlm.files import Block, publish_directory
 from lstmlm.models.language_model import LanguageModel, weights_of
+from lstmlm.models.output_layers.ngram_tables import PARTS
 
 CODE = Path(__file__).parents[2] / "huggingface"
 """Of the classes that a directory brings along."""
@@ -37,18 +48,17 @@ def export_huggingface(run: RunDirectory, model: LanguageModel, tokenizer: Token
     """Write a model and its tokenizer as a directory that transformers loads.
 
     Raises:
-        ConfigError: the tokenizer, or what the network is mixed with, cannot be expressed.
+        ConfigError: the tokenizer cannot be expressed.
         CheckpointError: the directory cannot be written.
     """
-    require_network_alone(run)
-    weights = {f"{PREFIX}{name}": tensor for name, tensor in weights_of(model).items()}
+    weights = {f"{PREFIX}{name}": tensor for name, tensor in _tensors(model).items()}
     start_id = tokenizer.start_id
     generation: dict[str, object] = {"bos_token_id": start_id, "pad_token_id": start_id}
     if tokenizer.unk_id is not None:
         generation["suppress_tokens"] = [tokenizer.unk_id]
     files: dict[str, Iterable[Block]] = {
         MODEL: TensorFile.of(weights),
-        CONFIG: [json_bytes(_config(run, tokenizer))],
+        CONFIG: [json_bytes(_config(run, model))],
         "generation_config.json": [json_bytes(generation)],
         "tokenizer.json": [tokenizer_json(tokenizer).encode()],
         "tokenizer_config.json": [json_bytes(tokenizer_config(tokenizer))],
@@ -59,7 +69,17 @@ def export_huggingface(run: RunDirectory, model: LanguageModel, tokenizer: Token
     publish_directory(path, files, lambda written: _verify(written, path, model, tokenizer))
 
 
-def _config(run: RunDirectory, tokenizer: Tokenizer) -> dict[str, object]:
+def _tensors(model: LanguageModel) -> dict[str, Tensor]:
+    """Weights and n-grams as the network names them; it has no use for what only a training needs."""
+    tensors = weights_of(model)
+    if model.ngrams is not None:
+        tensors[OF_NETWORK] = tensors.pop(OF_RUN)
+        ngrams = model.ngrams.tensors().items()
+        tensors |= {f"{NGRAMS}{name}": tensor for name, tensor in ngrams if not name.endswith(PARTS[-1])}
+    return tensors
+
+
+def _config(run: RunDirectory, model: LanguageModel) -> dict[str, object]:
     module = Path(MODELING).stem
     return {
         "architectures": ["LstmlmForCausalLM"],
@@ -69,22 +89,23 @@ def _config(run: RunDirectory, tokenizer: Tokenizer) -> dict[str, object]:
         },
         "model_type": "lstmlm",
         "dtype": "float32",
-        "network": network_options(run.config.model, tokenizer.vocab_size),
+        "network": network_options(run.config.model, model),
         SECTION: describe(run),
     }
 
 
-def network_options(options: ModelOptions, vocab_size: int) -> dict[str, Any]:
+def network_options(options: ModelOptions, model: LanguageModel) -> dict[str, Any]:
     """The arguments of `network.RecurrentNetwork`."""
     cell, output = options.backbone.model_dump(mode="json"), options.output.model_dump(mode="json")
     return {
-        "vocab_size": vocab_size,
+        "vocab_size": model.vocab_size,
         "embedding_size": options.embedding_size,
         "hidden_sizes": list(options.backbone.hidden_sizes),
         "tied": options.tie_weights,
         "layer_sum": options.backbone.skip == "layer_sum",
         "cell": {name: cell[name] for name in CELL_OPTIONS if name in cell},
         "output": {name: output[name] for name in OUTPUT_OPTIONS if name in output},
+        "ngrams": None if model.ngrams is None else model.ngrams.sizes,
     }
 
 
@@ -97,7 +118,7 @@ def load_network(directory: Path) -> nn.Module:
     spec.loader.exec_module(module)
     config: Mapping[str, Any] = json.loads((directory / CONFIG).read_bytes())
     network: nn.Module = module.RecurrentNetwork(**config["network"])
-    network.load_state_dict(ExportedRun.open(directory).load_weights(0))
+    network.load_state_dict(read_network(directory))
     return network
 
 

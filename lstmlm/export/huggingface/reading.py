@@ -25,6 +25,12 @@ SECTION = "lstmlm"
 PREFIX = "network."
 """Of the names of weights: the network is a part of the model that transformers makes."""
 
+NGRAMS = "ngrams."
+"""Of the names behind it, of what the network is mixed with."""
+
+OF_RUN, OF_NETWORK = "output_layer.bias", "output_layer.network.bias"
+"""The one weight of an output layer mixed with n-grams that has another name in a run."""
+
 
 def describe(run: RunDirectory) -> Mapping[str, object]:
     """What config.json says for `ExportedRun`: the model, how it reads texts, and what it was made with."""
@@ -93,8 +99,20 @@ class ExportedRun(RunDirectory):
 
     def load_weights(self, step: int) -> dict[str, Tensor]:
         """The weights, on the CPU. Raises CheckpointError if the file is missing or damaged."""
-        tensors = read_tensors(self.path / MODEL, RESTORE)
-        return {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
+        found = read_network(self.path).items()
+        weights = {name: tensor for name, tensor in found if not name.startswith(NGRAMS)}
+        return {OF_RUN if name == OF_NETWORK else name: tensor for name, tensor in weights.items()}
+
+    def load_ngrams(self) -> dict[str, Tensor]:
+        """What the network is mixed with, refused as by `load_weights`."""
+        found = read_network(self.path).items()
+        return {name.removeprefix(NGRAMS): tensor for name, tensor in found if name.startswith(NGRAMS)}
+
+
+def read_network(directory: Path) -> dict[str, Tensor]:
+    """The tensors of the network in a directory, by its own names; refused as by `ExportedRun.load_weights`."""
+    tensors = read_tensors(directory / MODEL, RESTORE)
+    return {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
 
 
 def open_run(path: Path) -> RunDirectory:

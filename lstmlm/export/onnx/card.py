@@ -9,8 +9,8 @@ from lstmlm.export.onnx.graphs import Network
 CARD = """\
 # {name}
 
-A recurrent language model ({cell}, {n_layers} layers of up to {width} units, {vocab_size:,} tokens), trained by lstmlm
-{lstmlm_version}, as ONNX files of opset {opset}: each one is complete by itself.
+A recurrent language model ({cell}, {layers}, {vocab_size:,} tokens), trained by lstmlm {lstmlm_version}, as ONNX files
+of opset {opset}: each one is complete by itself.
 
 {usage}
 
@@ -63,11 +63,13 @@ def card(
 ) -> str:
     """The content of README.md of a directory of that name, from that of its model.json and what is to be warned of."""
     n_layers, width = network.state_shape
-    names = network.state_names
+    sizes, names = network.options.backbone.hidden_sizes, network.state_names
+    mixed = " and n-grams, which remember in one layer more" if network.ngrams else ""
     values = {
         **facts,
         "name": name,
         "width": width,
+        "layers": f"{len(sizes)} layers of up to {max(sizes)} units{mixed}",
         "start": tokenizer.token(network.start_id),
         "state_one": "".join(f", `{state}` ({n_layers}, 1, {width})" for state in names),
         "state_any": "".join(f", `{state}` ({n_layers}, batch, {width})" for state in names),

@@ -16,11 +16,12 @@ from lstmlm.checkpoint.storage import json_bytes
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import ConfigError
-from lstmlm.export.comparison import require_network_alone, require_same_nats
+from lstmlm.export.comparison import require_same_nats
 from lstmlm.export.huggingface.tokenizer import tokenizer_json
 from lstmlm.export.onnx.card import card
 from lstmlm.export.onnx.graph import OPSET, quantized
 from lstmlm.export.onnx.graphs import Network, scorer, step, window
+from lstmlm.export.onnx.ngrams import tables_of
 from lstmlm.export.onnx.running import nats_at_once, nats_by_pieces, nats_by_steps, nats_of_sentences, session_of
 from lstmlm.export.onnx.sherpa import no_state, tokens_txt, with_state
 from lstmlm.files import Block, publish_directory
@@ -84,7 +85,6 @@ def write_directory(
     text: EncodedText | None,
 ) -> list[ExportedFile]:
     """Write the files of a purpose, also of 8 bits if there is a text to measure them; see `export_onnx`."""
-    require_network_alone(run)
     _require_small_enough(run, model)
     models = {"": model} | ({".int8": with_rounded_weights(model)} if text is not None else {})
     networks = {suffix: network_of(run, model, tokenizer, is_int8=suffix != "") for suffix in models}
@@ -119,7 +119,8 @@ def write_directory(
 def network_of(run: RunDirectory, model: LanguageModel, tokenizer: Tokenizer, *, is_int8: bool) -> Network:
     """What the graphs of a run are made of."""
     weights = {name: tensor.numpy() for name, tensor in weights_of(model).items()}
-    return Network(run.config.model, weights, tokenizer.vocab_size, tokenizer.start_id, is_int8)
+    ngrams = () if model.ngrams is None else tables_of(model.ngrams)
+    return Network(run.config.model, weights, tokenizer.vocab_size, tokenizer.start_id, ngrams, is_int8)
 
 
 def with_rounded_weights(model: LanguageModel) -> LanguageModel:
@@ -134,6 +135,8 @@ def with_rounded_weights(model: LanguageModel) -> LanguageModel:
 
 def _require_small_enough(run: RunDirectory, model: LanguageModel) -> None:
     sizes = {name: 4 * tensor.numel() for name, tensor in weights_of(model).items()}
+    if model.ngrams is not None:
+        sizes["n-grams"] = 16 * sum(model.ngrams.sizes)
     if (total := sum(sizes.values())) > MOST_BYTES:
         largest = max(sizes, key=lambda name: sizes[name])
         raise ConfigError(

@@ -7,8 +7,9 @@ import numpy as np
 
 from lstmlm.config.model import ModelOptions
 from lstmlm.export.onnx.graph import Graph
-from lstmlm.export.onnx.layers import add_layers
-from lstmlm.export.onnx.output_layers import add_output_layer
+from lstmlm.export.onnx.layers import add_layers, layers_of, stacked
+from lstmlm.export.onnx.ngrams import Table, add_contexts, add_probabilities
+from lstmlm.export.onnx.output_layers import add_mixed, add_output_layer
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Network:
     """Float32, by the names of the model's parameters."""
     vocab_size: int
     start_id: int
+    ngrams: Sequence[Table] = ()
+    """What the network is mixed with, by length."""
     is_int8: bool = False
 
     @property
@@ -28,10 +31,14 @@ class Network:
         return ("h",) if self.options.backbone.name in {"rnn", "gru"} else ("h", "c")
 
     @property
+    def state_sizes(self) -> Sequence[int]:
+        """The width of each layer; last of the contexts of n-grams, which pass for one."""
+        return (*self.options.backbone.hidden_sizes, *([len(self.ngrams) - 1] if self.ngrams else []))
+
+    @property
     def state_shape(self) -> tuple[int, int]:
         """Layers and the width of the widest: the first and the last axis of each tensor of a state."""
-        sizes = self.options.backbone.hidden_sizes
-        return len(sizes), max(sizes)
+        return len(self.state_sizes), max(self.state_sizes)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -79,19 +86,31 @@ def add_reading(
     """Add embedding and layers to ids (batch, time).
 
     Returns:
-        The embedding's matrix, features (batch, time, hidden), and the next state.
+        The embedding's matrix, features (batch, time, hidden), with the contexts of n-grams behind, and the next state.
     """
     embedding = graph.matrix("embedding.weight", network.weights["embedding.weight"])
     embedded = graph.add("Gather", embedding, graph.add("Transpose", ids, perm=[1, 0]))
-    features, next_state = add_layers(
-        graph, network.options.backbone, network.weights, embedded, state, is_one_step=is_one_step
-    )
-    return embedding, graph.add("Transpose", features, perm=[1, 0, 2]), next_state
+    sizes, backbone = network.state_sizes, network.options.backbone
+    of_layers = [layers_of(graph, tensor, sizes) for tensor in state]
+    features, next_state = add_layers(graph, backbone, network.weights, embedded, of_layers, is_one_step=is_one_step)
+    features = graph.add("Transpose", features, perm=[1, 0, 2])
+    if network.ngrams:
+        carried = [layers[-1] for layers in of_layers]
+        contexts, carried[0] = add_contexts(graph, network.ngrams, network.start_id, ids, carried[0])
+        features = graph.add("Concat", features, contexts, axis=2)
+        next_state = [[*layers, last] for layers, last in zip(next_state, carried, strict=True)]
+    return embedding, features, [stacked(graph, layers, sizes) for layers in next_state]
 
 
 def add_prediction(graph: Graph, network: Network, embedding: str, features: str) -> str:
     """Add the log-probabilities (batch, time, vocab) of what follows each position."""
-    return add_output_layer(graph, network.options, network.weights, embedding, features)
+    if not network.ngrams:
+        return add_output_layer(graph, network.options, network.weights, embedding, features)
+    sizes = graph.constant([network.options.backbone.hidden_sizes[-1], len(network.ngrams) - 1])
+    hidden, contexts = graph.add_with_outputs(2, "Split", features, sizes, axis=2)
+    of_network = add_output_layer(graph, network.options, network.weights, embedding, hidden)
+    of_ngrams = add_probabilities(graph, network.ngrams, contexts)
+    return add_mixed(graph, network.weights, hidden, of_network, of_ngrams)
 
 
 def add_nats(graph: Graph, network: Network, targets: str, lengths: str) -> str:

@@ -25,8 +25,14 @@ def is_operator(options: BackboneOptions) -> bool:
 
 
 def add_layers(
-    graph: Graph, options: BackboneOptions, weights: Weights, inputs: str, state: Sequence[str], *, is_one_step: bool
-) -> tuple[str, list[str]]:
+    graph: Graph,
+    options: BackboneOptions,
+    weights: Weights,
+    inputs: str,
+    state: Sequence[Sequence[str]],
+    *,
+    is_one_step: bool,
+) -> tuple[str, list[list[str]]]:
     """Add all layers.
 
     Args:
@@ -34,16 +40,15 @@ def add_layers(
         options: The stack.
         weights: Of the model.
         inputs: Embedded tokens, (time, batch, embedding).
-        state: Each tensor that cells remember, (layers, batch, widest layer).
+        state: Of each tensor that cells remember, the layers, (1, batch, hidden), and whatever comes behind them.
         is_one_step: There is one step of time.
 
     Returns:
-        Features (time, batch, hidden) and the next state.
+        Features (time, batch, hidden) and the next state, likewise, of layers alone.
     """
-    by_layer = [_layers_of(graph, tensor, options.hidden_sizes) for tensor in state]
     outputs: list[str] = []
     next_state: list[tuple[str, ...]] = []
-    for level, layer_state in enumerate(zip(*by_layer, strict=True)):
+    for level, layer_state in zip(range(options.n_layers), zip(*state, strict=True), strict=False):
         prefix = f"backbone.cells.{level}."
         cell = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
         add = _add_operator if is_operator(options) else _add_step if is_one_step else _add_loop
@@ -51,11 +56,10 @@ def add_layers(
         outputs.append(inputs)
         next_state.append(tuple(after))
     features = reduce(lambda a, b: graph.add("Add", a, b), outputs) if options.skip == "layer_sum" else inputs
-    sizes = options.hidden_sizes
-    return features, [_stacked(graph, tensors, sizes) for tensors in zip(*next_state, strict=True)]
+    return features, [list(layers) for layers in zip(*next_state, strict=True)]
 
 
-def _layers_of(graph: Graph, state: str, sizes: Sequence[int]) -> list[str]:
+def layers_of(graph: Graph, state: str, sizes: Sequence[int]) -> list[str]:
     """Cut a state into those of layers, (1, batch, hidden); narrow ones are filled up with zeros in it."""
     layers = graph.add_with_outputs(len(sizes), "Split", state, graph.constant([1] * len(sizes)), axis=0)
     return [
@@ -66,8 +70,8 @@ def _layers_of(graph: Graph, state: str, sizes: Sequence[int]) -> list[str]:
     ]
 
 
-def _stacked(graph: Graph, layers: Sequence[str], sizes: Sequence[int]) -> str:
-    """Put states of layers together to one; the inverse of `_layers_of`."""
+def stacked(graph: Graph, layers: Sequence[str], sizes: Sequence[int]) -> str:
+    """Put states of layers together to one; the inverse of `layers_of`."""
     filled = [
         layer if size == max(sizes) else graph.add("Pad", layer, graph.constant([0, 0, 0, 0, 0, max(sizes) - size]))
         for layer, size in zip(layers, sizes, strict=True)

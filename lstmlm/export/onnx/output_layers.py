@@ -16,10 +16,22 @@ PREFIX = "output_layer."
 
 def add_output_layer(graph: Graph, options: ModelOptions, weights: Weights, embedding: str, features: str) -> str:
     """Add the output layer to features (batch, time, hidden); returns log-probabilities (batch, time, vocab)."""
-    layer = {name.removeprefix(PREFIX): value for name, value in weights.items() if name.startswith(PREFIX)}
+    found = {name.removeprefix(PREFIX): value for name, value in weights.items() if name.startswith(PREFIX)}
+    # Where it is mixed with n-grams, it is but a part of the output layer.
+    layer = {name.removeprefix("network."): value for name, value in found.items()}
     if "projection" in layer:
         features = graph.linear(features, f"{PREFIX}projection", layer["projection"])
     return OUTPUT_LAYERS[options.output.name](graph, options, layer, embedding, features)
+
+
+def add_mixed(graph: Graph, weights: Weights, hidden: str, of_network: str, of_ngrams: str) -> str:
+    """Mix the log-probabilities of a network with probabilities of n-grams, by a gate that depends on its outputs."""
+    gate_weight, gate_bias = (weights[f"{PREFIX}gate_{part}"] for part in ("weight", "bias"))
+    product = graph.add("MatMul", hidden, graph.vector(f"{PREFIX}gate_weight", gate_weight[:, None]))
+    odds = graph.add("Add", product, graph.vector(f"{PREFIX}gate_bias", gate_bias))
+    gate, rest = graph.add("Sigmoid", odds), graph.add("Sigmoid", graph.add("Neg", odds))
+    parts = graph.add("Mul", gate, graph.add("Exp", of_network)), graph.add("Mul", rest, of_ngrams)
+    return graph.add("Log", graph.add("Add", *parts))
 
 
 def _add_softmax(graph: Graph, options: ModelOptions, layer: Weights, embedding: str, features: str) -> str:

@@ -6,20 +6,20 @@ all lengths together are what the model knows of the tokens so far, so that nobo
 
 from collections.abc import Mapping
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lstmlm.errors import CheckpointError, ConfigError
+from lstmlm.errors import ConfigError, RunMismatchError
 from lstmlm.models.ngram import ABSENT, NgramModel
 
 MOST_NGRAMS = 1 << 24
 """Of one length: among features, rows are float32, which has all whole numbers up to this."""
 
 PARTS = ("keys", "probability", "backoff", "left_out")
-"""The tensors of a table, as `NgramTable` has them."""
+"""The tensors of a table, as `NgramTable` has them. The last is for training alone: an exported model has none."""
 
 START = "start_id"
 
@@ -45,6 +45,10 @@ class _Table(nn.Module):
         super().__init__()
         for name, tensor in parts.items():
             self.register_buffer(name, tensor)
+
+    def __deepcopy__(self, _: object) -> Self:
+        """Share the tensors, which nothing changes in place: an average of weights needs no second n-grams."""
+        return type(self)(dict(self.named_buffers()))
 
     def find(self, contexts: Int[Tensor, "*batch"], tokens: Int[Tensor, "*batch"], vocab_size: int) -> Tensor:
         """Return the rows of n-grams, given those of all but their last tokens."""
@@ -81,34 +85,40 @@ class NgramTables(nn.Module):
         if (most := max(len(table.keys) for table in model.tables)) > MOST_NGRAMS:
             raise ConfigError(
                 f"model.ngram_order: {self.order} makes {most:,} n-grams of one length of the training split, but at "
-                f"most {MOST_NGRAMS:,} are possible. Lower it."
+                f"most {MOST_NGRAMS:,} are possible. Lower it, or set it to null."
             )
         tensors = {START: torch.tensor(model.start_id)}
         for length, table in enumerate(model.tables, start=1):
             tensors |= {f"{length}.{name}": torch.from_numpy(getattr(table, name)) for name in PARTS}
         self.load({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()})
 
+    @property
+    def sizes(self) -> list[int]:
+        """How many n-grams of each length there are, from single tokens up."""
+        return [len(table.keys) for table in self._by_length()]
+
     def tensors(self) -> dict[str, Tensor]:
         """Return all that `load` needs, by name: "1.keys", "1.probability" and so on, by length."""
         found = {START: torch.tensor(self.start_id)}
         for length, table in enumerate(self._by_length(), start=1):
-            found |= {f"{length}.{name}": getattr(table, name) for name in PARTS}
+            found |= {f"{length}.{name}": tensor for name, tensor in table.named_buffers()}
         return found
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` returned.
 
         Raises:
-            CheckpointError: these are the n-grams of another model.
+            RunMismatchError: these are the n-grams of another model.
         """
         lengths = range(1, self.order + 1)
-        names = {f"{length}.{name}" for length in lengths for name in PARTS}
+        parts = PARTS if f"1.{PARTS[-1]}" in tensors else PARTS[:-1]
+        names = {f"{length}.{name}" for length in lengths for name in parts}
         if tensors.keys() != names | {START} or len(tensors["1.keys"]) != self.vocab_size:
-            raise CheckpointError(f"its n-grams are not those of order {self.order} over {self.vocab_size:,} tokens.")
+            raise RunMismatchError(f"its n-grams are not those of order {self.order} over {self.vocab_size:,} tokens.")
         self.start_id = int(tensors[START])
         for length in lengths:
-            parts = {name: tensors[f"{length}.{name}"] for name in PARTS}
-            self.tables.append(_Table(parts).to(self.uniform.device))
+            of_length = {name: tensors[f"{length}.{name}"] for name in parts}
+            self.tables.append(_Table(of_length).to(self.uniform.device))
 
     def initial_state(self, batch_size: int) -> NgramState:
         """Return the state in which nothing has been read."""
