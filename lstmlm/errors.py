@@ -55,6 +55,8 @@ class DivergenceError(ConfigError):
     """A loss or gradient that is not finite: the configuration has to change."""
 
     code = "diverged"
+    reason: ClassVar[str] = "divergence"
+    """What the end of such a training is recorded with."""
 
 
 class DataError(LstmlmError):
@@ -147,6 +149,9 @@ class WorldError(LstmlmError):
 
 class Interrupted(KeyboardInterrupt):
     """A signal that asks the program to stop, raised where nothing is left half done. Exit status: 128 + its number."""
+
+    reason: ClassVar[str | None] = None
+    """Why a training has ended for good; None where it is to go on."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__()

@@ -39,7 +39,7 @@ from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.training.budget import budget_of
 from lstmlm.training.callbacks import EarlyStop, Record, Sample, Save, Tell, Validate
 from lstmlm.training.events import Event
-from lstmlm.training.preparation.origin import load_best_weights, tokenizer_of
+from lstmlm.training.preparation.origin import load_best_weights, reading_corpus_of, tokenizer_of
 from lstmlm.training.preparation.preparation import Preparation, prepared
 from lstmlm.training.trainer import Callback
 from lstmlm.training.trial import (
@@ -185,10 +185,8 @@ class TrainedModel:
             DataError: the corpus cannot be read, has no such split, or another text than in training.
         """
         data = self.run.config.data
-        try:
+        with reading_corpus_of(self.run):
             encoded = load_split(data, split, self.tokenizer, flag=flag)
-        except DataError as error:
-            raise self.run.where_moved(error) from None
         self.run.require_same_text(data.corpus, str(encoded.split), encoded.sha256, "Restore that text.")
         return encoded
 

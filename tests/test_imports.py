@@ -100,6 +100,11 @@ def test_a_wrong_context_loads_no_torch() -> None:
     assert "torch" not in modules_of_command(["eval", "surprisal", "x.txt", "--context=0"], 2)
 
 
+@pytest.mark.parametrize("module", ["lstmlm.history.summary", "lstmlm.cli.display.screen"])
+def test_runs_are_seen_without_torch(module: str) -> None:
+    assert not {"torch", "numpy"} & loaded_modules(module)
+
+
 def test_importing_leaves_the_log_to_its_user() -> None:
     program = "import logging, lstmlm.cli; logger = logging.getLogger('lstmlm'); print(logger.handlers, logger.level)"
     result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

@@ -83,13 +83,15 @@ def choose_tokens(seen: Survey) -> list[Choice]:
     split = Choice("data.tokenizer.split", "punctuation", 'running text: "list," is a word and a comma')
     if seen.is_tokenised:
         split = Choice("data.tokenizer.split", "whitespace", "marks are words of their own already")
-    fitting = [size for size in WORD_VOCABULARIES if size <= n_learnable]
+    fitting = [size for size in WORD_VOCABULARIES if size < n_learnable]
     enough = [size for size in fitting if seen.share_of(size) >= COVERED_SHARE]
-    if not fitting:
-        return [name, split, Choice("data.tokenizer.min_count", 2, "words that occur once teach what <unk> is like")]
-    size = (enough or fitting[-1:])[0]
-    reason = f"{size:,} of {n_types:,} words: {seen.share_of(size):.1%} of {looked_at}"
-    return [name, split, Choice("data.tokenizer.max_vocab", size, reason)]
+    # All that occur twice are few enough to be kept, unless there are more in what was not looked at.
+    if enough or n_learnable > WORD_VOCABULARIES[-1] or (fitting and seen.looked_at < 1):
+        size = (enough or fitting[-1:])[0]
+        reason = f"{size:,} of {n_types:,} words: {seen.share_of(size):.1%} of {looked_at}"
+        return [name, split, Choice("data.tokenizer.max_vocab", size, reason)]
+    reason = f"{n_learnable:,} of {n_types:,} words occur more than once; the others teach what <unk> is like"
+    return [name, split, Choice("data.tokenizer.min_count", 2, reason)]
 
 
 def _subwords(seen: Survey, why: str) -> list[Choice]:

@@ -45,9 +45,13 @@ def flags_as_arguments() -> Iterator[None]:
 def sampling_options(given: Mapping[str, Any]) -> SamplingOptions:
     """Return the options of a sampler. Raises ConfigError if one is wrong."""
     known = Sampling.__annotations__
-    for name in given:
+    for name, value in given.items():
         if name not in known:
             raise ConfigError(f"{name}: no option. {did_you_mean(name, known)}Choose among: {', '.join(known)}.")
+        # Pydantic would read "1.2" and True as numbers, and "no" as False.
+        is_text, is_switch = name in ("stop", "precision"), name in ("allow_unk", "raw")
+        if (isinstance(value, str) and not is_text) or (isinstance(value, bool) and not is_switch):
+            raise ConfigError(f"{name}: needs {'True or False' if is_switch else 'a number'}, got {shown(value)}.")
     if isinstance(given.get("stop"), str):
         given = {**given, "stop": [given["stop"]]}
     try:

@@ -30,7 +30,7 @@ from lstmlm.errors import AuditError, CheckpointError, ConfigError, DivergenceEr
 from lstmlm.evaluation.report import Report, Value
 from lstmlm.models.language_model import weights_of
 from lstmlm.training.preparation.execution import find_device
-from lstmlm.training.preparation.origin import require_same_corpus, tokenizer_of
+from lstmlm.training.preparation.origin import reading_corpus_of, require_same_corpus, tokenizer_of
 from lstmlm.training.preparation.preparation import build_trainer, initial_model
 from lstmlm.training.state import TrainState
 from lstmlm.training.trainer import Trainer, n_training_steps
@@ -132,7 +132,8 @@ class _Recorded:
     @classmethod
     def of(cls, run: RunDirectory) -> "_Recorded":
         config = run.config
-        corpus = load_corpus(config.data, tokenizer_of(run))
+        with reading_corpus_of(run):
+            corpus = load_corpus(config.data, tokenizer_of(run))
         require_same_corpus(run, corpus)
         device = find_device(config.training, ALONE)
         stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)
@@ -226,10 +227,14 @@ def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], n_segme
 
 
 def _end_problems(run: RunDirectory, last: TrainState) -> list[str]:
-    """Say where the end of the metrics, which comes after the last checkpoint, is not that of the training."""
+    """Say where the end of the metrics, which comes after the last checkpoint, is not that of the training.
+
+    A training that has diverged has ended beyond it, and saved nothing.
+    """
     return [
         f"{run.path / METRICS}: end: {key} is {event.get(key)} there, {value} in the last checkpoint"
         for event in run.metrics.read("end")
+        if event.get("reason") != DivergenceError.reason
         for key, value in (("step", last.step), ("n_tokens", last.n_tokens))
         if event.get(key) != value
     ]

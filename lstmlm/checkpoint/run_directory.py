@@ -19,9 +19,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Self
 
 from lstmlm import files
 from lstmlm.checkpoint import storage
@@ -35,7 +33,6 @@ from lstmlm.errors import (
     RESTORE,
     ChangedTextError,
     CheckpointError,
-    DataError,
     MissingRunError,
     RunExistsError,
     StorageError,
@@ -43,6 +40,9 @@ from lstmlm.errors import (
 )
 from lstmlm.yaml.schema import dump_yaml, load_yaml
 from lstmlm.yaml.settings import MAX_BYTES
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG = "config.yaml"
 CHANGES = "changes"
@@ -126,7 +126,7 @@ class RunDirectory:
         config: RunConfig,
         tokenizer_json: str,
         environment: Mapping[str, object],
-        ngrams: Mapping[str, Tensor] | None = None,
+        ngrams: "Mapping[str, Tensor] | None" = None,
     ) -> Iterator[Self]:
         """Begin a run in a directory that is missing, empty or was left by a process that died here; be its one writer.
 
@@ -263,13 +263,6 @@ class RunDirectory:
                 f"{recorded[:12]} there, {sha256[:12]} here). {advice}"
             )
 
-    def where_moved(self, error: DataError) -> DataError:
-        """Add to what is wrong with the corpus what to do if it was moved, where it is missing."""
-        if self.digest_of("train") is None or Path(self.config.data.corpus).exists():
-            return error
-        command = ["lstmlm", "train", "--resume", "--run-dir", str(self.path), "--set", "data.corpus=PATH"]
-        return type(error)(f"{error} If it was moved, name its place, and the run takes note: {as_command(command)}")
-
     @property
     def best(self) -> int | None:
         """The step of the best checkpoint, if one was ever marked as that."""
@@ -356,7 +349,7 @@ class RunDirectory:
         keep = self.config.training.keep
         self._checkpoints.publish(step, content, self._run_files, self.metrics.record(), is_best=is_best, keep=keep)
 
-    def load_ngrams(self) -> dict[str, Tensor]:
+    def load_ngrams(self) -> "dict[str, Tensor]":
         """The n-grams that the network is mixed with, as `create` was given them, verified and refused as the weights.
 
         Raises:
@@ -367,7 +360,7 @@ class RunDirectory:
             raise CheckpointError(f"{self.path / NGRAMS}: is missing. {RESTORE}")
         return storage.verified_tensors(self.path / NGRAMS, record)
 
-    def load_weights(self, step: int) -> dict[str, Tensor]:
+    def load_weights(self, step: int) -> "dict[str, Tensor]":
         """The weights of a checkpoint, on the CPU, after every byte of it was verified.
 
         Raises:

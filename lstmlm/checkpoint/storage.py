@@ -12,14 +12,16 @@ from contextlib import contextmanager
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from pydantic import BaseModel, ValidationError
-from torch import Tensor
 
 from lstmlm.checkpoint.tensor_file import TensorFile, n_elements
 from lstmlm.errors import CheckpointError
 from lstmlm.files import BLOCK_BYTES, Block, list_directory, open_to_read, publish_directory, read_bytes, size_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MODEL = "model.safetensors"
 TRAINING = "training.safetensors"
@@ -37,9 +39,9 @@ _REMEDY = "Restore it from a copy, or train the run again."
 class Checkpoint(NamedTuple):
     """What a training needs to continue exactly where it was."""
 
-    weights: dict[str, Tensor]
+    weights: "dict[str, Tensor]"
     """The model's parameters by name, without duplicates of tied ones: all that using the model needs."""
-    training: dict[str, Tensor]
+    training: "dict[str, Tensor]"
     """The other tensors: optimizer, carried state."""
     state: dict[str, object]
     """The other values, as JSON has them, integers of any size: counters, positions."""
@@ -131,7 +133,7 @@ def n_parameters(path: Path) -> int:
             raise CheckpointError(f"{model}: is damaged ({error}). {_REMEDY}") from None
 
 
-def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, Tensor]:
+def load_weights(directory: Path, step: int, run_files: Sequence[Path]) -> "dict[str, Tensor]":
     """The weights of a checkpoint, on the CPU, once all of it has been verified as by `verify_checkpoint`."""
     records = _records(directory, step, run_files)
     weights = verified_tensors(directory / MODEL, records[MODEL])
@@ -258,7 +260,7 @@ def _verified_bytes(path: Path, record: FileRecord) -> bytes:
     return content
 
 
-def verified_tensors(path: Path, record: FileRecord) -> dict[str, Tensor]:
+def verified_tensors(path: Path, record: FileRecord) -> "dict[str, Tensor]":
     """Read the tensors of a file, on the CPU.
 
     Raises:

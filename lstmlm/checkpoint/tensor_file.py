@@ -7,13 +7,14 @@ the length of a header in eight bytes, the header, which is JSON padded with spa
 import math
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
-from typing import Annotated, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
 
-import torch
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from torch import Tensor
 
 from lstmlm.files import BLOCK_BYTES, Block
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOST_HEADER_BYTES = 1 << 20
 """Of the names and shapes that a file begins with."""
@@ -22,19 +23,20 @@ _LENGTH_BYTES = 8
 _ALIGNMENT = 8
 
 _FORMATS = {
-    torch.int64: "I64",
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.int32: "I32",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
+    "I64": ("int64", 8),
+    "F64": ("float64", 8),
+    "F32": ("float32", 4),
+    "I32": ("int32", 4),
+    "BF16": ("bfloat16", 2),
+    "F16": ("float16", 2),
+    "I16": ("int16", 2),
+    "I8": ("int8", 1),
+    "U8": ("uint8", 1),
+    "BOOL": ("bool", 1),
 }
-"""Number formats by the names they have in a file, in the order in which a file has their tensors."""
-_DTYPES = {name: dtype for dtype, name in _FORMATS.items()}
+"""Number formats by the names they have in a file, in the order in which a file has their tensors: the name that torch
+has for each, and its bytes. Headers are read without torch, which takes a second to load."""
+_NAMES = {f"torch.{name}": format_ for format_, (name, _) in _FORMATS.items()}
 
 _Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -69,20 +71,20 @@ class TensorFile:
         metadata: Texts about them in the header.
     """
 
-    def __init__(self, header: bytes, tensors: dict[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    def __init__(self, header: bytes, tensors: "dict[str, Tensor]", metadata: Mapping[str, str] | None = None) -> None:
         self.tensors = tensors
         self.metadata = dict(metadata or {})
         self._header = header
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> Self:
+    def of(cls, tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str] | None = None) -> Self:
         """The file of tensors that may be on any device, views or shared: each is written on its own."""
-        formats, end = list(_FORMATS), 0
+        formats, end = list(_NAMES), 0
         entries: dict[str, _Entry | dict[str, str]] = {_METADATA: dict(metadata)} if metadata else {}
-        ordered = dict(sorted(tensors.items(), key=lambda item: (formats.index(item[1].dtype), item[0])))
+        ordered = dict(sorted(tensors.items(), key=lambda item: (formats.index(str(item[1].dtype)), item[0])))
         for name, tensor in ordered.items():
             start, end = end, end + tensor.nbytes
-            entries[name] = _Entry(dtype=_FORMATS[tensor.dtype], shape=[*tensor.shape], data_offsets=(start, end))
+            entries[name] = _Entry(dtype=_NAMES[str(tensor.dtype)], shape=[*tensor.shape], data_offsets=(start, end))
         header = _HEADER.dump_json(entries)
         header += b" " * (-len(header) % _ALIGNMENT)
         return cls(len(header).to_bytes(_LENGTH_BYTES, "little") + header, ordered, metadata)
@@ -94,6 +96,8 @@ class TensorFile:
         Raises:
             ValueError: The header is that of no such file.
         """
+        import torch
+
         length, header = _header(file)
         tensors = {}
         entries, metadata = _entries(header, size - len(length) - len(header))
@@ -102,10 +106,12 @@ class TensorFile:
             # Bytes first: torch refuses to allocate some shapes that have no elements.
             content = torch.empty(end - start, dtype=torch.uint8)
             file.readinto(content.numpy().data)
-            tensors[name] = content.view(_DTYPES[entry.dtype]).view(entry.shape)
+            tensors[name] = content.view(getattr(torch, _FORMATS[entry.dtype][0])).view(entry.shape)
         return cls(length + header, tensors, metadata)
 
     def __iter__(self) -> Iterator[Block]:
+        import torch
+
         yield self._header
         for tensor in self.tensors.values():
             # Copied where they are not on the CPU or not contiguous: one at a time.
@@ -143,9 +149,9 @@ def _entries(header: bytes, n_bytes: int) -> tuple[dict[str, _Entry], dict[str, 
     entries, place = read.__pydantic_extra__, 0
     for name, entry in entries.items():
         start, end = entry.data_offsets
-        if entry.dtype not in _DTYPES:
+        if entry.dtype not in _FORMATS:
             raise ValueError(f"header: {name!r:.60} has the unknown number format {entry.dtype!r:.60}")
-        if end - start != math.prod(entry.shape) * _DTYPES[entry.dtype].itemsize:
+        if end - start != math.prod(entry.shape) * _FORMATS[entry.dtype][1]:
             raise ValueError(f"header: {name!r:.60} has {end - start} bytes, its shape and number format say others")
         if start != place:
             raise ValueError(f"header: {name!r:.60} begins at byte {start}, the one before it ends at {place}")

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from lstmlm import files
 from lstmlm.checkpoint.run_directory import LOCK, METRICS, RunDirectory
 from lstmlm.config import RunConfig
-from lstmlm.errors import CheckpointError, ConfigError
+from lstmlm.errors import CheckpointError, ConfigError, DivergenceError
 from lstmlm.history.history import History, Record, read_history
 
-State = Literal["training", "finished", "interrupted", "damaged"]
+State = Literal["training", "finished", "diverged", "interrupted", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class RunSummary:
     """Its directory, as it was asked for."""
 
     state: State
-    """`finished` has come to its end, `interrupted` can be continued; `damaged` says what in `problem`."""
+    """`finished` has come to its end, `diverged` would do so again, `interrupted` can be continued; `problem` says what
+    is `damaged`."""
 
     corpus: str | None = None
     backbone: str | None = None
@@ -101,7 +102,7 @@ def _summary(path: Path, history: History, config: RunConfig | None, problem: st
 
 def _state(path: Path, history: History) -> State:
     if history.end is not None:
-        return "finished"
+        return "diverged" if history.end.get("reason") == DivergenceError.reason else "finished"
     return "training" if is_training(path) else "interrupted"
 
 

@@ -1,7 +1,6 @@
 """What happens beside the updates: validating, saving, sampling, stopping early, writing metrics."""
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -20,7 +19,7 @@ from lstmlm.metrics import NatsTotal
 from lstmlm.models.language_model import weights_of
 from lstmlm.randomness import Randomness
 from lstmlm.scoring import score
-from lstmlm.training.events import CheckpointEvent, Event, SampleEvent, ValidationEvent
+from lstmlm.training.events import CheckpointEvent, EndEvent, Event, SampleEvent, ValidationEvent
 from lstmlm.training.trainer import Callback, Trainer
 
 logger = logging.getLogger(__name__)
@@ -29,16 +28,22 @@ logger = logging.getLogger(__name__)
 class Record(Callback):
     """Writes every event to metrics.jsonl; a resumed run first drops what came after its checkpoint.
 
-    An event that cannot be written waits, and no checkpoint is published before it is written.
+    What a run that is over has written stays as it is. An event that cannot be written waits, and no checkpoint is
+    published before it is written.
     """
 
     def __init__(self, run: RunDirectory) -> None:
         self._log = run.metrics
+        self._is_whole = False
         self._is_failing = False
 
     def on_start(self, trainer: Trainer) -> None:
         """Forget the lines of what will be done again: later steps, and what the last step still owes."""
         state = trainer.state
+        last, is_over = self._log.events()[-1:], trainer.is_stale or state.step >= trainer.n_steps
+        self._is_whole = is_over and [(e["event"], e.get("step")) for e in last] == [(EndEvent.event, state.step)]
+        if self._is_whole:
+            return
         # Without a checkpoint the run begins anew, and with it the lines from before the first step.
         # A report off the grid was made at what was the end, and so was a change of length that is announced again.
         is_end = trainer.length_before == state.step < trainer.n_steps and state.step % trainer.options.log_every
@@ -54,6 +59,8 @@ class Record(Callback):
 
     def on_event(self, event: Event) -> None:
         """Write one line."""
+        if self._is_whole:
+            return
         try:
             self._log.write(event.as_record())
         except CheckpointError as error:
@@ -206,6 +213,5 @@ class EarlyStop(Callback):
 
     def after_step(self, trainer: Trainer) -> None:
         """Stop if it is time."""
-        patience = trainer.options.patience or math.inf
-        if trainer.state.n_stale >= patience:
+        if trainer.is_stale:
             trainer.stop_reason = f"{trainer.state.n_stale} validations without improvement"

@@ -131,7 +131,7 @@ class CheckpointEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EndEvent(Event):
-    """Training ended by itself."""
+    """Training ended, not to go on; after a divergence the last checkpoint may be of an earlier step."""
 
     event: ClassVar[str] = "end"
     reason: str

@@ -105,6 +105,11 @@ class Trainer:
         return self.state.plans[-1].n_steps
 
     @property
+    def is_stale(self) -> bool:
+        """Whether the last `patience` validations were no improvement."""
+        return self.state.n_stale >= (self.options.patience or math.inf)
+
+    @property
     def validate_every(self) -> int | None:
         """Steps between validations, as planned now; None: at the end of every epoch."""
         return self.state.plans[-1].validate_every
@@ -144,9 +149,14 @@ class Trainer:
                 self.emit(LengthEvent(step=self.state.step, n_steps_before=self.length_before, n_steps=self.n_steps))
             try:
                 self._loop()
-            except Interrupted:
+            except DivergenceError as error:
+                self._end(error.reason)
+                raise
+            except Interrupted as stop:
                 for callback in callbacks:
                     callback.on_interrupt(self)
+                if stop.reason:
+                    self._end(stop.reason)
                 raise
 
     def _loop(self) -> None:
@@ -163,8 +173,11 @@ class Trainer:
                 self.train_step()
                 if self.state.step % self.options.log_every == 0 or self.state.step == self.n_steps:
                     self._report()
+        self._end(self.stop_reason)
+
+    def _end(self, reason: str) -> None:
         step, n_tokens, seconds = self.state.step, self.state.n_tokens, self.elapsed_seconds
-        self.emit(EndEvent(step=step, reason=self.stop_reason, n_tokens=n_tokens, elapsed_seconds=seconds))
+        self.emit(EndEvent(step=step, reason=reason, n_tokens=n_tokens, elapsed_seconds=seconds))
 
     def train_step(self) -> None:
         """Learn from the next window."""

@@ -38,6 +38,8 @@ Observe = Callable[[Event], None]
 class Pruned(Interrupted):
     """A trial that has fallen behind: its run stops as at a signal, with a checkpoint."""
 
+    reason = "falling behind other trials"
+
 
 class _JournalLock(FileLock):
     """The lock of the journal, by the names Optuna has: unlike its own, it does not outlive a killed process."""
@@ -92,6 +94,16 @@ class Study:
         """The finished trial with the lowest validation perplexity, the first of equals."""
         complete = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
         return min(complete, key=lambda trial: trial.value or 0.0, default=None)
+
+    @staticmethod
+    def problem_of(trial: FrozenTrial) -> str | None:
+        """Return why a trial has diverged or failed."""
+        return trial.user_attrs.get(PROBLEM)
+
+    def state_of(self, trial: FrozenTrial) -> str:
+        """Return what has become of a trial: complete, pruned, diverged, fail, or running."""
+        diverged = trial.state == TrialState.PRUNED and self.problem_of(trial) is not None
+        return "diverged" if diverged else trial.state.name.lower()
 
     def run_of(self, number: int) -> Path:
         """Return where the run of a trial is."""

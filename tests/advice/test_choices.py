@@ -30,14 +30,17 @@ def values_of(choices: list[Choice]) -> dict[str, object]:
 
 
 def test_running_text_is_words_of_which_enough_are_kept() -> None:
-    choices = choose_tokens(seen())
-    # 40 x 10,000 + 7,960 x 10 of 499,600 are 96 %: less than is wanted, but 16,000 are more than there are.
-    assert values_of(choices) == {"name": "word", "split": "punctuation", "max_vocab": 8_000}
-    assert choices[-1].reason == "8,000 of 10,000 words: 96.0% of the text"
+    # 40 x 10,000 + 7,960 x 10 of 499,600 are 96 %: less than is wanted, and 16,000 are more than there are.
+    assert values_of(choose_tokens(seen())) == {"name": "word", "split": "punctuation", "min_count": 2}
+    part = seen(looked_at=0.1)
+    assert values_of(choose_tokens(part)) == {"name": "word", "split": "punctuation", "max_vocab": 8_000}
     enough = seen(word_counts=np.array([10_000] * 40 + [2] * 9_960))
-    assert values_of(choose_tokens(enough))["max_vocab"] == 4_000
-    rare = seen(word_counts=np.array([10_000] * 40 + [1] * 9_960))
-    assert values_of(choose_tokens(rare)) == {"name": "word", "split": "punctuation", "min_count": 2}
+    choices = choose_tokens(enough)
+    assert values_of(choices) == {"name": "word", "split": "punctuation", "max_vocab": 4_000}
+    # 40 x 10,000 + 3,960 x 2 of 419,920.
+    assert choices[-1].reason == "4,000 of 10,000 words: 97.1% of the text"
+    rare = choose_tokens(seen(word_counts=np.array([10_000] * 40 + [1] * 9_960)))
+    assert rare[-1].reason == "40 of 10,000 words occur more than once; the others teach what <unk> is like"
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from terminal import on_a_terminal
 
 from lstmlm.cli.display.chart import Curve, draw
 from lstmlm.cli.display.screen import Overlay, Screen
@@ -93,43 +94,16 @@ def test_a_flat_curve() -> None:
     assert len(draw([Curve("", [(1, 2.0), (2, 2.0)], "red")], 60, 10)) == 10
 
 
-def on_a_terminal(folder: Path, width: int, height: int) -> Iterator[bytes]:
-    """Run a training on a pseudo-terminal of that size, and yield what it writes there."""
-    pty = pytest.importorskip("pty", reason="needs pseudo-terminals")
-    import fcntl
-    import struct
-    import termios
-
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-    environment = {key: value for key, value in os.environ.items() if key not in ("CI", "COLUMNS", "LINES")}
-    command = [sys.executable, "-m", "lstmlm", "train", "--config", "tiny.yaml", "--set", "training.log_every=1"]
-    with subprocess.Popen(
-        command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment | {"TERM": "xterm-256color"}
-    ) as process:
-        os.close(theirs)
-        try:
-            while True:
-                try:
-                    content = os.read(ours, 65536)
-                except OSError:  # how Linux says that the other side is closed
-                    break
-                if not content:
-                    break
-                yield content
-        finally:
-            os.close(ours)
-    assert process.returncode == 0
-
-
 @pytest.mark.parametrize(("width", "height"), [(60, 20), (80, 24), (200, 50)])
 def test_on_a_pseudo_terminal(here: Path, width: int, height: int) -> None:
     """A terminal's emulator shows one screen, whole, with nothing of an earlier frame left over."""
     pyte = pytest.importorskip("pyte", reason="needs an emulator of terminals")
     screen = pyte.HistoryScreen(width, height, history=1000)
     stream = pyte.ByteStream(screen)
-    for content in on_a_terminal(here, width, height):
-        stream.feed(content)
+    train = ("train", "--config", "tiny.yaml", "--set", "training.log_every=1")
+    with on_a_terminal(here, width, height, *train) as terminal:
+        for content in terminal:
+            stream.feed(content)
     above = ["".join(line[column].data for column in range(width)) for line in screen.history.top]
     shown = [line.rstrip() for line in [*above, *screen.display]]
     assert sum("ended by the last step" in line for line in shown) == 1

@@ -192,7 +192,10 @@ MISTAKES = [
     ("model.stream(1)", "DataError", "prompt: expected text, got 1. Give a str."),
     ("model.generate(seed=-1)", "ConfigError", "seed: needs a whole number of 0 or more, got -1."),
     ("model.generate(top_k=0)", "ConfigError", "top_k: needs a whole number of 1 or more, got 0."),
-    ('model.generate(temperature="hot")', "ConfigError", "temperature: "),
+    ('model.generate(temperature="hot")', "ConfigError", "temperature: needs a number, got 'hot'."),
+    ('model.generate(repetition_penalty="1.2")', "ConfigError", "repetition_penalty: needs a number, got '1.2'."),
+    ("model.generate(max_tokens=True)", "ConfigError", "max_tokens: needs a number, got True."),
+    ('model.generate(raw="no")', "ConfigError", "raw: needs True or False, got 'no'."),
     ('model.generate(stop=["a", 5])', "ConfigError", "stop: "),
     (
         "model.generate(temperatur=1)",

@@ -78,13 +78,19 @@ def test_what_falls_behind_is_given_up(here: Path, lstmlm: Cli) -> None:
     pruned = [trial for trial in trials if trial["state"] == "pruned"]
     assert pruned
     assert all(trial["step"] < 6 and trial["optimizer.learning_rate"] == 1e-7 for trial in pruned)
+    runs = json.loads(lstmlm("runs", "list", "space/*", "--json").stdout)["runs"]
+    assert {run["state"] for run in runs} == {"finished"}
 
 
 def test_one_that_diverges_has_fallen_behind(here: Path, lstmlm: Cli) -> None:
     changes = {"training.validate_every": 2, "optimizer.clip_norm": None, "optimizer.name": "sgd"}
     write(search={"optimizer.learning_rate": {"choice": [1e6]}}, trials=1, set=changes)
     (trial,) = json.loads(lstmlm("tune", "space.yaml", "--json").stdout)["trials"]
-    assert trial["state"] == "pruned"
+    assert trial["state"] == "diverged"
+    assert trial["problem"].endswith("Lower optimizer.learning_rate or set clip_norm.")
+    told = lstmlm("tune", "space.yaml")
+    assert f"trial 0: {trial['problem']}" in told.stderr
+    assert json.loads(lstmlm("runs", "list", "space/*", "--json").stdout)["runs"][0]["state"] == "diverged"
 
 
 def test_where_every_trial_is_refused_the_reason_is_said(here: Path, lstmlm: Cli) -> None:

@@ -1,9 +1,11 @@
 """The session of `generate --interactive`: what is typed into it, and the text that comes of it."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from terminal import on_a_terminal
 
 from lstmlm import workflows
 from lstmlm.cli.display import writing
@@ -109,3 +111,25 @@ def test_an_interrupt_ends_what_the_model_writes_and_keeps_it(write: Write, monk
 def test_lines_fit_the_terminal(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write("/help", "/write 60", "/undo", "/quit")
     assert all(len(line) <= 60 for line in capsys.readouterr().out.splitlines())
+
+
+def test_on_a_pseudo_terminal(trained: Path) -> None:
+    """A word is accepted, taken back, another one accepted and saved, at a terminal of 60 columns."""
+    with on_a_terminal(trained, 60, 20, "generate", "the", "--interactive") as terminal:
+        begun = terminal.read_until("> ")
+        words = dict(re.findall(r"(\d) (\S+) \d+\.\d%", " ".join(begun)))
+        first, second = [number for number, word in words.items() if word != "<eos>"][:2]
+        shown = [begun]
+        for line in (first, "/undo", second, "/save story.txt"):
+            terminal.type(line)
+            shown.append(terminal.read_until("> "))
+        terminal.type("/quit")
+        end = b"".join(terminal).decode()
+    _, accepted, undone, other, saved = shown
+    assert f"the {words[first]}" in accepted
+    assert undone[undone.index("the") :] == begun[begun.index("the") :]
+    assert f"the {words[second]}" in other
+    assert "Saved in story.txt." in saved
+    assert (trained / "story.txt").read_text("utf-8") == f"the {words[second]}\n"
+    assert "not saved" not in end
+    assert all(len(line) <= 60 for lines in shown for line in lines)

@@ -11,11 +11,12 @@ import pytest
 import torch
 from run_facts import events_of, facts_of
 
+from lstmlm.audit.audit import audit
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import CheckpointError, DataError, Interrupted
 from lstmlm.training.events import Event
 from lstmlm.training.interruption import STOPPING_SIGNALS
-from lstmlm.workflows import train
+from lstmlm.workflows import load, train
 
 AddRun = Callable[[Any, Path], None]
 
@@ -274,11 +275,21 @@ def test_a_kill_after_a_validation_that_a_signal_put_off_repeats_no_line(
 def test_resuming_a_finished_run_changes_nothing(make_config: Any, tmp_path: Path) -> None:
     config, run_dir = make_config(), tmp_path / "run"
     report = train(config, run_dir)
-    before = events_of(run_dir)
+    before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*") if path.is_file() and path.name != "lock"}
     again = train(config, run_dir, resume=True)
     assert report is not None and again is not None
     assert again.values["nats"] == report.values["nats"]
-    assert events_of(run_dir) == before
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_nor_does_resuming_one_that_has_ended_early(make_config: Any, tmp_path: Path) -> None:
+    never_better = {"name": "sgd", "learning_rate": 1e-9}
+    config = make_config(optimizer=never_better, training__validate_every=1, training__patience=2, model__dropout={})
+    train(config, tmp_path / "run")
+    before = (tmp_path / "run/metrics.jsonl").stat().st_mtime_ns
+    train(config, tmp_path / "run", resume=True)
+    assert (tmp_path / "run/metrics.jsonl").stat().st_mtime_ns == before
+    assert events_of(tmp_path / "run")[-1]["reason"] == "2 validations without improvement"
 
 
 def test_another_configuration_is_refused_by_name(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
@@ -298,6 +309,15 @@ def test_the_same_text_elsewhere_is_the_same_corpus(make_config: Any, tmp_path: 
     with pytest.raises(Interrupted):
         train(make_config(data__corpus=str(corpus)), tmp_path / "run", observers=[StopAfter(5)])
     moved = corpus.rename(tmp_path / "moved.txt")
+    run_dir = tmp_path / "run"
+    where = f"--run-dir {run_dir} --set data.corpus=PATH"
+    for read_it in (
+        lambda: train(make_config(data__corpus=str(corpus)), run_dir, resume=True),
+        lambda: audit(run_dir, 1, 0, print),
+        lambda: load(run_dir).encode_split("train"),
+    ):
+        with pytest.raises(DataError, match=f"If it was moved, name its place, .*: lstmlm train --resume {where}$"):
+            read_it()
     train(make_config(data__corpus=str(moved)), tmp_path / "run", resume=True)
     train(make_config(data__corpus=str(moved)), tmp_path / "whole")
     assert events_of(tmp_path / "run") == events_of(tmp_path / "whole")

@@ -129,6 +129,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(
     assert message.endswith("Last good step: 6. Lower optimizer.learning_rate or set clip_norm.")
     assert trainers[-1].state.step == 6
     assert RunDirectory.open(tmp_path / "run").last == 5
+    (end,) = events(tmp_path / "run", "end")
+    assert (end["step"], end["reason"]) == (6, "divergence")
 
 
 def test_options_that_need_a_validation_split(make_config: Any, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def prune(
         int, typer.Option(min=0, metavar="N", help="Keep the N runs with the lowest validation perplexity.")
     ] = 0,
     state: Annotated[
-        Literal["finished", "interrupted", "damaged"] | None, typer.Option(help="Only runs in this state.")
+        Literal["finished", "diverged", "interrupted", "damaged"] | None, typer.Option(help="Only runs in this state.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,

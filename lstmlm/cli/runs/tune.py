@@ -66,7 +66,10 @@ def tune(
         config = None if best is None else str(study.root / BEST)
         print(json.dumps({"study": str(study.root), "trials": rows, "best": found, "config": config}))
         return
-    print_table(rows)
+    print_table([{key: value for key, value in row.items() if key != "problem"} for row in rows])
+    for row in rows:
+        if row["problem"]:
+            say(f"trial {row['trial']}: {row['problem']}")
     if best is not None:
         again = as_command(["lstmlm", "train", "--config", str(study.root / BEST)])
         say(f"The best is {study.root / BEST}. Train it: {again}")
@@ -78,10 +81,11 @@ def _rows(study: "Study") -> list[dict[str, Any]]:
     return [
         {
             "trial": trial.number,
-            "state": trial.state.name.lower(),
+            "state": study.state_of(trial),
             "valid perplexity": trial.value if trial.state.name == "COMPLETE" else None,
             "step": max(trial.intermediate_values, default=0),
             **{key: trial.params.get(key) for key in study.space.search},
+            "problem": study.problem_of(trial),
         }
         for trial in order
     ]

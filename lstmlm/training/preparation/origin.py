@@ -179,6 +179,19 @@ def record_changes(run: RunDirectory) -> None:
     run.record_changes({key: here for key, _, here in differences(started, now)})
 
 
+@contextmanager
+def reading_corpus_of(run: RunDirectory | None) -> Iterator[None]:
+    """Let a DataError of the corpus of a run, where it is missing, say what to do if it was moved."""
+    try:
+        yield
+    except DataError as error:
+        if run is None or run.digest_of("train") is None or Path(run.config.data.corpus).exists():
+            raise
+        command = ["lstmlm", "train", "--resume", "--run-dir", str(run.path), "--set", "data.corpus=PATH"]
+        advice = f"If it was moved, name its place, and the run takes note: {as_command(command)}"
+        raise type(error)(f"{error} {advice}") from None
+
+
 def require_same_corpus(run: RunDirectory, corpus: Corpus) -> None:
     """Refuse to continue a run on other text than it was started on.
 

@@ -36,6 +36,7 @@ from lstmlm.training.preparation.origin import (
     environment_warnings,
     found_origin,
     load_best_weights,
+    reading_corpus_of,
     record_changes,
     require_continuable,
     require_same_corpus,
@@ -114,7 +115,8 @@ def prepared(
     device = find_device(config.training, world)
     agreement.require_same_start(config, device, world)
     with found_origin(config, run_dir, resume=resume) if world.is_main else nullcontext(Origin()) as origin:
-        corpus = _shared_corpus(config, origin.tokenizer, world)
+        with reading_corpus_of(origin.run):
+            corpus = _shared_corpus(config, origin.tokenizer, world)
         if origin.run is not None:
             require_same_corpus(origin.run, corpus)
         stream = _suitable_stream(config, corpus, device)
