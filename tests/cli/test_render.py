@@ -1,6 +1,11 @@
 """Events of a training in words."""
 
+import logging
+
+import pytest
+
 from lstmlm.cli.display.words import describe
+from lstmlm.cli.render import log_on_stderr
 from lstmlm.training.events import StepEvent, ValidationEvent
 
 
@@ -11,3 +16,10 @@ def test_the_same_epoch_is_written_the_same_way() -> None:
     validation = ValidationEvent(**common, is_best=True, n_averaged=0, seconds=1.0, elapsed_seconds=6.0)
     assert describe(step.as_record()).startswith("epoch 0.07 · ")
     assert describe(validation.as_record()).startswith("epoch 0.07 · ")
+
+
+def test_what_the_log_repeats_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with log_on_stderr():
+        for length in (1, 2, 1):
+            logging.getLogger("lstmlm.models").info("%d-grams: too few are rare", length)
+    assert capsys.readouterr().err == "1-grams: too few are rare\n2-grams: too few are rare\n"

@@ -80,7 +80,7 @@ def add_contexts(graph: Graph, tables: Sequence[Table], start_id: int, ids: str,
     of_lengths = [graph.add("Add", tokens, graph.constant(1, dtype=np.int32))]
     for index, table in enumerate(tables[1:-1]):
         earlier = graph.add("Slice", of_lengths[-1], graph.constant([0]), last, graph.constant([1]))
-        at_start = graph.add("Gather", carried, graph.constant(index), axis=2)
+        at_start = _of_length(graph, carried, index)
         entries, is_there, following = _add_entries(graph, table, graph.add("Concat", at_start, earlier, axis=1))
         wanted = graph.add("Equal", following, graph.add("Unsqueeze", tokens, last))
         rows = graph.add("Add", entries, graph.constant(1, dtype=np.int32))
@@ -103,7 +103,7 @@ def add_probabilities(graph: Graph, tables: Sequence[Table], contexts: str) -> s
     total = graph.constant(np.append(tables[0].probability, 0), "ngrams.1.all", np.float32)
     rows = graph.add("Cast", contexts, to=TensorProto.INT32)
     for index, (shorter, table) in enumerate(pairwise(tables)):
-        context = graph.add("Gather", rows, graph.constant(index), axis=2)
+        context = _of_length(graph, rows, index)
         backoff = graph.add("Gather", shorter.add(graph, "backoff"), context)
         total = graph.add("Mul", total, graph.add("Unsqueeze", backoff, last))
         entries, is_there, following = _add_entries(graph, table, context)
@@ -111,6 +111,12 @@ def add_probabilities(graph: Graph, tables: Sequence[Table], contexts: str) -> s
         found = graph.add("Gather", table.add(graph, "probability"), entries)
         total = graph.add("ScatterElements", total, place, found, axis=2)
     return graph.add("Slice", total, graph.constant([0]), graph.constant([none]), graph.constant([2]))
+
+
+def _of_length(graph: Graph, contexts: str, index: int) -> str:
+    """Add the contexts of one length, (batch, time)."""
+    axis = graph.constant([2])
+    return graph.add("Squeeze", graph.add("Gather", contexts, graph.constant([index]), axis=2), axis)
 
 
 def _add_entries(graph: Graph, table: Table, context: str) -> tuple[str, str, str]:

@@ -198,3 +198,12 @@ def test_a_copy_in_another_precision_leaves_the_model_as_it_was() -> None:
     features, targets = read(model, text(20))
     assert layer_of(copied).ngrams.uniform.dtype == torch.float64
     assert layer_of(model).nats(features, targets).dtype == torch.float32
+
+
+def test_copies_share_the_tables() -> None:
+    """As the averages of weights are: n-grams may be larger than all weights."""
+    model = build()
+    copied = copy.deepcopy(model)
+    for name, tensor in layer_of(model).ngrams.tensors().items():
+        if name != "start_id":
+            assert layer_of(copied).ngrams.tensors()[name] is tensor
