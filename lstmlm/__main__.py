@@ -68,7 +68,7 @@ def keep_freed_memory() -> None:
     Each step of a training asks for the same tensors again. Large ones would be given back to the system in between,
     which clears every page of a new one: an eighth of a step of ptb-cpu-10min.
     """
-    if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ) or sys.platform != "linux":
+    if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ) or os.name != "posix":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     if mallopt is not None:
