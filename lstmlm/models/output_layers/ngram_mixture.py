@@ -26,7 +26,7 @@ from lstmlm.models.output_layers.ngram_tables import Contexts, NgramTables
 from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
 from lstmlm.randomness import Randomness
 
-LEAST_SHARE = 0.2
+LEAST_SHARE = 0.5
 """What the network's own loss counts where it learns: at first the n-grams are right nearly everywhere, and a network
 that learnt from what is left alone would never become better than they are."""
 
