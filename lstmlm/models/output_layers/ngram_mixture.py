@@ -92,4 +92,4 @@ class NgramMixtureLayer(OutputLayer):
     ) -> tuple[Float[Tensor, "*batch hidden"], Contexts, Float[Tensor, "*batch"]]:
         """Take features apart; returns the network's, the contexts and the logarithm of g / (1 - g)."""
         hidden, contexts = features.split_with_sizes((self.hidden_size, self.ngrams.order - 1), dim=-1)
-        return hidden, contexts.long(), hidden @ self.gate_weight + self.gate_bias
+        return hidden, contexts.long(), hidden @ self.gate_weight + self.gate_bias.squeeze()
