@@ -3,7 +3,6 @@
 This file and the package's own are written so that an old Python can read them, and say that it is one.
 """
 
-import ctypes
 import os
 import sys
 
@@ -37,8 +36,8 @@ def main() -> None:
         # A locale without UTF-8, as batch systems have it: prompts, options and names of files come as UTF-8 even so.
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], dict(os.environ, PYTHONUTF8="1"))
     let_waiting_threads_sleep()
-    keep_freed_memory()
     try:
+        keep_freed_memory()
         from lstmlm.cli import main as command_line
 
         command_line()
@@ -70,6 +69,8 @@ def keep_freed_memory() -> None:
     """
     if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ) or os.name != "posix":
         return
+    import ctypes  # which a Python that was built without its library lacks
+
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     if mallopt is not None:
         mallopt(TRIM_THRESHOLD, MOST_KEPT_BYTES)

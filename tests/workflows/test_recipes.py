@@ -22,6 +22,7 @@ def narrow(path: Path) -> RunConfig:
     model, training = given["model"], given["training"]
     sizes = model["backbone"]["hidden_size"]
     model["backbone"]["hidden_size"] = [24, 24, 16] if isinstance(sizes, list | tuple) else 16
+    model["ngram_order"] = None  # they are counted, not learnt, and better than a network after so few steps
     model["embedding_size"] = 16 if model["embedding_size"] >= 200 else 12
     if "rank" in model["backbone"]:
         model["backbone"]["rank"] = 4
