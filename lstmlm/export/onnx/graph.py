@@ -54,9 +54,9 @@ class Graph:
 
     def constant(self, value: Any, name: str | None = None, dtype: type = np.int64) -> str:
         """Return a constant, which is kept once by its name or where it equals another without one."""
-        array: np.ndarray = np.asarray(value, dtype)
+        array: np.ndarray = np.asarray(value, dtype, order="C")
         name = name or f"{array.dtype}_{'x'.join(map(str, array.shape))}_{'_'.join(map(str, array.ravel()))}"
-        self._root._constants.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self._root._constants.setdefault(name, numpy_helper.from_array(array, name))
         return name
 
     def vector(self, name: str, values: np.ndarray) -> str:

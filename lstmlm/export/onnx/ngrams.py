@@ -115,8 +115,7 @@ def add_probabilities(graph: Graph, tables: Sequence[Table], contexts: str) -> s
 
 def _of_length(graph: Graph, contexts: str, index: int) -> str:
     """Add the contexts of one length, (batch, time)."""
-    axis = graph.constant([2])
-    return graph.add("Squeeze", graph.add("Gather", contexts, graph.constant([index]), axis=2), axis)
+    return graph.add("Gather", contexts, graph.constant(index), axis=2)
 
 
 def _add_entries(graph: Graph, table: Table, context: str) -> tuple[str, str, str]:
