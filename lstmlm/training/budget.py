@@ -96,11 +96,15 @@ class Forecast:
     def n_steps_within(self, seconds: float, done: int) -> int:
         """Return how many updates the longest training makes that ends within `seconds` from the one number `done`.
 
-        One more than are done where nothing fits: a plan ends with an update.
+        One more than are done where nothing fits: a plan ends with an update. It ends with a validation where the steps
+        after that would take less time than another one.
         """
         lengths = range(done + 1, done + 2 + max(0, int(seconds / self.step_seconds)))
         n_fitting = bisect_right(lengths, seconds, key=lambda n_steps: self.seconds(done, n_steps))
-        return lengths[max(0, n_fitting - 1)]
+        n_steps = lengths[max(0, n_fitting - 1)]
+        beyond = 0 if self.validate_every is None else n_steps % self.validate_every
+        is_worth_it = beyond * self.step_seconds >= self.costs.validation_seconds
+        return n_steps if is_worth_it or n_steps - beyond <= done else n_steps - beyond
 
     def seldom(self, seconds: float) -> int:
         """Return the interval of validations that take a small part of `seconds` and come evenly, the last at the end.

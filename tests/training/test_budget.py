@@ -52,6 +52,15 @@ def test_the_steps_that_fit(seconds: float, done: int, wanted: int) -> None:
     assert forecast().n_steps_within(seconds, done) == wanted
 
 
+@pytest.mark.parametrize(
+    ("seconds", "done", "wanted"),
+    [(40.01, 0, 240), (39.95, 0, 200), (36.11, 0, 200), (16.11, 199, 240), (16.05, 199, 200), (15.95, 200, 239)],
+)
+def test_no_validation_comes_for_fewer_steps_than_it_takes(seconds: float, done: int, wanted: int) -> None:
+    # A validation takes as long as 40 steps: a plan has as many after the last of them that comes regularly, or none.
+    assert forecast().n_steps_within(seconds, done) == wanted
+
+
 def test_seldom_validations_take_a_small_part_and_end_together_with_the_training() -> None:
     # A validation of 3 s may come every 100 s, which are 1,000 steps; 3,050 fit with four of them: three parts.
     costs = Costs(token_seconds=0.01, validation_seconds=3.0, checkpoint_seconds=1.0)
