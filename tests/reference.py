@@ -25,7 +25,8 @@ stdout, of an error too: [exit-statuses.md](exit-statuses.md).
 CONFIGURATION = """# Configuration
 
 Every key of a configuration file, as `lstmlm config explain KEY` has it. `data.bptt` is the key `bptt` in the section
-`data`, and what `--set data.bptt=50` takes. A part that can be exchanged has a `name`, and the options below it."""
+`data`, and what `--set data.bptt=50` takes. A part that can be exchanged has a `name`, and the options below it:
+`--set model.backbone.name=rnn` leaves behind what the file sets of options that `rnn` has not."""
 
 EXIT_STATUSES = """# Exit statuses and codes of errors
 

@@ -59,7 +59,8 @@ def load_yaml(path: Path, model: type[M], overrides: Sequence[str] = ()) -> M:
     Args:
         path: the file.
         model: the class of the whole file; its fields are sections, unions of parts told apart by `name`, or values.
-        overrides: texts `dotted.key=value` that replace single keys or whole sections.
+        overrides: texts `dotted.key=value` that replace single keys or whole sections. One that names another part
+            leaves behind what the file has of options that are not that part's.
 
     Raises:
         ConfigError: all that is wrong, a line for each mistake: `file:line: dotted.key: what. What to do.`
@@ -113,7 +114,8 @@ class _Builder:
         content: dict[str, object] = {}
         for key, item in value.items():
             if key not in fields:
-                self._unknown_key(options_class, (*path, key), choices or {})
+                if not self._is_left_over((*path, key), choices or {}):
+                    self._unknown_key(options_class, (*path, key), choices or {})
             elif _choices(fields[key]):
                 content[key] = self._part(fields[key], item, (*path, key))
             elif section_class := _section_class(fields[key]):
@@ -150,13 +152,17 @@ class _Builder:
             return self.section(choices[name], {**value, "name": name}, path, choices)
         return None
 
+    def _is_left_over(self, path: KeyPath, choices: Choices) -> bool:
+        """Whether the file has a key for the part that it names, in whose place an override has put another."""
+        of_name, of_key = self._settings.origin((*path[:-1], "name")), self._settings.origin(path)
+        is_option = any(path[-1] in other.model_fields for other in choices.values())
+        return of_name.is_override and not of_key.is_override and is_option
+
     def _unknown_key(self, options_class: type[BaseModel], path: KeyPath, choices: Choices) -> None:
         section, key = path[:-1], str(path[-1])
         if owners := [name for name, other in choices.items() if key in other.model_fields]:
             name = next(name for name, chosen in choices.items() if chosen is options_class)
-            origin = self._settings.origin((*section, "name"))
-            by = f" ({origin.label})" if origin.is_override and origin != self._settings.origin(path) else ""
-            text = f"is an option of {_listed(owners, 'and', repr)}, not of {name!r}{by}. "
+            text = f"is an option of {_listed(owners, 'and', repr)}, not of {name!r}. "
             text += f"Remove it, or choose name: {_listed(owners, 'or')}."
         elif key.split(".", maxsplit=1)[0] in options_class.model_fields and "." in key:
             outer, _, inner = key.partition(".")

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from lstmlm.config import RunConfig
-from lstmlm.config.model import AnyBackboneOptions
+from lstmlm.config.model import AnyBackboneOptions, RNNOptions
 from lstmlm.errors import ConfigError
 from lstmlm.yaml.schema import load_yaml
 
@@ -399,12 +399,21 @@ def test_a_typo_is_not_followed_by_a_contradiction_that_it_causes() -> None:
     assert message == "configs/x.yaml:3: model.embeding_size: unknown key. Did you mean 'embedding_size'?"
 
 
-def test_an_option_left_over_from_a_replaced_part_is_named_with_its_line() -> None:
-    text = VALID + "model:\n  backbone:\n    name: lstm\n    forget_bias: 2.0\n"
-    assert message_about(text, "model.backbone.name=rnn") == (
-        "configs/x.yaml:6: model.backbone.forget_bias: is an option of 'lstm', 'layer_norm_lstm' and 'mogrifier', "
-        "not of 'rnn' (--set model.backbone.name=rnn). Remove it, or choose name: lstm, layer_norm_lstm or mogrifier."
-    )
+def test_an_override_that_names_another_part_leaves_behind_options_of_the_one_in_the_file() -> None:
+    text = VALID + "model: {backbone: {name: lstm, forget_bias: 2.0, n_layers: 1}}"
+    path = Path("configs/x.yaml")
+    path.write_text(text, encoding="utf-8")
+    assert load_yaml(path, RunConfig, ["model.backbone.name=rnn"]).model.backbone == RNNOptions(n_layers=1)
+
+
+def test_an_override_that_names_another_part_excuses_no_mistake() -> None:
+    owned = "is an option of 'lstm', 'layer_norm_lstm' and 'mogrifier', not of 'rnn'. "
+    advice = "Remove it, or choose name: lstm, layer_norm_lstm or mogrifier."
+    overrides = ["model.backbone.name=rnn", "model.backbone.forget_bias=2.0"]
+    assert message_about(VALID + "model: {backbone: {name: lstm, forget_bia: 2.0}}", *overrides).splitlines() == [
+        "configs/x.yaml:3: model.backbone.forget_bia: unknown key. Did you mean 'forget_bias'?",
+        f"--set model.backbone.forget_bias=2.0: model.backbone.forget_bias: {owned}{advice}",
+    ]
 
 
 def test_a_file_that_is_not_utf8() -> None:
