@@ -113,8 +113,9 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         shutil.copytree(TINY, folder / "data" / "tiny")
         for name, changes in RUNS.items():
-            alone = ["model.output.name=softmax", "model.ngram_order=null"]  # as every export takes it
-            given = [*STAND_INS, "data.corpus=data/tiny", *alone, "training.keep=all", *changes]
+            # As every export takes it.
+            plain = ["model.output.name=softmax", "model.ngram_order=null", "model.backbone={name: lstm}"]
+            given = [*plain, *STAND_INS, "data.corpus=data/tiny", "training.keep=all", *changes]
             sets = [part for change in given for part in ("--set", change)]
             result = CliRunner().invoke(app, ["train", "--config", "quickstart", "--run-dir", name, *sets])
             assert result.exit_code == 0, result.output

@@ -156,6 +156,7 @@ def choose_model(tokenizer: str, vocab_size: int, n_tokens: int, longest_line: i
         Choice("model.backbone.name", "lstm"),
         Choice("model.backbone.n_layers", n_layers, why),
         Choice("model.backbone.hidden_size", width),
+        Choice("model.backbone.input_gate_cap", True, "memories stay within -1 and 1: short trainings learn far more"),
         Choice("model.embedding_size", embedding),
         Choice("model.tie_weights", not are_characters, tied),
         Choice("model.initial_bias", "unigram", "the first steps need not learn how often each token occurs"),
