@@ -18,6 +18,9 @@ NGRAM_ORDER, CHARACTER_NGRAM_ORDER = 5, 6
 FEW_TOKENS = 2_000_000
 """Fewer are those of which a short training does not learn what n-grams know from the start (docs/experiments.md)."""
 
+SHORT_NGRAM_ORDER, MANY_TOKENS = 3, 20_000_000
+"""Of up to so many words, which are seldom read twice, these know most of what longer ones do, in half the bytes."""
+
 COVERED_SHARE = 0.97
 WORD_VOCABULARIES = (4_000, 8_000, 16_000, 32_000)
 SUBWORD_VOCABULARIES = (500, 1_000, 2_000, 4_000, 8_000)
@@ -147,9 +150,11 @@ def choose_model(tokenizer: str, vocab_size: int, n_tokens: int, longest_line: i
         output = Choice(
             "model.output.name", "adaptive", f"of {vocab_size:,} tokens the rare ones share clusters: less work"
         )
-    order = CHARACTER_NGRAM_ORDER if tokenizer == "char" else NGRAM_ORDER
+    order, most_tokens = CHARACTER_NGRAM_ORDER if tokenizer == "char" else NGRAM_ORDER, FEW_TOKENS
+    if n_tokens >= FEW_TOKENS and tokenizer != "char":
+        order, most_tokens = SHORT_NGRAM_ORDER, MANY_TOKENS
     ngrams = []
-    if n_tokens < FEW_TOKENS and longest_line > order:
+    if n_tokens < most_tokens and longest_line > order:
         known = f"{n_tokens:,} tokens: n-grams know more of them than a short training"
         ngrams = [Choice("model.ngram_order", order, known)]
     return [

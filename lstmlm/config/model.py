@@ -77,7 +77,8 @@ class ForgetGateOptions(BackboneOptions):
 
     input_gate_cap: bool = False
     """Let the input gate open no further than the forget gate is closed, i = min(i, 1 - f). The memory then stays
-    within -1 and 1, which eases the first steps of training (Melis et al. 2018)."""
+    within -1 and 1 (Melis et al. 2018). Without it and without weight decay, a short training at a high rate lets
+    memories grow into the hundreds, where no gradient passes (docs/experiments.md)."""
 
 
 class LSTMOptions(ForgetGateOptions):

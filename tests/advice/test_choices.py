@@ -77,6 +77,7 @@ def test_little_text_has_one_layer_and_a_large_vocabulary_clusters() -> None:
         "name": "adaptive",
         "n_layers": 1,
         "hidden_size": 200,
+        "input_gate_cap": True,
         "embedding_size": 200,
         "tie_weights": True,
         "initial_bias": "unigram",
@@ -86,6 +87,8 @@ def test_little_text_has_one_layer_and_a_large_vocabulary_clusters() -> None:
     assert characters["ngram_order"] == 6
     assert "ngram_order" not in values_of(choose_model("char", 80, 3_000_000, 40, 200))
     assert "ngram_order" not in values_of(choose_model("word", 8_000, 50_000, 3, 200))
+    assert values_of(choose_model("word", 8_000, 10_000_000, 40, 200))["ngram_order"] == 3
+    assert "ngram_order" not in values_of(choose_model("word", 8_000, 30_000_000, 40, 200))
     assert (characters["n_layers"], characters["embedding_size"], characters["tie_weights"]) == (2, 64, False)
 
 
