@@ -102,9 +102,9 @@ class Forecast:
         lengths = range(done + 1, done + 2 + max(0, int(seconds / self.step_seconds)))
         n_fitting = bisect_right(lengths, seconds, key=lambda n_steps: self.seconds(done, n_steps))
         n_steps = lengths[max(0, n_fitting - 1)]
-        beyond = 0 if self.validate_every is None else n_steps % self.validate_every
-        is_worth_it = beyond * self.step_seconds >= self.costs.validation_seconds
-        return n_steps if is_worth_it or n_steps - beyond <= done else n_steps - beyond
+        beyond = n_steps % (self.validate_every or n_steps)
+        is_too_little = beyond * self.step_seconds < self.costs.validation_seconds
+        return n_steps - beyond if is_too_little and n_steps - beyond > done else n_steps
 
     def seldom(self, seconds: float) -> int:
         """Return the interval of validations that take a small part of `seconds` and come evenly, the last at the end.

@@ -113,9 +113,10 @@ class _Builder:
         fields = options_class.model_fields
         content: dict[str, object] = {}
         for key, item in value.items():
+            if key not in fields and self._is_left_over((*path, key), choices or {}):
+                continue
             if key not in fields:
-                if not self._is_left_over((*path, key), choices or {}):
-                    self._unknown_key(options_class, (*path, key), choices or {})
+                self._unknown_key(options_class, (*path, key), choices or {})
             elif _choices(fields[key]):
                 content[key] = self._part(fields[key], item, (*path, key))
             elif section_class := _section_class(fields[key]):
@@ -153,7 +154,7 @@ class _Builder:
         return None
 
     def _is_left_over(self, path: KeyPath, choices: Choices) -> bool:
-        """Whether the file has a key for the part that it names, in whose place an override has put another."""
+        """Whether a key of the file is an option of another part than the one that an override has put there."""
         of_name, of_key = self._settings.origin((*path[:-1], "name")), self._settings.origin(path)
         is_option = any(path[-1] in other.model_fields for other in choices.values())
         return of_name.is_override and not of_key.is_override and is_option
