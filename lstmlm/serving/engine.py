@@ -150,6 +150,11 @@ class Batch:
         return len(self._columns) + len(self._waiting)
 
     @property
+    def n_running(self) -> int:
+        """How many of them are being written; not those that are over and leave with the next step."""
+        return sum(not column.is_over for column in self._columns)
+
+    @property
     def n_waiting(self) -> int:
         """How many of them wait for a column."""
         return len(self._waiting)
@@ -243,7 +248,7 @@ class Engine:
     @property
     def n_running(self) -> int:
         """How many texts are being written."""
-        return sum(len(batch) - batch.n_waiting for batch in self._batches.values())
+        return sum(batch.n_running for batch in self._batches.values())
 
     @property
     def n_waiting(self) -> int:

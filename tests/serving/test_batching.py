@@ -44,6 +44,28 @@ def test_a_text_does_not_depend_on_the_others_bit_for_bit(models: Any, serving: 
         }
 
 
+def test_a_text_counts_as_running_until_its_last_token_is_told(models: Any) -> None:
+    import torch
+
+    from lstmlm.serving.completions import new_column
+    from lstmlm.serving.engine import Batch, Piece
+    from lstmlm.serving.prompts import TokenizedPrompt, read_prompt
+    from lstmlm.serving.requests import CompletionRequest
+
+    served = models.find("char")
+    request = CompletionRequest(model="char", max_tokens=3)
+    column = new_column(served, request, "", [], 1, lambda piece: None)
+    batch = Batch(served.model.model, served.tokenizer.unk_id, 4)
+    with torch.inference_mode():
+        batch.begin([column], *read_prompt(served.model.model, TokenizedPrompt(served.tokenizer, "")))
+        batch.step()
+        assert batch.n_running == 1
+        [(_, piece)] = batch.step()
+    assert isinstance(piece, Piece)
+    assert piece.finish_reason == "length"
+    assert batch.n_running == 0
+
+
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_nobody_writes_for_a_client_that_is_gone(server: Any, is_streamed: bool) -> None:
     body = json.dumps({"model": "char", "max_tokens": 60_000, "stream": is_streamed}).encode()
