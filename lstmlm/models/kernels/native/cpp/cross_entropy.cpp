@@ -1,11 +1,12 @@
 // The loss of the last layer and its gradients: products on both sides of a softmax, for so many rows at a time that
 // their logits stay in the last cache. Around them, every thread packs for itself what its registers read next:
 //
-//   logits = X Wᵀ   a thread's columns, two panels of W at a time, while all rows of the block pass by
-//   softmax         a thread's rows
-//   ∂W = Gᵀ X, ∂b   a thread's columns, a tile of G at a time; the panels of X are common to all threads
+//   logits = X Wᵀ   two panels of W at a time, while all rows of the block pass by
+//   softmax         a row at a time
 //   ∂X = G W        a thread's part of every row, for as many columns at a time as panels of W stay in its cache
+//   ∂W = Gᵀ X, ∂b   a tile of G at a time; the panels of X are common to all threads
 //
+// Where a thread has no part of its own, whoever is free takes the next; so the last evens out what the third does not.
 // Every sum has one order, whatever the number of threads.
 
 #include "product.h"
@@ -74,6 +75,11 @@ Real softmax(const CrossEntropy& c, int64_t row, Operand* __restrict logits, Rea
     return nats;
 }
 
+// What threads have taken of a block.
+struct Queues {
+    Queue logits, rows, tiles;
+};
+
 // A block of rows: of X, of the logits, and of what becomes of them.
 template <class Operand, class Real> class LossOfBlock {
     static constexpr int64_t LANE = LANES<Real>, STEP = DEPTH<Operand>, COLUMNS_AT_ONCE = 512 * STEP, LINES_AT_ONCE = 8;
@@ -81,6 +87,7 @@ template <class Operand, class Real> class LossOfBlock {
     const CrossEntropy& c;
     const Place& place;
     const Range rows;
+    Queues& queues;
     const int64_t n_rows = rows.last - rows.first, n_tiles = parts(n_rows, MAX_ROWS), n_panels = parts(c.depth, LANE);
     const Operand* const x = static_cast<const Operand*>(c.rows) + rows.first * c.depth;
     const Real* const weight = static_cast<const Real*>(c.weight);
@@ -115,7 +122,8 @@ template <class Operand, class Real> class LossOfBlock {
     }
 
   public:
-    LossOfBlock(const CrossEntropy& all, const Place& of_thread, Range some) : c(all), place(of_thread), rows(some) {}
+    LossOfBlock(const CrossEntropy& all, const Place& of_thread, Range some, Queues& of_block)
+        : c(all), place(of_thread), rows(some), queues(of_block) {}
 
     void write_logits() const {
         const Room<Operand> tiles = room_for<Operand>(size(n_rows, c.depth));
@@ -126,8 +134,7 @@ template <class Operand, class Real> class LossOfBlock {
             pack(x + some.first * c.depth, c.depth, 1, n, n, c.depth, tiles.get() + size(some.first, c.depth));
         }
         alignas(64) Sums<Real> sums;
-        const Range mine = place.share_of(parts(c.n_columns, 2 * LANE));
-        for (int64_t pair = mine.first; pair < mine.last; ++pair) {
+        queues.logits.take(parts(c.n_columns, 2 * LANE), place, [&](int64_t pair) {
             const int64_t column = pair * 2 * LANE, n = std::min(2 * LANE, c.n_columns - column);
             for (int64_t unit = 0; unit < n; unit += LANE)
                 pack(weight + (column + unit) * c.depth, c.depth, 1, std::min(LANE, n - unit), LANE, c.depth,
@@ -142,38 +149,21 @@ template <class Operand, class Real> class LossOfBlock {
                     for (int64_t j = 0; j < n; ++j)
                         logits[row * c.stride + column + j] = narrow<Operand>(sums[row - some.first][j]);
             }
-        }
+        });
     }
 
     void apply_softmax() const {
         const Room<Real> values = room_for<Real>(c.n_columns);
-        const Range mine = place.share_of(n_rows);
-        for (int64_t row = mine.first; row < mine.last; ++row)
+        queues.rows.take(n_rows, place, [&](int64_t row) {
             static_cast<Real*>(c.nats)[rows.first + row] =
                 softmax(c, rows.first + row, logits + row * c.stride, values.get());
+        });
     }
 
     // All threads' panels of X.
     void pack_rows(Operand* x_panels) const {
         const Range mine = place.share_of(n_panels);
         pack_panels(x, n_rows, mine, x_panels + mine.first * size(LANE, n_rows));
-    }
-
-    void add_to_weight(const Operand* x_panels) const {
-        const Room<Operand> tile = room_for<Operand>(size(MAX_ROWS, n_rows));
-        const Range mine = place.share_of(parts(c.n_columns, MAX_ROWS));
-        for (int64_t index = mine.first; index < mine.last; ++index) {
-            const int64_t column = index * MAX_ROWS;
-            const int n = int(std::min<int64_t>(MAX_ROWS, c.n_columns - column));
-            Real total[MAX_ROWS] = {};
-            for (int64_t row = 0; row < n_rows && c.grad_bias; ++row)
-                for (int j = 0; j < n; ++j) total[j] += widen(logits[row * c.stride + column + j]);
-            for (int j = 0; j < n && c.grad_bias; ++j) static_cast<Real*>(c.grad_bias)[column + j] += total[j];
-            if (!c.grad_weight) continue;
-            pack(logits + column, 1, c.stride, n, n, n_rows, tile.get());
-            multiply_panels(n, tile.get(), x_panels, {0, n_panels}, n_rows, rows.first > 0,
-                            static_cast<Real*>(c.grad_weight) + column * c.depth);
-        }
     }
 
     void add_to_rows() const {
@@ -192,21 +182,39 @@ template <class Operand, class Real> class LossOfBlock {
             }
         }
     }
+
+    void add_to_weight(const Operand* x_panels) const {
+        const Room<Operand> tile = room_for<Operand>(size(MAX_ROWS, n_rows));
+        queues.tiles.take(parts(c.n_columns, MAX_ROWS), place, [&](int64_t index) {
+            const int64_t column = index * MAX_ROWS;
+            const int n = int(std::min<int64_t>(MAX_ROWS, c.n_columns - column));
+            Real total[MAX_ROWS] = {};
+            for (int64_t row = 0; row < n_rows && c.grad_bias; ++row)
+                for (int j = 0; j < n; ++j) total[j] += widen(logits[row * c.stride + column + j]);
+            for (int j = 0; j < n && c.grad_bias; ++j) static_cast<Real*>(c.grad_bias)[column + j] += total[j];
+            if (!c.grad_weight) return;
+            pack(logits + column, 1, c.stride, n, n, n_rows, tile.get());
+            multiply_panels(n, tile.get(), x_panels, {0, n_panels}, n_rows, rows.first > 0,
+                            static_cast<Real*>(c.grad_weight) + column * c.depth);
+        });
+    }
 };
 
 template <class Operand, class Real> void cross_entropy(const CrossEntropy& c) {
     const int64_t room = c.grad_weight ? (c.rows_at_once + 1) * (c.depth + LANES<Real>) : 0;
     const Room<Operand> x_panels = room_for<Operand>(room);
+    const auto queues = std::make_unique<Queues[]>(parts(c.n_rows, c.rows_at_once));
     in_parallel(c.n_threads, c.n_columns, [&](const Place& place) {
         for (int64_t first = 0; first < c.n_rows; first += c.rows_at_once) {
-            const LossOfBlock<Operand, Real> block(c, place, {first, std::min(first + c.rows_at_once, c.n_rows)});
+            const LossOfBlock<Operand, Real> block(c, place, {first, std::min(first + c.rows_at_once, c.n_rows)},
+                                                   queues[first / c.rows_at_once]);
             if (c.rows) block.write_logits();
             if (c.grad_weight) block.pack_rows(x_panels.get());
             wait();
             block.apply_softmax();
             wait();
-            if (c.grad_weight || c.grad_bias) block.add_to_weight(x_panels.get());
             if (c.grad_rows) block.add_to_rows();
+            if (c.grad_weight || c.grad_bias) block.add_to_weight(x_panels.get());
             wait();
         }
     });

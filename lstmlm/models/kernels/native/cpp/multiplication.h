@@ -34,41 +34,43 @@ template <class Operand, class Real, class Left, class Right, class Out> class M
     // Two rooms, so that a thread packs the next block while another still reads the last.
     const int64_t size = (std::min(COLUMNS_AT_ONCE, p.n_columns) + LANE) * depth_at_once;
     const Room<Operand> rooms[2] = {room_for<Operand>(size), room_for<Operand>(n_wide * n_deep > 1 ? size : 0)};
+    // Of every block: panels to be packed, and rows to be multiplied.
+    struct Queues {
+        Queue panels, rows;
+    };
+    const std::unique_ptr<Queues[]> queues = std::make_unique<Queues[]>(n_wide * n_deep);
 
   public:
     explicit Multiplication(const Product& product) : p(product) {}
 
-    // A thread's part; afterwards others may still be at work.
+    // What a thread comes to; afterwards others may still be at work.
     void run(const Place& place) const {
         const Room<Operand> packed_rows = room_for<Operand>(ROWS_AT_ONCE * depth_at_once);
-        int turn = 0;
+        int64_t turn = 0;
         for (int64_t wide = 0; wide < n_wide; ++wide)
-            for (int64_t deep = 0; deep < n_deep; ++deep, turn ^= 1)
+            for (int64_t deep = 0; deep < n_deep; ++deep, ++turn)
                 add_block(place, share(p.n_columns, wide, n_wide),
                           {std::min(deep * depth_at_once, p.depth), std::min((deep + 1) * depth_at_once, p.depth)},
-                          rooms[turn].get(), packed_rows.get());
+                          queues[turn], rooms[turn % 2].get(), packed_rows.get());
     }
 
   private:
-    // Columns of one block, for all rows of this thread; `panels` and `packed_rows` have room for them.
-    void add_block(const Place& place, Range columns, Range depth, Operand* panels, Operand* packed_rows) const {
+    // Columns of one block; `panels` and `packed_rows` have room for them and for some rows.
+    void add_block(const Place& place, Range columns, Range depth, Queues& queue, Operand* panels,
+                   Operand* packed_rows) const {
         const int64_t n_columns = columns.last - columns.first, n_panels = parts(n_columns, LANE);
         const int64_t length = depth.last - depth.first, panel_size = steps<Operand>(length) * DEPTH<Operand> * LANE;
-        const Range mine = place.share_of(n_panels);
-        for (int64_t panel = mine.first; panel < mine.last; ++panel) {
+        queue.panels.take(n_panels, place, [&](int64_t panel) {
             const int64_t column = columns.first + panel * LANE;
             pack(static_cast<const Right*>(p.right) + depth.first * p.right_row + column * p.right_column,
                  p.right_column, p.right_row, std::min(LANE, columns.last - column), LANE, length, panels + panel * panel_size);
-        }
+        });
         wait();
-        const Range some = share(n_panels, place.unit_group, place.n_unit_groups);
-        const Range rows = share(p.n_rows, place.row_group, place.n_row_groups);
-        const int64_t n_rows = rows.last - rows.first, n_blocks = parts(n_rows, ROWS_AT_ONCE);
-        for (int64_t block = 0; block < n_blocks; ++block) {
-            const Range part = share(n_rows, block, n_blocks);
-            multiply_rows({rows.first + part.first, rows.first + part.last}, depth, columns, some, panels, panel_size,
-                          packed_rows);
-        }
+        const int64_t n_blocks = parts(parts(p.n_rows, ROWS_AT_ONCE), place.n_row_groups) * place.n_row_groups;
+        queue.rows.take(n_blocks * place.n_unit_groups, place, [&](int64_t part) {
+            multiply_rows(share(p.n_rows, part / place.n_unit_groups, n_blocks), depth, columns,
+                          share(n_panels, part % place.n_unit_groups, place.n_unit_groups), panels, panel_size, packed_rows);
+        });
     }
 
     void multiply_rows(Range block, Range depth, Range columns, Range some_panels, const Operand* panels,

@@ -1,7 +1,9 @@
-// How threads divide the work of a window: by rows, which are columns of the batch, and where need be by units.
+// How threads divide the work of a window: by rows, which are columns of the batch, and where need be by units; and
+// products over all steps by parts, for whoever is free.
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #ifdef _OPENMP
 #include <omp.h>
@@ -25,6 +27,22 @@ struct Place {
     // The thread's part of `n` things that all threads share.
     Range share_of(int64_t n) const {
         return share(n, row_group * n_unit_groups + unit_group, n_row_groups * n_unit_groups);
+    }
+};
+
+// Things to be done in any order, a few neighbours at a time by the thread that is free first: one whose core is slower,
+// or shared with another program, does fewer, and the others need not wait for it.
+class alignas(64) Queue {
+    static constexpr int64_t PARTS_OF_A_THREAD = 16;
+    std::atomic<int64_t> n_taken = 0;
+
+  public:
+    template <class Work> void take(int64_t n, const Place& place, Work work) {
+        const int64_t n_parts = PARTS_OF_A_THREAD * place.n_row_groups * place.n_unit_groups;
+        for (int64_t part; (part = n_taken.fetch_add(1, std::memory_order_relaxed)) < n_parts;) {
+            const Range some = share(n, part, n_parts);
+            for (int64_t i = some.first; i < some.last; ++i) work(i);
+        }
     }
 };
 
