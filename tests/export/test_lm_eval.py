@@ -91,13 +91,19 @@ def nats(trained: Any, text: str) -> float:
     return float(score(trained.model, ids, trained.tokenizer.start_id).sum())
 
 
+@pytest.mark.parametrize("ngram_order", [None, 3], ids=["network", "n-grams"])
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 def test_both_ways_give_the_same_scores(
-    harness: Any, make_run: Callable[..., Any], task: Path, tmp_path: Path, tokenizer: dict[str, Any]
+    harness: Any,
+    make_run: Callable[..., Any],
+    task: Path,
+    tmp_path: Path,
+    tokenizer: dict[str, Any],
+    ngram_order: int | None,
 ) -> None:
     huggingface = pytest.importorskip("lm_eval.models.huggingface", reason="needs lm-eval[hf]: make check-peers")
 
-    trained = make_run(model(), tokenizer)
+    trained = make_run(model() | {"ngram_order": ngram_order}, tokenizer)
     EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
     theirs = huggingface.HFLM(pretrained=str(tmp_path / "exported"), trust_remote_code=True, device="cpu")
     accuracy, scores = asked_about(harness.LstmlmLM(trained), task)

@@ -18,16 +18,31 @@ PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    "tokenizer",
-    [{"name": "word"}, {"name": "char"}, {"name": "byte"}, {"name": "bpe", "vocab_size": 270}],
-    ids=lambda options: options["name"],
+    ("tokenizer", "ngram_order"),
+    [
+        ({"name": "word"}, None),
+        ({"name": "word"}, 3),
+        ({"name": "char"}, None),
+        ({"name": "byte"}, None),
+        ({"name": "bpe", "vocab_size": 270}, None),
+        ({"name": "bpe", "vocab_size": 270}, 3),
+    ],
+    ids=["word", "word, n-grams", "char", "byte", "bpe", "bpe, n-grams"],
 )
 def test_the_call_of_the_documentation_gives_our_surprisal(
-    make_run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: dict[str, Any]
+    make_run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tokenizer: dict[str, Any],
+    ngram_order: int | None,
 ) -> None:
     pytest.importorskip("minicons", reason="needs minicons: make check-peers")
     [code] = [block for block in PAGE.read_text("utf-8").split("```python\n") if "minicons" in block[:60]]
-    model = {"backbone": {"n_layers": 1, "hidden_size": 8, "name": "lstm"}, "embedding_size": 8}
+    model = {
+        "backbone": {"n_layers": 1, "hidden_size": 8, "name": "lstm"},
+        "embedding_size": 8,
+        "ngram_order": ngram_order,
+    }
     trained = make_run(model, tokenizer)
     EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
     monkeypatch.chdir(tmp_path)
