@@ -80,6 +80,10 @@ class ForgetGateOptions(BackboneOptions):
     within -1 and 1 (Melis et al. 2018). Without it and without weight decay, a short training at a high rate lets
     memories grow into the hundreds, where no gradient passes (docs/experiments.md)."""
 
+    coupled_gates: bool = False
+    """Let the input gate be what the forget gate leaves, i = 1 - f: three products in place of four, for shorter steps
+    that are as good, and a memory within -1 and 1 (Greff et al. 2017)."""
+
 
 class LSTMOptions(ForgetGateOptions):
     """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers et al. 2000)."""

@@ -67,13 +67,20 @@ def _to_torch(options: ModelOptions, weights: Mapping[str, Tensor]) -> dict[str,
     tensors["decoder.weight"] = decoder if projection is None else decoder @ projection
     for layer in range(options.backbone.n_layers):
         cell = f"backbone.cells.{layer}."
-        tensors |= {f"rnn.{name}_l{layer}": weights[f"{cell}{name}"] for name in ("weight_ih", "weight_hh")}
-        bias = weights[f"{cell}bias"]
+        weight_ih, weight_hh, bias = (
+            _with_input_gate(options.backbone, weights[f"{cell}{name}"]) for name in ("weight_ih", "weight_hh", "bias")
+        )
+        tensors |= {f"rnn.weight_ih_l{layer}": weight_ih, f"rnn.weight_hh_l{layer}": weight_hh}
         of_hidden = torch.zeros_like(bias)
         if options.backbone.name == "gru":
             of_hidden[-options.backbone.hidden_sizes[layer] :] = weights[f"{cell}bias_hn"]
         tensors |= {f"rnn.bias_ih_l{layer}": bias, f"rnn.bias_hh_l{layer}": of_hidden}
     return tensors
+
+
+def _with_input_gate(options: BackboneOptions, rows: Tensor) -> Tensor:
+    """Add the input gate of coupled ones, which the others leave out: 1 - sigmoid(f) = sigmoid(-f)."""
+    return torch.cat([-rows[: len(rows) // 3], rows]) if getattr(options, "coupled_gates", False) else rows
 
 
 def from_torch(options: ModelOptions, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -33,11 +33,9 @@ class RNNCell(nn.Module):
 
     n_gates, n_states = 1, 1
 
-    def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", input_gate_cap: bool = False):
+    def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh"):
         super().__init__()
-        self.hidden_size = hidden_size
-        self.activation = {"tanh": torch.tanh, "relu": torch.relu}[nonlinearity]
-        self.input_gate_cap = input_gate_cap
+        self.hidden_size, self.activation = hidden_size, {"tanh": torch.tanh, "relu": torch.relu}[nonlinearity]
         self.weight_ih = parameter(self.n_gates * hidden_size, input_size)
         self.weight_hh = parameter(self.n_gates * hidden_size, hidden_size)
         self.bias = parameter(self.n_gates * hidden_size)
@@ -72,22 +70,27 @@ class GRUCell(RNNCell):
 
 
 class LSTMCell(RNNCell):
-    """Hochreiter & Schmidhuber 1997 with a forget gate; gates in the order input, forget, candidate, output."""
+    """Hochreiter & Schmidhuber 1997 with a forget gate; gates in the order (input,) forget, candidate, output."""
 
-    n_gates, n_states = 4, 2
+    n_states = 2
+
+    def __init__(self, input_size: int, hidden_size: int, input_gate_cap: bool = False, coupled_gates: bool = False):
+        self.n_gates, self.input_gate_cap = 3 if coupled_gates else 4, input_gate_cap
+        super().__init__(input_size, hidden_size)
 
     def forward(self, x: Tensor, state: CellState) -> CellState:
         """Read one token of each text; see `RNNCell.forward`."""
         h, c = state
-        i, f, g, o = self.sums(x, h).chunk(4, dim=1)
-        i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+        *own_i, f, g, o = self.sums(x, h).chunk(self.n_gates, dim=1)
+        f, g, o = torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+        i = torch.sigmoid(own_i[0]) if own_i else 1 - f
         if self.input_gate_cap:
             i = torch.minimum(i, 1 - f)
         c = f * c + i * g
         return o * torch.tanh(self.seen(c)), c
 
     def sums(self, x: Tensor, h: Tensor) -> Tensor:
-        """What the gates are functions of, (batch, 4 hidden)."""
+        """What the gates are functions of, (batch, gates hidden)."""
         return linear(x, self.weight_ih, self.bias) + linear(h, self.weight_hh)
 
     def seen(self, c: Tensor) -> Tensor:
@@ -98,9 +101,9 @@ class LSTMCell(RNNCell):
 class LayerNormLSTMCell(LSTMCell):
     """The LSTM with layer normalisation of its sums and of the memory that its output sees (Ba et al. 2016)."""
 
-    def __init__(self, input_size: int, hidden_size: int, input_gate_cap: bool = False):
-        super().__init__(input_size, hidden_size, input_gate_cap=input_gate_cap)
-        self.gain_ih, self.gain_hh = parameter(4 * hidden_size), parameter(4 * hidden_size)
+    def __init__(self, input_size: int, hidden_size: int, **gates: bool):
+        super().__init__(input_size, hidden_size, **gates)
+        self.gain_ih, self.gain_hh = parameter(self.n_gates * hidden_size), parameter(self.n_gates * hidden_size)
         self.gain_cell, self.bias_cell = parameter(hidden_size), parameter(hidden_size)
 
     def sums(self, x: Tensor, h: Tensor) -> Tensor:
@@ -117,10 +120,8 @@ class LayerNormLSTMCell(LSTMCell):
 class MogrifierCell(LSTMCell):
     """The LSTM whose input and last output gate each other first, the input in odd rounds (Melis et al. 2020)."""
 
-    def __init__(
-        self, input_size: int, hidden_size: int, rounds: int, rank: int | None = None, input_gate_cap: bool = False
-    ):
-        super().__init__(input_size, hidden_size, input_gate_cap=input_gate_cap)
+    def __init__(self, input_size: int, hidden_size: int, rounds: int, rank: int | None = None, **gates: bool):
+        super().__init__(input_size, hidden_size, **gates)
         sizes = ((hidden_size, input_size), (input_size, hidden_size))
         self.rounds = nn.ModuleList(MogrifierRound(*sizes[index % 2], rank) for index in range(rounds))
 

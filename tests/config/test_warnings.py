@@ -67,6 +67,7 @@ def test_initial_values_that_are_replaced() -> None:
 
 
 LOCKED = "model.dropout.locked: has no effect without dropout of input, hidden or output."
+CAP = "model.backbone.input_gate_cap: has no effect on coupled_gates, whose input gate is 1 - f."
 BETA = "training.regularization.beta: has no effect on windows of one token. Raise data.bptt."
 
 
@@ -75,6 +76,8 @@ BETA = "training.regularization.beta: has no effect on windows of one token. Rai
     [
         ({"model": {"dropout": {"locked": True, "embedding": 0.1, "state": 0.1, "weight_drop": 0.1}}}, [LOCKED]),
         ({"model": {"dropout": {"locked": True, "output": 0.1}}}, []),
+        ({"model": {"backbone": {"name": "lstm", "input_gate_cap": True, "coupled_gates": True}}}, [CAP]),
+        ({"model": {"backbone": {"name": "lstm", "coupled_gates": True}}}, []),
         ({"data": {"bptt": 1}, "training": {"regularization": {"alpha": 2.0, "beta": 1.0}}}, [BETA]),
         ({"training": {"regularization": {"alpha": 2.0, "beta": 1.0}, "state_reset": 0.01}}, []),
     ],

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lstmlm.config.model import AnyBackboneOptions, BackboneOptions, DropoutOptions
+from lstmlm.config.model import AnyBackboneOptions, BackboneOptions, DropoutOptions, ForgetGateOptions
 from lstmlm.models.backbone import Backbone, detach
 from lstmlm.models.cells import CELLS
 from lstmlm.models.cells.cell import map_state, named
@@ -21,12 +21,13 @@ every_cell = pytest.mark.parametrize(
     "options",
     [
         options_class.model_validate(
-            {"n_layers": 2, "hidden_size": (HIDDEN, HIDDEN + 1), "implementation": implementation}
+            {"n_layers": 2, "hidden_size": (HIDDEN, HIDDEN + 1), "implementation": implementation, **more}
         )
         for options_class in CELLS
         for implementation in ("reference", "auto")
+        for more in ({}, *([{"coupled_gates": True}] if issubclass(options_class, ForgetGateOptions) else []))
     ],
-    ids=lambda options: f"{options.name}-{options.implementation}",
+    ids=lambda options: f"{options.name}-{options.implementation}-{getattr(options, 'coupled_gates', False)}",
 )
 
 

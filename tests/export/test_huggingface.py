@@ -36,6 +36,8 @@ def small(**backbone: Any) -> dict[str, Any]:
 MODELS = {
     "rnn": small(name="rnn", nonlinearity="relu") | {"output": {"name": "softmax", "projection": True}},
     "lstm": small(name="lstm", input_gate_cap=True),
+    "coupled layer_norm_lstm": small(name="layer_norm_lstm", n_layers=1, coupled_gates=True),
+    "coupled mogrifier": small(name="mogrifier", rounds=2, coupled_gates=True),
     "gru": small(name="gru", hidden_size=(12, 6)) | {"tie_weights": False},
     "layer_norm_lstm": small(name="layer_norm_lstm", skip="layer_sum") | {"output": {"name": "mixture"}},
     "mogrifier": small(name="mogrifier", rounds=3) | {"output": {"name": "adaptive", "cutoffs": (9, 15)}},

@@ -31,6 +31,7 @@ MODELS = {
     "relu": small(name="rnn", nonlinearity="relu"),
     "gru": small(name="gru") | {"tie_weights": False},
     "lstm": small(name="lstm"),
+    "coupled": small(name="lstm", coupled_gates=True),
     "projection": small(name="lstm", hidden_size=12) | {"output": {"name": "softmax", "projection": True}},
 }
 

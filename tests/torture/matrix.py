@@ -22,6 +22,7 @@ CHOICES: Mapping[str, list[Any]] = {
     + [
         {"name": "lstm", **LSTM, "skip": "layer_sum", "input_gate_cap": True},
         {"name": "lstm", **LSTM, "implementation": "reference"},
+        {"name": "mogrifier", **LSTM, "coupled_gates": True},
     ],
     "model.dropout": [
         {},

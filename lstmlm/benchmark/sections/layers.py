@@ -43,7 +43,9 @@ class Layer:
 
     def __init__(self, shape: LayerShape) -> None:
         generator = torch.Generator().manual_seed(1)
-        self.cell = LSTMCell(shape.hidden_size, shape.hidden_size, forget_bias=1.0, input_gate_cap=False)
+        self.cell = LSTMCell(
+            shape.hidden_size, shape.hidden_size, forget_bias=1.0, input_gate_cap=False, coupled_gates=False
+        )
         self.cell.initialize(generator)
         window = (shape.bptt, shape.batch_size, shape.hidden_size)
         self.inputs = torch.randn(window, generator=generator)

@@ -39,7 +39,7 @@ CODE = Path(__file__).parents[2] / "huggingface"
 
 NETWORK, MODELING = "network.py", "modeling_lstmlm.py"
 
-CELL_OPTIONS = ("name", "nonlinearity", "input_gate_cap", "rounds", "rank")
+CELL_OPTIONS = ("name", "nonlinearity", "input_gate_cap", "coupled_gates", "rounds", "rank")
 OUTPUT_OPTIONS = ("name", "projection", "cutoffs", "div_value", "n_experts")
 """Those that matter after training."""
 

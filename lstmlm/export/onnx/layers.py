@@ -21,7 +21,8 @@ GATE_ORDER = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}
 
 def is_operator(options: BackboneOptions) -> bool:
     """Whether ONNX has the cell."""
-    return options.name in GATE_ORDER and not getattr(options, "input_gate_cap", False)
+    has_other_gates = any(getattr(options, name, False) for name in ("input_gate_cap", "coupled_gates"))
+    return options.name in GATE_ORDER and not has_other_gates
 
 
 def add_layers(
@@ -141,14 +142,14 @@ def _lstm(
 ) -> tuple[str, str]:
     """Add one step of some kind of LSTM, on (batch, input) and (batch, hidden); returns its next state."""
     sums = SUMS[options.name](graph, cell, prefix, x, hidden)
-    width = cell["weight_hh"].shape[1]
-    i, f, g, o = graph.add_with_outputs(4, "Split", sums, graph.constant([width] * 4), axis=1)
-    i, f, g, o = (
-        graph.add(activation, gate)
-        for activation, gate in zip(("Sigmoid", "Sigmoid", "Tanh", "Sigmoid"), (i, f, g, o), strict=True)
-    )
+    n_rows, width = cell["weight_hh"].shape
+    n_gates = n_rows // width
+    *own_i, f, g, o = graph.add_with_outputs(n_gates, "Split", sums, graph.constant([width] * n_gates), axis=1)
+    f, g, o = graph.add("Sigmoid", f), graph.add("Tanh", g), graph.add("Sigmoid", o)
+    rest = graph.add("Sub", graph.constant(1, dtype=np.float32), f)
+    i = graph.add("Sigmoid", own_i[0]) if own_i else rest
     if getattr(options, "input_gate_cap", False):
-        i = graph.add("Min", i, graph.add("Sub", graph.constant(1, dtype=np.float32), f))
+        i = graph.add("Min", i, rest)
     memory = graph.add("Add", graph.add("Mul", f, memory), graph.add("Mul", i, g))
     seen = memory
     if options.name == "layer_norm_lstm":
@@ -194,4 +195,4 @@ SUMS: Mapping[str, Callable[[Graph, Weights, str, str, str], str]] = {
     "layer_norm_lstm": _normalized_sums,
     "mogrifier": _mogrified_sums,
 }
-"""By cell, what its gates are functions of, (batch, 4 hidden)."""
+"""By cell, what its gates are functions of, (batch, gates hidden)."""

@@ -59,7 +59,7 @@ class Cell(nn.Module, ABC):
     what parameters they have beyond the three that every cell has.
     """
 
-    n_gates: ClassVar[int]
+    n_gates: int
     state_type: ClassVar[Any]
     """A `NamedTuple`; its fields are tensors (batch, hidden)."""
 

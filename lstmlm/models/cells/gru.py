@@ -14,7 +14,7 @@ be copied to and from `torch.nn.GRU`; `tests/models/cells/test_gru.py` does so. 
 here, their sum; those of n are not the same thing, hence :math:`b_{hn}`, the one weight in `CellWeights.extra`.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -42,7 +42,7 @@ class GRUGates(NamedTuple):
 class GRUCell(Cell):
     """One step of a gated recurrent unit."""
 
-    n_gates: ClassVar[int] = 3
+    n_gates = 3
     state_type = GRUState
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

@@ -27,8 +27,10 @@ EPSILON = 1e-5
 class LayerNormLSTMCell(LSTMCell):
     """One step of a long short-term memory whose sums are normalised."""
 
-    def __init__(self, input_size: int, hidden_size: int, forget_bias: float, input_gate_cap: bool) -> None:
-        super().__init__(input_size, hidden_size, forget_bias, input_gate_cap)
+    def __init__(
+        self, input_size: int, hidden_size: int, forget_bias: float, input_gate_cap: bool, coupled_gates: bool
+    ) -> None:
+        super().__init__(input_size, hidden_size, forget_bias, input_gate_cap, coupled_gates)
         self.gain_ih = nn.Parameter(torch.empty(self.n_gates * hidden_size))
         self.gain_hh = nn.Parameter(torch.empty(self.n_gates * hidden_size))
         self.gain_cell = nn.Parameter(torch.empty(hidden_size))

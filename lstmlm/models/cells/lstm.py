@@ -13,10 +13,11 @@ forget, candidate, output), so that weights can be copied to and from `torch.nn.
 
 With `input_gate_cap` the input gate is :math:`\min(\sigma(i), 1 - \sigma(f))` instead: :math:`c_t` is then at most a
 weighted mean of :math:`c_{t-1}` and :math:`\tanh(g)`, so it stays within -1 and 1 (Melis et al. 2018, "On the State of
-the Art of Evaluation in Neural Language Models").
+the Art of Evaluation in Neural Language Models"). With `coupled_gates` it is :math:`1 - \sigma(f)` itself, and the
+matrix has three parts (Greff et al. 2017, "LSTM: A Search Space Odyssey", CIFG).
 """
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -48,10 +49,12 @@ class LSTMGates(NamedTuple):
 class LSTMCell(Cell):
     """One step of a long short-term memory."""
 
-    n_gates: ClassVar[int] = 4
     state_type = LSTMState
 
-    def __init__(self, input_size: int, hidden_size: int, forget_bias: float, input_gate_cap: bool) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, forget_bias: float, input_gate_cap: bool, coupled_gates: bool
+    ) -> None:
+        self.n_gates = 3 if coupled_gates else 4
         super().__init__(input_size, hidden_size)
         self.forget_bias = forget_bias
         self.input_gate_cap = input_gate_cap
@@ -63,7 +66,7 @@ class LSTMCell(Cell):
         nn.init.uniform_(self.weight_hh, -bound, bound, generator=generator)
         nn.init.zeros_(self.bias)
         with torch.no_grad():
-            self.bias[self.hidden_size : 2 * self.hidden_size] = self.forget_bias
+            self.bias.view(self.n_gates, self.hidden_size)[-3] = self.forget_bias
 
     def forward(
         self, x_t: Input, state: CellState, weights: CellWeights | None = None, state_mask: Mask = None
@@ -85,8 +88,9 @@ class LSTMCell(Cell):
 
     def activate(self, sums: Float[Tensor, "batch gates"]) -> LSTMGates:
         """Return the gates from the sums that they are functions of."""
-        i, f, g, o = sums.chunk(4, dim=1)
-        i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+        *own_i, f, g, o = sums.chunk(self.n_gates, dim=1)
+        f, g, o = torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+        i = torch.sigmoid(own_i[0]) if own_i else 1 - f
         if self.input_gate_cap:
             i = torch.minimum(i, 1 - f)
         return LSTMGates(i, f, g, o)

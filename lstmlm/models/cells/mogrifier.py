@@ -27,9 +27,16 @@ class MogrifierCell(LSTMCell):
     """One step of a Mogrifier LSTM: x and h are gated by turns, x first, by `rounds` matrices of a rank; None: full."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, forget_bias: float, input_gate_cap: bool, rounds: int, rank: int | None
+        self,
+        input_size: int,
+        hidden_size: int,
+        forget_bias: float,
+        input_gate_cap: bool,
+        coupled_gates: bool,
+        rounds: int,
+        rank: int | None,
     ) -> None:
-        super().__init__(input_size, hidden_size, forget_bias, input_gate_cap)
+        super().__init__(input_size, hidden_size, forget_bias, input_gate_cap, coupled_gates)
         self.rank = rank
         x_from_h, h_from_x = (hidden_size, input_size), (input_size, hidden_size)
         self.rounds = nn.ModuleList(

@@ -8,7 +8,7 @@ where :math:`\phi` is tanh or relu. The output is :math:`h_t` itself. The gradie
 Jacobians :math:`\mathrm{diag}(\phi') W_h`, so it vanishes or explodes with k (Bengio et al. 1994).
 """
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -27,7 +27,7 @@ class RNNState(NamedTuple):
 class RNNCell(Cell):
     """One step of an Elman network."""
 
-    n_gates: ClassVar[int] = 1
+    n_gates = 1
     state_type = RNNState
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: Literal["tanh", "relu"]) -> None:

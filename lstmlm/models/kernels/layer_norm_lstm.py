@@ -24,6 +24,7 @@ from torch.autograd.function import once_differentiable
 from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.layer_norm_lstm import EPSILON, LayerNormLSTMCell
 from lstmlm.models.kernels.gemm import Gemm
+from lstmlm.models.kernels.lstm import variant
 from lstmlm.models.kernels.native import LayerNormLSTM, native_function
 from lstmlm.models.kernels.window import Execution, all_steps, first_operands, is_compiled, is_one_token, needs_gradient
 
@@ -37,7 +38,7 @@ def run_layer_norm_lstm(
     execution: Execution,
 ) -> tuple[Outputs, tuple[Tensor, ...]] | None:
     """Run a window; returns the outputs and the memory after the last step, or None where the cell itself is to run."""
-    name = "layer_norm_lstm_capped" if cell.input_gate_cap else "layer_norm_lstm"
+    name = f"layer_norm_lstm{variant(cell)}"
     keep = needs_gradient(inputs, *state, *weights)
     if is_one_token(inputs, keep, execution) or not is_compiled(name, inputs, execution):
         return None
@@ -106,7 +107,7 @@ class _LayerNormLSTM(torch.autograd.Function):
         rows, weight_ih, *saved = ctx.saved_tensors
         tensors, gemm = dict(zip(ctx.names, saved, strict=True)), ctx.gemm
         n_steps, n_rows, n_units = grad_outputs.shape
-        n_gates, like = 4 * n_units, grad_outputs.dtype
+        n_gates, like = len(tensors["bias"]), grad_outputs.dtype
         grad_projected, grad_recurrent = rows.new_empty(2, n_steps, n_rows, n_gates)
         grad_vectors = grad_outputs.new_zeros(torch.get_num_threads(), 3 * n_gates + 2 * n_units)
         grad_hidden = grad_outputs.new_zeros(n_rows, n_units)

@@ -31,6 +31,7 @@ from torch.autograd.function import once_differentiable
 from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.mogrifier import MogrifierCell
 from lstmlm.models.kernels.gemm import Gemm
+from lstmlm.models.kernels.lstm import variant
 from lstmlm.models.kernels.native import Mogrifier, native_function
 from lstmlm.models.kernels.window import Execution, all_steps, is_compiled, is_one_token, needs_gradient
 
@@ -39,7 +40,7 @@ def run_mogrifier(
     cell: MogrifierCell, inputs: Inputs, state: CellState, weights: CellWeights, state_mask: Mask, execution: Execution
 ) -> tuple[Outputs, tuple[Tensor, ...]] | None:
     """Run a window; returns the outputs and the memory after the last step, or None where the cell itself is to run."""
-    name = "mogrifier_capped" if cell.input_gate_cap else "mogrifier"
+    name = f"mogrifier{variant(cell)}"
     keep = needs_gradient(inputs, *state, *weights)
     if is_one_token(inputs, keep, execution) or not is_compiled(name, inputs, execution):
         return None
@@ -134,7 +135,7 @@ class _Mogrifier(torch.autograd.Function):
             "operands": operands,
             "inner": operands.new_empty(kept_steps, n_rows, layout.inner_size),
             "opened": inputs.new_empty(kept_steps, n_rows, layout.gates_size),
-            "kept": inputs.new_empty(kept_steps, n_rows, 4 * layout.hidden_size),
+            "kept": inputs.new_empty(kept_steps, n_rows, len(bias)),
         }
         native = native_function(name, operands, "_forward")
         assert native is not None  # as `run_mogrifier` found
@@ -150,7 +151,7 @@ class _Mogrifier(torch.autograd.Function):
         layout, tensors = ctx.layout, dict(zip(ctx.names, ctx.saved_tensors, strict=True))
         inputs, operands = tensors["inputs"], tensors["operands"]
         n_steps, n_rows, _ = inputs.shape
-        grad_gates = operands.new_empty(n_steps, n_rows, 4 * layout.hidden_size)
+        grad_gates = operands.new_empty(n_steps, n_rows, len(tensors["bias"]))
         grad_opened = operands.new_empty(n_steps, n_rows, layout.gates_size)
         grad_inner = operands.new_empty(n_steps, n_rows, layout.inner_size)
         grad_inputs, grad_hidden = torch.empty_like(inputs), inputs.new_zeros(n_rows, layout.hidden_size)

@@ -18,7 +18,9 @@ def normalized(values: list[float]) -> list[float]:
 
 def make_cell(input_size: int, hidden_size: int) -> LayerNormLSTMCell:
     """A cell with every weight drawn, gains and biases too."""
-    cell = LayerNormLSTMCell(input_size, hidden_size, forget_bias=1.0, input_gate_cap=False).double()
+    cell = LayerNormLSTMCell(
+        input_size, hidden_size, forget_bias=1.0, input_gate_cap=False, coupled_gates=False
+    ).double()
     torch.manual_seed(0)
     with torch.no_grad():
         for weight in cell.weights():
@@ -72,7 +74,7 @@ def test_the_scale_of_the_matrices_does_not_matter() -> None:
 
 
 def test_starts_with_gains_of_one_and_the_forget_gate_open() -> None:
-    cell = LayerNormLSTMCell(3, 4, forget_bias=1.5, input_gate_cap=False)
+    cell = LayerNormLSTMCell(3, 4, forget_bias=1.5, input_gate_cap=False, coupled_gates=False)
     cell.initialize(torch.Generator().manual_seed(0))
     assert all((gain == 1).all() for gain in (cell.gain_ih, cell.gain_hh, cell.gain_cell))
     assert cell.bias_cell.count_nonzero() == 0

@@ -56,7 +56,7 @@ def test_equals_torch_in_outputs_states_and_gradients(n_layers: int, implementat
 
 def test_one_step_by_hand() -> None:
     """One unit, one input: every gate has its own weights, and the memories are multiplied element by element."""
-    cell = LSTMCell(1, 1, forget_bias=1.0, input_gate_cap=False).double()
+    cell = LSTMCell(1, 1, forget_bias=1.0, input_gate_cap=False, coupled_gates=False).double()
     with torch.no_grad():
         cell.weight_ih.copy_(torch.tensor([[0.1], [0.2], [0.3], [0.4]]))
         cell.weight_hh.copy_(torch.tensor([[0.5], [0.6], [0.7], [0.8]]))
@@ -89,7 +89,7 @@ def test_one_step_by_hand() -> None:
 )
 def test_a_capped_input_gate_by_hand(f: float, i_open: float) -> None:
     """The input gate wants to open by sigmoid(3), and may as far as the forget gate is closed."""
-    cell = LSTMCell(1, 1, forget_bias=1.0, input_gate_cap=True).double()
+    cell = LSTMCell(1, 1, forget_bias=1.0, input_gate_cap=True, coupled_gates=False).double()
     with torch.no_grad():
         cell.weight_ih.zero_()
         cell.weight_hh.zero_()
@@ -103,7 +103,7 @@ def test_a_capped_memory_stays_within_one() -> None:
     torch.manual_seed(0)
     memories = {}
     for cap in (True, False):
-        cell = LSTMCell(2, 3, forget_bias=1.0, input_gate_cap=cap)
+        cell = LSTMCell(2, 3, forget_bias=1.0, input_gate_cap=cap, coupled_gates=False)
         cell.initialize(torch.Generator().manual_seed(0))
         state = cell.initial_state(4)
         for _ in range(50):
@@ -112,17 +112,32 @@ def test_a_capped_memory_stays_within_one() -> None:
     assert memories[True] <= 1 < memories[False]
 
 
-def test_the_forget_gate_starts_open() -> None:
-    cell = LSTMCell(3, 4, forget_bias=1.5, input_gate_cap=False)
+def test_coupled_gates_are_an_input_gate_with_the_weights_of_the_forget_gate_turned_round() -> None:
+    """1 - sigmoid(f) is sigmoid(-f): so a cell with an input gate of its own can do what a coupled one does."""
+    torch.manual_seed(0)
+    coupled = LSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, coupled_gates=True).double()
+    plain = LSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, coupled_gates=False).double()
+    coupled.initialize(torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for three, four in zip(coupled.parameters(), plain.parameters(), strict=True):
+            four.copy_(torch.cat([-three[:HIDDEN], three]))
+    x, state = torch.randn(BATCH, INPUT).double(), LSTMState(*torch.randn(2, BATCH, HIDDEN).double())
+    torch.testing.assert_close(coupled.gates(x, state), plain.gates(x, state))
+    torch.testing.assert_close(coupled(x, state), plain(x, state))
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+def test_the_forget_gate_starts_open(coupled: bool) -> None:
+    cell = LSTMCell(3, 4, forget_bias=1.5, input_gate_cap=False, coupled_gates=coupled)
     cell.initialize(torch.Generator().manual_seed(0))
-    _, forget, _, _ = cell.bias.detach().chunk(4)
+    *_, forget, _, _ = cell.bias.detach().chunk(3 if coupled else 4)
     assert forget.tolist() == [1.5] * 4
     assert cell.bias.detach().sum() == 6
 
 
 def test_gradients_by_finite_differences() -> None:
     torch.manual_seed(0)
-    cell = LSTMCell(2, 3, forget_bias=1.0, input_gate_cap=False).double()
+    cell = LSTMCell(2, 3, forget_bias=1.0, input_gate_cap=False, coupled_gates=False).double()
     weights = [torch.randn_like(weight).requires_grad_() for weight in cell.weights()]
     x, h, c = (torch.randn(2, size, dtype=torch.float64, requires_grad=True) for size in (2, 3, 3))
 

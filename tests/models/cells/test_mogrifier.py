@@ -13,7 +13,9 @@ BATCH, INPUT, HIDDEN = 2, 4, 3
 
 
 def make_cell(rounds: int, rank: int | None) -> MogrifierCell:
-    cell = MogrifierCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, rounds=rounds, rank=rank)
+    cell = MogrifierCell(
+        INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, coupled_gates=False, rounds=rounds, rank=rank
+    )
     cell.initialize(torch.Generator().manual_seed(0))
     return cell.double()
 
@@ -29,7 +31,7 @@ def make_input() -> torch.Tensor:
 
 def test_three_rounds_by_hand() -> None:
     """One unit, one input: x is gated by h, h by the gated x, and the gated x by the gated h; then an LSTM."""
-    cell = MogrifierCell(1, 1, forget_bias=1.0, input_gate_cap=False, rounds=3, rank=None).double()
+    cell = MogrifierCell(1, 1, forget_bias=1.0, input_gate_cap=False, coupled_gates=False, rounds=3, rank=None).double()
     numbers = [[[0.1], [0.2], [0.3], [0.4]], [[0.5], [0.6], [0.7], [0.8]], [0.01, 0.02, 0.03, 0.04]]
     numbers += [[[0.9]], [0.1], [[-0.7]], [0.2], [[1.1]], [-0.3]]
     with torch.no_grad():
@@ -56,7 +58,7 @@ def test_three_rounds_by_hand() -> None:
 
 def test_without_rounds_it_is_the_lstm() -> None:
     mogrifier = make_cell(rounds=0, rank=None)
-    lstm = LSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False)
+    lstm = LSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, coupled_gates=False)
     lstm.initialize(torch.Generator().manual_seed(0))
     found, wanted = mogrifier(make_input(), make_state()), lstm.double()(make_input(), make_state())
     torch.testing.assert_close(found, wanted, rtol=0, atol=0)
@@ -103,7 +105,7 @@ def test_every_factor_learns_from_the_first_step(rank: int | None) -> None:
 
 @pytest.mark.parametrize("rank", [None, 20])
 def test_the_matrix_of_a_round_starts_with_variance_one_over_fan_in(rank: int | None) -> None:
-    cell = MogrifierCell(300, 200, forget_bias=1.0, input_gate_cap=False, rounds=2, rank=rank)
+    cell = MogrifierCell(300, 200, forget_bias=1.0, input_gate_cap=False, coupled_gates=False, rounds=2, rank=rank)
     cell.initialize(torch.Generator().manual_seed(0))
     extra = cell.weights().extra
     *first, bias_1 = extra[: len(extra) // 2]

@@ -27,14 +27,33 @@ from lstmlm.models.kernels import KERNELS, Execution, GemmPath, gemm, run_window
 TIME, BATCH, INPUT, HIDDEN = 6, 3, 5, 7
 
 MAKERS: dict[str, Callable[[], Cell]] = {
-    "lstm": lambda: LSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False),
-    "lstm-capped": lambda: LSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=True),
-    "layer-norm-lstm": lambda: LayerNormLSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False),
-    "layer-norm-lstm-capped": lambda: LayerNormLSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=True),
-    "mogrifier": lambda: MogrifierCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, rounds=5, rank=None),
-    "mogrifier-of-low-rank": lambda: MogrifierCell(INPUT, HIDDEN, 1.0, input_gate_cap=False, rounds=4, rank=3),
-    "mogrifier-capped": lambda: MogrifierCell(INPUT, HIDDEN, 1.0, input_gate_cap=True, rounds=1, rank=None),
-    "mogrifier-without-rounds": lambda: MogrifierCell(INPUT, HIDDEN, 1.0, input_gate_cap=False, rounds=0, rank=None),
+    "lstm": lambda: LSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, coupled_gates=False),
+    "lstm-capped": lambda: LSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=True, coupled_gates=False),
+    "lstm-coupled": lambda: LSTMCell(INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, coupled_gates=True),
+    "layer-norm-lstm": lambda: LayerNormLSTMCell(
+        INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, coupled_gates=False
+    ),
+    "layer-norm-lstm-capped": lambda: LayerNormLSTMCell(
+        INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=True, coupled_gates=False
+    ),
+    "layer-norm-lstm-coupled": lambda: LayerNormLSTMCell(
+        INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, coupled_gates=True
+    ),
+    "mogrifier": lambda: MogrifierCell(
+        INPUT, HIDDEN, forget_bias=1.0, input_gate_cap=False, coupled_gates=False, rounds=5, rank=None
+    ),
+    "mogrifier-of-low-rank": lambda: MogrifierCell(
+        INPUT, HIDDEN, 1.0, input_gate_cap=False, coupled_gates=False, rounds=4, rank=3
+    ),
+    "mogrifier-capped": lambda: MogrifierCell(
+        INPUT, HIDDEN, 1.0, input_gate_cap=True, coupled_gates=False, rounds=1, rank=None
+    ),
+    "mogrifier-coupled": lambda: MogrifierCell(
+        INPUT, HIDDEN, 1.0, input_gate_cap=False, coupled_gates=True, rounds=2, rank=None
+    ),
+    "mogrifier-without-rounds": lambda: MogrifierCell(
+        INPUT, HIDDEN, 1.0, input_gate_cap=False, coupled_gates=False, rounds=0, rank=None
+    ),
     "gru": lambda: GRUCell(INPUT, HIDDEN),
     "rnn-tanh": lambda: RNNCell(INPUT, HIDDEN, "tanh"),
     "rnn-relu": lambda: RNNCell(INPUT, HIDDEN, "relu"),
@@ -47,14 +66,20 @@ each_execution = pytest.mark.parametrize(
 # Largest distance of a result from the float64 reference, relative to the result's own norm. float32 carries 24 bits;
 # bfloat16 operands carry 8, an error of 2^-9 each, which the jumps of relu and of the cap turn into whole gradients.
 # Normalisation divides by the deviation of a column's few units, and enlarges what was lost before it.
-TOLERANCES = {"float32": 2e-6, "float32-normalized": 5e-6, "bfloat16": 0.02, "bfloat16-jumps": 0.15}
+TOLERANCES = {
+    "float32": 2e-6,
+    "float32-normalized": 5e-6,
+    "bfloat16": 0.02,
+    "bfloat16-normalized": 0.05,
+    "bfloat16-jumps": 0.15,
+}
 
 
 def tolerance_of(name: str, execution: Execution) -> float:
-    if not execution.gemm_path.rounds:
-        return TOLERANCES["float32-normalized" if "layer-norm" in name else "float32"]
-    has_jumps = name == "rnn-relu" or name.endswith("-capped")
-    return TOLERANCES["bfloat16-jumps" if has_jumps else "bfloat16"]
+    number_format = "bfloat16" if execution.gemm_path.rounds else "float32"
+    if number_format == "bfloat16" and (name == "rnn-relu" or name.endswith("-capped")):
+        return TOLERANCES["bfloat16-jumps"]
+    return TOLERANCES[f"{number_format}-normalized" if "layer-norm" in name else number_format]
 
 
 @dataclass
@@ -194,7 +219,7 @@ def test_threads_change_nothing_but_the_order_of_sums(name: str) -> None:
 @given(
     make=st.sampled_from(
         [
-            lambda n_in, n: LSTMCell(n_in, n, forget_bias=1.0, input_gate_cap=False),
+            lambda n_in, n: LSTMCell(n_in, n, forget_bias=1.0, input_gate_cap=False, coupled_gates=False),
             GRUCell,
             lambda n_in, n: RNNCell(n_in, n, "tanh"),
         ]

@@ -11,50 +11,68 @@
 
 namespace lstmlm {
 
-// With CAPPED the input gate is at most 1 − f; kept is the gate without the cap.
-template <bool CAPPED> struct LSTM {
-    static constexpr int GATES = 4, KEPT = 4;
+// How the input gate opens: by its own sum; so, and by 1 − f at most (kept is the gate without the cap); by 1 − f.
+enum class InputGate { OWN, CAPPED, COUPLED };
+
+template <InputGate INPUT> struct LSTM {
+    static constexpr int GATES = INPUT == InputGate::COUPLED ? 3 : 4, KEPT = GATES;
+    static constexpr int F = GATES - 3, G = GATES - 2, O = GATES - 1;
     static constexpr bool MEMORY = true;
+    template <class Real> using Gates = std::array<Real, GATES>;
 
     template <class Real>
-    static Real forward(const std::array<Real, 4>& x, const std::array<Real, 4>& h, Real, Real& memory,
-                        std::array<Real, 4>& kept) {
-        remember({x[0] + h[0], x[1] + h[1], x[2] + h[2], x[3] + h[3]}, memory, kept);
-        return kept[3] * hyperbolic_tangent(memory);
+    static Real forward(const Gates<Real>& x, const Gates<Real>& h, Real, Real& memory, Gates<Real>& kept) {
+        Gates<Real> sums;
+        for (int gate = 0; gate < GATES; ++gate) sums[gate] = x[gate] + h[gate];
+        remember(sums, memory, kept);
+        return kept[O] * hyperbolic_tangent(memory);
     }
 
     template <class Real>
     static void backward(Real grad_hidden, Real& carry, Real, Real, Real memory_before, Real memory,
-                         const std::array<Real, 4>& kept, std::array<Real, 4>& dx, std::array<Real, 4>& dh) {
+                         const Gates<Real>& kept, Gates<Real>& dx, Gates<Real>& dh) {
         const Real tanh_memory = hyperbolic_tangent(memory);
-        carry += grad_hidden * kept[3] * (1 - tanh_memory * tanh_memory);
+        carry += grad_hidden * kept[O] * (1 - tanh_memory * tanh_memory);
         dx = dh = recall(carry, grad_hidden * tanh_memory, memory_before, kept);
     }
 
     // The part that makes the memory and opens the output gate, from the sums that gates are functions of.
-    template <class Real>
-    static void remember(const std::array<Real, 4>& sums, Real& memory, std::array<Real, 4>& kept) {
-        const Real i = sigmoid(sums[0]), f = sigmoid(sums[1]), g = hyperbolic_tangent(sums[2]), o = sigmoid(sums[3]);
-        kept = {i, f, g, o};
-        memory = f * memory + capped(i, f) * g;
+    template <class Real> static void remember(const Gates<Real>& sums, Real& memory, Gates<Real>& kept) {
+        for (int gate = 0; gate < GATES; ++gate)
+            kept[gate] = gate == G ? hyperbolic_tangent(sums[gate]) : sigmoid(sums[gate]);
+        memory = kept[F] * memory + input_gate(kept) * kept[G];
     }
 
     // The derivatives by those sums, from the ones by the memory (which becomes that by the memory before) and by o.
     template <class Real>
-    static std::array<Real, 4> recall(Real& grad_memory, Real grad_o, Real memory_before,
-                                      const std::array<Real, 4>& kept) {
-        const auto [i, f, g, o] = kept;
-        const Real grad = grad_memory;
-        const bool is_capped = CAPPED && i > 1 - f;
-        const Real grad_i = is_capped ? 0 : grad * g;
-        const Real grad_f = grad * (is_capped ? memory_before - g : memory_before);
+    static Gates<Real> recall(Real& grad_memory, Real grad_o, Real memory_before, const Gates<Real>& kept) {
+        const Real f = kept[F], g = kept[G], o = kept[O], grad = grad_memory;
+        const Real grad_f = grad * (is_rest(kept) ? memory_before - g : memory_before);
+        Gates<Real> by_sums;
+        if constexpr (F > 0) {
+            const Real i = kept[0], grad_i = is_rest(kept) ? 0 : grad * g;
+            by_sums[0] = grad_i * i * (1 - i);
+        }
+        by_sums[F] = grad_f * f * (1 - f);
+        by_sums[G] = grad * input_gate(kept) * (1 - g * g);
+        by_sums[O] = grad_o * o * (1 - o);
         grad_memory = grad * f;
-        return {grad_i * i * (1 - i), grad_f * f * (1 - f), grad * capped(i, f) * (1 - g * g), grad_o * o * (1 - o)};
+        return by_sums;
     }
 
   private:
-    template <class Real> static Real capped(Real i, Real f) { return CAPPED && i > 1 - f ? 1 - f : i; }
+    // Whether the input gate is what the forget gate leaves.
+    template <class Real> static bool is_rest(const Gates<Real>& kept) {
+        return INPUT == InputGate::COUPLED || (INPUT == InputGate::CAPPED && kept[0] > 1 - kept[F]);
+    }
+    template <class Real> static Real input_gate(const Gates<Real>& kept) {
+        return is_rest(kept) ? 1 - kept[F] : kept[0];
+    }
 };
+
+using FreeLSTM = LSTM<InputGate::OWN>;
+using CappedLSTM = LSTM<InputGate::CAPPED>;
+using CoupledLSTM = LSTM<InputGate::COUPLED>;
 
 struct GRU {
     static constexpr int GATES = 3, KEPT = 4;

@@ -9,7 +9,7 @@
 
 namespace lstmlm {
 
-// What `LayerNormLSTM` in models/kernels/native/__init__.py fills in. Gates are four times the units.
+// What `LayerNormLSTM` in models/kernels/native/__init__.py fills in. Gates are three or four times the units.
 struct LayerNormLSTM {
     int64_t n_steps, n_rows, n_units, n_threads;
     int64_t keep;              // whether every step's values are kept, for a backward pass
@@ -76,7 +76,8 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
     const LayerNormLSTM& w;
     const Matrix<Operand, Real>& weight;
     const Range rows;
-    const int64_t n_units = w.n_units, n_gates = 4 * w.n_units;
+    static constexpr int GATES = Cell::GATES;
+    const int64_t n_units = w.n_units, n_gates = GATES * w.n_units;
     const Real* const bias = static_cast<const Real*>(w.bias);
     const Real* const gain_ih = static_cast<const Real*>(w.gain_ih);
     const Real* const gain_hh = static_cast<const Real*>(w.gain_hh);
@@ -156,19 +157,19 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
         }
 #pragma GCC ivdep
         for (int64_t j = 0; j < n_units; ++j) {
-            std::array<Real, 4> sums, values;
-            for (int gate = 0; gate < 4; ++gate) sums[gate] = from_x[gate * n_units + j];
+            std::array<Real, GATES> sums, values;
+            for (int gate = 0; gate < GATES; ++gate) sums[gate] = from_x[gate * n_units + j];
             Real memory = memory_before[j];
             Cell::remember(sums, memory, values);
             memory_after[j] = memory;
-            for (int gate = 0; gate < 4; ++gate) gates[gate * n_units + j] = values[gate];
+            for (int gate = 0; gate < GATES; ++gate) gates[gate * n_units + j] = values[gate];
         }
     }
 
     // h_t, and what the next product takes.
     void put_out(int64_t t, int64_t row) {
         const Real* __restrict memory = row_of(w.memories, t + 1, row);
-        const Real* __restrict o = kept(t, row) + 3 * n_units;
+        const Real* __restrict o = kept(t, row) + Cell::O * n_units;
         Real* __restrict hidden = row_of(w.hiddens, t + 1, row);
         const auto of_c = statistics(t, row)[2] = statistics_of(memory, n_units, w.epsilon);
 #pragma GCC ivdep
@@ -183,7 +184,7 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
     // From the derivative by h_t to those by c_t and o.
     void put_out_back(int64_t t, int64_t row) {
         const Real* __restrict memory = row_of(w.memories, t + 1, row);
-        const Real* __restrict o = kept(t, row) + 3 * n_units;
+        const Real* __restrict o = kept(t, row) + Cell::O * n_units;
         const Real* __restrict grad_output = static_cast<const Real*>(w.grad_outputs) + (t * w.n_rows + row) * n_units;
         const Real* __restrict grad_hidden = row_of(w.grad_hidden, row);
         Real* __restrict grad_gain = grad_bias + 3 * n_gates;
@@ -213,12 +214,12 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
         Real* __restrict grad_sums = by_gates.data();
 #pragma GCC ivdep
         for (int64_t j = 0; j < n_units; ++j) {
-            std::array<Real, 4> values;
-            for (int gate = 0; gate < 4; ++gate) values[gate] = gates[gate * n_units + j];
+            std::array<Real, GATES> values;
+            for (int gate = 0; gate < GATES; ++gate) values[gate] = gates[gate * n_units + j];
             Real carried = carry[j];
             const auto grad = Cell::recall(carried, grad_o[j], memory_before[j], values);
             carry[j] = carried;
-            for (int gate = 0; gate < 4; ++gate) grad_sums[gate * n_units + j] = grad[gate];
+            for (int gate = 0; gate < GATES; ++gate) grad_sums[gate * n_units + j] = grad[gate];
         }
     }
 
@@ -248,9 +249,9 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
 
 template <class Cell, class Operand, class Real> void run(const LayerNormLSTM& w, bool is_backward) {
     const Real* const numbers = static_cast<const Real*>(w.weight);
-    const int64_t n = w.n_units;
-    auto weight = is_backward ? Matrix<Operand, Real>(numbers, n, 4 * n, 1, n)
-                              : Matrix<Operand, Real>(numbers, 4 * n, n, n, 1);
+    const int64_t n = w.n_units, n_gates = Cell::GATES * n;
+    auto weight = is_backward ? Matrix<Operand, Real>(numbers, n, n_gates, 1, n)
+                              : Matrix<Operand, Real>(numbers, n_gates, n, n, 1);
     in_parallel_by_rows(w.n_threads, w.n_rows, [&](const Place& place) {
         weight.pack(place);
         wait();
@@ -261,5 +262,6 @@ template <class Cell, class Operand, class Real> void run(const LayerNormLSTM& w
 
 }  // namespace lstmlm
 
-WINDOWS(layer_norm_lstm, LayerNormLSTM, lstmlm::LSTM<false>)
-WINDOWS(layer_norm_lstm_capped, LayerNormLSTM, lstmlm::LSTM<true>)
+WINDOWS(layer_norm_lstm, LayerNormLSTM, lstmlm::FreeLSTM)
+WINDOWS(layer_norm_lstm_capped, LayerNormLSTM, lstmlm::CappedLSTM)
+WINDOWS(layer_norm_lstm_coupled, LayerNormLSTM, lstmlm::CoupledLSTM)

@@ -17,8 +17,8 @@ struct Mogrifier {
     int64_t keep;              // whether every step's values are kept, for a backward pass
     int64_t n_rounds, rank;    // rank 0: full matrices
     const void* inputs;        // (steps, rows, inputs) Real
-    const void* weight;        // (4 units, last two) Real: W_x and W_h side by side, in the order of the last two
-    const void* bias;          // (4 units) Real
+    const void* weight;        // (gates units, last two) Real: W_x and W_h side by side, in the order of the last two
+    const void* bias;          // (gates units) Real
     const void* rounds;        // Real: all matrices and biases of the rounds, in the order of `CellWeights.extra`
     const void* mask;          // (rows, units) Real: state dropout; may be null
     void* hiddens;             // (steps + 1, rows, units) Real, the first of them given
@@ -26,9 +26,9 @@ struct Mogrifier {
     void* operands;            // (steps or 1, rows, see above) Operand
     void* inner;               // (steps or 1, rows, rounds rank) Operand: between the two factors of each round
     void* opened;              // (steps or 1, rows, the targets of all rounds) Real: the sigmoids of the rounds
-    void* kept;                // (steps or 1, rows, 4 units) Real: the gates of the LSTM
+    void* kept;                // (steps or 1, rows, gates units) Real: those of the LSTM
     const void* grad_outputs;  // (steps, rows, units) Real
-    void* grad_gates;          // (steps, rows, 4 units) Operand: by the sums of the LSTM's gates
+    void* grad_gates;          // (steps, rows, gates units) Operand: by the sums of the LSTM's gates
     void* grad_opened;         // (steps, rows, the targets of all rounds) Operand: by the sums of the rounds
     void* grad_inner;          // (steps, rows, rounds rank) Operand
     void* grad_inputs;         // (steps, rows, inputs) Real
@@ -55,7 +55,7 @@ template <class Operand, class Real> struct Matrices {
     std::vector<const Real*> biases;
     std::vector<Factor> lstm;  // a matrix a gate, so that a tile has all gates; transposed one for each of the last two
 
-    Matrices(const Mogrifier& m, bool transposed) {
+    Matrices(const Mogrifier& m, int n_gates, bool transposed) {
         const Layout layout{m};
         const Real* next = static_cast<const Real*>(m.rounds);
         const auto take = [&](int64_t n_out, int64_t n_in) {
@@ -75,10 +75,10 @@ template <class Operand, class Real> struct Matrices {
         const Real* const weight = static_cast<const Real*>(m.weight);
         const int64_t depth = m.n_inputs + m.n_units, first_width = layout.width(m.n_rounds - 1);
         if (transposed) {
-            lstm.emplace_back(weight, first_width, 4 * m.n_units, 1, depth);
-            lstm.emplace_back(weight + first_width, depth - first_width, 4 * m.n_units, 1, depth);
+            lstm.emplace_back(weight, first_width, n_gates * m.n_units, 1, depth);
+            lstm.emplace_back(weight + first_width, depth - first_width, n_gates * m.n_units, 1, depth);
         } else {
-            for (int gate = 0; gate < 4; ++gate)
+            for (int gate = 0; gate < n_gates; ++gate)
                 lstm.emplace_back(weight + gate * m.n_units * depth, m.n_units, depth, depth, 1);
         }
     }
@@ -99,7 +99,8 @@ template <class Cell, class Operand, class Real> class MogrifierLoop {
     const Layout layout{m};
     const Matrices<Operand, Real>& matrices;
     const Range rows;
-    const int64_t n_units = m.n_units, n_gates = 4 * m.n_units;
+    static constexpr int GATES = Cell::GATES;
+    const int64_t n_units = m.n_units, n_gates = GATES * m.n_units;
     std::vector<Real> x, h;  // the last x^i and h^i in full precision, which operands may not have
 
   public:
@@ -116,9 +117,9 @@ template <class Cell, class Operand, class Real> class MogrifierLoop {
                          inner(m.inner, kept_at(t), i), [&](int64_t row, int64_t unit, int64_t n, const Real* sums) {
                              gate(t, i, row, unit, n, sums);
                          });
-            alignas(64) Sums<Real> sums[4];
+            alignas(64) Sums<Real> sums[GATES];
             for_each_tile<Real>(rows, {0, matrices.lstm[0].n_panels}, n_units, [&](const Tile& tile) {
-                for (int gate = 0; gate < 4; ++gate)
+                for (int gate = 0; gate < GATES; ++gate)
                     matrices.lstm[gate].multiply(tile, operand(t, tile.row, m.n_rounds - 1), layout.all_operands(),
                                                  sums[gate]);
                 for (int64_t r = 0; r < tile.n_rows; ++r) step(t, tile.row + r, tile.unit, tile.n_units, sums, r);
@@ -245,12 +246,12 @@ template <class Cell, class Operand, class Real> class MogrifierLoop {
         Real* __restrict gates = kept(t, row) + unit;
 #pragma GCC ivdep
         for (int64_t j = 0; j < n; ++j) {
-            std::array<Real, 4> from_x, from_h = {}, values;
-            for (int gate = 0; gate < 4; ++gate) from_x[gate] = sums[gate][r][j] + bias[gate * n_units + j];
+            std::array<Real, GATES> from_x, from_h = {}, values;
+            for (int gate = 0; gate < GATES; ++gate) from_x[gate] = sums[gate][r][j] + bias[gate * n_units + j];
             Real memory = memories[before + j];
             hiddens[after + j] = Cell::forward(from_x, from_h, Real(0), memory, values);
             memories[after + j] = memory;
-            for (int gate = 0; gate < 4; ++gate) gates[gate * n_units + j] = values[gate];
+            for (int gate = 0; gate < GATES; ++gate) gates[gate * n_units + j] = values[gate];
         }
     }
 
@@ -264,13 +265,13 @@ template <class Cell, class Operand, class Real> class MogrifierLoop {
         Operand* __restrict grad_sums = grad_gates(t, row);
 #pragma GCC ivdep
         for (int64_t j = 0; j < n_units; ++j) {
-            std::array<Real, 4> values, dx, dh;
-            for (int gate = 0; gate < 4; ++gate) values[gate] = gates[gate * n_units + j];
+            std::array<Real, GATES> values, dx, dh;
+            for (int gate = 0; gate < GATES; ++gate) values[gate] = gates[gate * n_units + j];
             Real carried = carry[j];
             Cell::backward(grad_outputs[j] + grad_hidden[j], carried, Real(0), Real(0), memories[before + j],
                            memories[after + j], values, dx, dh);
             carry[j] = carried;
-            for (int gate = 0; gate < 4; ++gate) grad_sums[gate * n_units + j] = narrow<Operand>(dx[gate]);
+            for (int gate = 0; gate < GATES; ++gate) grad_sums[gate * n_units + j] = narrow<Operand>(dx[gate]);
         }
     }
 
@@ -282,7 +283,7 @@ template <class Cell, class Operand, class Real> class MogrifierLoop {
 };
 
 template <class Cell, class Operand, class Real> void run(const Mogrifier& m, bool is_backward) {
-    Matrices<Operand, Real> matrices(m, is_backward);
+    Matrices<Operand, Real> matrices(m, Cell::GATES, is_backward);
     in_parallel_by_rows(m.n_threads, m.n_rows, [&](const Place& place) {
         matrices.pack(place);
         MogrifierLoop<Cell, Operand, Real> loop(m, matrices, place);
@@ -292,5 +293,6 @@ template <class Cell, class Operand, class Real> void run(const Mogrifier& m, bo
 
 }  // namespace lstmlm
 
-WINDOWS(mogrifier, Mogrifier, lstmlm::LSTM<false>)
-WINDOWS(mogrifier_capped, Mogrifier, lstmlm::LSTM<true>)
+WINDOWS(mogrifier, Mogrifier, lstmlm::FreeLSTM)
+WINDOWS(mogrifier_capped, Mogrifier, lstmlm::CappedLSTM)
+WINDOWS(mogrifier_coupled, Mogrifier, lstmlm::CoupledLSTM)

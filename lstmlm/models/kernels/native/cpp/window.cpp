@@ -240,8 +240,9 @@ template <class Cell, class Operand, class Real> void run(const Window& w, bool 
 
 }  // namespace lstmlm
 
-WINDOWS(lstm, Window, lstmlm::LSTM<false>)
-WINDOWS(lstm_capped, Window, lstmlm::LSTM<true>)
+WINDOWS(lstm, Window, lstmlm::FreeLSTM)
+WINDOWS(lstm_capped, Window, lstmlm::CappedLSTM)
+WINDOWS(lstm_coupled, Window, lstmlm::CoupledLSTM)
 WINDOWS(gru, Window, lstmlm::GRU)
 WINDOWS(rnn_tanh, Window, lstmlm::TanhRNN)
 WINDOWS(rnn_relu, Window, lstmlm::ReluRNN)
