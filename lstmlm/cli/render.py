@@ -209,13 +209,25 @@ def print_proof(proof: "Prover | None", *, on_stderr: bool) -> None:
         raise typer.Exit(FAILED_PROOF)
 
 
+def filled(rows: "Sequence[Row]") -> "list[Row]":
+    """Return rows without the columns in which nothing stands."""
+    names = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
+    return [{name: row[name] for name in names} for row in rows]
+
+
+def is_numeric(cells: Iterable[str]) -> bool:
+    """Whether all that a column holds are numbers, which stand to the right."""
+    return all(map(_NUMBER.fullmatch, cells))
+
+
 def print_table(rows: "Sequence[Row]") -> None:
-    """Print rows under the names of their columns on stdout, numbers to the right."""
+    """Print rows under the names of their columns on stdout, numbers to the right; a column of nothing is left out."""
+    rows = filled(rows)
     columns = {
         name: [name, *("" if row[name] is None else printable(_format(row[name]), kept="") for row in rows)]
         for name in rows[0]
     }
-    is_number = {name: all(map(_NUMBER.fullmatch, cells[1:])) for name, cells in columns.items()}
+    is_number = {name: is_numeric(cells[1:]) for name, cells in columns.items()}
     for line in zip(*columns.values(), strict=True):
         cells = [
             cell.rjust(max(map(len, columns[name]))) if is_number[name] else cell.ljust(max(map(len, columns[name])))

@@ -1,7 +1,8 @@
 """One run in a row: what it is, how far it came, and in which state it is."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,6 +70,14 @@ def read_run(path: Path) -> RecordedRun:
     except (CheckpointError, ConfigError) as error:
         problem = str(error)
     return RecordedRun(path, _summary(path, history, config, problem), config, history, environment)
+
+
+def named_apart(runs: Sequence[RecordedRun]) -> list[RecordedRun]:
+    """Return runs under the part of their paths that tells them apart: without the folders in which all of them lie."""
+    folders = zip(*(run.path.parent.parts for run in runs), strict=False) if len(runs) > 1 else ()
+    n_shared = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, folders))
+    names = [str(Path(*run.path.parts[n_shared:])) for run in runs]
+    return [replace(run, summary=replace(run.summary, name=name)) for run, name in zip(runs, names, strict=True)]
 
 
 def start_of(run: RunDirectory) -> Record:

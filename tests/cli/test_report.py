@@ -1,5 +1,6 @@
 """`lstmlm report`: one file with everything in it, and nothing that is fetched."""
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -54,8 +55,32 @@ def test_a_page(two: Path, lstmlm: Cli) -> None:
         said = lstmlm("eval", "perplexity", "--run", "runs/tiny", "--split", split).stdout
         perplexity = float(re.findall(r"perplexity +([\d.]+)", said)[0])
         assert f"{perplexity:,.2f}" in page
-    for part in ("model.backbone.name", "&quot;rnn&quot;", "sha256", "fingerprint"):
+    for part in ("model.backbone.name", "&quot;rnn&quot;", "sha256", "fingerprint", "perplexity per word", ">tiny<"):
         assert part in page
+    assert "_per_" not in page
+    assert "n_tokens" not in page
+    assert page.count("<circle") == 4  # a single step and a single validation are seen, too
+
+
+def test_what_no_run_has_is_no_column(two: Path, lstmlm: Cli) -> None:
+    """Words do not say all of their text. Heads are words, and a fingerprint is as long as `eval perplexity` has it."""
+    assert lstmlm("report", "tiny", "--format", "md").exit_code == 0
+    text = Path("report.md").read_text("utf-8")
+    fingerprint = json.loads(lstmlm("eval", "perplexity", "--run", "runs/tiny", "--json").stdout)["fingerprint"]
+    assert "| run | split | perplexity | perplexity per word | tokens | fingerprint |" in text
+    assert f" | {fingerprint[:12]} |" in text
+    assert "| data train tokens | " in text
+
+
+def test_runs_beside_each_other(two: Path, lstmlm: Cli) -> None:
+    """What differs has a column a run, what is at its default too; what does not is said once."""
+    assert lstmlm("report", "tiny", "rnn<b>", "--format", "md", "--quick").exit_code == 0
+    text = Path("report.md").read_text("utf-8")
+    assert "|  | tiny | rnn<b> |" in text
+    assert '| model.backbone.name | "lstm" | "rnn" |' in text
+    assert "|  | all runs |" in text
+    assert "| model.backbone.hidden_size | 12 |\n" in text
+    assert text.count("| data train sha256 | ") == 1
 
 
 def test_markdown(two: Path, lstmlm: Cli) -> None:

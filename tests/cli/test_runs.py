@@ -117,7 +117,16 @@ def test_compare(two: Path, lstmlm: Cli) -> None:
     assert json.loads(same.stdout)["rows"][0]["low"] == test["low"]
     shown = lstmlm("runs", "compare", "lstm", "sub/rnn", "--quick").stdout
     assert "verdict" not in shown
-    assert "━━ runs/lstm" in shown
+    assert "━━ lstm" in shown  # without the folder of them all
+    assert "━━ sub/rnn" in shown
+
+
+def test_what_no_run_has_is_no_column(two: Path, lstmlm: Cli) -> None:
+    """A damaged run does not tell its model, nor a single recipe how far it lies behind another."""
+    add = Path("runs/sub/rnn/config.yaml")
+    add.write_text("nothing", "utf-8")
+    [head, _] = lstmlm("runs", "list", "sub/rnn").stdout.splitlines()
+    assert head.split() == ["run", "state", "epoch", "valid", "perplexity", "tokens/s", "time"]
 
 
 def test_compare_what_cannot_be_scored(two: Path, lstmlm: Cli) -> None:
@@ -135,7 +144,7 @@ def test_figures(two: Path, lstmlm: Cli) -> None:
     pytest.importorskip("matplotlib")
     lstmlm("runs", "compare", "lstm", "sub/rnn", "--quick", "--plot", "curves.svg")
     drawn = Path("curves.svg").read_text("utf-8")
-    assert "runs/lstm" in drawn
+    assert ">lstm<" in drawn
     assert "perplexity" in drawn
 
 

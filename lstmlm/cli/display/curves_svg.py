@@ -1,4 +1,4 @@
-"""Curves as SVG for a page: colours and letters are those of its style sheet."""
+"""Curves as SVG for a page, each under its legend: colours and letters are those of its style sheet."""
 
 import html
 import math
@@ -63,18 +63,19 @@ def lines_svg(lines: Sequence[Line], label: str, x_label: str) -> str:
     if len({x for x, _ in every}) < 2:
         return ""
     scale = _Scale(every)
-    parts = [*scale.grid(x_label)]
-    named = [line for line in lines if line.style != "faint"]
-    for line in lines:
-        color = f"run{line.run % N_COLORS}"
-        parts.append(f'<polyline class="{color} {line.style}" points="{scale.path(line.points)}"/>')
-    for i, line in enumerate(named):
-        parts.append(
-            f'<text x="{WIDTH - RIGHT - 8}" y="{TOP + 20 + 20 * i}" text-anchor="end" '
-            f'class="name run{line.run % N_COLORS}">{html.escape(line.name)}</text>'
-        )
     head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(label)}">'
-    return "\n".join([head, *parts, "</svg>"])
+    return "\n".join([_legend(lines), head, *scale.grid(x_label), *map(scale.drawn, lines), "</svg>"])
+
+
+def _legend(lines: Sequence[Line]) -> str:
+    """Return the names beside the drawing, where they cover no curve and a narrow window shows them too."""
+    drawn = {"": "━━", "dashed": "╍╍"}
+    names = [
+        f"<span class=run{line.run % N_COLORS}>{drawn[line.style]} {html.escape(line.name)}</span>"
+        for line in lines
+        if line.style in drawn
+    ]
+    return f"<figcaption>{' '.join(names)}</figcaption>"
 
 
 class _Scale:
@@ -84,8 +85,14 @@ class _Scale:
         self._x = (min(x for x, _ in every), max(x for x, _ in every))
         self._y = (math.log(min(y for _, y in every)), math.log(max(y for _, y in every)) + 1e-9)
 
-    def path(self, line: Points) -> str:
-        return " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in line)
+    def drawn(self, line: Line) -> str:
+        """Return a line; a single point, such as the only validation of a short run, as a dot."""
+        kind = f"run{line.run % N_COLORS} {line.style}"
+        if len(line.points) == 1:
+            [(x, y)] = line.points
+            return f'<circle class="{kind}" cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="5"/>'
+        path = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in line.points)
+        return f'<polyline class="{kind}" points="{path}"/>'
 
     def x(self, value: float) -> float:
         return LEFT + (value - self._x[0]) / (self._x[1] - self._x[0]) * (WIDTH - LEFT - RIGHT)

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lstmlm.cli.display.curves_svg import perplexity_curves
-from lstmlm.cli.render import clock
+from lstmlm.cli.render import clock, filled, is_numeric
 from lstmlm.history.summary import RecordedRun
-from lstmlm.yaml.comparison import differences_from_defaults
+from lstmlm.yaml.comparison import differences_from_defaults, flat
+
+Table = Sequence[Mapping[str, Any]]
+"""Rows: values by the names of the columns."""
 
 LONG = 40
 """Characters of a cell from which on it may be broken."""
@@ -24,12 +27,12 @@ class Section:
     """A heading with what stands below it: tables, texts and drawings, in that order."""
 
     title: str
-    tables: Sequence[Sequence[Mapping[str, Any]]] = ()
+    tables: Sequence[Table] = ()
     texts: Sequence[tuple[str, str]] = ()
     """Each with a caption; shown as it is, line ends included."""
 
     drawings: Sequence[str] = ()
-    """SVG."""
+    """SVG, each under its legend."""
 
     note: str = ""
 
@@ -41,17 +44,20 @@ def sections(
     yield Section("Results", [[_figures(run) for run in runs]])
     if scores:
         yield Section("Scored again for this report", [scores], note=SCORED)
-    yield Section("Curves", drawings=[perplexity_curves({run.summary.name: run.history for run in runs})])
+    if curves := perplexity_curves({run.summary.name: run.history for run in runs}):
+        yield Section("Curves", drawings=[curves])
     if drawings:
         yield Section("How far back predictions reach", drawings=drawings)
     for run in runs:
         if texts := list(_samples(run)):
             yield Section(f"What {run.summary.name} wrote while it learnt", texts=texts)
-    yield Section("Configuration", [_configuration(runs)], note="Keys that are not at their defaults.")
-    for run in runs:
-        if run.environment:
-            yield Section(f"Data and environment of {run.summary.name}", [_environment(run.environment)])
+    if configuration := _configuration(runs):
+        yield Section("Configuration", configuration, note=CHOSEN)
+    if environment := _side_by_side({run.summary.name: dict(_environment(run.environment)) for run in runs}):
+        yield Section("Data and environment", environment)
 
+
+CHOSEN = "Keys that are not at their defaults, in one of the runs at least."
 
 SCORED = (
     "Every token is counted once, the end of a line where there is one too, with carried state. Figures with the same "
@@ -67,7 +73,7 @@ def _figures(run: RecordedRun) -> dict[str, Any]:
         "model": summary.backbone,
         "parameters": summary.n_parameters,
         "best valid perplexity": best.get("perplexity"),
-        "in epoch": best.get("epoch"),
+        "in epoch": f"{best['epoch']:.2f}" if best else None,
         "steps": summary.step,
         "tokens/s": summary.tokens_per_second and round(summary.tokens_per_second),
         "time": clock(summary.seconds),
@@ -81,23 +87,44 @@ def _samples(run: RecordedRun) -> Iterator[tuple[str, str]]:
         yield f"step {event['step']:,}", str(event.get("text", "")).strip()
 
 
-def _configuration(runs: Sequence[RecordedRun]) -> list[dict[str, Any]]:
-    chosen = {run.summary.name: differences_from_defaults(run.config) for run in runs if run.config}
-    keys = dict.fromkeys(key for of_one in chosen.values() for key in of_one)
-    return [
-        {"key": key, **{name: json.dumps(of_one[key]) if key in of_one else "" for name, of_one in chosen.items()}}
-        for key in keys
-    ]
+def _configuration(runs: Sequence[RecordedRun]) -> list[Table]:
+    configs = {run.summary.name: run.config for run in runs if run.config}
+    chosen = {key for config in configs.values() for key in differences_from_defaults(config)}
+    written = {
+        name: {key: json.dumps(value, ensure_ascii=False) for key, value in flat(config).items() if key in chosen}
+        for name, config in configs.items()
+    }
+    return _side_by_side(written)
 
 
-def _environment(environment: Mapping[str, Any], prefix: str = "") -> list[dict[str, Any]]:
-    rows = []
+def _environment(environment: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in environment.items():
         if isinstance(value, Mapping):
-            rows += _environment(value, f"{prefix}{key} ")
+            yield from _environment(value, f"{prefix}{in_words(key)} ")
         else:
-            rows.append({"what": f"{prefix}{key}", "value": value})
-    return rows
+            yield f"{prefix}{in_words(key)}", value
+
+
+def _side_by_side(values: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+    """Return what differs between runs, with a column for each run that has any values, and what does not."""
+    known = {name: of_one for name, of_one in values.items() if of_one}
+    keys = dict.fromkeys(key for of_one in known.values() for key in of_one)
+    different, same = [], []
+    for key in keys:
+        of_runs = [of_one.get(key) for of_one in known.values()]
+        if all(value == of_runs[0] for value in of_runs):
+            same.append({"": key, "value" if len(known) == 1 else "all runs": of_runs[0]})
+        else:
+            different.append({"": key, **dict(zip(known, of_runs, strict=True))})
+    return [table for table in (different, same) if table]
+
+
+SPELT_OUT = {"char": "character", "chars": "characters", "cpu": "CPU", "unk": "unknown"}
+
+
+def in_words(key: str) -> str:
+    """Write a key of JSON as people do: `n_tokens` as tokens, `bits_per_char` as bits per character."""
+    return " ".join(SPELT_OUT.get(part, part) for part in key.removeprefix("n_").split("_"))
 
 
 def to_html(title: str, content: Sequence[Section]) -> str:
@@ -119,19 +146,23 @@ def _html_section(section: Section) -> str:
     return "\n".join([*parts, "</section>"])
 
 
-def _html_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in rows[0])
-    lines = []
-    for row in rows:
-        cells = "".join(f"<td{_kind(value)}>{html.escape(_written(value))}</td>" for value in row.values())
-        lines.append(f"<tr>{cells}</tr>")
-    return f"<div class=table><table>\n<tr>{head}</tr>\n{chr(10).join(lines)}\n</table></div>"
+def _html_table(rows: Table) -> str:
+    columns = _columns(rows)
+    kinds = {name: " class=number" if is_numeric(cells) else "" for name, cells in columns.items()}
+    lines = ["".join(f"<th scope=col{kinds[name]}>{html.escape(name)}</th>" for name in columns)]
+    for row in zip(*columns.values(), strict=True):
+        cells = zip(kinds.values(), row, strict=True)
+        lines.append("".join(f"<td{kind or _length(cell)}>{html.escape(cell)}</td>" for kind, cell in cells))
+    return f"<div class=table><table>\n{chr(10).join(f'<tr>{line}</tr>' for line in lines)}\n</table></div>"
 
 
-def _kind(value: Any) -> str:
-    if isinstance(value, int | float):
-        return " class=number"
-    return " class=long" if len(str(value)) > LONG else ""
+def _columns(rows: Table) -> dict[str, list[str]]:
+    rows = filled(rows)
+    return {name: [_written(row[name]) for row in rows] for name in rows[0]}
+
+
+def _length(cell: str) -> str:
+    return " class=long" if len(cell) > LONG else ""
 
 
 def _written(value: Any) -> str:
@@ -153,8 +184,10 @@ def to_markdown(title: str, content: Sequence[Section]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [[*rows[0]], ["---"] * len(rows[0]), *[list(map(_written, row.values())) for row in rows]]
+def _markdown_table(rows: Table) -> str:
+    columns = _columns(rows)
+    rules = ["---:" if is_numeric(cells) else "---" for cells in columns.values()]
+    lines = [list(columns), rules, *zip(*columns.values(), strict=True)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,11 +44,13 @@ def compare(
     from lstmlm.cli.display.screen import Overlay, Screen
     from lstmlm.cli.runs.seeds import by_recipe, seed_rows
     from lstmlm.history.selection import find_runs
-    from lstmlm.history.summary import read_run
+    from lstmlm.history.summary import named_apart, read_run
     from lstmlm.yaml.comparison import differences
 
     found = {str(path): read_run(path) for path in find_runs(runs)}
     chosen = [found[summary.name] for summary in in_order([run.summary for run in found.values()], sort)]
+    if not as_json:
+        chosen = named_apart(chosen)
     configs = {run.summary.name: run.config for run in chosen if run.config}
     differing = differences(list(configs.values()))
     recipes = by_recipe(chosen)
@@ -67,7 +68,7 @@ def compare(
         return
     print_table([row(run.summary) for run in chosen])
     print()
-    cells = [{"key": key, **dict(zip(configs, map(_cell, of), strict=True))} for key, of in differing.items()]
+    cells = [{"": key, **dict(zip(configs, map(_cell, of), strict=True))} for key, of in differing.items()]
     overlay = Overlay([Screen(run.history, run.summary.name) for run in chosen])
     _show(cells, overlay, seeds, tests)
 
@@ -98,16 +99,17 @@ def _tests(chosen: "Sequence[RecordedRun]", split: str | None) -> list[dict[str,
     scored.sort(key=lambda run: run.summary.perplexity or 0)
     rows = []
     try:
-        models = [workflows.load(Path(run.path)) for run in scored]
-        for other in models[1:]:
-            report = questions.compare(models[0], other, split=split)
+        models = [workflows.load(run.path) for run in scored]
+        best, *others = [run.summary.name for run in scored] or [""]
+        for other, model in zip(others, models[1:], strict=True):
+            report = questions.compare(models[0], model, split=split)
             [first, *_] = report.rows
-            verdict = {"a": f"{models[0].name} is better", "b": f"{other.name} is better", None: "may be chance"}
+            verdict = {"a": f"{best} is better", "b": f"{other} is better", None: "may be chance"}
             better = report.values["better"]
             rows.append(
                 {
-                    "best": models[0].name,
-                    "other": other.name,
+                    "best": best,
+                    "other": other,
                     "split": str(split),
                     **{key: first[key] for key in first if key not in ("a", "b")},
                     "verdict": verdict[better if better in ("a", "b") else None],

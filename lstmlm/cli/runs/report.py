@@ -1,6 +1,7 @@
 """`lstmlm report`: runs as one page that can be sent, printed and kept."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 LAGS = 100
 """How many tokens back gradients are followed."""
+
+SHOWN = ("perplexity", "perplexity_per_word", "bits_per_char", "n_tokens")
+"""Figures of an evaluation that a report has."""
+
+FINGERPRINT_SHOWN = 12
+"""Digits of a fingerprint, as many as `eval perplexity` shows."""
 
 
 def report(
@@ -52,9 +59,9 @@ def report(
     from lstmlm.cli.display.report import sections, to_html, to_markdown
     from lstmlm.files import write_atomically
     from lstmlm.history.selection import find_runs, newest_run
-    from lstmlm.history.summary import read_run
+    from lstmlm.history.summary import named_apart, read_run
 
-    found = [read_run(path) for path in (find_runs(runs) if runs else [newest_run()])]
+    found = named_apart([read_run(path) for path in (find_runs(runs) if runs else [newest_run()])])
     for run in found:
         if run.summary.problem:
             say(run.summary.problem)
@@ -69,18 +76,20 @@ def report(
 def _computed(found: "Sequence[RecordedRun]", *, draws: bool) -> tuple[list[Mapping[str, Any]], list[str]]:
     """Score the runs on their own splits, and draw their gradients; what cannot be computed is said and left out."""
     from lstmlm import questions, workflows
+    from lstmlm.cli.display.report import in_words
 
     scores: list[Mapping[str, Any]] = []
-    models = []
+    models = {}
     for run in found:
         try:
             trained = workflows.load(run.path)
             for split in ("valid", "test"):
                 if trained.run.digest_of(split):
                     values = workflows.evaluate(trained, "perplexity", split=split).values
-                    kept = ("perplexity", "perplexity_per_word", "bits_per_char", "n_tokens", "fingerprint")
-                    scores.append({"run": run.summary.name, "split": split, **{key: values.get(key) for key in kept}})
-            models.append(trained)
+                    figures = {in_words(key): values[key] for key in SHOWN}
+                    fingerprint = str(values["fingerprint"])[:FINGERPRINT_SHOWN]
+                    scores.append({"run": run.summary.name, "split": split, **figures, "fingerprint": fingerprint})
+            models[run.summary.name] = trained
         except LstmlmError as error:
             say(f"Not scored again: {error}")
     if not draws or not models:
@@ -88,7 +97,12 @@ def _computed(found: "Sequence[RecordedRun]", *, draws: bool) -> tuple[list[Mapp
     from lstmlm.cli.display.curves_svg import gradient_curves
 
     try:
-        return scores, [gradient_curves(questions.inspect_gradients(models, split="valid", max_lag=LAGS))]
+        measured = [
+            replace(norms, run=name)
+            for name, trained in models.items()
+            for norms in questions.inspect_gradients([trained], split="valid", max_lag=LAGS)
+        ]
+        return scores, [gradient_curves(measured)]
     except LstmlmError as error:
         say(f"Not drawn: {error}")
         return scores, []

@@ -1,6 +1,7 @@
 """Runs that differ in the seed alone, as rows: mean, interval, and whether a lead over seeds is more than chance."""
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from lstmlm.evaluation.seeds import seed_difference, seed_mean
@@ -14,17 +15,30 @@ Figures = Mapping[int, float]
 
 
 def by_recipe(runs: "Sequence[RecordedRun]") -> dict[str, dict[int, float]]:
-    """Return the perplexities of runs by seed, for each configuration; it is named as the folder or the first run."""
-    recipes: dict[str, tuple[str, dict[int, float]]] = {}
+    """Return the perplexities of runs by seed, for each configuration, under the name that its runs share."""
+    recipes: dict[str, tuple[list[str], dict[int, float]]] = {}
     for run in runs:
         if run.config is None or run.summary.perplexity is None:
             continue
         # The route of matrix products is measured at each start, and the fastest is not always the same.
         training = run.config.training.model_copy(update={"matmul": "auto"})
         same = run.config.model_copy(update={"seed": 0, "training": training}).model_dump_json()
-        _, figures = recipes.setdefault(same, (run.summary.name, {}))
+        names, figures = recipes.setdefault(same, ([], {}))
+        names.append(run.summary.name)
         figures.setdefault(run.config.seed, run.summary.perplexity)
-    return dict(recipes.values())
+    shared = [_shared_name(names) for names, _ in recipes.values()]
+    return {
+        name if shared.count(name) == 1 else names[0]: figures
+        for name, (names, figures) in zip(shared, recipes.values(), strict=True)
+    }
+
+
+def _shared_name(names: list[str]) -> str:
+    """Return a pattern that names have in common, such as `backbone=rnn/seed-*`; the first of them if there is none."""
+    begin = "".join(
+        letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    )
+    return begin if begin in names else f"{begin}*" if begin else names[0]
 
 
 def seed_rows(recipes: Mapping[str, Figures]) -> "list[Row]":
