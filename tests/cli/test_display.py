@@ -61,6 +61,7 @@ def test_what_stands_there() -> None:
     for part in ("12.3k tokens/s", "perplexity by step", "Once upon"):
         assert part in text
     assert "\\x1b[31m" in text
+    assert "a time there" in text  # a line end of a sample is a blank here
 
 
 def test_before_the_first_report() -> None:

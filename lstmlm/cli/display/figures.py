@@ -88,7 +88,7 @@ def draw_curves(histories: Mapping[str, History], path: Path) -> None:
             trained = list(points(history.steps, "step", "perplexity"))
             validated = list(points(history.validations, "step", "perplexity"))
             axes.plot(*zip(*trained, strict=True), color=color, alpha=0.3, linewidth=1)
-            axes.plot(*zip(*validated, strict=True), color=color, marker=".", label=name)
+            axes.plot(*zip(*validated, strict=True), color=color, marker=".", label=name, clip_on=False)
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")

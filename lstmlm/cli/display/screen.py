@@ -93,7 +93,7 @@ class Screen:
     def _sample(self, width: int) -> list[Text]:
         if not self.history.samples:
             return []
-        text = " ".join(printable(str(self.history.samples[-1].get("text", "")), kept="").split())
+        text = printable(" ".join(str(self.history.samples[-1].get("text", "")).split()), kept="")
         lines = Text(text, "italic").wrap(Console(width=width, stderr=True), max(1, width - 2))
         return [Text("  ").append_text(line) for line in lines[:MOST_SAMPLE_LINES]]
 
