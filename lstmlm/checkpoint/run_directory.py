@@ -18,6 +18,7 @@ import copy
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -167,8 +168,7 @@ class RunDirectory:
                 raise MissingRunError(
                     f"{path}: is no run. Name what lstmlm train or lstmlm export huggingface has made."
                 )
-            command = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(path)])
-            raise MissingRunError(f"{path}: no such run. Train one: {command}")
+            raise MissingRunError(f"{path}: no such run. {_what_to_type(path)}")
         version = read_number(path / FORMAT)
         if version != FORMAT_VERSION:
             raise CheckpointError(
@@ -371,6 +371,12 @@ class RunDirectory:
     def load_training(self, step: int) -> Checkpoint:
         """All of a checkpoint, verified and refused as by `load_weights`."""
         return self._checkpoints.read(step, storage.load_checkpoint)
+
+
+def _what_to_type(path: Path) -> str:
+    if near := get_close_matches(path.name, [found.parent.name for found in path.parent.glob(f"*/{FORMAT}")], n=1):
+        return f"Did you mean {path.with_name(near[0])}?"
+    return "Train one: " + as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(path)])
 
 
 def changes_of(run_dir: Path) -> list[str]:

@@ -14,8 +14,8 @@ from lstmlm.cli.options import (
     SplitOption,
     TextCommand,
     TextOption,
-    path,
     refuse_two_texts,
+    run_path,
 )
 from lstmlm.cli.render import print_table, say, warn_of_unknown
 
@@ -33,7 +33,10 @@ def gradients(
     run: Annotated[
         list[Path] | None,
         typer.Option(
-            "--run", parser=path, help="Run directory; repeat it to compare.", show_default="the newest under runs/"
+            "--run",
+            parser=run_path,
+            help="Run directory, or a name below runs/; repeat it to compare.",
+            show_default="the newest under runs/",
         ),
     ] = None,
     split: SplitOption = None,

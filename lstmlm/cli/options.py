@@ -40,6 +40,13 @@ def path(text: str) -> Path:
     return Path(name_or_path(text))
 
 
+def run_path(text: str) -> Path:
+    """Read a run directory, or the name of one below runs/, as `lstmlm runs` takes it."""
+    found = path(text)
+    below = Path("runs") / found
+    return below if not found.exists() and (below.exists() or len(found.parts) == 1) else found
+
+
 def new_path(text: str) -> Path:
     """Read the path of something to write, and refuse at once what could not be written at the end."""
     found = path(text)
@@ -99,8 +106,8 @@ RunOption = Annotated[
     Path | None,
     typer.Option(
         "--run",
-        parser=path,
-        help="Run directory, or what export huggingface has made.",
+        parser=run_path,
+        help="Run directory, its name below runs/, or what export huggingface has made.",
         show_default="the newest under runs/",
     ),
 ]

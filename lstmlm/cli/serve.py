@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import path
+from lstmlm.cli.options import run_path
 from lstmlm.cli.render import say, warn
 from lstmlm.errors import MissingExtraError
 
@@ -15,7 +15,12 @@ from lstmlm.errors import MissingExtraError
 def serve(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="RUN…", parser=path, help="Run directories.", show_default="the newest under runs/"),
+        typer.Argument(
+            metavar="RUN…",
+            parser=run_path,
+            help="Run directories, or names below runs/.",
+            show_default="the newest under runs/",
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Likewise; 0 is any that is free.")] = 8000,

@@ -63,6 +63,15 @@ def test_patterns_folders_and_what_is_nearly_right(two: Path, lstmlm: Cli) -> No
         assert (result.exit_code, result.stderr) == (4, "lstn: no such run. Did you mean lstm?\n")
 
 
+@pytest.mark.parametrize("command", [("eval", "perplexity", "--run"), ("next", "the", "--run")])
+def test_a_name_below_runs_is_enough(two: Path, lstmlm: Cli, command: tuple[str, ...]) -> None:
+    """Whatever is asked of a run takes it as the table of runs does, and a mistake is answered with what is like it."""
+    for name in ("lstm", "sub/rnn"):
+        assert lstmlm(*command, name).stdout == lstmlm(*command, f"runs/{name}").stdout != ""
+    wrong = lstmlm(*command, "lstn")
+    assert (wrong.exit_code, wrong.stderr) == (4, "runs/lstn: no such run. Did you mean runs/lstm?\n")
+
+
 def test_without_runs(here: Path, lstmlm: Cli) -> None:
     assert "lstmlm train --config quickstart" in lstmlm("runs").stderr
     for command in (("watch",), ("runs", "show")):

@@ -104,4 +104,4 @@ def list_recipes(as_json: JsonOption = False) -> None:
 
     for name, header in found.items():
         print(name)
-        print(textwrap.fill(header, 100, initial_indent="  ", subsequent_indent="  "))
+        print(textwrap.fill(header, 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))

@@ -5,15 +5,18 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, JsonOption, SplitOption, TextOption, path, refuse_two_texts
+from lstmlm.cli.options import EncodingOption, JsonOption, SplitOption, TextOption, refuse_two_texts, run_path
 from lstmlm.cli.render import print_report, say
 
 
 def compare(
-    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", parser=path, help="Run directory.", show_default=False)],
-    run_b: Annotated[
-        Path, typer.Argument(metavar="RUN_B", parser=path, help="Another run directory.", show_default=False)
+    run_a: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_A", parser=run_path, help="Run directory, or a name below runs/.", show_default=False
+        ),
     ],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", parser=run_path, help="Another run.", show_default=False)],
     split: SplitOption = None,
     text: TextOption = None,
     encoding: EncodingOption = "utf-8",

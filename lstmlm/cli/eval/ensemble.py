@@ -12,15 +12,17 @@ from lstmlm.cli.options import (
     SeedOption,
     SplitOption,
     TextOption,
-    path,
     refuse_two_texts,
+    run_path,
 )
 from lstmlm.cli.render import print_proof, print_report, say
 from lstmlm.errors import ConfigError
 
 
 def ensemble(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", parser=path, help="Run directories.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", parser=run_path, help="Run directories, or names below runs/.")
+    ],
     split: SplitOption = None,
     text: TextOption = None,
     encoding: EncodingOption = "utf-8",

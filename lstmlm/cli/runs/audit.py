@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, path
+from lstmlm.cli.options import JsonOption, run_path
 from lstmlm.cli.render import print_report, say, working
 
 
 def audit(
-    run: Annotated[Path, typer.Argument(metavar="RUN", parser=path, help="Run directory.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", parser=run_path, help="Run directory, or a name below runs/.", show_default=False
+        ),
+    ],
     segments: Annotated[int, typer.Option(help="Stretches between checkpoints that are trained again.")] = 3,
     seed: Annotated[
         int | None, typer.Option(help="Draws the stretches.", show_default="another one each time, which is printed")

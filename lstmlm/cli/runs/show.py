@@ -11,7 +11,9 @@ from lstmlm.cli.runs.rows import record, row
 
 
 def show(
-    run: Annotated[str | None, typer.Argument(help="Run directory.", show_default="the newest under runs/")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="Run directory, or a name below runs/.", show_default="the newest under runs/")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a run: its figures, its curves, and where its configuration differs from the defaults.
