@@ -38,7 +38,8 @@ def find_runs(patterns: Sequence[str]) -> list[Path]:
         matching = [path for path in (Path(pattern), ROOT / pattern) if RunDirectory.exists(path)][:1]
         matching = matching or _matching(pattern)
         if not matching:
-            raise MissingRunError(f"{pattern}: no such run.{_suggestion(pattern)}")
+            wrong = "holds no run" if Path(pattern).exists() else "no such run"
+            raise MissingRunError(f"{pattern}: {wrong}.{_suggestion(pattern)}")
         found.update(dict.fromkeys(matching))
     return list(found)
 

@@ -99,6 +99,10 @@ def test_runs_that_are_not_whole(two: Path, lstmlm: Cli) -> None:
     model.write_bytes(b"")
     result = lstmlm("report", "tiny", "rnn<b>")
     assert result.exit_code == 0
-    assert "Not scored again: " in result.stderr
+    assert "model.safetensors: is damaged" in result.stderr
     assert "interrupted" in Path("report.html").read_text("utf-8")
+    Path("runs/tiny/config.yaml").write_text("nothing", "utf-8")
+    assert lstmlm("report", "tiny").stderr.count("config.yaml: is damaged") == 1  # not said again for its scores
     assert (lstmlm("report", "none").exit_code, lstmlm("report", "-o", "no/r.html").exit_code) == (4, 2)
+    foreign = lstmlm("report", "tiny.yaml")
+    assert (foreign.exit_code, foreign.stderr.split(". ")[0]) == (4, "tiny.yaml: holds no run")

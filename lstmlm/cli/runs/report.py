@@ -65,7 +65,8 @@ def report(
     for run in found:
         if run.summary.problem:
             say(run.summary.problem)
-    scores, drawings = ([], []) if quick else _computed(found, draws=form == "html")
+    intact = [run for run in found if not run.summary.problem]
+    scores, drawings = ([], []) if quick else _computed(intact, draws=form == "html")
     title = " and ".join(run.summary.name for run in found) if len(found) < 4 else f"{len(found)} runs"
     content = list(sections(found, scores, drawings))
     path = output or Path(f"report.{form}")
