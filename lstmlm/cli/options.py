@@ -97,6 +97,8 @@ def _config(advice: str, default: str) -> Any:
 
 ConfigOption = Annotated[str | None, _config(CONFIG_HELP, "with --resume, the run's own")]
 
+LabConfigOption = Annotated[str | None, _config(CONFIG_HELP, "quickstart")]
+
 CorpusConfigOption = Annotated[
     str | None,
     _config(f"{CONFIG_HELP} Its data.corpus is read where no other is named.", "the default of every option"),

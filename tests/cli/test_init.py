@@ -97,3 +97,16 @@ def test_what_is_not_there(here: Path, lstmlm: Cli) -> None:
     assert folder.exit_code == 3
     assert "folder: holds neither train.txt nor other text" in folder.stderr
     assert lstmlm("init", "./none.txt", "--budget", "soon").exit_code == 2
+
+
+def test_a_section_is_explained_with_its_keys(lstmlm: Cli) -> None:
+    lines = lstmlm("config", "explain", "dropout").stdout.splitlines()
+    assert lines[0] == "model.dropout: a section"
+    assert lines[2:4] == ["", "key                        default  type"]
+    assert lines[4].split()[:2] == ["model.dropout.embedding", "0.0"]
+    part = lstmlm("config", "explain", "schedule").stdout
+    assert part.startswith("schedule: one of anneal_on_plateau, constant, ")
+    assert 'Default: "constant"\n' in part
+    assert "schedule.warmup_steps (warmup_cosine)" in part
+    key = lstmlm("config", "explain", "bptt").stdout
+    assert key.splitlines()[2:] == ["Default: 35"]

@@ -10,6 +10,7 @@ from lstmlm.cli.options import JsonOption
 from lstmlm.cli.render import print_table
 
 if TYPE_CHECKING:
+    from lstmlm.evaluation.report import Row
     from lstmlm.yaml.explanation import Explanation
 
 
@@ -19,7 +20,7 @@ def explain(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain a key of a configuration: meaning, type, range, default.
+    """Explain a key of a configuration: meaning, type, range, default, and the keys below it.
 
     Examples:
 
@@ -35,13 +36,21 @@ def explain(
     from lstmlm.yaml.explanation import explain as explained
     from lstmlm.yaml.explanation import explanations
 
-    found = explained(RunConfig, key) if key else explanations(RunConfig)
+    every = explanations(RunConfig)
+    found = explained(RunConfig, key) if key else every
     if as_json:
         print(json.dumps({"keys": [asdict(one) for one in found]}, ensure_ascii=False))
     elif key:
         print("\n\n".join(map(_paragraph, found)))
+        if below := [one for one in every if one.key.startswith(tuple(f"{section.key}." for section in found))]:
+            print()
+            print_table(_rows(below))
     else:
-        print_table([{"key": _title(one), "default": _written(one), "type": one.type} for one in found])
+        print_table(_rows(found))
+
+
+def _rows(found: "list[Explanation]") -> "list[Row]":
+    return [{"key": _title(one), "default": _written(one), "type": one.type} for one in found]
 
 
 def _title(one: "Explanation") -> str:
@@ -53,8 +62,9 @@ def _written(one: "Explanation") -> str:
 
 
 def _paragraph(one: "Explanation") -> str:
-    default = "It has to be given." if one.is_required else f"Default: {_value(one.default)}"
-    return f"{_title(one)}: {one.type}\n{one.meaning}\n{default}"
+    default = "" if one.type == "a section" else f"Default: {_value(one.default)}"
+    lines = [f"{_title(one)}: {one.type}", one.meaning, "It has to be given." if one.is_required else default]
+    return "\n".join(filter(None, lines))
 
 
 def _value(value: Any) -> str:

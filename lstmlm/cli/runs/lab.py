@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import BudgetOption, ConfigOption, JsonOption, PlotOption, SetOption, length, path
+from lstmlm.cli.options import BudgetOption, JsonOption, LabConfigOption, PlotOption, SetOption, length, path
 from lstmlm.cli.render import print_table, say
 from lstmlm.errors import ConfigError, DivergenceError, as_command
 from lstmlm.metrics import finite
@@ -30,7 +30,7 @@ def lab(
             help="A key with the values to try; repeat it, and all combinations are trained.",
         ),
     ],
-    config: ConfigOption = "quickstart",
+    config: LabConfigOption = "quickstart",
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings of each combination, from seed 1 on.")] = 3,
     run_dir: Annotated[
         Path | None, typer.Option(parser=path, metavar="DIR", help="Where the runs go.", show_default="runs/lab")
