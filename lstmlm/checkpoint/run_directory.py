@@ -184,15 +184,15 @@ class RunDirectory:
 
     @classmethod
     def newest(cls, root: Path) -> Self:
-        """Open the run in `root` that published a checkpoint most recently; of equals, the last by name.
+        """Open the run below `root`, at any depth, that published a checkpoint most recently; of equals, the last by name.
 
         Raises:
-            CheckpointError: No run in `root` has a checkpoint, or the newest is damaged.
+            CheckpointError: No run below `root` has a checkpoint, or the newest is damaged.
         """
-        published = [path.parent for path in root.glob(f"*/{LAST}") if cls.exists(path.parent)]
+        published = [path.parent for path in root.glob(f"**/{LAST}") if cls.exists(path.parent)]
         if not published:
             raise MissingRunError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart")
-        return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path.name)))
+        return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path)))
 
     def with_config(self, config: RunConfig) -> Self:
         """The same run, to go on by another configuration: of another length, or with its corpus elsewhere."""

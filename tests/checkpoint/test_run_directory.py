@@ -123,6 +123,10 @@ def test_the_newest_run_is_the_one_that_published_last(create: Create, content: 
     assert RunDirectory.newest(Path("runs")).path == Path("runs/c")
     os.utime("runs/a/last", (4, 4))
     assert RunDirectory.newest(Path("runs")).path == Path("runs/a")
+    of_lab = create("runs/lab/seed-1")
+    with of_lab.lock():
+        of_lab.save(400, content(400), is_best=False)
+    assert RunDirectory.newest(Path("runs")).path == of_lab.path  # as `report` and `watch` have it
 
 
 def test_without_a_trained_run_there_is_no_newest(create: Create) -> None:
