@@ -184,7 +184,7 @@ class RunDirectory:
 
     @classmethod
     def newest(cls, root: Path) -> Self:
-        """Open the run below `root`, at any depth, that published a checkpoint most recently; of equals, the last by name.
+        """Open the run below `root`, at any depth, that published a checkpoint most recently; of equals, the last one.
 
         Raises:
             CheckpointError: No run below `root` has a checkpoint, or the newest is damaged.
