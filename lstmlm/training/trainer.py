@@ -91,7 +91,8 @@ class Trainer:
         self._interruption = Interruption(world.first_of if world.size > 1 else None)
         self.clock = clock
         self._started = clock()
-        self._seconds_since_report = 0.0
+        # Of this process: what was learnt before the interruption took another one's time.
+        self._tokens_since_report, self._seconds_since_report = 0, 0.0
         self._gradient_norm = 0.0
 
     @property
@@ -203,6 +204,7 @@ class Trainer:
         if self.state.window == self._epoch.n_windows:
             self.state.epoch, self.state.window = self.state.epoch + 1, 0
             self._epoch, self._carried = self.stream.epoch(self.state.epoch), self._initial_state()
+        self._tokens_since_report += window.n_tokens
         self._seconds_since_report += self.clock() - started
 
     def learn_again(self, window: Window) -> float:
@@ -242,7 +244,8 @@ class Trainer:
         if self.state.step % self.options.log_every == 0:
             # A report at the end alone is none of a training that turns out to be longer.
             self.state.unreported_nats, self.state.unreported_tokens = 0.0, 0
-        seconds, self._seconds_since_report = self._seconds_since_report, 0.0
+        speed = self._tokens_since_report / self._seconds_since_report
+        self._tokens_since_report, self._seconds_since_report = 0, 0.0
         self.emit(
             StepEvent(
                 step=self.state.step,
@@ -252,7 +255,7 @@ class Trainer:
                 perplexity=since.perplexity,
                 learning_rate=self.learning_rate,
                 gradient_norm=self._gradient_norm,
-                tokens_per_second=since.n_tokens / seconds,
+                tokens_per_second=speed,
                 elapsed_seconds=self.elapsed_seconds,
                 n_steps=self.n_steps,
                 memory_bytes=resident_bytes("VmRSS"),

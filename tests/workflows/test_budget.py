@@ -221,6 +221,22 @@ def test_a_resumed_training_continues_a_changed_plan(
     assert whole[changed + 2] == parts[changed + 2]
 
 
+def test_a_resumed_training_learns_no_faster_than_it_did(world: World, make_config: Any, tmp_path: Path) -> None:
+    """What was learnt between the last report and the interruption is no part of the time after it."""
+
+    def seconds(step: int) -> float:
+        if step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return 3.0
+
+    config, world.step_seconds = make_config(training__log_every=5), seconds
+    with pytest.raises(Interrupted):
+        world.train(config, tmp_path / "run")
+    world.train(config, tmp_path / "run", resume=True)
+    before, after = events(tmp_path / "run", "step")
+    assert before["tokens_per_second"] == after["tokens_per_second"] == before["n_tokens"] / 5 / 3.0
+
+
 def test_a_training_without_a_validation_split(world: World, make_config: Any, tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "train.txt").write_text("a b c d e\n" * 200, "utf-8")
