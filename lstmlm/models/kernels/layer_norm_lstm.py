@@ -24,7 +24,7 @@ from torch.autograd.function import once_differentiable
 from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.layer_norm_lstm import EPSILON, LayerNormLSTMCell
 from lstmlm.models.kernels.gemm import Gemm
-from lstmlm.models.kernels.lstm import variant
+from lstmlm.models.kernels.lstm import variant_of
 from lstmlm.models.kernels.native import LayerNormLSTM, native_function
 from lstmlm.models.kernels.window import Execution, all_steps, first_operands, is_compiled, is_one_token, needs_gradient
 
@@ -38,7 +38,7 @@ def run_layer_norm_lstm(
     execution: Execution,
 ) -> tuple[Outputs, tuple[Tensor, ...]] | None:
     """Run a window; returns the outputs and the memory after the last step, or None where the cell itself is to run."""
-    name = f"layer_norm_lstm{variant(cell)}"
+    name = f"layer_norm_lstm{variant_of(cell)}"
     keep = needs_gradient(inputs, *state, *weights)
     if is_one_token(inputs, keep, execution) or not is_compiled(name, inputs, execution):
         return None

@@ -25,7 +25,7 @@ from lstmlm.models.kernels.step import WindowKernel
 from lstmlm.models.kernels.window import Execution, run_kernel
 
 
-def variant(cell: LSTMCell) -> str:
+def variant_of(cell: LSTMCell) -> str:
     """Return what the name of a kernel ends in by how its input gate opens."""
     if cell.n_gates == 3:
         return "_coupled"
@@ -91,4 +91,4 @@ def run_lstm(
     cell: LSTMCell, inputs: Inputs, state: CellState, weights: CellWeights, state_mask: Mask, execution: Execution
 ) -> tuple[Outputs, tuple[Tensor, ...]]:
     """Run a window; returns the outputs and the memory after the last step."""
-    return run_kernel(KERNEL_OF[variant(cell)], inputs, state, weights, state_mask, execution)
+    return run_kernel(KERNEL_OF[variant_of(cell)], inputs, state, weights, state_mask, execution)

@@ -31,7 +31,7 @@ from torch.autograd.function import once_differentiable
 from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.mogrifier import MogrifierCell
 from lstmlm.models.kernels.gemm import Gemm
-from lstmlm.models.kernels.lstm import variant
+from lstmlm.models.kernels.lstm import variant_of
 from lstmlm.models.kernels.native import Mogrifier, native_function
 from lstmlm.models.kernels.window import Execution, all_steps, is_compiled, is_one_token, needs_gradient
 
@@ -40,7 +40,7 @@ def run_mogrifier(
     cell: MogrifierCell, inputs: Inputs, state: CellState, weights: CellWeights, state_mask: Mask, execution: Execution
 ) -> tuple[Outputs, tuple[Tensor, ...]] | None:
     """Run a window; returns the outputs and the memory after the last step, or None where the cell itself is to run."""
-    name = f"mogrifier{variant(cell)}"
+    name = f"mogrifier{variant_of(cell)}"
     keep = needs_gradient(inputs, *state, *weights)
     if is_one_token(inputs, keep, execution) or not is_compiled(name, inputs, execution):
         return None
