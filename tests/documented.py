@@ -39,7 +39,7 @@ TEXTS += [f"books/{name}.txt" for name in ("first", "second")] + ["data/tinyshak
 SENTENCES = "The farmer goes to the market.\nThe cat sleeps.\n"
 TABLE = "item\tword\n1\tThe\n1\tfarmer\n"
 PAIRS = "The farmer goes to the market.\tThe farmer go to the market.\n"
-NBEST = "call-1 the farmer goes\ncall-2 the farmer knows\n"
+NBEST = "call-1 the farmer goes\ncall-2 the farmer knows\ntalk-1 the cat sleeps\ntalk-2 the cat sleep\n"
 SUITE = """{"meta": {"name": "subordination", "metric": "sum"}, "region_meta": {"1": "start", "2": "end"},
 "predictions": [{"type": "formula", "formula": "(2;%good%) < (2;%bad%)"}],
 "items": [{"item_number": 1, "conditions": [
@@ -73,7 +73,7 @@ FILES = {
     "texts/posts.jsonl": '{"body": "The farmer goes to the market"}\n',
     "texts/pairs.tsv": PAIRS,
     "texts/nbest.txt": NBEST,
-    "texts/references.txt": "call the farmer goes\n",
+    "texts/references.txt": "call the farmer goes\ntalk the cat sleeps\n",
     "mine.yaml": "data: {corpus: ./data/tiny}\nmodel: {backbone: {name: lstm}}\ntraining: {n_epochs: 1}\n",
 }
 """Other files that commands find."""

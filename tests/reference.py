@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 PROJECT = Path(__file__).parent.parent
@@ -48,7 +49,8 @@ def commands() -> Iterator[str]:
     yield from (f"- [lstmlm {name}](#lstmlm-{name.replace(' ', '-')}): {summary_of(found[name])}" for name in found)
     for name, command in found.items():
         description, examples = parts_of(command)
-        yield from ("", f"## lstmlm {name}", "", description)
+        flowing = (fill(paragraph, 120) for paragraph in description.split("\n\n"))
+        yield from ("", f"## lstmlm {name}", "", "\n\n".join(flowing))
         rows = [row_of(parameter) for parameter in command.params if parameter.name != "help"]
         if rows:
             yield from ("", "| | default | |", "|---|---|---|", *rows)
@@ -109,7 +111,11 @@ def default_of(parameter: Any) -> str:
     if parameter.required:
         return "required"
     default = parameter.default
-    return "" if default is None or default is False or default in ("", ()) else f"`{default}`"
+    if parameter.secondary_opts:
+        default = parameter.opts[0] if default else parameter.secondary_opts[0]
+    if isinstance(default, (list, tuple)):
+        default = ", ".join(map(str, default))
+    return "" if default is None or default is False or default == "" else f"`{default}`"
 
 
 def configuration() -> Iterator[str]:
@@ -122,16 +128,19 @@ def configuration() -> Iterator[str]:
     for section, keys in groupby(found, key=lambda one: one.key.split(".")[0]):
         yield from ("", f"## {section}")
         for part, of_part in groupby(keys, key=lambda one: (one.key.rsplit(".", 1)[0] if one.part else "", one.part)):
-            rows = [row_of_key(one) for one in of_part if one.type != one.part]  # else its name
+            keys_of_part = list(of_part)
+            rows = [row_of_key(one) for one in keys_of_part if not one.is_choice]
             if part[1]:
-                yield from ("", f"`{part[0]}.name: {part[1]}`" + ("" if rows else " has no options."))
+                meaning = next(one.meaning for one in keys_of_part if one.is_choice)
+                yield from ("", fill(f"`{part[0]}.name: {part[1]}`: {meaning}", 120, break_on_hyphens=False))
             if rows:
                 yield from ("", "| key | type | default | meaning |", "|---|---|---|---|", *rows)
 
 
 def row_of_key(one: Any) -> str:
     """Return the line of a key in a table."""
-    default = "required" if one.is_required else f"`{json.dumps(one.default, ensure_ascii=False)}`"
+    has_none = one.type == "a section"
+    default = "required" if one.is_required else "" if has_none else f"`{json.dumps(one.default, ensure_ascii=False)}`"
     return f"| `{one.key}` | {cell(one.type)} | {cell(default)} | {cell(one.meaning)} |"
 
 

@@ -9,7 +9,9 @@ what moves or is drawn. A command parses, calls one function of the layers below
 imports from here.
 """
 
+import re
 import sys
+from inspect import getdoc
 from typing import Annotated
 
 import typer
@@ -64,6 +66,19 @@ app.command()(serve)
 app.command()(prove)
 app.command()(bench)
 app.command()(explain)
+
+
+def _let_help_flow(commands: typer.Typer) -> None:
+    """Join the lines of each paragraph of the commands' help: Typer does so with the first alone."""
+    for command in commands.registered_commands:
+        text = getdoc(command.callback) or ""
+        command.help = re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _let_help_flow(group.typer_instance)
+
+
+_let_help_flow(app)
 
 
 def _print_version(wanted: bool | None) -> None:

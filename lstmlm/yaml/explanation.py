@@ -17,7 +17,10 @@ class Explanation:
     """Written as `--set` takes it."""
 
     part: str | None
-    """The choice of a pluggable part that has this key, such as the backbone `lstm`; None: it is always there."""
+    """The choice of a pluggable part that has this key, such as the backbone `lstm`; None: it is always there.
+
+    The meaning of the `name` of such a part is that of the choice.
+    """
 
     meaning: str
     type: str
@@ -25,6 +28,11 @@ class Explanation:
     """None too where there is none: then `is_required`."""
 
     is_required: bool
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether this is a choice's name, which says what it is, not how it can be set."""
+        return self.part is not None and self.type == self.part
 
 
 def explanations(root: type[BaseModel]) -> list[Explanation]:
@@ -34,15 +42,16 @@ def explanations(root: type[BaseModel]) -> list[Explanation]:
 
 
 def explain(root: type[BaseModel], key: str) -> list[Explanation]:
-    """Return what a key means wherever it may stand; `bptt` will do for `data.bptt`.
+    """Return what a key means wherever it may stand; `bptt` will do for `data.bptt`. Of a choice such as `lstm`: all.
 
     Raises:
-        ConfigError: there is no such key.
+        ConfigError: there is no such key or choice.
     """
     known = explanations(root)
     found = [one for one in known if one.key == key] or [one for one in known if one.key.endswith(f".{key}")]
+    found = found or [one for one in known if one.part == key]
     if not found:
-        names = {name for one in known for name in (one.key, one.key.rsplit(".", 1)[-1])}
+        names = {name for one in known for name in (one.key, one.key.rsplit(".", 1)[-1], one.part or one.key)}
         raise ConfigError(f"{key}: no such key. {did_you_mean(key, names)}See all: lstmlm config explain")
     return found
 
@@ -55,6 +64,8 @@ def _explained(
         choices = field.get("discriminator", {}).get("mapping", {})
         section = _resolved(root, field)
         meaning = field.get("description") or section.get("description", "")
+        if part is not None and field.get("const") == part:
+            meaning = " ".join(owner["description"].split())
         type_ = f"one of {', '.join(choices)}" if choices else _type(root, field)
         default = field.get("default")
         default = default["name"] if choices and default else None if section.get("properties") else default

@@ -176,7 +176,9 @@ def test_out_of_memory(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
 
     monkeypatch.setattr(workflows, "train", hungry)
-    result = Shell().run("lstmlm train --config quickstart --json", 5)
+    # A valid configuration: nothing else would be hungry.
+    command = EXAMPLE.search(PAGES["out-of-memory"].text)[1]  # type: ignore[index]
+    result = Shell(stand_ins=()).run(f"{command} --json", 5)
     assert matches(shown_by("out-of-memory"), result.stderr)
     assert json.loads(result.stdout)["error"]["code"] == "out-of-memory"
 

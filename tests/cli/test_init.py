@@ -106,7 +106,8 @@ def test_a_section_is_explained_with_its_keys(lstmlm: Cli) -> None:
     assert lines[4].split()[:2] == ["model.dropout.embedding", "0.0"]
     part = lstmlm("config", "explain", "schedule").stdout
     assert part.startswith("schedule: one of anneal_on_plateau, constant, ")
-    assert 'Default: "constant"\n' in part
+    assert 'Default: "constant"\n\nanneal_on_plateau: Multiply the learning rate by ' in part
+    assert "\nconstant: The optimizer's learning rate throughout.\n" in part
     assert "schedule.warmup_steps (warmup_cosine)" in part
     key = lstmlm("config", "explain", "bptt").stdout
     assert key.splitlines()[2:] == ["Default: 35"]

@@ -1,10 +1,12 @@
 """The commands and their flags, pinned: a new knob belongs in the configuration."""
 
+import re
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, get_type_hints
 
 import pytest
+from reference import all_commands
 
 COMMANDS = {
     "init": {"--budget", "--output", "-o", "--set", "--force"},
@@ -162,6 +164,12 @@ def test_help_shows_examples(command: str, lstmlm: Callable[..., Any]) -> None:
         result = lstmlm(*command.split(), flag)
         assert result.exit_code == 0
         assert f"lstmlm {command}".strip() in result.stdout
+
+
+def test_paragraphs_of_help_flow_whatever_the_terminals_width() -> None:
+    helps = {name: command.help for name, command in all_commands()}
+    assert set(helps) >= set(COMMANDS)
+    assert [name for name, text in helps.items() if re.search(r"[^\n]\n[^\n]", text)] == []
 
 
 def test_version(lstmlm: Callable[..., Any]) -> None:

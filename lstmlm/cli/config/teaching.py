@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 def explain(
     key: Annotated[
-        str | None, typer.Argument(help="A key, such as data.bptt or only bptt.", show_default="all, a line each")
+        str | None,
+        typer.Argument(
+            help="A key, such as data.bptt or only bptt, or a choice, such as mogrifier.",
+            show_default="all, a line each",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -27,6 +31,8 @@ def explain(
     lstmlm config explain bptt
 
     lstmlm config explain optimizer.learning_rate
+
+    lstmlm config explain mogrifier
 
     lstmlm config explain | less
     """
@@ -43,8 +49,9 @@ def explain(
     elif key:
         print("\n\n".join(map(_paragraph, found)))
         if below := [one for one in every if one.key.startswith(tuple(f"{section.key}." for section in found))]:
-            print()
-            print_table(_rows(below))
+            choices = "\n".join(f"{one.part}: {one.meaning}" for one in below if one.is_choice)
+            print(f"\n{choices}\n" if choices else "")
+            print_table(_rows([one for one in below if not one.is_choice]))
     else:
         print_table(_rows(found))
 
@@ -53,16 +60,20 @@ def _rows(found: "list[Explanation]") -> "list[Row]":
     return [{"key": _title(one), "default": _written(one), "type": one.type} for one in found]
 
 
+def _has_default(one: "Explanation") -> bool:
+    return not one.is_choice and one.type != "a section"
+
+
 def _title(one: "Explanation") -> str:
     return f"{one.key} ({one.part})" if one.part else one.key
 
 
 def _written(one: "Explanation") -> str:
-    return "required" if one.is_required else _value(one.default)
+    return "required" if one.is_required else _value(one.default) if _has_default(one) else ""
 
 
 def _paragraph(one: "Explanation") -> str:
-    default = "" if one.type == "a section" else f"Default: {_value(one.default)}"
+    default = f"Default: {_value(one.default)}" if _has_default(one) else ""
     lines = [f"{_title(one)}: {one.type}", one.meaning, "It has to be given." if one.is_required else default]
     return "\n".join(filter(None, lines))
 

@@ -16,7 +16,8 @@ def get(name: Annotated[str, typer.Argument(metavar="NAME", help="A corpus of `l
     """Fetch a corpus into the cache, verify it and cut it into its splits; data.corpus: NAME then reads it.
 
     The cache is that of the platform, or the directory that LSTMLM_CACHE names. Nothing is fetched a second time, and
-    no other command fetches anything. A corpus that may not be handed on is verified where you have put it.
+    no other command fetches anything, but for eval harness, whose tasks lm-eval fetches. A corpus that may not be
+    handed on is verified where you have put it.
 
     Examples:
 

@@ -23,7 +23,8 @@ def harness(
     """Ask the questions of EleutherAI's lm-evaluation-harness: BLiMP, LAMBADA, WikiText and what else it has.
 
     Needs the harness extra, and for most tasks a network, as lm-eval fetches their data. Every token is predicted from
-    all before it, the first one after <eos>; lm_eval --model lstmlm --model_args run=RUN does the same.
+    all before it, the first one after <eos>; with versions of lm-eval after 0.4.13, lm_eval --model lstmlm
+    --model_args run=RUN does the same.
 
     Examples:
 

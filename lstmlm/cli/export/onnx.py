@@ -19,7 +19,10 @@ def onnx(
         typer.Option("--for", help="Whose names and metadata; sherpa-onnx reads those of icefall."),
     ] = "onnxruntime",
     int8: Annotated[
-        bool, typer.Option("--int8/--no-int8", help="Also write files of 8 bits, a quarter as large, and measure them.")
+        bool,
+        typer.Option(
+            "--int8/--no-int8", help="Also write files of 8 bits, the network a quarter as large, and measure them."
+        ),
     ] = True,
     split: SplitOption = None,
     text: TextOption = None,

@@ -21,8 +21,8 @@ of opset {opset}: each one is complete by itself.
 {files}
 
 {measured}
-Files named int8 keep matrices in 8 bits, a scale a row, and compute in float32 once they are loaded: they are a quarter
-as large, and as fast. {notable}
+Files named int8 keep matrices in 8 bits, a scale a row, and compute in float32 once they are loaded, as fast: a quarter
+of the network's size; n-grams stay as they are. {notable}
 `model.json` says all of this for programs. Surprisals are in nats; {start!r} (id {start_id}) ends a line and is what a
 text begins after, read in a state of zeros.
 """
