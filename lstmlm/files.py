@@ -28,8 +28,8 @@ from lstmlm.errors import RESTORE, CheckpointError, RunInUseError, explained
 _TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
 _ASIDE_NAME = re.compile(r"\.(.+)\.replaced")
 _DAMAGED = ".damaged"
-OWNER_READINGS, OWNER_PAUSE_SECONDS = 10, 0.01
-"""How often, and with which pauses, an empty lock file is read again: who takes a lock names itself at once."""
+LOCK_TRIES, LOCK_PAUSE_SECONDS = 10, 0.01
+"""A lock is tried again, as `is_locked` has it for a moment; who takes it names itself at once, but after that."""
 
 OWNER_BYTES = 20
 """The width of the owner's number in a lock file, which the next owner's replaces whole; fewer bytes say nothing."""
@@ -303,8 +303,8 @@ def locked(path: Path) -> Iterator[None]:
         with explained(path, "locked"):
             is_new = not path.exists()
             descriptor = held.enter_context(_opened(path, os.O_RDWR | os.O_CREAT))
-            if not lock_descriptor(descriptor, blocking=False):
-                owner = _owner_of(descriptor)
+            owner = _lock(descriptor)
+            if owner is not None:
                 raise RunInUseError(
                     f"{path.parent}: is in use by {f'process {owner}' if owner else 'another process'}. "
                     "Wait until that has ended, or choose another directory."
@@ -323,16 +323,18 @@ def is_locked(path: Path) -> bool:
         return path.exists() and not lock_descriptor(opened.enter_context(_opened(path, os.O_RDWR)), blocking=False)
 
 
-def _owner_of(descriptor: int) -> str:
-    """What a lock file says of its owner, who may just be about to say it."""
-    for _ in range(OWNER_READINGS):
+def _lock(descriptor: int) -> str | None:
+    """Lock a file; else return what it says of its owner, who may just be about to say it."""
+    owner = ""
+    for _ in range(LOCK_TRIES):
+        if lock_descriptor(descriptor, blocking=False):
+            return None
         # Windows lets nobody else read what is locked: the first byte, which is therefore always a space.
         os.lseek(descriptor, 1, os.SEEK_SET)
         said = os.read(descriptor, OWNER_BYTES)
-        if len(said) == OWNER_BYTES:
-            return said.decode("ascii", "replace").strip()
-        time.sleep(OWNER_PAUSE_SECONDS)
-    return ""
+        owner = said.decode("ascii", "replace").strip() if len(said) == OWNER_BYTES else ""
+        time.sleep(LOCK_PAUSE_SECONDS)
+    return owner
 
 
 def _temporary_beside(path: Path) -> Path:

@@ -22,6 +22,7 @@ from lstmlm.api.arguments import (
     sampling_options,
 )
 from lstmlm.api.state import State
+from lstmlm.config.data import EosPlace
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import encode_string
 from lstmlm.corpus.reading.decoding import normalized
@@ -35,6 +36,9 @@ from lstmlm.generation.growing_text import GrowingText
 from lstmlm.generation.next_word import NextWords
 from lstmlm.scoring import score, score_each
 from lstmlm.workflows import TrainedModel, generate_texts
+
+WITHOUT_DOCUMENT_ENDS: Mapping[EosPlace, EosPlace] = {"document": "never", "line_and_document": "line"}
+"""How the text of a document that goes on is read, by `data.eos`."""
 
 
 class TokenScore(NamedTuple):
@@ -196,13 +200,17 @@ class Model(TrainedModel):
     def _encoded(self, text: str) -> EncodedText:
         return encode_string(require_text("text", text), self.run.config.data, self.tokenizer)
 
+    def _encoded_open(self, line: str) -> Integer[np.ndarray, " tokens"]:
+        """Token ids of lines of which the last one, or the document that they are, goes on."""
+        data = self.run.config.data
+        options = data.model_copy(update={"eos": WITHOUT_DOCUMENT_ENDS.get(data.eos, data.eos)})
+        ids = encode_string(line, options, self.tokenizer).tokens
+        return ids[:-1] if self.tokenizer.ends_open_lines and not line.endswith("\n") else ids
+
     def _ids(self, text: str, *, eos: bool) -> Integer[np.ndarray, " tokens"]:
         """Token ids of lines, of which the last one is ended or not."""
         line = normalized(require_text("text", text)).removesuffix("\n")
-        if eos:
-            return self._encoded(f"{line}\n").tokens
-        ids = self._encoded(line).tokens
-        return ids[:-1] if self.tokenizer.ends_open_lines and not line.endswith("\n") else ids
+        return self._encoded(f"{line}\n").tokens if eos else self._encoded_open(line)
 
     def _nats(self, ids: Integer[np.ndarray, " tokens"], *, bos: bool) -> Float[np.ndarray, " tokens"]:
         if bos:

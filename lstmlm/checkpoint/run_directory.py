@@ -3,7 +3,7 @@
 ::
 
     config.yaml       resolved and complete, as the run was started
-    changes           what is otherwise now, how long it is or where its corpus lies: `key=value`, one a line
+    changes           what is otherwise now, such as how long it is or where its corpus lies: `key=value`, one a line
     tokenizer.json    so that using the model never needs the corpus
     environment.json  versions, threads, digests of the data
     ngrams.safetensors  what the network is mixed with, if `model.ngram_order` says so

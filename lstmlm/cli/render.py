@@ -29,9 +29,6 @@ OUT_OF_MEMORY = 5
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal, progress is a plain line at most this often."""
 
-SHOWN_UNKNOWN = 5
-"""Pieces that a warning lists."""
-
 SMALLEST_DECIMAL = 0.01
 """Of a smaller number four decimals would show less than three digits."""
 
@@ -127,10 +124,9 @@ def warn(warnings: Iterable[str]) -> None:
 
 def warn_of_unknown(pieces: Sequence[str]) -> None:
     """Tell which pieces of a text the model reads as `<unk>`, or not at all, if there are any."""
-    if pieces := list(dict.fromkeys(pieces)):
-        shown = ", ".join(piece if len(piece) <= 60 else piece[:59] + "…" for piece in pieces[:SHOWN_UNKNOWN])
-        more = f" and {len(pieces) - SHOWN_UNKNOWN:,} more" if len(pieces) > SHOWN_UNKNOWN else ""
-        warn([f"the model does not know {shown}{more}: read as <unk>."])
+    from lstmlm.corpus.tokenizers.tokenizer import warnings_of_unknown
+
+    warn(warnings_of_unknown(pieces))
 
 
 @contextmanager

@@ -81,11 +81,11 @@ def train(
     from lstmlm.yaml.schema import load_yaml
 
     changes = _own_changes(run_dir) if config is None else []
-    config = config or _own_config(run_dir, resume=resume)
-    checked = load_yaml(find_config(config), RunConfig, [*changes, *length(budget), *(overrides or [])])
+    described = config or _own_config(run_dir, resume=resume)
+    checked = load_yaml(find_config(described), RunConfig, [*changes, *length(budget), *(overrides or [])])
     if speaks():
         warn(checked.warnings())
-    where = run_dir or Path("runs") / Path(config).stem
+    where = run_dir or Path("runs") / Path(described).stem
     if dry_run or overfit_batch:
         _refuse_beside_trial(dry_run, overfit_batch, resume)
         (_try_out if dry_run else _overfit)(checked, where, started, as_json=as_json)
@@ -187,12 +187,14 @@ def _own_changes(run_dir: Path | None) -> list[str]:
     return [] if run_dir is None else changes_of(run_dir)
 
 
-def _say_how_to_continue(config: str, where: Path, overrides: list[str], budget: str | None) -> None:
+def _say_how_to_continue(config: str | None, where: Path, overrides: list[str], budget: str | None) -> None:
     from lstmlm.checkpoint.run_directory import last_step
 
     sets = [part for override in overrides for part in ("--set", override)]
     time_limit = ["--budget", budget] if budget else []
-    again = [*_program(), "train", "--config", config, "--run-dir", str(where), *sets, *time_limit, "--resume"]
+    # A run that goes on by its own configuration has its changes, too.
+    named = ["--config", config] if config else []
+    again = [*_program(), "train", *named, "--run-dir", str(where), *sets, *time_limit, "--resume"]
     saved = last_step(where)
     state = "Nothing is saved yet; start again" if saved is None else f"Step {saved:,} is saved; continue"
     say(f"Interrupted. {state}: {as_command(again)}")

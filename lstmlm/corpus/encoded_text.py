@@ -13,6 +13,7 @@ from jaxtyping import Int, Integer, Shaped
 
 from lstmlm.corpus.reading.white_space import is_white, words_of
 from lstmlm.corpus.tokenizers import Tokenizer
+from lstmlm.corpus.tokenizers.tokenizer import SHOWN_UNKNOWN
 from lstmlm.errors import DataError
 
 Item = TypeVar("Item")
@@ -20,7 +21,6 @@ Item = TypeVar("Item")
 MANY_UNKNOWN = 0.3
 """Share of a text. Beyond it a perplexity says how well unknown tokens are foreseen, and little else."""
 
-N_SHOWN_UNKNOWN = 5
 SHOWN_CHARS = 1 << 18
 """How much of a stretch is cut once more to find what is unknown in it."""
 
@@ -241,7 +241,7 @@ class TextEncoder(TextCounter):
         self.n_dropped += n_dropped
         if not self.unknown_pieces and (n_dropped or (tokens == tokenizer.unk_id).any()):
             unknown = Counter(tokenizer.unknown_pieces(stretch[:SHOWN_CHARS]))
-            self.unknown_pieces = tuple(piece for piece, _ in unknown.most_common(N_SHOWN_UNKNOWN))
+            self.unknown_pieces = tuple(piece for piece, _ in unknown.most_common(SHOWN_UNKNOWN))
 
 
 def _ahead(items: Iterable[Item], n_ahead: int = 2) -> Iterator[Item]:

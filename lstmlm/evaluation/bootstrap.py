@@ -1,7 +1,7 @@
 """Intervals by resampling (Efron 1979): how far a figure depends on the sentences that happen to be in the text."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 
 N_RESAMPLES = 2_000
 CONFIDENCE = 0.95
@@ -16,7 +16,7 @@ LEAST_ERROR = 0.1
 RESAMPLES_AT_ONCE = 250
 
 
-def ratio_interval(amounts: Float[np.ndarray, " items"], units: Int[np.ndarray, " items"]) -> tuple[float, float]:
+def ratio_interval(amounts: Float[np.ndarray, " items"], units: Integer[np.ndarray, " items"]) -> tuple[float, float]:
     """Return where sum(`amounts`) / sum(`units`) lies with probability `CONFIDENCE`, had other items been drawn.
 
     Items, such as lines, are drawn with replacement, each with its amount and its units, and the ratio is that of the
@@ -25,13 +25,14 @@ def ratio_interval(amounts: Float[np.ndarray, " items"], units: Int[np.ndarray, 
     standard errors the ratio is away, so that the interval of a few items is as wide as it has to be. A single item
     says nothing of others: its limits are not numbers.
     """
-    n_items = len(amounts)
+    # Of a token store units are small unsigned numbers, whose squares would not fit.
+    n_items, amounts, units = len(amounts), amounts.astype(np.float64), units.astype(np.float64)
     if n_items == 1:
         return np.nan, np.nan
     if n_items > MOST_ITEMS:
         starts = np.arange(MOST_ITEMS) * n_items // MOST_ITEMS
         amounts, units = np.add.reduceat(amounts, starts), np.add.reduceat(units, starts)
-    terms = np.stack([amounts, units, amounts * amounts, amounts * units, units * units], axis=-1).astype(np.float64)
+    terms = np.stack([amounts, units, amounts * amounts, amounts * units, units * units], axis=-1)
     [ratio], [error] = (found.tolist() for found in _ratio_and_error(terms.sum(axis=0, keepdims=True), len(terms)))
     if error == 0:
         return ratio, ratio

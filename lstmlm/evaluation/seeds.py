@@ -72,7 +72,7 @@ def seed_difference(a: Mapping[int, float], b: Mapping[int, float]) -> SeedDiffe
         p_value = math.nan if n == 1 else float(found.mean == 0)
         return SeedDifference(n, found.mean, found.low, found.high, p_value, None)
     t = abs(found.mean) / (spread / math.sqrt(n))
-    p_value = 2 * (1 - _t_probability(t, n - 1))
+    p_value = max(0.0, 2 * (1 - _t_probability(t, n - 1)))
     return SeedDifference(n, found.mean, found.low, found.high, p_value, _runs_needed(abs(found.mean) / spread))
 
 

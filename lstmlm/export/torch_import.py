@@ -10,11 +10,11 @@ from lstmlm.corpus.tokenizers import read_tokenizer
 from lstmlm.errors import RunMismatchError
 from lstmlm.export.comparison import require_same_log_probabilities
 from lstmlm.export.torch_weights import from_torch, options_of, read_tensors, torch_model
-from lstmlm.models.language_model import LanguageModel, build_language_model, load_weights, weights_of
+from lstmlm.models.language_model import build_language_model, load_weights, weights_of
 
 
-def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: str = "tanh") -> LanguageModel:
-    """Make a run of a safetensors file and a tokenizer, and return its model.
+def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: str = "tanh") -> None:
+    """Make a run of a safetensors file and a tokenizer.
 
     Args:
         path: Weights under the names of `torch_weights`.
@@ -50,4 +50,3 @@ def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: 
     environment = describe_environment({}, {})
     with RunDirectory.create(run_dir, config, tokenizer.to_json(), environment) as run:
         run.save(0, Checkpoint(weights_of(model), {}, {}), is_best=True)
-    return model

@@ -5,7 +5,6 @@ words its tokens are settled, and the state there is kept; the rest is read on f
 cut otherwise. White space at the end is not read before the word after it, to whose first token it may belong.
 """
 
-import re
 from copy import copy
 from dataclasses import dataclass
 
@@ -15,13 +14,10 @@ from torch import Tensor
 
 from lstmlm.corpus.reading.white_space import cut_before_spaces
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.corpus.tokenizers.tokenizer import require_utf8
+from lstmlm.corpus.tokenizers.tokenizer import LAST_BETWEEN_WORDS, require_utf8
 from lstmlm.models.backbone import BackboneState
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities
-
-_SETTLED = re.compile(r"(?s:.+)(?:(?<=\n)|(?<=\S)(?= \S))")
-"""A text up to the last place where `cut_between_words` may cut it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class GrowingText:
     def feed(self, text: str) -> None:
         """Read on. Raises DataError if the text is not UTF-8."""
         text = self._open_text + require_utf8(text)
-        if settled := _SETTLED.match(text):
+        if settled := LAST_BETWEEN_WORDS.match(text):
             self._settled = self.read = self._read_from_settled(self._encode(settled[0]))
             self._open_ids, self._is_line_begun = [], not settled[0].endswith("\n")
             text = text[settled.end() :]

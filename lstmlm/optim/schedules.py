@@ -118,7 +118,7 @@ class WarmupLinear(Schedule):
     def learning_rate(self, step: float, epoch: int) -> float:
         """Return the rate at `step`; the last step of the training uses the final fraction of the peak."""
         warmed_up, last = self.options.warmup_steps, self.n_steps - 1
-        decay_start = max(warmed_up, round(self.options.decay_start * self.n_steps))
+        decay_start = max(warmed_up, min(round(self.options.decay_start * self.n_steps), last - 1))
         points = [(-1, 0.0), (warmed_up, 1.0), (decay_start, 1.0), (last, self.options.final_fraction)]
         return self.peak * _interpolate(step, points)
 

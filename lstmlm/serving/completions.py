@@ -49,7 +49,6 @@ class Completion:
     def __init__(
         self, served: ServedModel, request: Sampling, n_read: int, seconds: float, extra: dict[str, Any]
     ) -> None:
-        self._served = served
         self._request = request
         self._n_read = n_read
         self._seconds = seconds
@@ -154,12 +153,16 @@ async def begin_completion(
     model = served.model.model
     if request.echo and request.logprobs is not None:
         echoed = await engine.ask(partial(echo, model, prompts, request.logprobs))
-    for number, (prompt, tokens) in enumerate(zip(prompts, echoed, strict=True)):
-        choices = _choices(completion, request, served, number, prompt, tokens)
-        completion.choices += choices
-        columns = [choice.column for choice in choices if choice.column is not None]
-        if columns:
-            await engine.ask(partial(_begin, engine, served, prompt, columns))
+    try:
+        for number, (prompt, tokens) in enumerate(zip(prompts, echoed, strict=True)):
+            choices = _choices(completion, request, served, number, prompt, tokens)
+            completion.choices += choices
+            columns = [choice.column for choice in choices if choice.column is not None]
+            if columns:
+                await engine.ask(partial(_begin, engine, served, prompt, columns))
+    except BaseException:
+        completion.cancel()
+        raise
     return completion
 
 

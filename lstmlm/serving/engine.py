@@ -150,6 +150,11 @@ class Batch:
         return len(self._columns) + len(self._waiting)
 
     @property
+    def columns(self) -> list[Column]:
+        """The texts under way."""
+        return [*self._columns, *(column for column, _ in self._waiting)]
+
+    @property
     def n_running(self) -> int:
         """How many of them are being written; not those that are over and leave with the next step."""
         return sum(not column.is_over for column in self._columns)
@@ -248,12 +253,12 @@ class Engine:
     @property
     def n_running(self) -> int:
         """How many texts are being written."""
-        return sum(batch.n_running for batch in self._batches.values())
+        return sum(batch.n_running for batch in list(self._batches.values()))
 
     @property
     def n_waiting(self) -> int:
         """How many questions and texts wait for their turn."""
-        return len(self._questions) + sum(batch.n_waiting for batch in self._batches.values())
+        return len(self._questions) + sum(batch.n_waiting for batch in list(self._batches.values()))
 
     async def ask(self, question: Callable[[], Answer]) -> Answer:
         """Call something in the thread, and return what it returns. Raises TimeoutError if its turn does not come."""
@@ -282,8 +287,12 @@ class Engine:
                 # Those that come at once begin at once, and nobody keeps the texts waiting for long.
                 for _ in range(min(len(self._questions), COLUMNS_TOGETHER)):
                     self._answer(*self._questions.popleft())
-                for batch in self._batches.values():
-                    self._tell(batch.step())
+                for model, batch in list(self._batches.items()):
+                    try:
+                        self._tell(batch.step())
+                    except Exception as error:  # noqa: BLE001 - whoever waits for these texts is told
+                        del self._batches[model]
+                        self._tell([(column, error) for column in batch.columns])
 
     def _has_work(self) -> bool:
         """Wait for something to do; False once the thread is to end."""

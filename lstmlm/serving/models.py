@@ -8,6 +8,7 @@ from typing import Any
 
 from lstmlm.api.load import load
 from lstmlm.api.model import Model
+from lstmlm.corpus.tokenizers.tokenizer import warnings_of_unknown
 from lstmlm.errors import did_you_mean
 from lstmlm.serving.errors import RequestError
 
@@ -41,12 +42,8 @@ class ServedModel:
 
     def warnings(self, text: str) -> dict[str, list[str]]:
         """Return a field of an answer that says what of a text is unknown; none where all is known."""
-        pieces = list(dict.fromkeys(self.tokenizer.unknown_pieces(text)))
-        if not pieces:
-            return {}
-        more = f" and {len(pieces) - 5:,} more" if len(pieces) > 5 else ""
-        shown = ", ".join(piece if len(piece) <= 60 else f"{piece[:59]}…" for piece in pieces[:5])
-        return {"warnings": [f"the model does not know {shown}{more}: read as <unk>."]}
+        warnings = warnings_of_unknown(self.tokenizer.unknown_pieces(text))
+        return {"warnings": warnings} if warnings else {}
 
 
 class ServedModels:

@@ -182,17 +182,17 @@ def read_prompt(model: LanguageModel, prompt: TokenizedPrompt) -> tuple[Float[Te
         return next_log_probabilities(model, ids[:, None], model.initial_state(1))
 
 
-def echo(model: LanguageModel, prompts: Sequence[TokenizedPrompt], n_top: int | None) -> list[list[Token]]:
-    """Measure the tokens of prompts; without `n_top` they are only named."""
+def echo(model: LanguageModel, prompts: Sequence[TokenizedPrompt], n_top: int) -> list[list[Token]]:
+    """Measure the tokens of prompts, and name the `n_top` likeliest at each place."""
     return [
         _echoed(prompt, measured, n_top)
         for prompt, measured in zip(prompts, _measured(model, prompts, n_top), strict=True)
     ]
 
 
-def _measured(model: LanguageModel, prompts: Sequence[TokenizedPrompt], n_top: int | None) -> list[Any]:
+def _measured(model: LanguageModel, prompts: Sequence[TokenizedPrompt], n_top: int) -> list[Any]:
     texts = [prompt.read for prompt in prompts]
-    if n_top is None or not any(texts):
+    if not any(texts):
         return [[] for _ in texts]
     return list(score_each(model, texts, prompts[0].tokenizer.start_id, measure=_measure_of(n_top, model.vocab_size)))
 
@@ -220,21 +220,19 @@ def _measure_of(
     return measure
 
 
-def _echoed(prompt: TokenizedPrompt, measured: Any, n_top: int | None) -> list[Token]:
+def _echoed(prompt: TokenizedPrompt, measured: Any, n_top: int) -> list[Token]:
     """Name the tokens of a prompt, and say what was measured of them."""
     tokenizer = prompt.tokenizer
     tokens = [Token("", 0, None, None)] if prompt.begins_itself else []
     namer = Namer(tokenizer, tokenizer.joiner())
     for number, (token_id, (start, end)) in enumerate(zip(prompt.read, prompt.spans(), strict=True)):
         text = prompt.text[start:end] or namer.name(token_id)
-        nats, top = None, None
-        if n_top is not None:
-            own, *best = measured[number].tolist()
-            nats = -own
-            if n_top:
-                half = len(best) // 2
-                pairs = [(int(other), value) for other, value in zip(best[:half], best[half:], strict=True)]
-                top = namer.top(token_id, text, own, pairs)
-        tokens.append(Token(text, start, nats, top))
+        own, *best = measured[number].tolist()
+        top = None
+        if n_top:
+            half = len(best) // 2
+            pairs = [(int(other), value) for other, value in zip(best[:half], best[half:], strict=True)]
+            top = namer.top(token_id, text, own, pairs)
+        tokens.append(Token(text, start, -own, top))
         namer.feed(token_id)
     return tokens

@@ -25,7 +25,7 @@ from lstmlm.serving.requests import FeedRequest, Limits, SessionGenerateRequest,
 class Session:
     """A text on its way, of one model."""
 
-    def __init__(self, name: str, served: ServedModel) -> None:
+    def __init__(self, name: str, served: ServedModel, text: str) -> None:
         self.name = name
         self.served = served
         self.used = time.monotonic()
@@ -33,6 +33,7 @@ class Session:
         self.text = GrowingText(served.model.model, served.tokenizer)
         self._line = ""
         """Its last one, on whose quotes and words the spaces of what follows depend."""
+        self.feed(text)
 
     def describe(self) -> dict[str, Any]:
         """Return what its requests are answered with."""
@@ -77,15 +78,18 @@ class Sessions:
 
     async def create(self, request: SessionRequest) -> dict[str, Any]:
         """`POST /v1/sessions`."""
-        self._forget()
-        if len(self._by_name) >= self._limits.sessions:
-            message = f"{self._limits.sessions:,} sessions are open. Delete one: DELETE /v1/sessions/ID"
-            raise busy(message, "too_many_sessions")
-        session = Session(secrets.token_urlsafe(16), self._models.find(request.model))
-        await require_short(session.served, request.text, self._limits)
-        await self._engine.ask(partial(session.feed, request.text))
+        self._require_room()
+        served = self._models.find(request.model)
+        await require_short(served, request.text, self._limits)
+        session = await self._engine.ask(partial(Session, secrets.token_urlsafe(16), served, request.text))
+        self._require_room()  # others may have come meanwhile
         self._by_name[session.name] = session
         return {**session.describe(), **session.served.warnings(request.text)}
+
+    def _require_room(self) -> None:
+        if len(self) >= self._limits.sessions:
+            message = f"{self._limits.sessions:,} sessions are open. Delete one: DELETE /v1/sessions/ID"
+            raise busy(message, "too_many_sessions")
 
     def describe(self, name: str) -> dict[str, Any]:
         """`GET /v1/sessions/{id}`."""

@@ -244,7 +244,8 @@ class Trainer:
         if self.state.step % self.options.log_every == 0:
             # A report at the end alone is none of a training that turns out to be longer.
             self.state.unreported_nats, self.state.unreported_tokens = 0.0, 0
-        speed = self._tokens_since_report / self._seconds_since_report
+        # Of a coarse clock steps may take no time at all.
+        speed = self._tokens_since_report / max(self._seconds_since_report, 1e-9)
         self._tokens_since_report, self._seconds_since_report = 0, 0.0
         self.emit(
             StepEvent(

@@ -32,8 +32,6 @@ PROBLEM = "problem"
 UNPRUNED_TRIALS = 4
 """So many are trained to their end before others are compared with them."""
 
-Observe = Callable[[Event], None]
-
 
 class Pruned(Interrupted):
     """A trial that has fallen behind: its run stops as at a signal, with a checkpoint."""

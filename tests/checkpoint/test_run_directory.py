@@ -1,10 +1,12 @@
 """Names and layout of a run directory, who may create, open and write one, and which checkpoints it keeps."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import lock_descriptor
 
 from lstmlm import files
 from lstmlm.checkpoint.checkpoints import Keep, kept_steps
@@ -193,6 +195,16 @@ def test_a_run_has_one_writer_and_readers_need_no_lock(run: RunDirectory, conten
     with other.lock():
         other.save(500, content(500), is_best=False)
     assert run.last == 500
+
+
+def test_whoever_only_looks_keeps_no_writer_out(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = run.path / "lock"
+    path.touch()
+    looks = path.open("r+b")
+    assert lock_descriptor(looks.fileno(), blocking=False)
+    monkeypatch.setattr(time, "sleep", lambda _: looks.close())  # as `is_locked` does after a moment
+    with run.lock():
+        assert looks.closed
 
 
 def test_a_new_run_has_one_writer_from_the_first_file_on(run: RunDirectory) -> None:

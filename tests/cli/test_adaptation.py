@@ -44,6 +44,11 @@ def test_every_method_together_tuned_on_another_split_and_then_given_what_was_tu
     assert given["rows"] == tuned["rows"]
 
 
+def test_the_smallest_cache_is_of_one_token(trained: Path, lstmlm: Cli) -> None:
+    tuned = report_of(lstmlm("eval", "adaptation", "cache", "--tune", "valid", "--set", "cache.size=1", "--json"))
+    assert tuned["cache.size"] >= 1
+
+
 def test_the_static_row_is_the_perplexity(trained: Path, lstmlm: Cli) -> None:
     adapted = perplexities(report_of(lstmlm("eval", "adaptation", "cache", "--json")))
     alone = report_of(lstmlm("eval", "perplexity", "--json"))

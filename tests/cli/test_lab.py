@@ -56,6 +56,8 @@ def test_a_second_time_nothing_is_trained(here: Path, lstmlm: Cli) -> None:
         ("data.bptt=", "--vary: 'data.bptt=' is no key with values."),
         ("data.bptt=3,x", "data.bptt: expected"),
         ("data.bpt=3", "Did you mean 'bptt'?"),
+        ("seed=7,8", "--vary: seed is what --seeds counts. Say how many: --seeds 5"),
+        ("data.corpus=a/b,a-b", "--vary: two combinations would have the same name."),
     ],
 )
 def test_mistakes_come_before_the_first_training(here: Path, lstmlm: Cli, vary: str, message: str) -> None:
@@ -63,6 +65,11 @@ def test_mistakes_come_before_the_first_training(here: Path, lstmlm: Cli, vary: 
     assert result.exit_code == 2
     assert message in result.stderr
     assert not Path("runs").exists()
+
+
+def test_seeds_are_counted_not_set(here: Path, lstmlm: Cli) -> None:
+    result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "data.bptt=3,4", "--set", "seed=5")
+    assert (result.exit_code, result.stderr) == (2, "--set: seed is what --seeds counts. Say how many: --seeds 5\n")
 
 
 @pytest.mark.slow

@@ -113,6 +113,25 @@ def test_the_beginning_and_the_end_are_scored_or_not(model: Any) -> None:
     assert model.score(line, bos=False) == pytest.approx(-bits * math.log10(2), rel=1e-6)
 
 
+@pytest.mark.parametrize("eos", ["line", "line_and_document", "document", "never"])
+@pytest.mark.parametrize(
+    ("tokenizer", "tokens"),
+    [("word", ["The", "farmer", "goes"]), ("char", [*"The farmer goes"]), ("bpe", None)],
+)
+def test_without_its_end_a_text_is_its_words(
+    eos: str, tokenizer: str, tokens: list[str] | None, here: Path, lstmlm: Cli
+) -> None:
+    from lstmlm import load
+
+    Path("texts.jsonl").write_text('{"text": "The farmer goes\\nThe cat sleeps"}\n' * 40, "utf-8")
+    options = ("data.corpus=./texts.jsonl", f"data.eos={eos}", f"data.tokenizer={{name: {tokenizer}}}")
+    sets = [part for option in options for part in ("--set", option)]
+    assert lstmlm("train", "--config", "tiny.yaml", *sets).exit_code == 0
+    model = load("runs/tiny")
+    found = [score.token for score in model.full_scores("The farmer goes", eos=False)]
+    assert found == (tokens or [*map(model.tokenizer.token, model.tokenizer.encode_prompt("The farmer goes"))])
+
+
 def test_an_empty_line_has_an_end(tiny: Any) -> None:
     [end] = tiny.full_scores("")
     assert end.token == "<eos>"

@@ -93,6 +93,16 @@ def test_one_of_several_processes_says_how_all_go_on(
     assert f"; start again: {program} train --config tiny.yaml --run-dir runs/tiny " in result.stderr
 
 
+def test_a_run_that_was_made_longer_is_continued_as_long(here: Path, lstmlm: Cli) -> None:
+    assert lstmlm(*TRAIN).exit_code == 0
+    own = ["train", "--run-dir", "runs/tiny", "--resume"]
+    for sets in (["--set", "training.n_steps=9"], []):
+        result = signalled(PHASES["a step"][0], [signal.SIGTERM], lambda sets=sets: lstmlm(*own, *sets))
+        assert result.exit_code == 143
+    assert result.stderr.endswith("continue: lstmlm train --run-dir runs/tiny --resume\n")
+    assert "step 9" in lstmlm(*own).stderr
+
+
 def test_a_second_interrupt_stops_a_save_and_loses_nothing_saved_before(here: Path, lstmlm: Cli) -> None:
     impatient = [signal.SIGINT, signal.SIGINT]
     result = signalled(PHASES["saving"][0], impatient, lambda: lstmlm(*TRAIN, "--set", "training.save_every=1"))

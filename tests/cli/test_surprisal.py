@@ -161,6 +161,13 @@ def test_a_column_of_the_result_is_refused_before_anything_is_measured(trained: 
     assert lstmlm("eval", "surprisal", "s.tsv", "--format", "lm-zoo").exit_code == 0
 
 
+def test_blank_lines_have_no_last_word(trained: Path, lstmlm: Cli) -> None:
+    Path("blank.txt").write_text("\n\n", "utf-8")
+    result = lstmlm("eval", "surprisal", "blank.txt", "--last-word")
+    assert (result.exit_code, table(result.stdout)) == (0, [])
+    assert result.stderr == "runs/tiny: 0 last words; the likeliest of all: 0\n"
+
+
 def test_passages_and_their_last_words(trained: Path, lstmlm: Cli) -> None:
     lines = ["The white horse waits", "The white horse", "The xyzzy"]
     (trained / "s.jsonl").write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), "utf-8")

@@ -1,6 +1,7 @@
 """The session of `generate --interactive`: what is typed into it, and the text that comes of it."""
 
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from terminal import on_a_terminal
 from lstmlm import workflows
 from lstmlm.cli.display import writing
 from lstmlm.cli.display.writing import WritingSession
+from lstmlm.errors import Interrupted
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.texts import SampledText
+from lstmlm.training.interruption import Interruption
 
 Write = Callable[..., WritingSession]
 
@@ -106,6 +109,20 @@ def test_an_interrupt_ends_what_the_model_writes_and_keeps_it(write: Write, monk
     monkeypatch.setattr(writing, "generate_texts", interrupted)
     assert write("/write 1000000").text == whole
     assert write("/write 1000000", "/undo").text == "the"
+
+
+def test_after_an_interrupt_other_signals_end_the_session(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+
+    def signalled(*_: object) -> Iterator[list[SampledText]]:
+        for samples in workflows.generate_texts(*_):  # type: ignore[arg-type]
+            yield samples
+            signal.raise_signal(numbers.pop(0))
+
+    monkeypatch.setattr(writing, "generate_texts", signalled)
+    with Interruption().active(), pytest.raises(Interrupted) as stop:
+        write("/write 9", "/write 9")
+    assert (stop.value.signal_number, numbers) == (signal.SIGTERM, [])
 
 
 def test_lines_fit_the_terminal(write: Write, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,13 @@ def test_an_item_counts_by_its_length() -> None:
     assert high == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("dtype", [np.uint32, np.int32])
+def test_long_lines_of_a_token_store_count_as_others_do(dtype: type) -> None:
+    lengths = np.random.default_rng(0).integers(60_000, 90_000, size=50)
+    amounts = np.random.default_rng(1).normal(0.01, 0.03, size=50) * lengths
+    assert ratio_interval(amounts, lengths.astype(dtype)) == ratio_interval(amounts, lengths)
+
+
 @pytest.mark.parametrize("n_lines", [12, 50, 200])
 def test_it_holds_as_often_as_it_says(n_lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens have 5 nats on average; lines differ in length and in how hard they are."""

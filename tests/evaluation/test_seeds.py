@@ -38,6 +38,12 @@ def test_a_paired_difference() -> None:
     assert (found.low, found.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
 
 
+def test_a_difference_beyond_doubt_has_no_negative_p() -> None:
+    for n in range(3, 20):
+        found = seed_difference(dict.fromkeys(range(n), 0.0), {seed: 100 + 0.01 * seed for seed in range(n)})
+        assert 0 <= found.p_value < 1e-5
+
+
 def test_only_seeds_that_both_have_are_paired() -> None:
     found = seed_difference({1: 10.0, 2: 20.0, 3: 30.0}, {2: 21.0, 3: 32.0, 4: 0.0})
     assert (found.n_runs, found.mean) == (2, 1.5)

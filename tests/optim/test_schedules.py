@@ -68,6 +68,11 @@ def test_warmup_linear_can_fall_right_after_the_warm_up() -> None:
     assert [schedule.learning_rate(step, 0) for step in range(6)] == pytest.approx([4.0, 8.0, 6.0, 4.0, 2.0, 0.0])
 
 
+def test_warmup_linear_falls_to_its_end_however_late_it_begins() -> None:
+    schedule = build_schedule(WarmupLinearOptions(warmup_steps=1, decay_start=0.95, final_fraction=0.2), 8.0, 10)
+    assert [schedule.learning_rate(step, 0) for step in range(7, 10)] == pytest.approx([8.0, 8.0, 1.6])
+
+
 def test_one_cycle_by_hand() -> None:
     options = OneCycleOptions(rise=0.4, initial_fraction=0.25, final_fraction=0.05)
     schedule = build_schedule(options, 8.0, 11)

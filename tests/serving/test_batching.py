@@ -66,6 +66,42 @@ def test_a_text_counts_as_running_until_its_last_token_is_told(models: Any) -> N
     assert batch.n_running == 0
 
 
+def test_a_step_that_fails_fails_its_texts_alone(models: Any, serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.serving.engine import Batch
+
+    def failing(self: Batch) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    with serving(models) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(Batch, "step", failing)
+            answer = server.post_any("/v1/completions", {"model": "char", "max_tokens": 5})
+        assert answer.status == 500
+        assert server.get("/health")["n_running"] == 0
+        assert server.choice(model="char", max_tokens=5)
+
+
+def test_texts_that_were_begun_end_with_a_request_that_fails(models: Any) -> None:
+    import asyncio
+
+    from lstmlm.serving import completions
+    from lstmlm.serving.requests import CompletionRequest, Limits
+
+    begun: list[Any] = []
+
+    class Overloaded:
+        async def ask(self, question: Any) -> None:
+            *_, columns = question.args
+            begun.extend(columns)
+            if len(begun) > 1:
+                raise TimeoutError
+
+    request = CompletionRequest(model="char", prompt=["a", "b"], max_tokens=3)
+    with pytest.raises(TimeoutError):
+        asyncio.run(completions.begin_completion(Overloaded(), models.find("char"), request, Limits()))  # type: ignore[arg-type]
+    assert [column.is_cancelled for column in begun] == [True, True]
+
+
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_nobody_writes_for_a_client_that_is_gone(server: Any, is_streamed: bool) -> None:
     body = json.dumps({"model": "char", "max_tokens": 60_000, "stream": is_streamed}).encode()

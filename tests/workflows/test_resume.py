@@ -303,6 +303,13 @@ def test_another_configuration_is_refused_by_name(make_config: Any, add_run: Add
     )
 
 
+def test_a_run_goes_on_on_another_device(make_config: Any, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train(make_config(training__device="auto"), tmp_path / "run", observers=[StopAfter(5)])
+    train(make_config(training__device="cpu"), tmp_path / "run", resume=True)
+    assert (tmp_path / "run/changes").read_text("utf-8") == 'training.device="cpu"\n'
+
+
 def test_the_same_text_elsewhere_is_the_same_corpus(make_config: Any, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("a b c d e\n" * 100, "utf-8")

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lstmlm.cli.display.curves_svg import SMALLEST_SHOWN
 from lstmlm.cli.render import printable, warn
 from lstmlm.evaluation.memory.gates import LayerActivity
 from lstmlm.evaluation.memory.gradients import GradientNorms
@@ -35,9 +36,6 @@ STYLE: dict[Any, Any] = {
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """For runs: six of the colours of Okabe and Ito (2008), which the colour-blind can tell apart too."""
-
-SMALLEST_SHOWN = 1e-8
-"""Share of the largest norm: in float32 a smaller gradient is lost beside that one."""
 
 SHOWN_UNITS = 40
 """Rows of a heat map, each wide enough to be followed from gate to gate."""

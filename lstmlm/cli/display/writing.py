@@ -1,6 +1,7 @@
 """`lstmlm generate --interactive`: a text that a person and a model write together, next words in view."""
 
 import re
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -14,11 +15,12 @@ from rich.text import Text
 from lstmlm.cli.options import unused_path
 from lstmlm.cli.render import printable, warn_of_unknown
 from lstmlm.corpus.reading.white_space import is_white
-from lstmlm.errors import ConfigError, DataError, LstmlmError, did_you_mean, shown
+from lstmlm.errors import ConfigError, DataError, Interrupted, LstmlmError, did_you_mean, shown
 from lstmlm.files import write_atomically
 from lstmlm.generation.growing_text import GrowingText
 from lstmlm.generation.next_word import NextWord, appended, find_following_words
 from lstmlm.generation.options import SamplingOptions
+from lstmlm.training.interruption import Interruption
 from lstmlm.workflows import TrainedModel, generate_texts
 
 N_WORDS = 9
@@ -157,10 +159,14 @@ class WritingSession:
         options = replace(self._options, max_tokens=n_tokens)
         self._seed += 1
         written = ""
-        # Ctrl-C ends what the model writes, not what the person does.
-        with suppress(KeyboardInterrupt), self._console.status("Writing. Ctrl-C stops it."):
-            for [sample] in generate_texts(self._trained, self.text, options, [self._seed]):
-                written = sample.text
+        # Ctrl-C ends what the model writes, not what the person does: the command's own watch sees none of it.
+        try:
+            with Interruption().active(), self._console.status("Writing. Ctrl-C stops it."):
+                for [sample] in generate_texts(self._trained, self.text, options, [self._seed]):
+                    written = sample.text
+        except KeyboardInterrupt as stop:
+            if isinstance(stop, Interrupted) and stop.signal_number != signal.SIGINT:
+                raise
         self._append(written)
 
     def _undo(self, argument: str) -> None:

@@ -173,4 +173,5 @@ def _summary(words: "list[MeasuredWord]") -> str:
 
 def _summary_of_last(words: "list[MeasuredWord]") -> str:
     n_first = sum(word.figures is not None and word.figures.is_likeliest and not word.is_unknown for word in words)
-    return f"{counted(len(words), 'last word')}; the likeliest of all: {n_first:,} ({n_first / len(words):.2%})"
+    share = f" ({n_first / len(words):.2%})" if words else ""
+    return f"{counted(len(words), 'last word')}; the likeliest of all: {n_first:,}{share}"

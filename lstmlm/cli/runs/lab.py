@@ -78,6 +78,8 @@ def _checked(
     from lstmlm.yaml.schema import load_yaml
 
     file = find_config(config)
+    if any(override.partition("=")[0] == "seed" for override in overrides):
+        raise ConfigError("--set: seed is what --seeds counts. Say how many: --seeds 5")
     return {
         # Seed by seed, so that all recipes can be compared early.
         (name, seed): load_yaml(file, RunConfig, [*overrides, *chosen, f"seed={seed}"])
@@ -114,10 +116,16 @@ def _combinations(vary: list[str]) -> dict[str, list[str]]:
         key, equals, values = given.partition("=")
         if not equals or not key or not all(values.split(",")):
             raise ConfigError(f"--vary: {given!r} is no key with values. Write model.backbone.name=rnn,lstm")
+        if key == "seed":
+            raise ConfigError("--vary: seed is what --seeds counts. Say how many: --seeds 5")
         *_, part, last = ["", *key.split(".")]
         shown = part if last == "name" and part else last
         choices.append([(f"{shown}={value}", f"{key}={value}") for value in values.split(",")])
-    return {
+    combinations = list(itertools.product(*choices))
+    found = {
         ",".join(name for name, _ in combination).replace("/", "-"): [override for _, override in combination]
-        for combination in itertools.product(*choices)
+        for combination in combinations
     }
+    if len(found) < len(combinations):
+        raise ConfigError("--vary: two combinations would have the same name. Give each value and key once.")
+    return found

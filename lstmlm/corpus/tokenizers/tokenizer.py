@@ -29,8 +29,19 @@ LONGEST_WORD_CHARS = 1 << 20
 CORE_CHARS = 1 << 11
 """Characters that a core encodes at a time: in longer parts the library slows down."""
 
-_LAST_BETWEEN_WORDS = re.compile(r"(?s:.+)(?:(?<=\n)|(?<=\S)(?= \S))")
+SHOWN_UNKNOWN = 5
+"""Pieces of a text that a warning names."""
+
+LAST_BETWEEN_WORDS = re.compile(r"(?s:.+)(?:(?<=\n)|(?<=\S)(?= \S))")
 """A text up to the last place where `cut_between_words` may cut it."""
+
+
+def warnings_of_unknown(pieces: Sequence[str]) -> list[str]:
+    """Say which pieces of a text a model reads as `<unk>`, or not at all, if there are any."""
+    pieces = list(dict.fromkeys(pieces))
+    named = ", ".join(piece if len(piece) <= 60 else f"{piece[:59]}…" for piece in pieces[:SHOWN_UNKNOWN])
+    more = f" and {len(pieces) - SHOWN_UNKNOWN:,} more" if len(pieces) > SHOWN_UNKNOWN else ""
+    return [f"the model does not know {named}{more}: read as <unk>."] if pieces else []
 
 
 def byte_alphabet() -> Sequence[str]:
@@ -270,7 +281,7 @@ def _uncut_words(blocks: Iterable[str]) -> Iterator[str]:
     pending = ""
     for block in blocks:
         pending += block
-        if place := _LAST_BETWEEN_WORDS.match(pending):
+        if place := LAST_BETWEEN_WORDS.match(pending):
             yield place[0]
             pending = pending[place.end() :]
         else:

@@ -218,7 +218,7 @@ def _tuned_cache(nats: Nats, reading: _Reading, options: CacheOptions) -> CacheO
     """Return the cache that helps most beside a model's `nats`. Nothing is read again for it."""
 
     def best_weight(values: Mapping[str, float]) -> tuple[CacheOptions, float]:
-        tried = CacheOptions(size=round(values["size"]), theta=values["theta"])
+        tried = CacheOptions(size=max(1, round(values["size"])), theta=values["theta"])
         of_cache = _cache_nats(nats, reading, tried)
         weight = float(mixture_weights(np.stack([nats, of_cache]))[1])
         return tried.model_copy(update={"weight": weight}), float(_mixed_nats(nats, of_cache, weight).sum())

@@ -114,8 +114,9 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
     found = {
         key: f"{key} is {there!r} there, {here!r} here"
         for key, there, here in differences(run.config.model_dump(), config.model_dump())
-        # A corpus is the same by its text, wherever it lies: `require_same_corpus` compares the digests.
-        if key != "data.corpus" or run.digest_of("train") is None
+        # What computes may change. A corpus is the same by its text, wherever it lies: `require_same_corpus` compares
+        # digests.
+        if key != "training.device" and (key != "data.corpus" or run.digest_of("train") is None)
     }
     if not found:
         return
@@ -174,7 +175,7 @@ def require_continuable(run: SharedRun, trainer: Trainer) -> None:
 
 
 def record_changes(run: RunDirectory) -> None:
-    """Write down in what a run that goes on is not what it was started as: its length, or the place of its corpus."""
+    """Write down in what a run that goes on is not what it was started as: its length, or where its corpus lies."""
     started, now = (config.model_dump() for config in (run.config_as_started, run.config))
     run.record_changes({key: here for key, _, here in differences(started, now)})
 
