@@ -303,12 +303,10 @@ def locked(path: Path) -> Iterator[None]:
         with explained(path, "locked"):
             is_new = not path.exists()
             descriptor = held.enter_context(_opened(path, os.O_RDWR | os.O_CREAT))
-            owner = _lock(descriptor)
-            if owner is not None:
-                raise RunInUseError(
-                    f"{path.parent}: is in use by {f'process {owner}' if owner else 'another process'}. "
-                    "Wait until that has ended, or choose another directory."
-                )
+            if (owner := _lock(descriptor)) is not None:
+                whose = f"process {owner}" if owner else "another process"
+                advice = "Wait until that has ended, or choose another directory."
+                raise RunInUseError(f"{path.parent}: is in use by {whose}. {advice}")
             held.callback(unlock_descriptor, descriptor)
             _write_all(descriptor, b"%*d\n" % (OWNER_BYTES, os.getpid()))
             if is_new:

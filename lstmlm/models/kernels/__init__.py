@@ -8,6 +8,7 @@ this page alone, where `KERNELS` has a line for each cell that has a kernel.
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Inputs, Mask, Outputs, run_steps
@@ -76,10 +77,22 @@ def run_window(
     Returns:
         The outputs of all steps and the state after the last one, which still belongs to the graph.
     """
-    kernel = KERNELS.get(type(cell))
+    kernel = KERNELS.get(type(cell)) if _fit_together(inputs, state, weights) else None
     result = None if kernel is None else kernel(cell, inputs, state, weights, state_mask, execution)
     if result is None:
         return run_steps(cell, inputs, state, weights, state_mask)
     outputs, memory = result
     # A copy: the state is carried on, and must not keep the outputs of the whole window alive.
     return outputs, type(state)(outputs[-1].clone(), *memory)
+
+
+def _fit_together(inputs: Inputs, state: CellState, weights: CellWeights) -> bool:
+    """Whether kernels can take these: C++ is told sizes and one format. The cell itself broadcasts, or refuses."""
+    real, n_columns = inputs.dtype, inputs.shape[1]
+    of_one_token = {torch.bfloat16} if len(inputs) == 1 else set()  # matrices alone: see `with_rounded_matrices`
+    return (
+        real in (torch.float32, torch.float64)
+        and n_columns > 0
+        and all(part.dtype == real and len(part) == n_columns for part in state)
+        and all(part.dtype == real or part.dtype in of_one_token for part in weights)
+    )

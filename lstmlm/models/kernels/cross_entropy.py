@@ -186,9 +186,11 @@ def _nats(
 
     The gradient of W is written.
     """
+    targets = _known(targets, len(weight))
     gemm = Gemm.of(execution.gemm_path, features.dtype)
     rows, nats = gemm.cast(features), features.new_empty(len(features))
-    native = native_function("cross_entropy", rows) if execution.compiled else None
+    fits = _fit_together(features, weight, bias, targets)
+    native = native_function("cross_entropy", rows) if execution.compiled and fits else None
     grad_features, grad_weight, grad_bias = gradients or (None, None, None)
     blocks = _row_blocks(rows, weight)
     if native is not None and blocks and not _multiplies_in_tiles(rows):
@@ -231,6 +233,26 @@ def _nats(
                 grad_bias[columns] += gemm.total(logits[:, columns])
         del logits  # or it would live on until the next block's are there
     return nats
+
+
+def _fit_together(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> bool:
+    """Whether C++ can take these, which is told sizes and one format; else torch refuses them."""
+    shapes = features.shape[1] == weight.shape[1] and len(features) == len(targets) and len(weight) == len(bias)
+    return shapes and features.dtype in (torch.float32, torch.float64) and features.dtype == weight.dtype == bias.dtype
+
+
+def _known(targets: Int[Tensor, " rows"], n_outcomes: int) -> Int[Tensor, " rows"]:
+    """Return targets as C++ takes them, which does not look. A GPU looks by itself, and is not waited for.
+
+    Raises:
+        IndexError: one of them is neither an outcome nor `NO_TARGET`.
+    """
+    if targets.device.type == "cpu" and len(targets):
+        lowest, highest = (int(extreme) for extreme in targets.aminmax())
+        if lowest < NO_TARGET or highest >= n_outcomes:
+            wrong = lowest if lowest < NO_TARGET else highest
+            raise IndexError(f"targets: {wrong} is none of {n_outcomes} outcomes")
+    return targets.long()
 
 
 def _multiplies_in_tiles(rows: Tensor) -> bool:

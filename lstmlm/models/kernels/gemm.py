@@ -149,6 +149,8 @@ class Gemm:
 
     def total(self, rows: Float[Tensor, "rows out"]) -> Float[Tensor, " out"]:
         """Return the sum over rows: the gradient of a bias. As a product: a sum of bfloat16 copies all of it first."""
+        if self.path.rounds and self._is_ours(rows):
+            return self.outer(rows.new_ones(len(rows), 1), rows)[0]
         return torch.mm(rows.new_ones(1, len(rows)), rows)[0]
 
     def _onednn(self, weight: Tensor) -> Callable[..., Tensor] | None:
@@ -214,8 +216,11 @@ def linear(
     compiled.
     """
     n_rows = rows.numel() // rows.shape[-1]
+    # C++ is told sizes and one format: what does not fit together is refused by torch.
+    fits = rows.dtype in (torch.float32, torch.float64) and rows.shape[-1] == weight.shape[1]
+    fits = fits and (bias is None or (bias.dtype == rows.dtype and len(bias) == len(weight)))
     is_rounded = weight.dtype == torch.bfloat16 and rows.dtype == torch.float32
-    is_for_us = is_rounded or (weight.dtype == rows.dtype and 0 < n_rows <= FEW_ROWS)
+    is_for_us = fits and (is_rounded or (weight.dtype == rows.dtype and 0 < n_rows <= FEW_ROWS))
     needs_graph = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (rows, weight, bias))
     native = native_function("linear", weight) if is_for_us and not needs_graph else None
     if native is None:

@@ -109,7 +109,7 @@ def needs_gradient(*tensors: Tensor) -> bool:
 
 def is_one_token(inputs: Inputs, keep: bool, execution: Execution) -> bool:
     """Return whether a window is a token, as in generation: to lay out matrices for a single product does not pay."""
-    return len(inputs) == 1 and not keep and execution.gemm_path != GemmPath.BFLOAT16
+    return len(inputs) == 1 and not keep and not execution.gemm_path.rounds
 
 
 def is_compiled(name: str, inputs: Inputs, execution: Execution) -> bool:

@@ -51,6 +51,26 @@ def distances(got: list[Tensor], wanted: list[Tensor]) -> list[float]:
     return [float((a.double() - b).norm().detach() / b.norm().detach()) for a, b in zip(got, wanted, strict=True)]
 
 
+@each_execution
+def test_wrong_targets_are_refused_and_narrow_ones_read(execution: Execution) -> None:
+    features, weight, bias, targets = operands(torch.float32)
+    wanted = linear_nats(features, weight, bias, targets, execution)
+    assert torch.equal(linear_nats(features, weight, bias, targets.int(), execution), wanted)
+    for wrong in (VOCAB, 10**9, -100):
+        targets[2] = wrong
+        with pytest.raises(IndexError, match=f"targets: {wrong} is none of {VOCAB} outcomes"):
+            linear_cross_entropy(features, weight, bias, targets, execution)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_does_not_fit_together_is_left_to_torch(compiled: bool) -> None:
+    features, weight, bias, targets = operands(torch.float32)
+    halves = features.bfloat16(), weight.bfloat16()
+    for wrong in ((halves[0], weight, bias), (features, halves[1], bias), (features[:-1], weight, bias)):
+        with pytest.raises((RuntimeError, TypeError)):
+            linear_nats(*wrong, targets, Execution(compiled=compiled))
+
+
 @pytest.mark.usefixtures("_blocks")
 def test_float64_is_exact() -> None:
     *leaves, targets = operands(torch.float64)

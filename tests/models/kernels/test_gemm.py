@@ -122,6 +122,18 @@ def test_a_row_does_not_depend_on_the_others(dtype: torch.dtype) -> None:
     assert all(linear(rows[i : i + 1], weight).equal(together[i : i + 1]) for i in range(8))
 
 
+def test_what_does_not_fit_together_is_left_to_torch() -> None:
+    rows, weight = torch.randn(2, 64), torch.randn(10, 64)
+    assert torch.equal(
+        gemm.linear(rows.bfloat16(), weight.bfloat16()), torch.nn.functional.linear(rows.bfloat16(), weight.bfloat16())
+    )
+    for bias in (torch.randn(9), torch.randn(10).double()):
+        with pytest.raises((RuntimeError, TypeError)):
+            gemm.linear(rows, weight, bias)
+    with pytest.raises((RuntimeError, TypeError)):
+        gemm.linear(rows[:, :-1], weight)
+
+
 def test_a_product_that_needs_a_gradient_has_one() -> None:
     rows, weight = torch.randn(2, 5), torch.randn(3, 5, requires_grad=True)
     linear(rows, weight).sum().backward()

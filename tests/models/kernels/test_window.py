@@ -263,6 +263,46 @@ def test_a_whole_pass_is_the_cell_in_any_shape_and_the_same_again_to_the_bit(
         torch.set_num_threads(n_threads)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@each_cell
+def test_what_does_not_fit_together_is_left_to_the_cell(name: str, compiled: bool) -> None:
+    cell = MAKERS[name]()
+    cell.initialize(torch.Generator().manual_seed(1))
+    inputs, weights = torch.randn(4, 6, INPUT), cell.weights()
+    rounded = CellWeights(weights.weight_ih.bfloat16(), weights.weight_hh.bfloat16(), weights.bias, weights.extra)
+
+    def outcome(run: Callable[..., tuple[Tensor, CellState]], *arguments: Any, **how: Any) -> Tensor | None:
+        try:
+            return run(cell, *arguments, **how)[0]
+        except (RuntimeError, TypeError):  # by torch, or by the annotations, which are checked in tests alone
+            return None
+
+    for read, n_columns, chosen in (
+        *((inputs, n_columns, weights) for n_columns in (1, 3, 5, 12)),  # of which some divide what a window holds
+        (inputs[:, :0], 0, weights),
+        (inputs.double(), 6, weights),
+        (inputs, 6, rounded),
+    ):
+        state = cell.initial_state(n_columns)
+        found = outcome(run_window, read, state, chosen, execution=Execution(compiled=compiled))
+        wanted = outcome(run_steps, read, state, chosen, None)
+        assert (found is None) == (wanted is None)
+        assert found is None or (wanted is not None and found.equal(wanted))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@each_cell
+def test_a_model_in_bfloat16_is_the_cell_in_bfloat16(name: str, compiled: bool) -> None:
+    cell = MAKERS[name]()
+    cell.initialize(torch.Generator().manual_seed(1))
+    cell = cell.bfloat16()
+    inputs, weights = torch.randn(4, 6, INPUT).bfloat16(), cell.weights()
+    found, _ = run_window(cell, inputs, cell.initial_state(6), weights, execution=Execution(compiled=compiled))
+    wanted, _ = run_steps(cell, inputs, cell.initial_state(6), weights, None)
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, wanted)
+
+
 def test_a_cell_without_a_kernel_runs_step_by_step() -> None:
     class OwnCell(RNNCell):
         pass

@@ -62,12 +62,6 @@ template <class Real> inline Vector<Real> load(const Real* from) {
     std::memcpy(&numbers, from, sizeof numbers);
     return numbers;
 }
-template <class Real> inline Vector<Real> load(const bfloat16* from) {
-    typedef uint16_t Halves __attribute__((vector_size(VECTOR_BYTES / 2)));
-    Halves halves;
-    std::memcpy(&halves, from, sizeof halves);
-    return std::bit_cast<Vector<Real>>(__builtin_convertvector(halves, Vector<uint32_t>) << 16);
-}
 
 // The sum of all lanes, half of them to the other half until two are left.
 template <class Real, int N = LANES<Real>> inline Real total(const Several<Real, N>& numbers) {
@@ -86,7 +80,8 @@ template <class Real, int N = LANES<Real>> inline Real total(const Several<Real,
 inline float exponential(float x) {
     x = x > 88.0f ? 88.0f : x;
     x = x < -87.0f ? -87.0f : x;
-    const float n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // x / ln 2, rounded
+    const float shifted = x * 1.44269504f + 12582912.0f;  // its last bits are x / ln 2, rounded, beside those of 1.5 2²³
+    const float n = shifted - 12582912.0f;
     const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
@@ -95,7 +90,8 @@ inline float exponential(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    return p * std::bit_cast<float>((int32_t(n) + 127) << 23);
+    const uint32_t exponent = std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(12582912.0f) + 127;
+    return p * std::bit_cast<float>(exponent << 23);
 }
 inline double exponential(double x) { return std::exp(x); }
 

@@ -115,7 +115,7 @@ template <class Operand, class Real> class LossOfBlock {
             multiply_few<Operand, Real, true>(n, n_few, tile, 0, panels, size(LANE, length), length, sums);
             for (int row = 0; row < n; ++row) {
                 Real* const to = out + row * c.depth + first;
-#pragma GCC ivdep
+INDEPENDENT
                 for (int64_t j = 0; j < last - first; ++j) to[j] = add ? to[j] + sums[row][j] : sums[row][j];
             }
         }
@@ -145,7 +145,7 @@ template <class Operand, class Real> class LossOfBlock {
                                                   tiles.get() + size(some.first, c.depth), 0, panels.get(),
                                                   size(LANE, c.depth), c.depth, sums);
                 for (int64_t row = some.first; row < some.last; ++row)
-#pragma GCC ivdep
+INDEPENDENT
                     for (int64_t j = 0; j < n; ++j)
                         logits[row * c.stride + column + j] = narrow<Operand>(sums[row - some.first][j]);
             }

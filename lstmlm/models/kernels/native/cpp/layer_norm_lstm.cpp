@@ -67,7 +67,7 @@ void normalize_back(const Real* __restrict grad, const Real* __restrict gain, No
         product += of_gain * gain[j];
     }
     const Real mean = total / Real(n), mean_product = product / Real(n);
-#pragma GCC ivdep
+INDEPENDENT
     for (int64_t j = 0; j < n; ++j) store(j, scale * (grad[j] * gain[j] - mean - normal(j) * mean_product));
 }
 
@@ -150,12 +150,12 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
         for (int64_t k = 0; k < n_gates; ++k) from_x[k] = widen(input[k]);
         const auto of_x = statistics(t, row)[0] = statistics_of(from_x, n_gates, w.epsilon);
         const auto of_h = statistics(t, row)[1] = statistics_of(from_h, n_gates, w.epsilon);
-#pragma GCC ivdep
+INDEPENDENT
         for (int64_t k = 0; k < n_gates; ++k) {
             from_h[k] = of_h.normalize(from_h[k]);
             from_x[k] = of_x.normalize(from_x[k]) * gain_ih[k] + from_h[k] * gain_hh[k] + bias[k];
         }
-#pragma GCC ivdep
+INDEPENDENT
         for (int64_t j = 0; j < n_units; ++j) {
             std::array<Real, GATES> sums, values;
             for (int gate = 0; gate < GATES; ++gate) sums[gate] = from_x[gate * n_units + j];
@@ -172,7 +172,7 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
         const Real* __restrict o = kept(t, row) + Cell::O * n_units;
         Real* __restrict hidden = row_of(w.hiddens, t + 1, row);
         const auto of_c = statistics(t, row)[2] = statistics_of(memory, n_units, w.epsilon);
-#pragma GCC ivdep
+INDEPENDENT
         for (int64_t j = 0; j < n_units; ++j)
             hidden[j] = o[j] * hyperbolic_tangent(of_c.normalize(memory[j]) * gain_cell[j] + bias_cell[j]);
         if (w.operands == w.hiddens) return;
@@ -192,7 +192,7 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
         Real* __restrict grad_cell = by_cell.data();
         Real* __restrict grad_o = by_o.data();
         const auto of_c = statistics(t, row)[2];
-#pragma GCC ivdep
+INDEPENDENT
         for (int64_t j = 0; j < n_units; ++j) {
             const Real tanh_cell = hyperbolic_tangent(of_c.normalize(memory[j]) * gain_cell[j] + bias_cell[j]);
             const Real grad = grad_output[j] + grad_hidden[j];
@@ -212,7 +212,7 @@ template <class Cell, class Operand, class Real> class LayerNormLoop {
         const Real* __restrict grad_o = by_o.data();
         Real* __restrict carry = row_of(w.carry, row);
         Real* __restrict grad_sums = by_gates.data();
-#pragma GCC ivdep
+INDEPENDENT
         for (int64_t j = 0; j < n_units; ++j) {
             std::array<Real, GATES> values;
             for (int gate = 0; gate < GATES; ++gate) values[gate] = gates[gate * n_units + j];

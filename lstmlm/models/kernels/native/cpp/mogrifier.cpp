@@ -244,7 +244,7 @@ template <class Cell, class Operand, class Real> class MogrifierLoop {
         Real* __restrict hiddens = static_cast<Real*>(m.hiddens);
         Real* __restrict memories = static_cast<Real*>(m.memories);
         Real* __restrict gates = kept(t, row) + unit;
-#pragma GCC ivdep
+INDEPENDENT
         for (int64_t j = 0; j < n; ++j) {
             std::array<Real, GATES> from_x, from_h = {}, values;
             for (int gate = 0; gate < GATES; ++gate) from_x[gate] = sums[gate][r][j] + bias[gate * n_units + j];
@@ -263,7 +263,7 @@ template <class Cell, class Operand, class Real> class MogrifierLoop {
         const Real* __restrict grad_hidden = static_cast<const Real*>(m.grad_hidden) + row * n_units;
         Real* __restrict carry = static_cast<Real*>(m.carry) + row * n_units;
         Operand* __restrict grad_sums = grad_gates(t, row);
-#pragma GCC ivdep
+INDEPENDENT
         for (int64_t j = 0; j < n_units; ++j) {
             std::array<Real, GATES> values, dx, dh;
             for (int gate = 0; gate < GATES; ++gate) values[gate] = gates[gate * n_units + j];
