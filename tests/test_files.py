@@ -311,7 +311,7 @@ def test_the_first_byte_of_a_lock_file_which_windows_locks_says_nothing() -> Non
 
 
 def test_an_owner_that_is_not_named_whole_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "OWNER_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(files, "LOCK_PAUSE_SECONDS", 0)
     with files.locked(Path("runs.lock")):
         Path("runs.lock").write_bytes(b"12345\n")
         with (
