@@ -1,12 +1,13 @@
 """`lstmlm prove`: put other people's models under proof, behind a completions server or in a directory."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lstmlm.cli.options import JsonOption, SeedOption, name_or_path
 from lstmlm.cli.render import print_proof, print_report
-from lstmlm.errors import ConfigError
+from lstmlm.errors import ConfigError, as_command
 
 VocabOption = Annotated[
     int | None,
@@ -38,11 +39,15 @@ def prove(
 
     lstmlm prove exported/ --tokens 512 --json
     """
+    from lstmlm.checkpoint.run_directory import RunDirectory
     from lstmlm.evaluation.proof.others import prove_directory, prove_server
 
     is_server = target.startswith(("http://", "https://"))
     if not is_server and (model is not None or vocab_size is not None):
         raise ConfigError(f"--model and --vocab-size: are for servers, and {target} is none. Leave them out.")
+    if RunDirectory.exists(Path(target)):
+        command = as_command(["lstmlm", "eval", "perplexity", "--prove", "--run", target])
+        raise ConfigError(f"{target}: is a run, which lstmlm reads itself. Check it: {command}")
     if is_server:
         report, proof = prove_server(target, model, vocab_size, n_tokens, seed)
     else:

@@ -223,13 +223,17 @@ def print_table(rows: "Sequence[Row]") -> None:
         name: [name, *("" if row[name] is None else printable(_format(row[name]), kept="") for row in rows)]
         for name in rows[0]
     }
-    is_number = {name: is_numeric(cells[1:]) for name, cells in columns.items()}
+    from rich.cells import cell_len
+
+    is_number = [is_numeric(cells[1:]) for cells in columns.values()]
+    widths = [max(map(cell_len, cells)) for cells in columns.values()]
     for line in zip(*columns.values(), strict=True):
-        cells = [
-            cell.rjust(max(map(len, columns[name]))) if is_number[name] else cell.ljust(max(map(len, columns[name])))
-            for name, cell in zip(columns, line, strict=True)
+        # What a terminal shows may be wider or narrower than its number of characters.
+        padded = [
+            (" " * (width - cell_len(cell)), cell)[:: 1 if to_the_right else -1]
+            for cell, width, to_the_right in zip(line, widths, is_number, strict=True)
         ]
-        print("  ".join(cells).rstrip())
+        print("  ".join(map("".join, padded)).rstrip())
 
 
 _NUMBER = re.compile(r"([-+]?[\d,]+(\.\d+)?(e[-+]?\d+)?%?|-|inf|)")

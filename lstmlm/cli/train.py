@@ -10,7 +10,7 @@ import typer
 
 from lstmlm.cli.options import BudgetOption, ConfigOption, SetOption, length, path
 from lstmlm.cli.render import SECONDS_BETWEEN_LINES, clock, say, speaks, warn, working
-from lstmlm.errors import ConfigError, Interrupted, as_command
+from lstmlm.errors import ConfigError, Interrupted, MissingRunError, as_command
 
 if TYPE_CHECKING:
     from lstmlm.config import RunConfig
@@ -177,6 +177,9 @@ def _own_config(run_dir: Path | None, *, resume: bool) -> str:
     """Return the configuration that a run was started with, where it alone is named."""
     if run_dir is None or not resume:
         raise ConfigError("--config: is missing. Name a YAML file, or continue a run: --resume --run-dir RUN")
+    if not (run_dir / "config.yaml").exists():
+        begin = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(run_dir), "--resume"])
+        raise MissingRunError(f"{run_dir}: holds no run to continue. Name what it is to begin with: {begin}")
     return str(run_dir / "config.yaml")
 
 

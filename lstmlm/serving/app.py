@@ -182,11 +182,21 @@ async def _events(completion: Completion) -> AsyncIterator[str]:
         completion.cancel()
 
 
-async def _told(_: Request, error: Exception) -> Response:
-    """Tell of what Starlette refuses: paths and methods that there are not."""
+async def _told(request: Request, error: Exception) -> Response:
+    """Tell of what Starlette refuses: paths and methods that there are not.
+
+    The page's files are below every path, so that which of the two it is has to be looked up.
+    """
     assert isinstance(error, HTTPException)
+    status, headers = error.status_code, error.headers
+    if status in (404, 405):
+        routes = [route for route in request.app.routes if isinstance(route, Route)]
+        methods = {
+            method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()
+        }
+        status, headers = (405, {"Allow": ", ".join(sorted(methods))}) if methods else (404, None)
     code, advice = {
         404: ("not_found", "Nothing is at this path: docs/serving.md lists what there is."),
         405: ("method_not_allowed", "This path is asked with another method."),
-    }.get(error.status_code, ("invalid_request", error.detail))
-    return RequestError(advice, status=error.status_code, code=code, headers=error.headers).response
+    }.get(status, ("invalid_request", error.detail))
+    return RequestError(advice, status=status, code=code, headers=headers).response

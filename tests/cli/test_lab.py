@@ -67,6 +67,12 @@ def test_mistakes_come_before_the_first_training(here: Path, lstmlm: Cli, vary: 
     assert not Path("runs").exists()
 
 
+def test_what_is_odd_in_a_configuration_is_told_of(here: Path, lstmlm: Cli) -> None:
+    schedule = ("--set", "schedule.name=warmup_linear", "--set", "schedule.warmup_steps=50")
+    result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "data.bptt=3,4", *schedule, "--seeds", "1")
+    assert result.stderr.count("the training ends before the learning rate has risen") == 1
+
+
 def test_seeds_are_counted_not_set(here: Path, lstmlm: Cli) -> None:
     result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "data.bptt=3,4", "--set", "seed=5")
     assert (result.exit_code, result.stderr) == (2, "--set: seed is what --seeds counts. Say how many: --seeds 5\n")

@@ -52,6 +52,16 @@ def test_for_people_the_checks_follow_the_figures(trained: Path, lstmlm: Callabl
     ]
 
 
+def test_a_run_is_proved_by_its_own_command(trained: Path, lstmlm: Callable[..., Any]) -> None:
+    result = lstmlm("prove", "runs/tiny")
+    command = "lstmlm eval perplexity --prove --run runs/tiny"
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"runs/tiny: is a run, which lstmlm reads itself. Check it: {command}\n",
+    )
+    assert lstmlm(*command.split()[1:]).exit_code == 0
+
+
 def test_a_failed_proof_exits_with_1(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from typer.testing import CliRunner
 

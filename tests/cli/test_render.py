@@ -3,9 +3,10 @@
 import logging
 
 import pytest
+from rich.cells import cell_len
 
 from lstmlm.cli.display.words import describe
-from lstmlm.cli.render import log_on_stderr
+from lstmlm.cli.render import log_on_stderr, print_table
 from lstmlm.training.events import StepEvent, ValidationEvent
 
 
@@ -16,6 +17,13 @@ def test_the_same_epoch_is_written_the_same_way() -> None:
     validation = ValidationEvent(**common, is_best=True, n_averaged=0, seconds=1.0, elapsed_seconds=6.0)
     assert describe(step.as_record()).startswith("epoch 0.07 · ")
     assert describe(validation.as_record()).startswith("epoch 0.07 · ")
+
+
+def test_columns_stand_under_each_other_in_every_script(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["共同", "हिन्दी", "ไทย", "word"]
+    print_table([{"word": word, "probability": 0.5} for word in words])
+    width = max(map(cell_len, words)) + len("  probability")
+    assert {cell_len(line) for line in capsys.readouterr().out.splitlines()} == {width}
 
 
 def test_what_the_log_repeats_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,9 @@ def test_a_run_is_continued_by_its_own_configuration(here: Path, lstmlm: Cli) ->
     assert lstmlm("train", "--config", "tiny.yaml").exit_code == 0
     result = lstmlm("train", "--resume", "--run-dir", "runs/tiny")
     assert (result.exit_code, "runs/tiny was finished already." in result.stderr) == (0, True)
+    missing = lstmlm("train", "--resume", "--run-dir", "runs/none")
+    advice = "Name what it is to begin with: lstmlm train --config quickstart --run-dir runs/none --resume\n"
+    assert (missing.exit_code, missing.stderr) == (4, f"runs/none: holds no run to continue. {advice}")
     for arguments in ([], ["--resume"], ["--run-dir", "runs/tiny"]):
         result = lstmlm("train", *arguments)
         message = "--config: is missing. Name a YAML file, or continue a run: --resume --run-dir RUN\n"

@@ -97,6 +97,14 @@ def test_the_page_and_what_lies_beside_it(server: Any) -> None:
         assert server.send("GET", path).status == 404
 
 
+def test_a_path_that_there_is_not_and_a_method_that_it_has_not(server: Any) -> None:
+    chat = server.post_any("/v1/chat/completions", {"model": "word"})
+    assert (chat.status, chat.json["error"]["code"]) == (404, "not_found")
+    for path in ("/v1/completions", "/v1/next", "/v1/sessions"):
+        answer = server.send("GET", path)
+        assert (answer.status, answer.json["error"]["code"]) == (405, "method_not_allowed")
+
+
 def test_two_runs_of_one_name_are_called_by_their_paths(tmp_path: Path) -> None:
     from lstmlm.serving.models import ServedModels
 

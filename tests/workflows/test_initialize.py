@@ -54,6 +54,14 @@ def test_another_text_is_read_with_the_vocabulary_of_the_source(
     assert RunDirectory.open(tmp_path / "tuned").tokenizer_json == RunDirectory.open(source).tokenizer_json
 
 
+def test_clusters_are_those_of_the_source(make_config: Any, tmp_path: Path) -> None:
+    source, clusters = tmp_path / "source", {"name": "adaptive", "cutoffs": (7,)}
+    train(make_config(model__output=clusters), source)
+    config = make_config(model__output={**clusters, "cutoffs": "auto"}, training__initialize_from=str(source))
+    train(config, tmp_path / "tuned")
+    assert load(tmp_path / "tuned").run.config.model.output.cutoffs == (7,)
+
+
 def test_a_tuned_run_resumes_without_its_source(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
     add_run(make_config(), tmp_path / "source")
     config = make_config(training__initialize_from=str(tmp_path / "source"))

@@ -299,7 +299,8 @@ def test_another_configuration_is_refused_by_name(make_config: Any, add_run: Add
         train(other, tmp_path / "run", resume=True)
     assert str(error.value) == (
         f"{tmp_path / 'run'}: was started with another configuration: optimizer.learning_rate is 0.01 there, 0.02 "
-        "here; training.n_steps is 10 there, 12 here. Give the same one to continue it, or another --run-dir."
+        "here; training.n_steps is 10 there, 12 here. Give another --run-dir, or continue it by its own: "
+        f"lstmlm train --run-dir {tmp_path / 'run'} --resume"
     )
 
 

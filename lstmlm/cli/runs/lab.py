@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lstmlm.cli.options import BudgetOption, JsonOption, LabConfigOption, PlotOption, SetOption, length, path
-from lstmlm.cli.render import print_table, say
+from lstmlm.cli.render import print_table, say, warn
 from lstmlm.errors import ConfigError, DivergenceError, as_command
 from lstmlm.metrics import finite
 
@@ -55,6 +55,7 @@ def lab(
 
     combinations = _combinations(vary)
     checked = _checked(config or "quickstart", combinations, [*length(budget), *(overrides or [])], seeds)
+    warn(dict.fromkeys(warning for one in checked.values() for warning in one.warnings()))
     runs = dict(_trained(checked, run_dir or Path("runs/lab"), quiet=as_json))
     figures = {name: _figures(name, runs) for name in combinations}
     rows = seed_rows(figures)

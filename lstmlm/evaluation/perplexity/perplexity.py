@@ -71,7 +71,7 @@ def evaluate_perplexity(
             "n_tokens_without_unk": n_tokens_without_unk,
             "nats_without_unk": nats_without_unk,
             "perplexity_without_unk": perplexity(nats_without_unk, n_tokens_without_unk),
-            "perplexity_low": perplexity(low, 1),
+            "perplexity_low": perplexity(max(low, 0.0), 1),
             "perplexity_high": perplexity(high, 1),
             "resampled": "documents" if len(lines) < text.n_lines else "lines",
             "n_resampled": len(lines),

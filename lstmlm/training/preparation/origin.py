@@ -122,8 +122,8 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
         return
     if not found.keys() <= LENGTHS:
         raise RunMismatchError(
-            f"{run.path}: was started with another configuration: {'; '.join(found.values())}. "
-            "Give the same one to continue it, or another --run-dir."
+            f"{run.path}: was started with another configuration: {'; '.join(found.values())}. Give another --run-dir, "
+            f"or continue it by its own: {as_command(['lstmlm', 'train', '--run-dir', str(run.path), '--resume'])}"
         )
     if reasons := _reasons_to_keep_length(config, found.keys()):
         raise RunMismatchError(
