@@ -7,6 +7,7 @@ import typer
 
 from lstmlm.cli.options import EncodingOption, JsonOption, SplitOption, TextOption, refuse_two_texts, run_path
 from lstmlm.cli.render import print_report, say
+from lstmlm.errors import counted
 
 
 def compare(
@@ -37,7 +38,7 @@ def compare(
 
     report = questions.compare(workflows.load(run_a), workflows.load(run_b), split=split, text=text, encoding=encoding)
     values = report.values
-    say(f"{values['text']}: {values['n_lines']:,} lines")
+    say(f"{values['text']}: {counted(int(values['n_lines'] or 0), 'line')}")
     shown = {
         "a": values["run_a"],
         "b": values["run_b"],

@@ -81,9 +81,12 @@ def check_against_corpus(config: RunConfig, corpus: Corpus) -> None:
         # What ends the line before is the first token of a line's n-grams.
         longest = corpus.train.longest_line(corpus.tokenizer.start_id) + 1
         if order > longest:
+            remedy = "Lower it"
+            if config.data.tokenizer.name == "word":
+                remedy += ", or, where words are names or no blanks part them, set data.tokenizer.name: char"
             raise ConfigError(
                 f"model.ngram_order: {order} is beyond the training split, whose longest line makes n-grams of "
-                f"{longest} tokens. Lower it."
+                f"{longest} tokens. {remedy}."
             )
     if corpus.valid is not None:
         return
