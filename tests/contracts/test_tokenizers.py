@@ -76,7 +76,7 @@ def test_blocks_of_whole_lines_encode_as_the_whole_text_does(tokenizer: Tokenize
 
 
 @each_options
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(alphabet="ae\u0301€<unk>🐈.' \n\u00a0\u2028\x1c", max_size=80),
     places=st.lists(st.integers(0, 80), max_size=6),

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmlm.config.data import CharTokenizerOptions, WordTokenizerOptions
@@ -26,7 +26,6 @@ def cut(text: str, at: list[int]) -> Iterator[str]:
     return (text[start:stop] for start, stop in pairwise([0, *sorted(at), len(text)]))
 
 
-@settings(deadline=None)  # the clock is not what is tested
 @given(text=texts, at=places)
 def test_counts_do_not_depend_on_blocks(text: str, at: list[int]) -> None:
     encoded = encode_text("a text", cut(text, at), CHARS, "valid")
@@ -40,7 +39,6 @@ def test_counts_do_not_depend_on_blocks(text: str, at: list[int]) -> None:
     assert (encoded.name, encoded.split) == ("a text", "valid")
 
 
-@settings(deadline=None)
 @given(text=st.text(alphabet="ab<unk> \n", min_size=1, max_size=60), at=places)
 def test_an_unknown_word_is_told_from_a_written_unk(text: str, at: list[int]) -> None:
     encoded = encode_text("a text", cut(text, at), WORDS, None)
@@ -78,7 +76,6 @@ def test_counts_of_tokens_that_are_known_are_not_counted_again() -> None:
 spaced = st.text(alphabet="ab, \n\t\u00a0\u3000\x1c", min_size=1, max_size=12) | st.just("a <eos> b\n")
 
 
-@settings(deadline=None)
 @given(text=spaced, at=places, split=st.sampled_from(["whitespace", "punctuation"]))
 def test_words_say_all_of_a_text_where_decoding_gives_it_back(
     text: str, at: list[int], split: Literal["whitespace", "punctuation"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lstmlm.config.data import (
@@ -134,7 +134,6 @@ class TestSingleFile:
         texts = {split: BYTES.decode(load_split(options, split, BYTES).tokens) for split in ("train", "valid", "test")}
         assert texts == {"train": "012\n456789abc\n", "valid": "e\n", "test": "gh\n\n"}
 
-    @settings(deadline=None)  # the clock is not what is tested
     @given(lengths=st.lists(st.integers(0, 9), min_size=12, max_size=40), block_bytes=st.integers(1, 30))
     @example(lengths=[0] * 11 + [4], block_bytes=1)
     def test_the_splits_together_are_the_file_whatever_the_blocks(

@@ -20,7 +20,7 @@ from lstmlm.yaml.schema import dump_yaml, from_overrides, json_schema, load_yaml
 VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
 M = TypeVar("M", bound=BaseModel)
 
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+patient = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 class Wheel(Options):

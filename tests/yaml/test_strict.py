@@ -154,7 +154,7 @@ def test_kind_of_an_unquoted_scalar(text: str, kind: str) -> None:
     assert kind_of(text) == kind
 
 
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+patient = settings(suppress_health_check=[HealthCheck.too_slow])
 
 scalars = (
     st.none()
