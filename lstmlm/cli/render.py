@@ -218,22 +218,21 @@ def is_numeric(cells: Iterable[str]) -> bool:
 
 def print_table(rows: "Sequence[Row]") -> None:
     """Print rows under the names of their columns on stdout, numbers to the right; a column of nothing is left out."""
+    from rich.cells import cell_len
+
     rows = filled(rows)
     columns = {
         name: [name, *("" if row[name] is None else printable(_format(row[name]), kept="") for row in rows)]
         for name in rows[0]
     }
-    from rich.cells import cell_len
-
     is_number = [is_numeric(cells[1:]) for cells in columns.values()]
     widths = [max(map(cell_len, cells)) for cells in columns.values()]
     for line in zip(*columns.values(), strict=True):
-        # What a terminal shows may be wider or narrower than its number of characters.
-        padded = [
-            (" " * (width - cell_len(cell)), cell)[:: 1 if to_the_right else -1]
-            for cell, width, to_the_right in zip(line, widths, is_number, strict=True)
-        ]
-        print("  ".join(map("".join, padded)).rstrip())
+        cells = []
+        for cell, width, to_the_right in zip(line, widths, is_number, strict=True):
+            blanks = " " * (width - cell_len(cell))  # a terminal may show more or fewer cells than characters
+            cells.append(blanks + cell if to_the_right else cell + blanks)
+        print("  ".join(cells).rstrip())
 
 
 _NUMBER = re.compile(r"([-+]?[\d,]+(\.\d+)?(e[-+]?\d+)?%?|-|inf|)")

@@ -175,12 +175,15 @@ def _say_what_came_of_it(where: Path, report: "Report | None", *, is_new: bool) 
 
 def _own_config(run_dir: Path | None, *, resume: bool) -> str:
     """Return the configuration that a run was started with, where it alone is named."""
+    from lstmlm.checkpoint.run_directory import CONFIG, RunDirectory
+
     if run_dir is None or not resume:
         raise ConfigError("--config: is missing. Name a YAML file, or continue a run: --resume --run-dir RUN")
-    if not (run_dir / "config.yaml").exists():
+    own = run_dir / CONFIG
+    if not own.exists() and not RunDirectory.exists(run_dir):
         begin = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(run_dir), "--resume"])
         raise MissingRunError(f"{run_dir}: holds no run to continue. Name what it is to begin with: {begin}")
-    return str(run_dir / "config.yaml")
+    return str(own)
 
 
 def _own_changes(run_dir: Path | None) -> list[str]:

@@ -151,8 +151,8 @@ class Batch:
 
     @property
     def columns(self) -> list[Column]:
-        """The texts under way."""
-        return [*self._columns, *(column for column, _ in self._waiting)]
+        """The texts under way; not those that are over."""
+        return [column for column in (*self._columns, *(column for column, _ in self._waiting)) if not column.is_over]
 
     @property
     def n_running(self) -> int:

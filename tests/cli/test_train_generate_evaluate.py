@@ -1,12 +1,15 @@
 """From a YAML file to text and figures, by the command line alone."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lstmlm.evaluation.perplexity import perplexity
 
 Cli = Callable[..., Any]
 
@@ -289,3 +292,9 @@ def test_the_prompt_is_shown_after_what_is_said_of_the_kernels(
     assert lstmlm("generate", "The farmer", *ONE).exit_code == 0
     assert written[0].startswith("The farmer")
     assert written[0] != "The farmer"
+
+
+def test_the_interval_of_a_perplexity_begins_at_1(trained: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perplexity, "ratio_interval", lambda *_: (-0.1, 0.2))
+    report = json.loads(lstmlm("eval", "perplexity", "--json").stdout)
+    assert (report["perplexity_low"], report["perplexity_high"]) == (1.0, pytest.approx(math.exp(0.2)))

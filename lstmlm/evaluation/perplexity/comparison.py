@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Integer, Shaped
 
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
@@ -43,7 +43,7 @@ class _Figure(NamedTuple):
     """The figure that so many nats over so many units are."""
     change: str
     """What `of_nats` of a difference in nats is: the "ratio" or "difference" of the figures."""
-    line_units: Int[np.ndarray, " lines"]
+    line_units: Integer[np.ndarray, " lines"]
 
 
 def compare_models(a: Contestant, b: Contestant) -> Report:

@@ -87,10 +87,10 @@ def execution_of(options: TrainingOptions) -> Execution:
 def resolve_like(config: RunConfig, run: RunConfig) -> RunConfig:
     """Replace every `auto` of `config` by what an existing run resolved it to."""
     found = {key: value for key, value in run.training.model_dump().items() if getattr(config.training, key) == "auto"}
-    return with_cutoffs_of(run, _with_training(config, found))
+    return with_cutoffs_of(_with_training(config, found), run)
 
 
-def with_cutoffs_of(run: RunConfig, config: RunConfig) -> RunConfig:
+def with_cutoffs_of(config: RunConfig, run: RunConfig) -> RunConfig:
     """Replace `cutoffs: auto` of an adaptive softmax by those of a run whose weights are taken."""
     output = run.model.output
     return _with_cutoffs(config, output.cutoffs) if isinstance(output, AdaptiveOptions) else config

@@ -169,7 +169,7 @@ def _shared_execution(
     execution = ResolvedExecution(origin.run.config if origin.run else config, {})
     if world.is_main and origin.run is None:
         counts = corpus.train.count_tokens(corpus.tokenizer.vocab_size)
-        config = config if origin.source is None else with_cutoffs_of(origin.source.config, config)
+        config = config if origin.source is None else with_cutoffs_of(config, origin.source.config)
         config = resolve_cutoffs(config, counts)
         execution = resolve_execution(config, len(counts), n_steps, device=device, n_processes=world.size)
     of_main = world.broadcast(execution.config.model_dump_json())
