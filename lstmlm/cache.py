@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from lstmlm.errors import ConfigError
+from lstmlm.files import make_directory, read_text, write_atomically
 
 CACHE_MODE = 0o755
 """With which the cache is made, so that no umask lets others write to it: what is compiled is run from there."""
@@ -19,6 +20,29 @@ def cache_directory() -> Path:
     if chosen := os.environ.get("LSTMLM_CACHE"):
         return Path(chosen)
     return _platform_cache() / "lstmlm"
+
+
+def kept(name: str, most_bytes: int) -> str | None:
+    """The text that is kept under a name; None where there is none.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        ConfigError: the user has no home directory.
+    """
+    path = cache_directory() / name
+    return read_text(path, most_bytes) if path.exists() else None
+
+
+def keep(name: str, content: str) -> None:
+    """Keep a text under a name.
+
+    Raises:
+        CheckpointError: it cannot be written.
+        ConfigError: the user has no home directory.
+    """
+    path = cache_directory() / name
+    make_directory(path.parent, CACHE_MODE)
+    write_atomically(path, content.encode())
 
 
 def _platform_cache() -> Path:

@@ -8,11 +8,11 @@ each, and tell each other in which states these end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, count
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
 from lstmlm.distributed import ALONE, World
@@ -28,6 +28,10 @@ ROWS_PER_BLOCK = 48
 REMEMBERED_BLOCKS = 32
 """States are kept for comparison at this many blocks from the top of a column; a trained network forgets where it
 started within 500-700 tokens."""
+
+PASSES_SIDE_BY_SIDE = 2
+"""How often all columns are read again before those whose states do not agree yet are read one after another. A network
+that remembers the beginning of a text at its end would have them all read once for every column."""
 
 TOKENS_PER_COLUMN = 2000
 MAX_COLUMNS = 32
@@ -234,8 +238,9 @@ def next_log_probabilities(
 class _Columns:
     """This process's share of a text laid out as columns, with what is known of each position so far.
 
-    Columns are numbered over all processes; `final` is known of all of them. Blocks always have all columns, also where
-    few are read for the sake of: so what is computed of a token does not depend, by one bit, on what comes after it.
+    Columns are numbered over all processes; `final` is known of all of them. Blocks have all columns or one, by how
+    often they were read, never by how many need it: so what is computed of a token does not depend, by one bit, on what
+    comes after it.
     """
 
     def __init__(
@@ -273,67 +278,85 @@ class _Columns:
         everywhere = torch.arange(len(self.mine))
         state = self.model.initial_state(len(self.mine))
         for first in range(0, len(self.inputs), ROWS_PER_BLOCK):
-            features, state = self._read_block(first, state)
+            features, state = self._read_block(first, state, everywhere)
             if len(self.tops) < REMEMBERED_BLOCKS:
                 # A copy: both are corrected later, each at its own time.
                 self.remembered.append(_select(state, everywhere))
                 self.tops.append(features)
             else:
-                self.rest.append(self._measure_block(first, features))
+                self.rest.append(self._measure_block(first, features, everywhere))
         self.final = self._of_all_columns(state)
 
     def join_up(self) -> None:
         """Re-read the top of the columns from their predecessors' final states until all states agree."""
         unsettled = torch.arange(self.n_columns) > 0
-        while unsettled.any():
+        for n_passes in count():
+            if not unsettled.any():
+                return
+            read_again = self._reread_one_by_one if n_passes >= PASSES_SIDE_BY_SIDE else self._reread_side_by_side
             changed = torch.zeros(self.n_columns)
-            changed[self.mine[self._reread(unsettled[self.mine].nonzero()[:, 0])]] = 1
+            changed[self.mine[read_again(unsettled[self.mine])]] = 1
             self.final = self._of_all_columns(_select(self.final, self.mine))
             unsettled = self.world.sum(changed).roll(1) > 0
             unsettled[0] = False
 
     def measured(self) -> Float[Tensor, "time columns *measures"]:
         """Return what was asked about each position."""
-        tops = [self._measure_block(block * ROWS_PER_BLOCK, features) for block, features in enumerate(self.tops)]
+        everywhere = torch.arange(len(self.mine))
+        blocks = enumerate(self.tops)
+        tops = [self._measure_block(block * ROWS_PER_BLOCK, features, everywhere) for block, features in blocks]
         return torch.cat([*tops, *self.rest])
 
     def _of_all_columns(self, state: BackboneState) -> BackboneState:
         return tuple(map_state(lambda part: self.world.joined(part, self.n_columns), layer) for layer in state)
 
-    def _reread(self, columns: Int[Tensor, " columns"]) -> Int[Tensor, " changed"]:
-        """Re-read `columns` of this process's from their predecessors' final states; return those that end in another.
+    def _reread_side_by_side(self, unsettled: Bool[Tensor, " columns"]) -> Int[Tensor, " changed"]:
+        return self._reread(unsettled.nonzero()[:, 0], torch.arange(len(self.mine)))
 
-        Both are counted within this process's share.
+    def _reread_one_by_one(self, unsettled: Bool[Tensor, " columns"]) -> Int[Tensor, " changed"]:
+        """Re-read the columns in turn, each after its predecessor; of those that changed the last alone can matter."""
+        changed = torch.tensor([], dtype=torch.int64)
+        for column in torch.split(torch.arange(len(self.mine)), 1):
+            is_unsettled = bool(unsettled[column]) or len(changed) > 0
+            changed = self._reread(column, column) if is_unsettled else column[:0]
+        return changed
+
+    def _reread(self, columns: Int[Tensor, " columns"], read: Int[Tensor, " read"]) -> Int[Tensor, " changed"]:
+        """Re-read `columns` from their predecessors' final states, beside the others of `read`.
+
+        Returns those that end in another state. All are counted within this process's share.
         """
-        state = _select(self.final, self.mine - 1)
+        state = _select(self.final, self.mine[read] - 1)
         for block, first in enumerate(range(0, len(self.inputs), ROWS_PER_BLOCK)):
             if len(columns) == 0:
                 return columns
-            features, state = self._read_block(first, state)
+            features, state = self._read_block(first, state, read)
+            places = torch.searchsorted(read, columns)
             if block < len(self.tops):
-                self.tops[block][:, columns] = features[:, columns]
-                found = _select(state, columns)
+                self.tops[block][:, columns] = features[:, places]
+                found = _select(state, places)
                 differs = ~_agree(found, _select(self.remembered[block], columns))
                 _assign(self.remembered[block], columns, found)
                 columns = columns[differs]
             else:
-                self.rest[block - len(self.tops)][:, columns] = self._measure_block(first, features)[:, columns]
-        found, finals = _select(state, columns), self.mine[columns]
+                measured = self._measure_block(first, features, read)
+                self.rest[block - len(self.tops)][:, columns] = measured[:, places]
+        found, finals = _select(state, torch.searchsorted(read, columns)), self.mine[columns]
         differs = ~_agree(found, _select(self.final, finals))
         _assign(self.final, finals, found)
         return columns[differs]
 
     def _read_block(
-        self, first: int, state: BackboneState
-    ) -> tuple[Float[Tensor, "time columns hidden"], BackboneState]:
-        inputs = self.inputs[first : first + ROWS_PER_BLOCK].to(self.device)
+        self, first: int, state: BackboneState, read: Int[Tensor, " read"]
+    ) -> tuple[Float[Tensor, "time read hidden"], BackboneState]:
+        inputs = self.inputs[first : first + ROWS_PER_BLOCK, read].to(self.device)
         features, state = self.model(inputs, state)
         return features, state
 
     def _measure_block(
-        self, first: int, features: Float[Tensor, "time columns hidden"]
-    ) -> Float[Tensor, "time columns *measures"]:
-        targets = self.targets[first : first + ROWS_PER_BLOCK].to(self.device)
+        self, first: int, features: Float[Tensor, "time read hidden"], read: Int[Tensor, " read"]
+    ) -> Float[Tensor, "time read *measures"]:
+        targets = self.targets[first : first + ROWS_PER_BLOCK, read].to(self.device)
         return self.measure(self.model.output_layer, features, targets).cpu()
 
 

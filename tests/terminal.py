@@ -46,8 +46,8 @@ class Terminal:
 
 
 @contextmanager
-def on_a_terminal(folder: Path, width: int, height: int, *arguments: str) -> Iterator[Terminal]:
-    """Run lstmlm on a pseudo-terminal of that size, to its end; it must succeed."""
+def on_a_terminal(folder: Path, width: int, height: int, *arguments: str, status: int = 0) -> Iterator[Terminal]:
+    """Run lstmlm on a pseudo-terminal of that size, to its end, with that exit status."""
     pty = pytest.importorskip("pty", reason="needs pseudo-terminals")
     import fcntl
     import struct
@@ -65,4 +65,4 @@ def on_a_terminal(folder: Path, width: int, height: int, *arguments: str) -> Ite
             yield Terminal(ours)
         finally:
             os.close(ours)
-    assert process.returncode == 0
+    assert process.returncode == status

@@ -26,7 +26,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     furnish(tmp_path)
     # Reading the real one takes seconds; tests/corpus/named/test_python_docs.py does it.
     texts = {split: (PROJECT / "data" / "tiny" / f"{split}.txt").read_text("utf-8") for split in dataset.SPLITS}
-    monkeypatch.setattr(dataset, "read_python_docs", lambda: texts)
+    monkeypatch.setattr(dataset, "python_docs", lambda: texts)
     return tmp_path
 
 

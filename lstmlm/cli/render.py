@@ -5,11 +5,13 @@ import logging
 import math
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -217,7 +219,10 @@ def is_numeric(cells: Iterable[str]) -> bool:
 
 
 def print_table(rows: "Sequence[Row]") -> None:
-    """Print rows under the names of their columns on stdout, numbers to the right; a column of nothing is left out."""
+    """Print rows under the names of their columns on stdout, numbers to the right; a column of nothing is left out.
+
+    On a terminal that is too narrow, cells of words are put on several lines.
+    """
     from rich.cells import cell_len
 
     rows = filled(rows)
@@ -227,12 +232,40 @@ def print_table(rows: "Sequence[Row]") -> None:
     }
     is_number = [is_numeric(cells[1:]) for cells in columns.values()]
     widths = [max(map(cell_len, cells)) for cells in columns.values()]
+    if sys.stdout.isatty():
+        least = [max(cell_len(word) for cell in cells for word in cell.split(" ")) for cells in columns.values()]
+        widths = _narrowed(widths, least, shutil.get_terminal_size().columns - 2 * (len(widths) - 1))
     for line in zip(*columns.values(), strict=True):
-        cells = []
-        for cell, width, to_the_right in zip(line, widths, is_number, strict=True):
-            blanks = " " * (width - cell_len(cell))  # a terminal may show more or fewer cells than characters
-            cells.append(blanks + cell if to_the_right else cell + blanks)
-        print("  ".join(cells).rstrip())
+        for cells in zip_longest(*map(_folded, line, widths), fillvalue=""):
+            padded = []
+            for cell, width, to_the_right in zip(cells, widths, is_number, strict=True):
+                blanks = " " * (width - cell_len(cell))  # a terminal may show more or fewer cells than characters
+                padded.append(blanks + cell if to_the_right else cell + blanks)
+            print("  ".join(padded).rstrip())
+
+
+def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Take from the widest columns what is too much, none becoming narrower than its least; nothing if in vain."""
+    found = list(widths)
+    while sum(found) > room:
+        place = max(range(len(found)), key=lambda place: (found[place] > least[place], found[place]))
+        if found[place] == least[place]:
+            return list(widths)
+        found[place] -= 1
+    return found
+
+
+def _folded(cell: str, width: int) -> list[str]:
+    """Return the lines of a cell, cut between words."""
+    from rich.cells import cell_len
+
+    lines = [""]
+    for word in cell.split(" "):
+        if lines[-1] and cell_len(lines[-1]) + 1 + cell_len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+    return lines
 
 
 _NUMBER = re.compile(r"([-+]?[\d,]+(\.\d+)?(e[-+]?\d+)?%?|-|inf|)")

@@ -99,15 +99,18 @@ def train(
 
 
 def _train(config: "RunConfig", where: Path, started: float, *, resume: bool, quiet: bool, as_json: bool) -> None:
-    from lstmlm import workflows
     from lstmlm.checkpoint.run_directory import last_step
     from lstmlm.cli.display import training_display
-    from lstmlm.distributed import World
 
     step_before = last_step(where) if resume else None
-    with World.from_environment() as world, training_display(str(where), quiet=quiet, as_json=as_json) as show:
-        observers = [show] if world.is_main else []
-        report = workflows.train(config, where, resume=resume, world=world, observers=observers, started=started)
+    with training_display(where, quiet=quiet, as_json=as_json) as show:
+        # Not before there is something to see: torch takes seconds to load.
+        from lstmlm import workflows
+        from lstmlm.distributed import World
+
+        with World.from_environment() as world:
+            observers = [show] if world.is_main else []
+            report = workflows.train(config, where, resume=resume, world=world, observers=observers, started=started)
     if speaks() and not quiet and not as_json:
         _say_what_came_of_it(where, report, is_new=last_step(where) != step_before)
 

@@ -29,7 +29,7 @@ from lstmlm.corpus.reading.text_files import Version
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
-from lstmlm.errors import ConfigError, DataError, unknown
+from lstmlm.errors import ConfigError, DataError, MissingTextError, unknown
 
 logger = logging.getLogger(__name__)
 
@@ -276,6 +276,7 @@ def _texts(options: DataOptions) -> dict[str, Text]:
     if "/" in options.corpus:
         if is_store(Path(options.corpus)):
             raise DataError(f"{options.corpus}: holds tokens and no text. Name the text that they are from.")
+        _require_named_text(Path(options.corpus))
         return splits_of(options)
     if options.corpus not in DATASETS:
         if Path(options.corpus).exists():
@@ -286,6 +287,13 @@ def _texts(options: DataOptions) -> dict[str, Text]:
             f"data.corpus: {unknown('corpus', options.corpus, DATASETS)} A path has a slash: ./{options.corpus}"
         )
     return named_splits(DATASETS[options.corpus].texts(), options)
+
+
+def _require_named_text(path: Path) -> None:
+    """Where the text of a shipped configuration is not there, say how to get that one."""
+    for name in {path.name, path.parent.name} & DATASETS.keys():
+        if not path.exists():
+            raise MissingTextError(f"{path}: no such file or folder. {DATASETS[name].how_to_stand_in}")
 
 
 def _require_training_split(splits: Mapping[str, object], options: DataOptions) -> None:

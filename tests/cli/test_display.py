@@ -112,6 +112,28 @@ def test_on_a_pseudo_terminal(here: Path, width: int, height: int) -> None:
     assert any("runs/tiny is ready" in line for line in shown)
 
 
+def test_a_run_that_goes_on_shows_what_it_has_behind_it(here: Path) -> None:
+    train = ("train", "--config", "tiny.yaml", "--set", "training.log_every=1", "--resume")
+    subprocess.run([sys.executable, "-m", "lstmlm", *train], cwd=here, capture_output=True, check=True)
+    with on_a_terminal(here, 80, 24, *train) as terminal:
+        shown = b"".join(terminal).decode()
+    assert "step 6 of 6" in shown
+    assert "perplexity by step" in shown
+
+
+def test_a_training_that_does_not_begin_leaves_its_message_alone(here: Path) -> None:
+    pyte = pytest.importorskip("pyte", reason="needs an emulator of terminals")
+    screen = pyte.Screen(80, 24)
+    stream = pyte.ByteStream(screen)
+    train = ("train", "--config", "tiny.yaml", "--set", "data.corpus=./no")
+    with on_a_terminal(here, 80, 24, *train, status=3) as terminal:
+        for content in terminal:
+            stream.feed(content)
+    shown = [line.rstrip() for line in screen.display if line.strip()]
+    assert shown[0].startswith("no: ")
+    assert not any("starting" in line for line in shown)
+
+
 def test_a_terminal_that_goes_away_ends_no_training(here: Path) -> None:
     """As when a window is closed under nohup: nothing can be written any more."""
     command = [sys.executable, "-m", "lstmlm", "train", "--config", "tiny.yaml"]

@@ -35,7 +35,7 @@ def shell(
     monkeypatch.chdir(tmp_path)
     furnish(tmp_path)
     texts = {split: (tmp_path / "data" / "tiny" / f"{split}.txt").read_text("utf-8") for split in dataset.SPLITS}
-    monkeypatch.setattr(dataset, "read_python_docs", lambda: texts)
+    monkeypatch.setattr(dataset, "python_docs", lambda: texts)
     return Shell(tiny_runs)
 
 

@@ -26,6 +26,32 @@ def test_columns_stand_under_each_other_in_every_script(capsys: pytest.CaptureFi
     assert {cell_len(line) for line in capsys.readouterr().out.splitlines()} == {width}
 
 
+@pytest.mark.parametrize(
+    ("columns", "lines"),
+    [
+        ("28", ["storage  4  The disk takes", "            nothing."]),
+        ("22", ["storage  4  The disk", "            takes", "            nothing."]),
+        ("19", ["storage  4  The disk takes nothing."]),
+        ("80", ["storage  4  The disk takes nothing."]),
+    ],
+)
+def test_on_a_narrow_terminal_cells_of_words_have_several_lines(
+    columns: str, lines: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where even the longest words do not fit side by side the terminal breaks lines as it does."""
+    first, last = "code     n  what", "data     3  共同 共同"
+    rows = [
+        {"code": "storage", "n": 4, "what": "The disk takes nothing."},
+        {"code": "data", "n": 3, "what": "共同 共同"},
+    ]
+    monkeypatch.setenv("COLUMNS", columns)
+    print_table(rows)
+    assert capsys.readouterr().out.splitlines() == [first, "storage  4  The disk takes nothing.", last]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    print_table(rows)
+    assert capsys.readouterr().out.splitlines() == [first, *lines, last]
+
+
 def test_what_the_log_repeats_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     with log_on_stderr():
         for length in (1, 2, 1):

@@ -228,6 +228,29 @@ class TestNames:
             "lstmlm data list shows the corpora that have a name."
         )
 
+    @pytest.mark.parametrize(
+        ("path", "how"),
+        [
+            ("data/wikitext-2", "lstmlm data get wikitext-2 fetches it; train with --set data.corpus=wikitext-2 then."),
+            (
+                "data/tinyshakespeare/input.txt",
+                "lstmlm data get tinyshakespeare fetches it; train with --set data.corpus=tinyshakespeare then.",
+            ),
+            (
+                "data/ptb",
+                "The Linguistic Data Consortium licenses it, so that it is never fetched. "
+                "Put your own copy into data/ptb: train.txt, valid.txt, test.txt.",
+            ),
+        ],
+    )
+    def test_where_a_shipped_configuration_finds_no_text(
+        self, path: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(DataError) as caught:
+            load_corpus(DataOptions(corpus=path))
+        assert str(caught.value) == f"{path}: no such file or folder. {how}"
+
 
 class TestFile:
     def test_a_text_of_its_own(self, tmp_path: Path) -> None:

@@ -8,23 +8,28 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lstmlm.checkpoint.run_directory import METRICS
 from lstmlm.cli.display.screen import Screen, moving
 from lstmlm.cli.display.words import PlainLines, describe
 from lstmlm.cli.render import is_live, printable
-from lstmlm.history.history import History
+from lstmlm.errors import CheckpointError
+from lstmlm.history.history import History, HistoryReader
 
 if TYPE_CHECKING:
     from lstmlm.training.events import Event
 
 
 @contextmanager
-def training_display(title: str, *, quiet: bool = False, as_json: bool = False) -> "Iterator[Callable[[Event], None]]":
-    """Show a training on stderr: a screen that moves on a terminal, plain lines elsewhere, or nothing.
+def training_display(
+    run_dir: Path, *, quiet: bool = False, as_json: bool = False
+) -> "Iterator[Callable[[Event], None]]":
+    """Show the training in `run_dir` on stderr: a screen that moves on a terminal, plain lines elsewhere, or nothing.
 
     As JSON, each event is a line on stdout instead, as metrics.jsonl has it.
     """
@@ -33,16 +38,40 @@ def training_display(title: str, *, quiet: bool = False, as_json: bool = False) 
     elif quiet:
         yield lambda _: None
     elif is_live():
-        history = History()
-        with moving(Screen(history, title), Console(stderr=True, highlight=False, markup=False)) as shown:
+        told = _Told(run_dir)
+        with moving(Screen(told.history, str(run_dir)), Console(stderr=True, highlight=False, markup=False)) as shown:
 
             def take(event: "Event") -> None:
-                history.add(event.as_record())
+                told.take(event)
                 if event.event in ("start", "plan", "length", "validation"):
                     shown.above(printable(describe(event.as_record())))
-                shown.frame(now=event.event in ("validation", "end"))
+                shown.frame(now=event.event in ("start", "validation", "end"))
 
             yield take
     else:
         lines = PlainLines()
         yield lambda event: lines.show(event.as_record())
+
+
+class _Told:
+    """The history of a training: what is told of it, after what was recorded of a run that goes on."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._reader = HistoryReader(run_dir / METRICS, {})
+        self._goes_on = False
+
+    @property
+    def history(self) -> History:
+        return self._reader.history
+
+    def take(self, event: "Event") -> None:
+        if self._goes_on:
+            self.history.add(event.as_record())
+            return
+        # With the first event after the start the file has that one, and no more what came after the checkpoint.
+        with suppress(CheckpointError):
+            self._reader.update()
+        if event.event == "start":
+            self.history.add(event.as_record())
+        else:
+            self._goes_on = True

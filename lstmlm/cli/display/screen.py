@@ -161,12 +161,14 @@ class Moving:
         self.screen = screen
         self._console = console
         self._size = console.size
+        self._has_moved = False
         self._live = self._started()
         self._shown = time.monotonic()
 
     def _started(self) -> Live:
         live = Live(self.screen, console=self._console, auto_refresh=False, vertical_overflow="crop")
-        live.start()
+        with suppress(OSError):
+            live.start(refresh=True)
         return live
 
     def above(self, text: str) -> None:
@@ -176,6 +178,7 @@ class Moving:
 
     def frame(self, *, now: bool = False) -> None:
         """Draw the screen anew, if it is time or asked for."""
+        self._has_moved = True
         if not now and time.monotonic() - self._shown < SECONDS_BETWEEN_FRAMES:
             return
         with suppress(OSError):
@@ -188,8 +191,9 @@ class Moving:
         self._shown = time.monotonic()
 
     def close(self) -> None:
-        """Leave the last frame on the terminal."""
+        """Leave the last frame on the terminal; where nothing has happened there is none."""
         with suppress(OSError):
+            self._live.transient = not self._has_moved
             self._live.refresh()
             self._live.stop()
 

@@ -98,7 +98,7 @@ def _trained(checked: "dict[Cell, RunConfig]", root: Path, *, quiet: bool) -> "I
         where = root / name / f"seed-{seed}"
         say(f"{place} of {len(checked)}: {where}")
         try:
-            with training_display(str(where), quiet=quiet) as observer:
+            with training_display(where, quiet=quiet) as observer:
                 workflows.train(config, where, resume=True, observers=[observer])
         except DivergenceError as error:
             say(f"{where}: {error}")

@@ -57,7 +57,7 @@ def tune(
 
     def watch(where: Path) -> "AbstractContextManager[Any]":
         say(f"{where.name} of {read.trials}")
-        return training_display(str(where), quiet=as_json)
+        return training_display(where, quiet=as_json)
 
     study.work(watch)
     rows, best = _rows(study), study.best

@@ -166,12 +166,13 @@ def _encoding(seen: Observation, text: Text, encoding: str) -> Finding:
         counts["windows-1252"] = 0 if counts["mojibake"] else n_controls
     troubles = [f"{n:,} {what}" for kind, what in _TROUBLES.items() if (n := counts.pop(kind, 0))]
     if n_not_composed:
-        troubles.append(f"{counted(n_not_composed, 'line')} not in composed form: normalise to NFC")
+        composed = _command(text, encoding, "nfc", "-CSD", "-MUnicode::Normalize", "-pe", "$_ = NFC($_)")
+        troubles.append(f"{counted(n_not_composed, 'line')} not in composed form, NFC: {composed}")
     unseen = [f"{n:,} {_name(character)}" for character, n in counts.most_common()]
     if unseen:
         removal = _removal("".join(sorted(counts)), text, encoding)
         troubles.append(f"{', '.join(unseen)}: remove what means nothing: {removal}")
-    message = "; ".join(troubles or [encoding.upper()]) + ("" if unseen else ".")
+    message = "; ".join(troubles or [encoding.upper()]) + ("" if unseen or n_not_composed else ".")
     return Finding(seen.name, "encoding", "warning" if troubles else "ok", message)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lstmlm.cache import cache_directory
 from lstmlm.corpus.named.download import Download
-from lstmlm.corpus.named.python_docs import read_python_docs
+from lstmlm.corpus.named.python_docs import python_docs
 from lstmlm.corpus.reading.splits import SPLITS, Text
 from lstmlm.corpus.reading.text_files import Version, in_blocks, read_blocks
 from lstmlm.errors import MissingTextError
@@ -72,6 +72,11 @@ class Dataset(ABC):
     def how_to_get(self) -> str:
         """What makes it ready to be read, in a few words."""
 
+    @property
+    def how_to_stand_in(self) -> str:
+        """What to do where a path that sounds like it leads nowhere, as a sentence."""
+        return f"Train with --set data.corpus={self.name}"
+
     def facts(self) -> dict[str, Any]:
         """All that is known of it without reading it, under the names of its JSON."""
         is_verified = all(expected.sha256 for expected in self.splits.values())
@@ -103,7 +108,7 @@ class PythonDocs(Dataset):
         """The splits; reading them says so if this Python lacks its sources."""
 
         def text(split: str) -> Text:
-            return Text(f"{self.name} ({split})", lambda: in_blocks([read_python_docs()[split]]))
+            return Text(f"{self.name} ({split})", lambda: in_blocks([python_docs()[split]]))
 
         return {split: text(split) for split in SPLITS}
 
@@ -137,6 +142,14 @@ class FileDataset(Dataset):
     def how_to_get(self) -> str:
         """The command that fetches it, or where to put a copy."""
         return f"lstmlm data get {self.name}" if self.download else f"put your own copy into {self.place}"
+
+    @property
+    def how_to_stand_in(self) -> str:
+        """Name the command that fetches it, or where the user's copy goes."""
+        if self.download:
+            return f"{self.how_to_get} fetches it; train with --set data.corpus={self.name} then."
+        files = ", ".join(self.file(split).name for split in self.splits)
+        return f"{self.terms} Put your own copy into {self.place}: {files}."
 
     def file(self, split: str) -> Path:
         """Where a split is, or has to be put."""

@@ -1,22 +1,26 @@
 """The embedded corpus: the documentation that comes with the user's own Python, as running English.
 
 Two sources are read, never shipped: the language reference in `pydoc_data.topics` and the docstrings of the standard
-library. Both are parsed as source text, so no module is imported and nothing of it runs.
+library. Both are parsed as source text, so no module is imported and nothing of it runs. That takes seconds: the text
+is kept in the cache.
 """
 
 import ast
 import hashlib
+import json
 import os
 import sys
 import sysconfig
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from lstmlm.corpus.named.prose import paragraphs
+from lstmlm.cache import keep, kept
+from lstmlm.corpus.named import prose
 from lstmlm.corpus.reading.splits import SPLITS
-from lstmlm.errors import DataError
+from lstmlm.errors import CheckpointError, ConfigError, DataError
 
 HELD_OUT_SHARE = 0.05
 """Share of the text's words in each of `valid` and `test`."""
@@ -24,8 +28,39 @@ HELD_OUT_SHARE = 0.05
 _SKIPPED_FOLDERS = frozenset("__pycache__ idlelib lib2to3 pydoc_data test tests turtledemo".split())
 
 
+MOST_KEPT_BYTES = 1 << 26
+"""Of the texts in the cache, which are some million characters."""
+
+
 @cache
-def read_python_docs(library: Path | None = None) -> dict[str, str]:
+def python_docs() -> dict[str, str]:
+    """The text of each split, from the library of this Python or, if it was read before, from the cache.
+
+    Raises:
+        DataError: this Python comes without the sources of its library.
+    """
+    library = Path(sysconfig.get_path("stdlib"))
+    rules = [Path(str(source)).read_bytes() for source in (__file__, prose.__file__)]
+    origin = hashlib.sha256(b"\0".join([sys.version.encode(), os.fsencode(library), *rules]))
+    name = f"python-docs/{origin.hexdigest()}.json"
+    # Without a cache, or with a damaged one, it takes some seconds and no more.
+    with suppress(CheckpointError, ConfigError, ValueError):
+        digest, _, content = (kept(name, MOST_KEPT_BYTES) or "").partition("\n")
+        if digest == _digest(content):
+            texts: dict[str, str] = json.loads(content)
+            return texts
+    texts = read_python_docs(library)
+    content = json.dumps(texts)
+    with suppress(CheckpointError, ConfigError):
+        keep(name, f"{_digest(content)}\n{content}")
+    return texts
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def read_python_docs(library: Path) -> dict[str, str]:
     """The text of each split, one paragraph a line, read from the standard library in folder `library`.
 
     The same Python version gives the same text: documents (a topic, or the docstrings of a module) are read in a fixed
@@ -34,7 +69,6 @@ def read_python_docs(library: Path | None = None) -> dict[str, str]:
     Raises:
         DataError: this Python comes without the sources of its library.
     """
-    library = library or Path(sysconfig.get_path("stdlib"))
     documents = _without_repetitions(_documents(library))
     if not documents:
         raise DataError(
@@ -96,7 +130,7 @@ def _without_repetitions(documents: Iterator[tuple[str, Iterator[str]]]) -> dict
     seen: set[str] = set()
     kept: dict[str, list[str]] = {}
     for name, texts in documents:
-        for sentences in (sentences for text in texts for sentences in paragraphs(text)):
+        for sentences in (sentences for text in texts for sentences in prose.paragraphs(text)):
             new = [sentence for sentence in dict.fromkeys(sentences) if sentence not in seen]
             seen.update(new)
             if new:

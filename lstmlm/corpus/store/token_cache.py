@@ -9,20 +9,22 @@ from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
-from lstmlm.cache import CACHE_MODE, cache_directory
+from lstmlm.cache import CACHE_MODE, cache_directory, keep, kept
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText, encode_text
 from lstmlm.corpus.store.shards import StoreError
 from lstmlm.corpus.store.token_store import Blocks, TokenStore, is_finished, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import CheckpointError, ConfigError, DataError
-from lstmlm.files import list_directory, make_directory, read_text, remove_directory, size_of, write_atomically
+from lstmlm.files import list_directory, make_directory, remove_directory, size_of, write_atomically
 
 SMALLEST_KEPT_BYTES = 1 << 24
 """Of the files of a text. Less is encoded in the time that importing torch takes: not worth files that stay."""
 
 MOST_KEPT_BYTES = 30 * 10**9
 """Of the tokens of all texts together: beyond it, those go that were not used for longest."""
+
+MOST_DIGEST_BYTES = 1 << 10
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +45,14 @@ class KeptText:
             return train_tokenizer(options, self.blocks())  # a file may have changed, and takes no learning
         made_by = [self._sha256, options.model_dump_json(), version("lstmlm"), version("tokenizers")]
         key = hashlib.sha256("\n".join(made_by).encode()).hexdigest()
+        name = f"tokenizers/{key}.json"
         with _Optional():
-            if kept := _kept(f"tokenizers/{key}.json"):
+            if known := kept(name, MOST_TOKENIZER_BYTES):
                 with suppress(DataError):
-                    return load_tokenizer(options, kept)
+                    return load_tokenizer(options, known)
         tokenizer = train_tokenizer(options, self.blocks())
         with _Optional():
-            _keep(f"tokenizers/{key}.json", tokenizer.to_json())
+            keep(name, tokenizer.to_json())
         return tokenizer
 
     def encode(self, options: AnyTokenizerOptions, tokenizer: Tokenizer, split: str | None) -> EncodedText:
@@ -62,22 +65,22 @@ class KeptText:
     @cached_property
     def _sha256(self) -> str:
         with _Optional():
-            if known := _kept(f"texts/{self.origin}"):
+            if known := kept(f"texts/{self.origin}", MOST_DIGEST_BYTES):
                 return known
         digest = hashlib.sha256()
         for block in self.blocks():
             digest.update(block.encode())
         with _Optional():
-            _keep(f"texts/{self.origin}", digest.hexdigest())
+            keep(f"texts/{self.origin}", digest.hexdigest())
         return digest.hexdigest()
 
     def _stored(self, options: AnyTokenizerOptions, tokenizer: Tokenizer, split: str | None) -> EncodedText:
         path = cache_directory() / "tokens" / f"{self._sha256[:32]}-{tokenizer.digest[:32]}"
         if is_finished(path):
             try:
-                kept = TokenStore.open(path).text("text", self.name, split)
+                stored = TokenStore.open(path).text("text", self.name, split)
                 _note_use(path)
-                return kept
+                return stored
             except StoreError as error:
                 logger.info("%s", error)
                 remove_directory(path)
@@ -126,17 +129,6 @@ def _remove_unused(newest: Path) -> None:
                 remove_directory(store)
     except (CheckpointError, OSError) as error:
         logger.info("%s", error)
-
-
-def _kept(name: str) -> str | None:
-    path = cache_directory() / name
-    return read_text(path, MOST_TOKENIZER_BYTES) if path.exists() else None
-
-
-def _keep(name: str, content: str) -> None:
-    path = cache_directory() / name
-    make_directory(path.parent)
-    write_atomically(path, content.encode())
 
 
 class _Optional:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -41,7 +42,9 @@ def warnings_of_unknown(pieces: Sequence[str]) -> list[str]:
     pieces = list(dict.fromkeys(pieces))
     named = ", ".join(piece if len(piece) <= 60 else f"{piece[:59]}…" for piece in pieces[:SHOWN_UNKNOWN])
     more = f" and {len(pieces) - SHOWN_UNKNOWN:,} more" if len(pieces) > SHOWN_UNKNOWN else ""
-    return [f"the model does not know {named}{more}: read as <unk>."] if pieces else []
+    is_composed = all(unicodedata.is_normalized("NFC", piece) for piece in pieces)
+    form = "" if is_composed else " Letters and their marks are apart here: a text that has them as one is in NFC."
+    return [f"the model does not know {named}{more}: read as <unk>.{form}"] if pieces else []
 
 
 def byte_alphabet() -> Sequence[str]:

@@ -1,8 +1,9 @@
 """Stimuli of an experiment: sentences of the user's own words, from plain text, a table or JSON lines."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,8 +11,8 @@ from typing import Any, Literal, get_args
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.recognition import refuse_one_value, warn_of_more_than_text
-from lstmlm.corpus.reading.tables import DELIMITERS, Row, columns_of, find_delimiter, read_table
-from lstmlm.corpus.reading.text_files import WholeFile, read_file
+from lstmlm.corpus.reading.tables import DELIMITERS, Row, columns_of, find_columns, find_delimiter, read_table
+from lstmlm.corpus.reading.text_files import Line, WholeFile, read_file
 from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.errors import DataError, in_proportion, shown
 
@@ -23,6 +24,9 @@ TEXT_KEYS = ("text", "sentence", "words")
 
 TABLE_COLUMNS = ("item", "sentence", "word")
 """The columns of a table that say what a row is; all others are passed on."""
+
+SENTENCE_COLUMNS = ("text", "sentence")
+"""Where a table has no column of words, one of these may hold whole sentences."""
 
 THE_ITEM = 1
 """What the only item of a file is called that names none."""
@@ -60,20 +64,20 @@ class Stimuli:
 
 
 def read_stimuli(path: Path, format_name: StimuliFormat | None = None, encoding: str = UTF8) -> Stimuli:
-    """Read a table with a row a word, JSON with an object a line, or text with a sentence a line.
+    """Read a table with a row a word or a sentence, JSON with an object a line, or text with a sentence a line.
 
     Which of them it is, its content and name say where the format is not given.
 
     Raises:
         DataError: the file cannot be read as text, holds nothing that can be used, or is a table without a column of
-            words.
+            words or sentences.
     """
     file = read_file(path, encoding)
     match format_name or _format_of(file):
         case "text":
             return one_document(lines_of_text(file.content))
         case "jsonl":
-            stimuli = _read_records(file)
+            stimuli = _of_records(file.name, ((line, partial(parse_object, line.text)) for line in file.lines()))
         case name:
             stimuli = _read_rows(file, "\t" if name == "tsv" else None)
     if not stimuli.sentences:
@@ -129,19 +133,25 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
     """Read rows of cells; rows of an item and sentence belong together wherever they stand."""
     delimiter = delimiter or _delimiter_of_header(file.content) or find_delimiter(file.content) or "\t"
     header, *rows = dropwhile(lambda row: not row.cells, read_table(file.name, file.content.rstrip("\n"), delimiter))
+    if name := _sentence_column(header, rows):
+        names = [name if cell.strip().casefold() == name else cell for cell in header.cells]
+        read = partial(_record, names=names, delimiter=delimiter)
+        return _of_records(file.name, ((row, partial(read, row)) for row in rows))
     columns = columns_of(header, TABLE_COLUMNS)
     if "word" not in columns:
         raise header.error(
             f"looks like a table ({DELIMITERS[delimiter]} between cells), but has no column 'word', got "
             f"{', '.join(repr(name[:60]) for name in header.cells)}. Write a row a word, under names of which one is "
-            "word; or if it is text, a sentence a line: --format text"
+            "word, or a row a sentence, under sentence; or if it is text, a sentence a line: --format text"
         )
     others = {name: place for place, name in enumerate(header.cells) if place not in columns.values()}
     items: dict[Any, dict[Any, list[Sequence[str]]]] = {}
     problems = []
     for row in rows:
         try:
-            cells = _cells(row, header, columns["word"], f"one {DELIMITERS[delimiter][:-1]}")
+            cells = _cells(row, len(header.cells), delimiter)
+            if not words_of(cells[columns["word"]]):
+                raise row.error("has no word. Put one there, or remove the line.")
         except DataError as error:
             problems.append(str(error))
             continue
@@ -163,31 +173,46 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
     )
 
 
-def _cells(row: Row, header: Row, word: int, separator: str) -> Sequence[str]:
+def _sentence_column(header: Row, rows: Sequence[Row]) -> str | None:
+    """What holds whole sentences in a table that has no column of words; numbers of sentences are none."""
+    columns = find_columns(header.cells, ("word", *SENTENCE_COLUMNS))
+    for name, place in columns.items():
+        if "word" not in columns and any(len(words_of(cell)) > 1 for row in rows for cell in row.cells[place:][:1]):
+            return name
+    return None
+
+
+def _cells(row: Row, n_cells: int, delimiter: str) -> Sequence[str]:
     if not any(cell.strip() for cell in row.cells):
         raise row.error("is empty. If empty lines part sentences, add a column sentence that numbers them; remove it.")
-    if len(row.cells) != len(header.cells):
-        n_cells = f"{len(row.cells)} cell{'s' * (len(row.cells) != 1)}"
-        raise row.error(f"has {n_cells} where the header has {len(header.cells)}. Put {separator} between two cells.")
-    if not words_of(row.cells[word]):
-        raise row.error("has no word. Put one there, or remove the line.")
+    if len(row.cells) != n_cells:
+        found = f"{len(row.cells)} cell{'s' * (len(row.cells) != 1)}"
+        between = f"one {DELIMITERS[delimiter][:-1]}"
+        raise row.error(f"has {found} where the header has {n_cells}. Put {between} between two cells.")
     return row.cells
 
 
-def _read_records(file: WholeFile) -> Stimuli:
-    """Read objects; what they hold beside item and text is passed on at each word. One that names no item is one."""
+def _record(row: Row, names: Sequence[str], delimiter: str) -> Mapping[str, Any]:
+    return dict(zip(names, _cells(row, len(names), delimiter), strict=True))
+
+
+def _of_records(file: str, records: Iterable[tuple[Line | Row, Callable[[], Mapping[str, Any]]]]) -> Stimuli:
+    """Take sentences from records; what they hold beside item and text is passed on at each word.
+
+    One that names no item is one.
+    """
     items: dict[tuple[str, Any], list[Sentence]] = {}
     other_columns: list[str] = []
     problems = []
-    for line in file.lines():
+    for place, read in records:
         try:
-            record = parse_object(line.text)
-            place = columns_of(Row(file.name, line.number, list(record)), ["item"]).get("item")
-            key = None if place is None else list(record)[place]
-            item = line.number if key is None else _item_of(record[key])
+            record = read()
+            column = columns_of(Row(file, place.number, list(record)), ["item"]).get("item")
+            key = None if column is None else list(record)[column]
+            item = place.number if key is None else _item_of(record[key])
             lines = _lines_of(record)
         except (ValueError, DataError) as error:
-            problems.append(str(error if isinstance(error, DataError) else line.error(str(error))))
+            problems.append(str(error if isinstance(error, DataError) else place.error(str(error))))
             continue
         others = {name: value for name, value in record.items() if name not in (key, *TEXT_KEYS)}
         other_columns += [name for name in others if name not in other_columns]
@@ -218,7 +243,7 @@ def _lines_of(record: Mapping[str, Any]) -> Sequence[str | Sequence[str]]:
         got = "null" if value is None else shown(value)
         raise ValueError(f"{key}: expected text, got {got}. Put it in quotes, or leave the object out.")
     if not words_of("".join(value)):
-        raise ValueError(f"{key}: holds no words. Leave the object out, or give it some.")
+        raise ValueError(f"{key}: holds no words. Leave it out, or give it some.")
     if key == "words":
         return [value]
     return _LINE.findall(re.sub("\r\n?", "\n", value).removesuffix("\n") + "\n")

@@ -8,8 +8,9 @@ import pytest
 
 from lstmlm.config.data import DataOptions, WordTokenizerOptions
 from lstmlm.corpus.loading import Corpus, load_corpus
+from lstmlm.corpus.named import python_docs as named
 from lstmlm.corpus.named.prose import sentences
-from lstmlm.corpus.named.python_docs import read_python_docs
+from lstmlm.corpus.named.python_docs import python_docs, read_python_docs
 from lstmlm.errors import DataError
 
 QUOTES = '"""'
@@ -96,6 +97,48 @@ def test_no_library(tmp_path: Path) -> None:
     )
 
 
+class TestTheCache:
+    @pytest.fixture
+    def n_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+        """The libraries that were read, each of one module, as by processes of their own."""
+        monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path / "cache"))
+        read: list[Path] = []
+
+        def noted(_: Path) -> dict[str, str]:
+            read.append(tmp_path)
+            return read_python_docs(library(tmp_path / "library", {"abc.py": '"This is the module."'}))
+
+        monkeypatch.setattr(named, "read_python_docs", noted)
+        return read
+
+    @staticmethod
+    def again() -> dict[str, str]:
+        """As by a process of its own."""
+        python_docs.cache_clear()
+        try:
+            return python_docs()
+        finally:
+            python_docs.cache_clear()
+
+    def test_it_is_read_once(self, n_read: list[Path]) -> None:
+        assert self.again() == self.again() == {"train": "This is the module.\n", "valid": "", "test": ""}
+        assert len(n_read) == 1
+
+    @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"0" * 64 + b"\n{}", None])
+    def test_what_is_damaged_is_read_again(self, content: bytes | None, n_read: list[Path], tmp_path: Path) -> None:
+        texts = self.again()
+        (file,) = (tmp_path / "cache" / "python-docs").iterdir()
+        file.write_bytes(file.read_bytes().replace(b"This", b"That") if content is None else content)
+        assert self.again() == texts
+        assert self.again() == texts
+        assert len(n_read) == 2
+
+    def test_without_a_cache_it_is_read_each_time(self, n_read: list[Path], tmp_path: Path) -> None:
+        (tmp_path / "cache").write_bytes(b"")
+        assert self.again() == self.again()
+        assert len(n_read) == 2
+
+
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     tokenizer = WordTokenizerOptions(split="punctuation", max_vocab=8000)
@@ -120,14 +163,14 @@ class TestThisPython:
     def test_the_splits_share_no_sentence(self) -> None:
         seen = {
             split: {sentence for line in text.splitlines() for sentence in sentences(line)}
-            for split, text in read_python_docs().items()
+            for split, text in python_docs().items()
         }
         for held_out in ("valid", "test"):
             # Sentences are found anew in what is left of a paragraph, so a handful may be cut differently.
             assert len(seen[held_out] & seen["train"]) <= 0.005 * len(seen[held_out])
 
     def test_every_line_reads_as_english(self) -> None:
-        for text in read_python_docs().values():
+        for text in python_docs().values():
             for line in text.splitlines():
                 assert re.match(r"[\"'(]*[A-Z]", line), line
                 assert re.search(r"[.!?][\"')]*$", line), line

@@ -12,6 +12,7 @@ from lstmlm.config.data import (
     WordTokenizerOptions,
 )
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
+from lstmlm.corpus.tokenizers.tokenizer import warnings_of_unknown
 from lstmlm.errors import ConfigError, DataError
 
 ADDED = (
@@ -250,3 +251,10 @@ class TestPartsOfWords:
         tokenizer = train_tokenizer(BPETokenizerOptions(), [self.TEXT])
         assert pieces(tokenizer, "é") == ["0xC3", "0xA9"]
         assert tokenizer.decode(tokenizer.encode("é 🐈\n")) == "é 🐈\n"
+
+
+def test_what_is_unknown_for_its_form_is_told() -> None:
+    hint = " Letters and their marks are apart here: a text that has them as one is in NFC."
+    assert warnings_of_unknown([]) == []
+    assert warnings_of_unknown(["müde"]) == ["the model does not know müde: read as <unk>."]
+    assert warnings_of_unknown(["mu\u0308de"]) == [f"the model does not know mu\u0308de: read as <unk>.{hint}"]

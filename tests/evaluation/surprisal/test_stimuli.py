@@ -21,6 +21,34 @@ def shown(path: Path) -> list[tuple[object, object, list[str]]]:
     return [(sentence.item, sentence.number, list(sentence.words)) for sentence in read_stimuli(path).sentences]
 
 
+@pytest.mark.parametrize("name", ["sentence", "Sentence", "text"])
+def test_a_table_may_have_a_row_a_sentence(name: str, tmp_path: Path) -> None:
+    rows = f'item,condition,{name}\n1,a,"The cat, of course, sat."\n1,b,It slept.\n2,a,Yes\n'
+    path = written(tmp_path, "a.csv", rows)
+    assert shown(path) == [
+        ("1", 1, ["The", "cat,", "of", "course,", "sat."]),
+        ("1", 2, ["It", "slept."]),
+        ("2", 1, ["Yes"]),
+    ]
+    stimuli = read_stimuli(path)
+    assert stimuli.other_columns == ["condition"]
+    assert stimuli.sentences[1].others == [{"condition": "b"}] * 3
+
+
+def test_rows_of_sentences_that_cannot_be_read(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.tsv", "sentence\tcondition\nThe cat sat.\ta\n \ta\nIt slept.\n\n")
+    assert shown(path) == [(2, 1, ["The", "cat", "sat."])]
+    assert read_stimuli(path).problems == [
+        f"{path}:3: sentence: holds no words. Leave it out, or give it some.",
+        f"{path}:4: has 1 cell where the header has 2. Put one tab between two cells.",
+    ]
+
+
+def test_numbers_of_sentences_are_no_sentences(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no column 'word', got 'sentence', 'token'"):
+        read_stimuli(written(tmp_path, "a.csv", "sentence,token\n1,The\n1,cat\n"))
+
+
 def test_plain_text_is_one_item_with_a_sentence_a_line(tmp_path: Path) -> None:
     path = written(tmp_path, "a.txt", "\ufeffThe  cat\tsat.\r\n\r\nIt slept\u2028well")
     assert shown(path) == [(1, 1, ["The", "cat", "sat."]), (1, 2, []), (1, 3, ["It", "slept", "well"])]
@@ -121,7 +149,8 @@ def test_text_is_text(content: str, words: list[str], tmp_path: Path) -> None:
 def table_without_word(delimiters: str, names: str) -> str:
     return (
         f":1: looks like a table ({delimiters} between cells), but has no column 'word', got {names}. Write a row a "
-        "word, under names of which one is word; or if it is text, a sentence a line: --format text"
+        "word, under names of which one is word, or a row a sentence, under sentence; or if it is text, a sentence a "
+        "line: --format text"
     )
 
 
@@ -215,8 +244,8 @@ def test_a_wrong_row_is_left_out_and_listed(line: str, problem: str, tmp_path: P
         ('{"sentence": null}', "sentence: expected text, got null. Put it in quotes, or leave the object out."),
         ('{"words": "a b"}', "words: expected a list of words, got 'a b'. Put each in quotes."),
         ('{"words": ["a", " "]}', "words: expected a list of words, got ['a', ' ']. Put each in quotes."),
-        ('{"text": " \\n"}', "text: holds no words. Leave the object out, or give it some."),
-        ('{"words": []}', "words: holds no words. Leave the object out, or give it some."),
+        ('{"text": " \\n"}', "text: holds no words. Leave it out, or give it some."),
+        ('{"words": []}', "words: holds no words. Leave it out, or give it some."),
         ('{"text": "a", "item": [1]}', "item: expected text or a number, got [1]. Name it, or leave it out."),
     ],
 )
