@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, TypeVar
 from lstmlm import files
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.storage import Checkpoint, FileRecord, Manifest
-from lstmlm.errors import CheckpointError
+from lstmlm.errors import CheckpointError, as_command
 
 DIRECTORY = "checkpoints"
 BEST = "best"
@@ -96,12 +96,14 @@ class Checkpoints:
             found = self._identity(step)
             try:
                 return read(files.published(self.path(step)), step, self._run_files)
-            except CheckpointError:
+            except CheckpointError as error:
                 now = self._identity(step)
                 if now is None:
                     raise self._no_such(step) from None
                 if now == found:
-                    raise
+                    # What is wrong with a file of the run is wrong for all of them.
+                    is_its_own = str(error).startswith(str(self.path(step)))
+                    raise type(error)(f"{error}{self._way_out(step) if is_its_own else ''}") from None
 
     def n_parameters(self, step: int) -> int:
         """Return how many numbers the model of a checkpoint has; refused as by `read`, but not verified."""
@@ -172,6 +174,13 @@ class Checkpoints:
             return error
         return None
 
+    def _way_out(self, step: int) -> str:
+        """What there is to do without the best or the last checkpoint, if there are others."""
+        if step not in (self.best, self.last) or not set(self.steps) - {step}:
+            return ""
+        resume = as_command(["lstmlm", "train", "--resume", "--run-dir", str(self._run)])
+        return f" Or let another stand in, and the training go on: {resume}"
+
     def _identity(self, step: int) -> int | None:
         """Tell one checkpoint of a step from another that replaced it; None where there is none."""
         directory = files.published(self.path(step))
@@ -181,7 +190,7 @@ class Checkpoints:
         saved = ", ".join(map(str, self.steps)) or "none"
         return CheckpointError(
             f"{self.path(step)}: no such checkpoint (saved: {saved}). "
-            "Run the command again if the run is being trained, or restore it from a copy."
+            f"Run the command again if the run is being trained, or restore it from a copy.{self._way_out(step)}"
         )
 
 

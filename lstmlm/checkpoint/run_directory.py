@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lstmlm import files
 from lstmlm.checkpoint import storage
-from lstmlm.checkpoint.checkpoints import LAST, MOST_CHECKPOINTS, Checkpoints, read_number
+from lstmlm.checkpoint.checkpoints import LAST, Checkpoints, read_number
 from lstmlm.checkpoint.metrics_file import MetricsLog
 from lstmlm.checkpoint.storage import Checkpoint, FileRecord
 from lstmlm.checkpoint.tensor_file import TensorFile
@@ -104,17 +104,17 @@ class RunDirectory:
             raise RunExistsError(f"{path}: is not empty and holds no run. Choose another --run-dir.")
 
     @classmethod
-    def require_space(cls, path: Path, checkpoint_bytes: int) -> None:
-        """Check that the checkpoints to come at `path`, of about this size each, have room on the disk.
+    def require_space(cls, path: Path, checkpoint_bytes: int, n_checkpoints: int) -> None:
+        """Check that so many checkpoints at `path`, of about this size each, have room on the disk.
 
         Raises:
             CheckpointError: They have not.
         """
-        needed = (MOST_CHECKPOINTS - len(_checkpoints_of(path).steps)) * checkpoint_bytes
+        needed = (n_checkpoints - len(_checkpoints_of(path).steps)) * checkpoint_bytes
         n_free = files.free_bytes(path)
         if n_free < needed:
             raise StorageError(
-                f"{path}: has {n_free / 1e6:,.1f} MB free, but its checkpoints ({MOST_CHECKPOINTS} of "
+                f"{path}: has {n_free / 1e6:,.1f} MB free, but its checkpoints ({n_checkpoints} of "
                 f"{checkpoint_bytes / 1e6:,.1f} MB at most) still need {needed / 1e6:,.1f} MB. "
                 "Free some space there, or choose another --run-dir."
             )

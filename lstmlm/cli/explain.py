@@ -29,6 +29,11 @@ class ErrorPage(NamedTuple):
     """Markdown: what happened, why, what to do, an example."""
 
     @property
+    def number(self) -> int | None:
+        """The exit status; None where it depends on a signal."""
+        return int(self.exit_status) if self.exit_status.isdecimal() else None
+
+    @property
     def happened(self) -> str:
         """Its first sentence."""
         return re.split(r"(?<=\.)\s", " ".join(self.text.split("\n\n")[0].split()))[0]
@@ -62,7 +67,7 @@ def explain(
     known = error_pages()
     found = list(known.values()) if code is None else _asked_for(code, known)
     if as_json:
-        rows = [page._asdict() | {"happened": page.happened} for page in found]
+        rows = [page._asdict() | {"exit_status": page.number, "happened": page.happened} for page in found]
         print(json.dumps({"errors": rows}, ensure_ascii=False))
     elif len(found) > 1:
         print_table([{"code": page.code, "status": page.exit_status, "what": page.happened} for page in found])

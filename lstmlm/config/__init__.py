@@ -84,15 +84,21 @@ class RunConfig(Options):
             found.append("model.output.name: adaptive saves work where ids go by frequency, and bytes do not.")
         return found
 
+    def length_warnings(self, n_steps: int) -> list[str]:
+        """Say what will disappoint in a training of that many steps, which epochs or a budget may have told."""
+        schedule = self.schedule
+        if schedule.name in ("warmup_cosine", "warmup_linear") and schedule.warmup_steps >= n_steps:
+            return ["schedule.warmup_steps: the training ends before the learning rate has risen. Lower it."]
+        return []
+
     def _schedule_warnings(self) -> list[str]:
         schedule, training = self.schedule, self.training
         found = []
         if schedule.name in ("warmup_cosine", "warmup_linear", "one_cycle") and training.patience is not None:
             found.append(f"training.patience: may stop before {schedule.name} has lowered the learning rate.")
-        if schedule.name in ("warmup_cosine", "warmup_linear"):
-            if training.n_steps is not None and schedule.warmup_steps >= training.n_steps:
-                found.append("schedule.warmup_steps: the training ends before the learning rate has risen. Lower it.")
-        elif schedule.name == "step":
+        if training.n_steps is not None:
+            found += self.length_warnings(training.n_steps)
+        if schedule.name == "step":
             length = training.n_epochs if schedule.unit == "epochs" else training.n_steps
             if not schedule.milestones:
                 found.append("schedule.milestones: none are given, so the learning rate stays the same. List some.")

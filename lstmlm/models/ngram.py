@@ -76,10 +76,15 @@ class NgramModel:
         longest n-grams; where no line is that long, they are shorter.
         """
         counted = _count(tokens.astype(np.int64), vocab_size, start_id, order)
+        discounts = [_discounts(ngrams.counts) for ngrams in counted]
+        guessed = [str(length) for length, found in enumerate(discounts, start=1) if found is FALLBACK_DISCOUNTS]
+        if guessed:
+            lengths, taken = ", ".join(guessed), ", ".join(map(str, FALLBACK_DISCOUNTS))
+            _log.info("n-grams of %s tokens: too few are rare to estimate discounts. Taking %s.", lengths, taken)
         uniform = np.array([1 / vocab_size])
         smoothed, backoffs = [_Smoothed(uniform, uniform)], []
-        for length, ngrams in enumerate(counted, start=1):
-            of_length, backoff = _smooth(ngrams, smoothed[-1], vocab_size, length)
+        for ngrams, of_counts in zip(counted, discounts, strict=True):
+            of_length, backoff = _smooth(ngrams, smoothed[-1], vocab_size, of_counts)
             smoothed.append(of_length)
             backoffs.append(backoff)
         backoffs.append(np.ones(len(smoothed[-1].probability)))  # nothing follows the longest
@@ -163,10 +168,10 @@ def _count(tokens: Int64[np.ndarray, " tokens"], vocab_size: int, start_id: int,
 
 
 def _smooth(
-    ngrams: _CountedNgrams, shorter: _Smoothed, vocab_size: int, length: int
+    ngrams: _CountedNgrams, shorter: _Smoothed, vocab_size: int, of_counts: Sequence[float]
 ) -> tuple[_Smoothed, Float64[np.ndarray, " shorter"]]:
     """Return p(w | h) for the n-grams of one length and b(h) for their contexts, given p(w | h') for the shorter."""
-    discounts = np.array([0, *_discounts(ngrams.counts, length)])
+    discounts = np.array([0, *of_counts])
     contexts, counts = ngrams.keys // vocab_size, ngrams.counts
     n_contexts = len(shorter.probability)
     totals = np.bincount(contexts, weights=counts, minlength=n_contexts)
@@ -184,15 +189,14 @@ def _smooth(
     return _Smoothed(probability, left_out), backoff
 
 
-def _discounts(counts: Int64[np.ndarray, " ngrams"], length: int) -> Sequence[float]:
-    """Return what to take from the counts 1, 2 and from 3 on (Chen & Goodman 1999, equation 26)."""
+def _discounts(counts: Int64[np.ndarray, " ngrams"]) -> Sequence[float]:
+    """Return what to take from the counts 1, 2 and from 3 on (Chen & Goodman 1999, equation 26), or what stands in."""
     n_1, n_2, n_3, n_4 = np.bincount(np.minimum(counts, 5), minlength=6)[1:5].tolist()
     if n_1 and n_2 and n_3:
         y = n_1 / (n_1 + 2 * n_2)
         discounts = (1 - 2 * y * n_2 / n_1, 2 - 3 * y * n_3 / n_2, 3 - 4 * y * n_4 / n_3)
         if min(discounts) > 0:
             return discounts
-    _log.info("%d-grams: too few are rare to estimate discounts. Taking %g, %g and %g.", length, *FALLBACK_DISCOUNTS)
     return FALLBACK_DISCOUNTS
 
 

@@ -7,7 +7,6 @@ from math import log
 
 import torch
 
-from lstmlm.checkpoint.checkpoints import MOST_CHECKPOINTS
 from lstmlm.checkpoint.environment import resident_bytes
 from lstmlm.config import RunConfig
 from lstmlm.config.averaging import NoAveragingOptions
@@ -64,9 +63,6 @@ def measure_requirements(trainer: Trainer, corpus: Corpus, started: float) -> Re
     costs = measure_costs(trainer, corpus)
     forecast = forecast_of(trainer, costs)
     seconds = trainer.options.budget_seconds or prepared + forecast.seconds(0, n_steps)
-    kept = trainer.options.keep
-    n_saved = 1 + n_steps // min(every for every in (forecast.validate_every, forecast.save_every, n_steps) if every)
-    n_kept = {"all": n_saved, "2^k": n_steps.bit_length()}.get(str(kept), kept or 0)
     is_on_gpu = trainer.device.type == "cuda"
     return Requirements(
         n_parameters=sum(weight.numel() for weight in trainer.model.parameters()),
@@ -78,7 +74,7 @@ def measure_requirements(trainer: Trainer, corpus: Corpus, started: float) -> Re
         seconds=seconds,
         peak_memory_bytes=torch.cuda.max_memory_allocated() if is_on_gpu else resident_bytes("VmHWM"),
         checkpoint_bytes=n_bytes,
-        disk_bytes=n_bytes * min(n_saved, MOST_CHECKPOINTS + int(n_kept)),
+        disk_bytes=n_bytes * trainer.n_checkpoints,
     )
 
 

@@ -112,6 +112,24 @@ def test_a_reader_needs_only_what_it_reads_to_be_intact(saved: RunDirectory, ass
         saved.load_weights(400)
 
 
+def test_who_reads_what_is_damaged_or_missing_is_told_what_stands_in(saved: RunDirectory) -> None:
+    way_out = " Or let another stand in, and the training go on: lstmlm train --resume --run-dir runs/a"
+    damage(200)
+    directory(400).rename("elsewhere")
+    for step in (200, 400):
+        with pytest.raises(CheckpointError) as error:
+            saved.load_weights(step)
+        assert str(error.value).startswith(str(directory(step)))
+        assert str(error.value).endswith(way_out)
+    directory(300).rename("elsewhere-too")
+    for step, path in ((200, directory(200)), (200, Path("runs/a/config.yaml"))):
+        with pytest.raises(CheckpointError) as error:
+            saved.load_weights(step)
+        assert str(error.value).startswith(str(path))
+        assert not str(error.value).endswith(way_out)
+        Path("runs/a/config.yaml").write_text("x", "utf-8")
+
+
 def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(
     saved: RunDirectory, content: Content, assert_holds: AssertHolds, monkeypatch: pytest.MonkeyPatch
 ) -> None:

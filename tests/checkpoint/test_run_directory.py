@@ -220,8 +220,8 @@ def test_a_disk_without_room_for_the_checkpoints_is_refused_before_anything_is_w
     run: RunDirectory, content: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "free_bytes", lambda path: 3_500_000)
-    RunDirectory.require_space(Path("runs/b"), 875_000)
-    assert refusal(RunDirectory.require_space, Path("runs/b"), 1_000_000) == (
+    RunDirectory.require_space(Path("runs/b"), 875_000, 4)
+    assert refusal(RunDirectory.require_space, Path("runs/b"), 1_000_000, 4) == (
         "runs/b: has 3.5 MB free, but its checkpoints (4 of 1.0 MB at most) still need 4.0 MB. "
         "Free some space there, or choose another --run-dir."
     )
@@ -229,7 +229,7 @@ def test_a_disk_without_room_for_the_checkpoints_is_refused_before_anything_is_w
     # One is there already.
     with run.lock():
         run.save(400, content(400), is_best=True)
-    RunDirectory.require_space(run.path, 1_000_000)
+    RunDirectory.require_space(run.path, 1_000_000, 4)
 
 
 def test_a_new_run_is_not_created_while_another_process_creates_it(create: Create) -> None:

@@ -223,7 +223,9 @@ def test_the_list_has_each_code_and_status(lstmlm: Cli) -> None:
     listed = lstmlm("explain").stdout
     assert [line.split()[0] for line in listed.splitlines()[1:]] == list(PAGES)
     rows = json.loads(lstmlm("explain", "--json").stdout)["errors"]
-    assert {row["code"]: row["exit_status"] for row in rows} == {page.code: page.exit_status for page in PAGES.values()}
+    assert {row["code"]: row["exit_status"] for row in rows} == {page.code: page.number for page in PAGES.values()}
+    assert PAGES["data"].number == 3
+    assert PAGES["interrupted"].number is None
     assert lstmlm("explain", "3").stdout.count("text-") == 4
     unknown = lstmlm("explain", "run-mising")
     assert (unknown.exit_code, "Did you mean 'run-missing'?" in unknown.stderr) == (2, True)

@@ -283,3 +283,16 @@ def test_an_audit_repeats_what_a_clock_has_planned(make_config: Any, world: Worl
     found = audits.audit(tmp_path / "run", n_stretches, 1, lambda _: None)
     assert found.problems == []
     assert any(stretch.start < plans[1]["step"] <= stretch.end for stretch in found.stretches)
+
+
+@pytest.mark.parametrize("length", [{"training__budget": "10m"}, {"training__n_epochs": 1}])
+@pytest.mark.parametrize("warmup_steps", [10, 10_000])
+def test_a_warm_up_beyond_the_end_is_warned_of_before_the_first_step(
+    warmup_steps: int, length: dict[str, Any], make_config: Any, world: World, tmp_path: Path
+) -> None:
+    schedule = {"name": "warmup_cosine", "warmup_steps": warmup_steps}
+    seen: list[Event] = []
+    config = make_config(training__n_steps=None, **length, schedule=schedule)
+    world.train(config, tmp_path / "run", observers=[seen.append])
+    warned = "schedule.warmup_steps: the training ends before the learning rate has risen. Lower it."
+    assert (warned in seen[0].as_record()["warnings"]) == (warmup_steps == 10_000)

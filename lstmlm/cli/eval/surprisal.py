@@ -55,9 +55,7 @@ OutputOption = Annotated[
 def surprisal(
     file: Annotated[
         Path,
-        typer.Argument(
-            parser=path, help="A table, a row a word or sentence; JSON lines; text, a sentence a line; - is stdin."
-        ),
+        typer.Argument(parser=path, help="A table, JSON lines, or text with a sentence a line; - is stdin."),
     ],
     run: RunOption = None,
     context: Annotated[
@@ -77,11 +75,10 @@ def surprisal(
 ) -> None:
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
 
-    A table (tabs, commas or semicolons) has a header with a column word, and may have item and sentence; without word,
-    sentence or text holds a sentence a row. An object of JSON lines has text, sentence or words, and may have item. An
-    item is a document of its own, and so is an object or a row a sentence that names none. All other columns come back
-    after ours. White space before a word belongs to it, as a text has it. R reads the result with
-    read.delim(FILE, quote = "", na.strings = "").
+    A table (tabs, commas or semicolons) has columns word and maybe sentence, or else whole sentences in sentence or
+    text; an object of JSON lines has text, sentence or words. Both may have item: that is a document of its own, and so
+    is an object or a row a sentence without. Other columns come back after ours. White space before a word belongs to
+    it, as a text has it. R reads the result with read.delim(FILE, quote = "", na.strings = "").
 
     Examples:
 

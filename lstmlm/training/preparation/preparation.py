@@ -71,7 +71,7 @@ class Preparation:
         if not self.trainer.world.is_main:
             yield self.run
             return
-        RunDirectory.require_space(self.run.path, self.trainer.checkpoint_bytes)
+        RunDirectory.require_space(self.run.path, self.trainer.checkpoint_bytes, self.trainer.n_checkpoints)
         trainer = self.trainer
         environment = describe_environment(
             self.corpus.provenance, self.execution.milliseconds, trainer.device, trainer.world.size
@@ -95,7 +95,12 @@ class Preparation:
             n_steps=self.trainer.n_steps if config.training.budget is None else None,
             precision=config.training.precision,
             milliseconds=self.execution.milliseconds,
-            warnings=(*warnings, *self.execution.warnings(), *agreement.corpus_warnings(config, corpus)),
+            warnings=(
+                *warnings,
+                *self.execution.warnings(),
+                *agreement.corpus_warnings(config, corpus),
+                *(config.length_warnings(self.trainer.n_steps) if config.training.n_steps is None else ()),
+            ),
         )
 
 
