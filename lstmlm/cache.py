@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from lstmlm.errors import ConfigError
+from lstmlm.errors import ConfigError, explained
 from lstmlm.files import make_directory, read_text, write_atomically
 
 CACHE_MODE = 0o755
@@ -22,7 +22,7 @@ def cache_directory() -> Path:
     return _platform_cache() / "lstmlm"
 
 
-def kept(name: str, most_bytes: int) -> str | None:
+def kept_text(name: str, most_bytes: int) -> str | None:
     """The text that is kept under a name; None where there is none.
 
     Raises:
@@ -30,10 +30,12 @@ def kept(name: str, most_bytes: int) -> str | None:
         ConfigError: the user has no home directory.
     """
     path = cache_directory() / name
-    return read_text(path, most_bytes) if path.exists() else None
+    with explained(path, "read"):  # who may not look into the folder is not told that there is nothing
+        is_kept = path.exists()
+    return read_text(path, most_bytes) if is_kept else None
 
 
-def keep(name: str, content: str) -> None:
+def keep_text(name: str, content: str) -> None:
     """Keep a text under a name.
 
     Raises:

@@ -94,7 +94,7 @@ def try_out(config: RunConfig, run_dir: Path, started: float) -> Requirements:
     """Make the first steps of a training and say what the whole takes; nothing is written. Raises as `train` does."""
     with _tried(config, run_dir) as settled:
         budget_of(settled.trainer, settled.corpus, started)
-        RunDirectory.require_space(run_dir, settled.trainer.checkpoint_bytes, settled.trainer.n_checkpoints)
+        settled.require_space(run_dir)
         return measure_requirements(settled.trainer, settled.corpus, started)
 
 

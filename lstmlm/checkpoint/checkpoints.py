@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, TypeVar
 from lstmlm import files
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.storage import Checkpoint, FileRecord, Manifest
-from lstmlm.errors import CheckpointError, as_command
+from lstmlm.errors import CheckpointError, StorageError, as_command
 
 DIRECTORY = "checkpoints"
 BEST = "best"
@@ -101,9 +101,9 @@ class Checkpoints:
                 if now is None:
                     raise self._no_such(step) from None
                 if now == found:
-                    # What is wrong with a file of the run is wrong for all of them.
-                    is_its_own = str(error).startswith(str(self.path(step)))
-                    raise type(error)(f"{error}{self._way_out(step) if is_its_own else ''}") from None
+                    # Of what the disk does not give now nothing may be wrong.
+                    way_out = "" if isinstance(error, StorageError) else self._way_out(step)
+                    raise type(error)(f"{error}{way_out}") from None
 
     def n_parameters(self, step: int) -> int:
         """Return how many numbers the model of a checkpoint has; refused as by `read`, but not verified."""
@@ -175,8 +175,9 @@ class Checkpoints:
         return None
 
     def _way_out(self, step: int) -> str:
-        """What there is to do without the best or the last checkpoint, if there are others."""
-        if step not in (self.best, self.last) or not set(self.steps) - {step}:
+        """What there is to do without the best or the last checkpoint, if another one is intact."""
+        others = (saved for saved in self.steps if saved != step and saved <= (self.last or 0))
+        if step not in (self.best, self.last) or all(map(self._damage, others)):
             return ""
         resume = as_command(["lstmlm", "train", "--resume", "--run-dir", str(self._run)])
         return f" Or let another stand in, and the training go on: {resume}"

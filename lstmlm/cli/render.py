@@ -256,9 +256,11 @@ def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[in
 
 
 def _folded(cell: str, width: int) -> list[str]:
-    """Return the lines of a cell, cut between words."""
+    """Return the lines of a cell, cut between words where it is too wide."""
     from rich.cells import cell_len
 
+    if cell_len(cell) <= width:
+        return [cell]
     lines = [""]
     for word in cell.split(" "):
         if lines[-1] and cell_len(lines[-1]) + 1 + cell_len(word) > width:

@@ -290,10 +290,10 @@ def _texts(options: DataOptions) -> dict[str, Text]:
 
 
 def _require_named_text(path: Path) -> None:
-    """Where the text of a shipped configuration is not there, say how to get that one."""
-    for name in {path.name, path.parent.name} & DATASETS.keys():
-        if not path.exists():
-            raise MissingTextError(f"{path}: no such file or folder. {DATASETS[name].how_to_stand_in}")
+    """Where the text of a shipped configuration, below data/, is not there, say how to get it."""
+    folder, name, *_ = (*path.parts, "", "")
+    if folder == "data" and name in DATASETS and not Path(folder, name).exists():
+        raise MissingTextError(f"{path}: no such file or folder. {DATASETS[name].how_to_replace}")
 
 
 def _require_training_split(splits: Mapping[str, object], options: DataOptions) -> None:

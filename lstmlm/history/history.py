@@ -21,13 +21,20 @@ class History:
     validations: list[Record] = field(default_factory=list)
     samples: list[Record] = field(default_factory=list)
     end: Record | None = None
+    n_steps: int | None = None
+    """Length of the training in updates, as planned last; None where it is not known."""
+
+    def __post_init__(self) -> None:
+        """Take the length from what the run began with."""
+        self.n_steps = self.start.get("n_steps")
 
     def clear(self) -> None:
         """Forget everything but what the run began with."""
         self.__init__(self.start)  # type: ignore[misc]
 
     def add(self, event: Record) -> None:
-        """Take note of an event; of a kind that is unknown, as of another version, nothing."""
+        """Take note of an event; of a kind that is unknown, as of another version, nothing but the length."""
+        self.n_steps = event.get("n_steps") or self.n_steps
         match event.get("event"):
             case "start":
                 self.start, self.end = event, None
@@ -41,12 +48,6 @@ class History:
                 self.samples.append(event)
             case "end":
                 self.end = event
-
-    @property
-    def n_steps(self) -> int | None:
-        """Length of the training in updates, as planned now; None where it is not known."""
-        last = self.steps[-1] if self.steps else {}
-        return last.get("n_steps") or self.plan.get("n_steps") or self.start.get("n_steps")
 
     @property
     def best(self) -> Record | None:

@@ -1,12 +1,14 @@
 """What happens beside the updates: validating, saving, sampling, stopping early, writing metrics."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
+from lstmlm.checkpoint.checkpoints import MOST_CHECKPOINTS
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.checkpoint.storage import Checkpoint
@@ -119,6 +121,18 @@ class Validate(Callback):
     def _is_due(trainer: Trainer) -> bool:
         state, every = trainer.state, trainer.validate_every
         return state.step >= trainer.n_steps or (state.window == 0 if every is None else state.step % every == 0)
+
+
+def most_checkpoints(trainer: Trainer, *, validates: bool) -> int:
+    """How many checkpoints of a training, as it is planned, `Save` leaves on the disk at once, at most."""
+    n_steps, keep = trainer.n_steps, trainer.options.keep
+    of_validations = (trainer.validate_every or trainer.stream.epoch(0).n_windows) if validates else 0
+    intervals = [every for every in (of_validations, trainer.options.save_every) if every]
+    n_saved = 1 + sum((n_steps - 1) // every for every in intervals)
+    if len(intervals) > 1:
+        n_saved -= (n_steps - 1) // math.lcm(*intervals)
+    n_kept = n_saved if keep == "all" else n_steps.bit_length() if keep == "2^k" else keep or 0
+    return min(n_saved, MOST_CHECKPOINTS + n_kept)
 
 
 class Save(Callback):

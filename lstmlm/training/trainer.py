@@ -9,7 +9,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lstmlm.checkpoint.checkpoints import MOST_CHECKPOINTS
 from lstmlm.checkpoint.environment import resident_bytes
 from lstmlm.config.averaging import NoAveragingOptions
 from lstmlm.config.training import TrainingOptions
@@ -320,15 +319,6 @@ class Trainer:
         """What a checkpoint takes, nearly: the weights, and as many numbers for each moment and for an average."""
         n_numbers = 1 + n_moments(self._optimizer) + (not isinstance(self.average, NoAverage))
         return n_numbers * sum(parameter.nbytes for parameter in self.model.parameters())
-
-    @property
-    def n_checkpoints(self) -> int:
-        """How many checkpoints are on the disk at once, at most, as the training is planned now."""
-        validate_every, save_every = self.validate_every or self.stream.epoch(0).n_windows, self.options.save_every
-        n_saved = 1 + self.n_steps // min(validate_every, save_every or validate_every)
-        kept = self.options.keep
-        n_kept = n_saved if kept == "all" else self.n_steps.bit_length() if kept == "2^k" else kept or 0
-        return MOST_CHECKPOINTS + n_kept
 
     def restore(self, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], state: TrainState) -> None:
         """Continue from a checkpoint: the weights of `average.model`, `training_tensors` and `copy_of_state` then.

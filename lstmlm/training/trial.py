@@ -18,6 +18,7 @@ from lstmlm.corpus.loading import Corpus
 from lstmlm.corpus.stream import Window
 from lstmlm.errors import ConfigError
 from lstmlm.training.budget import forecast_of, measure_costs
+from lstmlm.training.callbacks import most_checkpoints
 from lstmlm.training.trainer import Trainer
 
 NEAR_ZERO_NATS = 0.1
@@ -74,7 +75,7 @@ def measure_requirements(trainer: Trainer, corpus: Corpus, started: float) -> Re
         seconds=seconds,
         peak_memory_bytes=torch.cuda.max_memory_allocated() if is_on_gpu else resident_bytes("VmHWM"),
         checkpoint_bytes=n_bytes,
-        disk_bytes=n_bytes * trainer.n_checkpoints,
+        disk_bytes=n_bytes * most_checkpoints(trainer, validates=corpus.valid is not None),
     )
 
 

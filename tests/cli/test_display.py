@@ -1,5 +1,6 @@
 """The screen of a training on terminals of all sizes, in pipes, and when the terminal goes away."""
 
+import json
 import os
 import subprocess
 import sys
@@ -113,12 +114,23 @@ def test_on_a_pseudo_terminal(here: Path, width: int, height: int) -> None:
 
 
 def test_a_run_that_goes_on_shows_what_it_has_behind_it(here: Path) -> None:
+    """Of events after the checkpoint, which are dropped, nothing is left; of one that is over the end is shown."""
+    pyte = pytest.importorskip("pyte", reason="needs an emulator of terminals")
     train = ("train", "--config", "tiny.yaml", "--set", "training.log_every=1", "--resume")
     subprocess.run([sys.executable, "-m", "lstmlm", *train], cwd=here, capture_output=True, check=True)
-    with on_a_terminal(here, 80, 24, *train) as terminal:
-        shown = b"".join(terminal).decode()
-    assert "step 6 of 6" in shown
-    assert "perplexity by step" in shown
+    with (here / "runs/tiny/metrics.jsonl").open("a", encoding="utf-8") as file:
+        event = {"event": "validation", "step": 9, "epoch": 0.01, "perplexity": 1.25, "elapsed_seconds": 1.0}
+        file.write(f"{json.dumps(event)}\n")
+    for first, last in (("step 6 of 12", 12), ("ended by the last step at step 12", 12)):
+        screen = pyte.Screen(80, 24)
+        stream, shown = pyte.ByteStream(screen), b""
+        with on_a_terminal(here, 80, 24, *train, "--set", "training.n_steps=12") as terminal:
+            for content in terminal:
+                stream.feed(content)
+                shown += content
+        assert first in shown.decode()
+        assert any(f"ended by the last step at step {last}" in line for line in screen.display)
+        assert not any("1.25" in line for line in screen.display)
 
 
 def test_a_training_that_does_not_begin_leaves_its_message_alone(here: Path) -> None:

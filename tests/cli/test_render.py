@@ -40,6 +40,8 @@ def test_on_a_narrow_terminal_cells_of_words_have_several_lines(
 ) -> None:
     """Where even the longest words do not fit side by side the terminal breaks lines as it does."""
     first, last = "code     n  what", "data     3  共同 共同"
+    print_table([{"token": token, "n": 1} for token in (" the", "the", " ")])
+    assert capsys.readouterr().out.splitlines() == ["token  n", " the   1", "the    1", "       1"]
     rows = [
         {"code": "storage", "n": 4, "what": "The disk takes nothing."},
         {"code": "data", "n": 3, "what": "共同 共同"},

@@ -29,6 +29,15 @@ def test_a_dry_run_says_what_the_training_takes(here: Path, lstmlm: Cli) -> None
     assert files_below(here) == {"tiny.yaml"}
 
 
+@pytest.mark.parametrize(("keep", "n_checkpoints"), [("null", 4), ("1", 5), ("2^k", 9), ("all", 17), ("100", 17)])
+def test_checkpoints_that_are_kept_take_room(keep: str, n_checkpoints: int, here: Path, lstmlm: Cli) -> None:
+    """Of 25 steps there are 17 checkpoints: of every second one, of every third, and of the last."""
+    every = ("--set", "training.save_every=2", "--set", "training.validate_every=3", "--set", "training.n_steps=25")
+    options = ("--config", "tiny.yaml", "--dry-run", "--json", *every, "--set", f"training.keep={keep}")
+    found = json.loads(lstmlm("train", *options).stdout)
+    assert found["disk_bytes"] == n_checkpoints * found["checkpoint_bytes"]
+
+
 def test_a_dry_run_for_people(here: Path, lstmlm: Cli) -> None:
     lines = lstmlm("train", "--config", "tiny.yaml", "--dry-run").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["parameters", "memory", "speed", "steps", "time", "disk"]

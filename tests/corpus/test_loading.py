@@ -251,6 +251,15 @@ class TestNames:
             load_corpus(DataOptions(corpus=path))
         assert str(caught.value) == f"{path}: no such file or folder. {how}"
 
+    @pytest.mark.parametrize("corpus", ["data/ptb/*.txt", "data/ptb/all.txt"])
+    def test_what_is_there_is_read_whatever_its_folder_is_called(
+        self, corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "data" / "ptb").mkdir(parents=True)
+        (tmp_path / "data" / "ptb" / "all.txt").write_text("a b\n" * 2000, "utf-8")
+        assert load_corpus(DataOptions(corpus=corpus)).train.n_tokens > 0
+
 
 class TestFile:
     def test_a_text_of_its_own(self, tmp_path: Path) -> None:

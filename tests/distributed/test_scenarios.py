@@ -101,9 +101,9 @@ def test_one_then_two_then_one_process(scenarios: Any, outcomes: Any, here: Path
 
 
 def test_every_token_is_scored_once(scenarios: Any, outcomes: Any) -> None:
-    alone = scenarios.measured_nats(scenarios.World())
+    alone = [scenarios.measured_nats(scenarios.World(), forgets=forgets) for forgets in (True, False)]
     for nats in returned(outcomes, "scoring"):
-        assert len(nats) == len(scenarios.long_text())
+        assert [len(of_one) for of_one in nats] == [len(scenarios.long_text())] * 2
         np.testing.assert_allclose(nats, alone, rtol=1e-6)
 
 

@@ -71,7 +71,6 @@ class _Told:
         # With the first event after the start the file has that one, and no more what came after the checkpoint.
         with suppress(CheckpointError):
             self._reader.update()
-        if event.event == "start":
+        self._goes_on = event.event != "start"
+        if event.event in ("start", "end"):  # of a run that was over already no end is recorded
             self.history.add(event.as_record())
-        else:
-            self._goes_on = True

@@ -1,7 +1,7 @@
 """What is wrong with a corpus, what is not, and what to do: every finding a line."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -165,14 +165,20 @@ def _encoding(seen: Observation, text: Text, encoding: str) -> Finding:
         n_controls = sum(map(counts.pop, controls))
         counts["windows-1252"] = 0 if counts["mojibake"] else n_controls
     troubles = [f"{n:,} {what}" for kind, what in _TROUBLES.items() if (n := counts.pop(kind, 0))]
-    if n_not_composed:
-        composed = _command(text, encoding, "nfc", "-CSD", "-MUnicode::Normalize", "-pe", "$_ = NFC($_)")
-        troubles.append(f"{counted(n_not_composed, 'line')} not in composed form, NFC: {composed}")
     unseen = [f"{n:,} {_name(character)}" for character, n in counts.most_common()]
+    remedies = []
+    if n_not_composed:
+        troubles.append(f"{counted(n_not_composed, 'line')} not in composed form")
+        remedies.append("compose letters with their marks")
     if unseen:
-        removal = _removal("".join(sorted(counts)), text, encoding)
-        troubles.append(f"{', '.join(unseen)}: remove what means nothing: {removal}")
-    message = "; ".join(troubles or [encoding.upper()]) + ("" if unseen or n_not_composed else ".")
+        troubles.append(", ".join(unseen))
+        remedies.append("remove what means nothing")
+    message = "; ".join(troubles or [encoding.upper()])
+    if remedies:
+        program = _cleaning("".join(sorted(counts)), to_compose=n_not_composed > 0)
+        message += f": {' and '.join(remedies)}: {_command(text, encoding, 'clean', *program)}"
+    else:
+        message += "."
     return Finding(seen.name, "encoding", "warning" if troubles else "ok", message)
 
 
@@ -180,14 +186,16 @@ def _name(character: str) -> str:
     return f"U+{ord(character):04X} {_ALIASES.get(character) or name_of(character, '')}".rstrip()
 
 
-def _removal(characters: str, text: Text, encoding: str) -> str:
-    """The command that removes characters from the file of a text."""
+def _cleaning(characters: str, *, to_compose: bool) -> Sequence[str]:
+    """The arguments of perl that remove characters, and compose letters with their marks."""
     gaps, others = (
         "".join(f"\\x{{{ord(character):X}}}" for character in characters if (character in _GAPS) is is_gap)
         for is_gap in (True, False)
     )
-    program = "; ".join([*([f"s/[{gaps}]+/ /g"] if gaps else []), *([f"s/[{others}]//g"] if others else [])])
-    return _command(text, encoding, "clean", "-CSD", "-pe", program)
+    steps = [f"s/[{gaps}]+/ /g"] if gaps else []
+    steps += [f"s/[{others}]//g"] if others else []
+    steps += ["$_ = NFC($_)"] if to_compose else []
+    return ["-CSD", *(["-MUnicode::Normalize"] if to_compose else []), "-pe", "; ".join(steps)]
 
 
 def _command(text: Text, encoding: str, purpose: str, *arguments: str) -> str:

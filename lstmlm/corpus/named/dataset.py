@@ -73,9 +73,9 @@ class Dataset(ABC):
         """What makes it ready to be read, in a few words."""
 
     @property
-    def how_to_stand_in(self) -> str:
-        """What to do where a path that sounds like it leads nowhere, as a sentence."""
-        return f"Train with --set data.corpus={self.name}"
+    def how_to_replace(self) -> str:
+        """What to do where there is no file of it below data/, as a sentence."""
+        return f"Train with --set data.corpus={self.name} then."
 
     def facts(self) -> dict[str, Any]:
         """All that is known of it without reading it, under the names of its JSON."""
@@ -144,7 +144,7 @@ class FileDataset(Dataset):
         return f"lstmlm data get {self.name}" if self.download else f"put your own copy into {self.place}"
 
     @property
-    def how_to_stand_in(self) -> str:
+    def how_to_replace(self) -> str:
         """Name the command that fetches it, or where the user's copy goes."""
         if self.download:
             return f"{self.how_to_get} fetches it; train with --set data.corpus={self.name} then."

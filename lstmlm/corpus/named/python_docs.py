@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from lstmlm.cache import keep, kept
+from lstmlm.cache import keep_text, kept_text
 from lstmlm.corpus.named import prose
 from lstmlm.corpus.reading.splits import SPLITS
 from lstmlm.errors import CheckpointError, ConfigError, DataError
@@ -45,14 +45,14 @@ def python_docs() -> dict[str, str]:
     name = f"python-docs/{origin.hexdigest()}.json"
     # Without a cache, or with a damaged one, it takes some seconds and no more.
     with suppress(CheckpointError, ConfigError, ValueError):
-        digest, _, content = (kept(name, MOST_KEPT_BYTES) or "").partition("\n")
+        digest, _, content = (kept_text(name, MOST_KEPT_BYTES) or "").partition("\n")
         if digest == _digest(content):
             texts: dict[str, str] = json.loads(content)
             return texts
     texts = read_python_docs(library)
     content = json.dumps(texts)
     with suppress(CheckpointError, ConfigError):
-        keep(name, f"{_digest(content)}\n{content}")
+        keep_text(name, f"{_digest(content)}\n{content}")
     return texts
 
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
-from lstmlm.cache import CACHE_MODE, cache_directory, keep, kept
+from lstmlm.cache import CACHE_MODE, cache_directory, keep_text, kept_text
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText, encode_text
 from lstmlm.corpus.store.shards import StoreError
@@ -47,12 +47,12 @@ class KeptText:
         key = hashlib.sha256("\n".join(made_by).encode()).hexdigest()
         name = f"tokenizers/{key}.json"
         with _Optional():
-            if known := kept(name, MOST_TOKENIZER_BYTES):
+            if known := kept_text(name, MOST_TOKENIZER_BYTES):
                 with suppress(DataError):
                     return load_tokenizer(options, known)
         tokenizer = train_tokenizer(options, self.blocks())
         with _Optional():
-            keep(name, tokenizer.to_json())
+            keep_text(name, tokenizer.to_json())
         return tokenizer
 
     def encode(self, options: AnyTokenizerOptions, tokenizer: Tokenizer, split: str | None) -> EncodedText:
@@ -65,13 +65,13 @@ class KeptText:
     @cached_property
     def _sha256(self) -> str:
         with _Optional():
-            if known := kept(f"texts/{self.origin}", MOST_DIGEST_BYTES):
+            if known := kept_text(f"texts/{self.origin}", MOST_DIGEST_BYTES):
                 return known
         digest = hashlib.sha256()
         for block in self.blocks():
             digest.update(block.encode())
         with _Optional():
-            keep(f"texts/{self.origin}", digest.hexdigest())
+            keep_text(f"texts/{self.origin}", digest.hexdigest())
         return digest.hexdigest()
 
     def _stored(self, options: AnyTokenizerOptions, tokenizer: Tokenizer, split: str | None) -> EncodedText:

@@ -42,8 +42,8 @@ def warnings_of_unknown(pieces: Sequence[str]) -> list[str]:
     pieces = list(dict.fromkeys(pieces))
     named = ", ".join(piece if len(piece) <= 60 else f"{piece[:59]}…" for piece in pieces[:SHOWN_UNKNOWN])
     more = f" and {len(pieces) - SHOWN_UNKNOWN:,} more" if len(pieces) > SHOWN_UNKNOWN else ""
-    is_composed = all(unicodedata.is_normalized("NFC", piece) for piece in pieces)
-    form = "" if is_composed else " Letters and their marks are apart here: a text that has them as one is in NFC."
+    are_apart = any(len(unicodedata.normalize("NFC", piece)) < len(piece) for piece in pieces)
+    form = " Letters and their marks are apart here: a text that has them as one is in NFC." if are_apart else ""
     return [f"the model does not know {named}{more}: read as <unk>.{form}"] if pieces else []
 
 

@@ -1,10 +1,9 @@
 """Stimuli of an experiment: sentences of the user's own words, from plain text, a table or JSON lines."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import dropwhile
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,7 +11,7 @@ from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.recognition import refuse_one_value, warn_of_more_than_text
 from lstmlm.corpus.reading.tables import DELIMITERS, Row, columns_of, find_columns, find_delimiter, read_table
-from lstmlm.corpus.reading.text_files import Line, WholeFile, read_file
+from lstmlm.corpus.reading.text_files import WholeFile, read_file
 from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.errors import DataError, in_proportion, shown
 
@@ -77,7 +76,7 @@ def read_stimuli(path: Path, format_name: StimuliFormat | None = None, encoding:
         case "text":
             return one_document(lines_of_text(file.content))
         case "jsonl":
-            stimuli = _of_records(file.name, ((line, partial(parse_object, line.text)) for line in file.lines()))
+            stimuli = _read_records(file)
         case name:
             stimuli = _read_rows(file, "\t" if name == "tsv" else None)
     if not stimuli.sentences:
@@ -134,9 +133,7 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
     delimiter = delimiter or _delimiter_of_header(file.content) or find_delimiter(file.content) or "\t"
     header, *rows = dropwhile(lambda row: not row.cells, read_table(file.name, file.content.rstrip("\n"), delimiter))
     if name := _sentence_column(header, rows):
-        names = [name if cell.strip().casefold() == name else cell for cell in header.cells]
-        read = partial(_record, names=names, delimiter=delimiter)
-        return _of_records(file.name, ((row, partial(read, row)) for row in rows))
+        return _of_sentences(header, rows, name, delimiter)
     columns = columns_of(header, TABLE_COLUMNS)
     if "word" not in columns:
         raise header.error(
@@ -174,12 +171,42 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
 
 
 def _sentence_column(header: Row, rows: Sequence[Row]) -> str | None:
-    """What holds whole sentences in a table that has no column of words; numbers of sentences are none."""
+    """What holds whole sentences in a table that has no column of words.
+
+    Numbers of sentences are none; nor is what neighbouring rows share, as if they were words of a sentence.
+    """
     columns = find_columns(header.cells, ("word", *SENTENCE_COLUMNS))
     for name, place in columns.items():
-        if "word" not in columns and any(len(words_of(cell)) > 1 for row in rows for cell in row.cells[place:][:1]):
+        cells = [row.cells[place] for row in rows if place < len(row.cells)]
+        is_words = "word" in columns or any(cell == following for cell, following in pairwise(cells))
+        if not is_words and any(len(words_of(cell)) > 1 for cell in cells):
             return name
     return None
+
+
+def _of_sentences(header: Row, rows: Sequence[Row], name: str, delimiter: str) -> Stimuli:
+    """Take a sentence from each row; one that names no item is one. A column of numbers may say what it is called."""
+    columns = columns_of(header, sorted({"item", "sentence", name}))
+    numbered = columns["sentence"] if "sentence" in columns and name != "sentence" else None
+    known = {columns[name], numbered, columns.get("item")}
+    others = {other: place for place, other in enumerate(header.cells) if place not in known}
+    items: dict[Any, list[Sentence]] = {}
+    problems = []
+    for row in rows:
+        try:
+            cells = _cells(row, len(header.cells), delimiter)
+            words = words_of(cells[columns[name]])
+            if not words:
+                raise row.error("has no words. Put some there, or remove the line.")
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        item = cells[columns["item"]] if "item" in columns else row.number
+        sentences = items.setdefault(item, [])
+        number = len(sentences) + 1 if numbered is None else cells[numbered]
+        line = re.sub(r"[\r\n]+", " ", cells[columns[name]])  # a quoted cell may have lines
+        sentences.append(_sentence(item, number, f"{line}\n", {other: cells[place] for other, place in others.items()}))
+    return Stimuli([sentence for of_item in items.values() for sentence in of_item], list(others), problems)
 
 
 def _cells(row: Row, n_cells: int, delimiter: str) -> Sequence[str]:
@@ -192,27 +219,20 @@ def _cells(row: Row, n_cells: int, delimiter: str) -> Sequence[str]:
     return row.cells
 
 
-def _record(row: Row, names: Sequence[str], delimiter: str) -> Mapping[str, Any]:
-    return dict(zip(names, _cells(row, len(names), delimiter), strict=True))
-
-
-def _of_records(file: str, records: Iterable[tuple[Line | Row, Callable[[], Mapping[str, Any]]]]) -> Stimuli:
-    """Take sentences from records; what they hold beside item and text is passed on at each word.
-
-    One that names no item is one.
-    """
+def _read_records(file: WholeFile) -> Stimuli:
+    """Read objects; what they hold beside item and text is passed on at each word. One that names no item is one."""
     items: dict[tuple[str, Any], list[Sentence]] = {}
     other_columns: list[str] = []
     problems = []
-    for place, read in records:
+    for line in file.lines():
         try:
-            record = read()
-            column = columns_of(Row(file, place.number, list(record)), ["item"]).get("item")
-            key = None if column is None else list(record)[column]
-            item = place.number if key is None else _item_of(record[key])
+            record = parse_object(line.text)
+            place = columns_of(Row(file.name, line.number, list(record)), ["item"]).get("item")
+            key = None if place is None else list(record)[place]
+            item = line.number if key is None else _item_of(record[key])
             lines = _lines_of(record)
         except (ValueError, DataError) as error:
-            problems.append(str(error if isinstance(error, DataError) else place.error(str(error))))
+            problems.append(str(error if isinstance(error, DataError) else line.error(str(error))))
             continue
         others = {name: value for name, value in record.items() if name not in (key, *TEXT_KEYS)}
         other_columns += [name for name in others if name not in other_columns]
@@ -243,13 +263,13 @@ def _lines_of(record: Mapping[str, Any]) -> Sequence[str | Sequence[str]]:
         got = "null" if value is None else shown(value)
         raise ValueError(f"{key}: expected text, got {got}. Put it in quotes, or leave the object out.")
     if not words_of("".join(value)):
-        raise ValueError(f"{key}: holds no words. Leave it out, or give it some.")
+        raise ValueError(f"{key}: holds no words. Leave the object out, or give it some.")
     if key == "words":
         return [value]
     return _LINE.findall(re.sub("\r\n?", "\n", value).removesuffix("\n") + "\n")
 
 
-def _sentence(item: Any, number: int, line: str | Sequence[str], others: Mapping[str, Any]) -> Sentence:
+def _sentence(item: Any, number: Any, line: str | Sequence[str], others: Mapping[str, Any]) -> Sentence:
     """Return a sentence, given as a line or as words, of which the file says the same at each word and at its end."""
     words, text = (words_of(line), line) if isinstance(line, str) else (line, None)
     return Sentence(item, number, words, [others] * (len(words) + 1), text)

@@ -22,6 +22,7 @@ from lstmlm.models.ngram import NgramModel
 from lstmlm.optim.averaging import build_average
 from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
+from lstmlm.training.callbacks import most_checkpoints
 from lstmlm.training.events import Event, SplitSummary, StartEvent
 from lstmlm.training.preparation import agreement
 from lstmlm.training.preparation.execution import (
@@ -71,7 +72,7 @@ class Preparation:
         if not self.trainer.world.is_main:
             yield self.run
             return
-        RunDirectory.require_space(self.run.path, self.trainer.checkpoint_bytes, self.trainer.n_checkpoints)
+        self.require_space(self.run.path)
         trainer = self.trainer
         environment = describe_environment(
             self.corpus.provenance, self.execution.milliseconds, trainer.device, trainer.world.size
@@ -83,6 +84,11 @@ class Preparation:
             for observer in observers:
                 observer(self._announcement(environment_warnings(directory, environment)))
             yield replace(self.run, directory=directory)
+
+    def require_space(self, run_dir: Path) -> None:
+        """Check that the checkpoints of this training have room in `run_dir`. Raises CheckpointError if not."""
+        n_checkpoints = most_checkpoints(self.trainer, validates=self.corpus.valid is not None)
+        RunDirectory.require_space(run_dir, self.trainer.checkpoint_bytes, n_checkpoints)
 
     def _announcement(self, warnings: Sequence[str]) -> StartEvent:
         corpus, config = self.corpus, self.execution.config

@@ -256,5 +256,7 @@ class TestPartsOfWords:
 def test_what_is_unknown_for_its_form_is_told() -> None:
     hint = " Letters and their marks are apart here: a text that has them as one is in NFC."
     assert warnings_of_unknown([]) == []
+    # Those that NFC makes others of have no marks apart.
+    assert not any(hint in warning for warning in warnings_of_unknown(["\u2126", "\u0958"]))
     assert warnings_of_unknown(["müde"]) == ["the model does not know müde: read as <unk>."]
     assert warnings_of_unknown(["mu\u0308de"]) == [f"the model does not know mu\u0308de: read as <unk>.{hint}"]

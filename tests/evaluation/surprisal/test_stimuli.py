@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -35,18 +36,34 @@ def test_a_table_may_have_a_row_a_sentence(name: str, tmp_path: Path) -> None:
     assert stimuli.sentences[1].others == [{"condition": "b"}] * 3
 
 
+def test_sentences_may_have_numbers_of_their_own(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", 'item,sentence,text,words\n1,7,"The cat\nsat.",3\n1,8,It slept.,2\n')
+    assert shown(path) == [("1", "7", ["The", "cat", "sat."]), ("1", "8", ["It", "slept."])]
+    assert read_stimuli(path).other_columns == ["words"]
+
+
 def test_rows_of_sentences_that_cannot_be_read(tmp_path: Path) -> None:
     path = written(tmp_path, "a.tsv", "sentence\tcondition\nThe cat sat.\ta\n \ta\nIt slept.\n\n")
     assert shown(path) == [(2, 1, ["The", "cat", "sat."])]
     assert read_stimuli(path).problems == [
-        f"{path}:3: sentence: holds no words. Leave it out, or give it some.",
+        f"{path}:3: has no words. Put some there, or remove the line.",
         f"{path}:4: has 1 cell where the header has 2. Put one tab between two cells.",
     ]
 
 
-def test_numbers_of_sentences_are_no_sentences(tmp_path: Path) -> None:
+@pytest.mark.parametrize("header", ["sentence,a,a", "sentence,sentence", "Sentence,sentence"])
+def test_columns_of_a_table_of_sentences_occur_once(header: str, tmp_path: Path) -> None:
+    row = ",".join("The cat sat." for _ in header.split(","))
+    with pytest.raises(DataError, match="occurs twice"):
+        read_stimuli(written(tmp_path, "a.csv", f"{header}\n{row}\n"))
+
+
+@pytest.mark.parametrize("sentences", ["11", ["The cat sat."] * 2, ["garden path"] * 2])
+def test_labels_of_sentences_are_no_sentences(sentences: Sequence[str], tmp_path: Path) -> None:
+    """A table with a row a word that calls its words otherwise."""
+    rows = "".join(f"{sentence},{word}\n" for sentence, word in zip(sentences, ("The", "cat"), strict=True))
     with pytest.raises(DataError, match="has no column 'word', got 'sentence', 'token'"):
-        read_stimuli(written(tmp_path, "a.csv", "sentence,token\n1,The\n1,cat\n"))
+        read_stimuli(written(tmp_path, "a.csv", f"sentence,token\n{rows}"))
 
 
 def test_plain_text_is_one_item_with_a_sentence_a_line(tmp_path: Path) -> None:
@@ -244,8 +261,8 @@ def test_a_wrong_row_is_left_out_and_listed(line: str, problem: str, tmp_path: P
         ('{"sentence": null}', "sentence: expected text, got null. Put it in quotes, or leave the object out."),
         ('{"words": "a b"}', "words: expected a list of words, got 'a b'. Put each in quotes."),
         ('{"words": ["a", " "]}', "words: expected a list of words, got ['a', ' ']. Put each in quotes."),
-        ('{"text": " \\n"}', "text: holds no words. Leave it out, or give it some."),
-        ('{"words": []}', "words: holds no words. Leave it out, or give it some."),
+        ('{"text": " \\n"}', "text: holds no words. Leave the object out, or give it some."),
+        ('{"words": []}', "words: holds no words. Leave the object out, or give it some."),
         ('{"text": "a", "item": [1]}', "item: expected text or a number, got [1]. Name it, or leave it out."),
     ],
 )
