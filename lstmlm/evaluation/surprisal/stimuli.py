@@ -195,8 +195,7 @@ def _of_sentences(header: Row, rows: Sequence[Row], name: str, delimiter: str) -
     for row in rows:
         try:
             cells = _cells(row, len(header.cells), delimiter)
-            words = words_of(cells[columns[name]])
-            if not words:
+            if not words_of(cells[columns[name]]):
                 raise row.error("has no words. Put some there, or remove the line.")
         except DataError as error:
             problems.append(str(error))
