@@ -47,6 +47,10 @@ class Advice:
     """What a training will warn of."""
 
 
+KEPT = ("field", "encoding", "eos", "holdout")
+"""What of data may be given, as it says how a text is to be read; all else is chosen."""
+
+
 def advise(data: DataOptions, budget: str, tell: Callable[[str], None]) -> Advice:
     """Choose a configuration for a corpus, to be trained for `budget` or less; `tell` hears what is being done.
 
@@ -90,13 +94,14 @@ def advise(data: DataOptions, budget: str, tell: Callable[[str], None]) -> Advic
 def _changed(data: DataOptions) -> list[str]:
     """The options of a text that are not as they are by default."""
     fields = DataOptions.model_fields
-    return [key for key in ("field", "encoding", "eos", "holdout") if getattr(data, key) != fields[key].default]
+    return [key for key in KEPT if getattr(data, key) != fields[key].default]
 
 
 def _config(choices: Sequence[Choice]) -> RunConfig:
     lengths = ("training.n_epochs", "training.budget")
     length = [] if any(choice.key in lengths for choice in choices) else ["training.n_steps=1"]
-    return from_overrides(RunConfig, [*(f"{c.key}={json.dumps(c.value)}" for c in choices), *length])
+    values = (f"{choice.key}={json.dumps(choice.value, ensure_ascii=False)}" for choice in choices)
+    return from_overrides(RunConfig, [*values, *length])
 
 
 def _model(start: Sequence[Choice], corpus: Corpus, width: int) -> list[Choice]:

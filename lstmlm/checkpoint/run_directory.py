@@ -165,9 +165,7 @@ class RunDirectory:
         """
         if not cls.exists(path):
             if path.is_dir() and files.list_directory(path):
-                raise MissingRunError(
-                    f"{path}: is no run. Name what lstmlm train or lstmlm export huggingface has made."
-                )
+                raise MissingRunError(f"{path}: is no run. Name what lstmlm train has made.")
             raise MissingRunError(f"{path}: no such run. {_what_to_type(path)}")
         version = read_number(path / FORMAT)
         if version != FORMAT_VERSION:

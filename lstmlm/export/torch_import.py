@@ -18,7 +18,8 @@ def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: 
 
     Args:
         path: Weights under the names of `torch_weights`.
-        tokenizer_path: What `read_tokenizer` reads; its ids are the rows of the embedding.
+        tokenizer_path: What `read_tokenizer` reads; its ids are the rows of the embedding. A run also says what ends
+            with the token that ends lines.
         run_dir: Where the run goes; there must be none yet.
         nonlinearity: Of an `nn.RNN`, whose weights do not tell: "tanh" or "relu".
 
@@ -36,10 +37,13 @@ def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: 
             f"{path}: encoder.weight has {n_rows:,} rows, {tokenizer_path} {tokenizer.vocab_size:,} tokens. "
             "Give the tokenizer that the weights were trained with."
         )
+    # There is no corpus: a question needs a text of its own, and says so.
+    data = {"corpus": "./imported-without-corpus", "tokenizer": tokenizer_options.model_dump()}
+    if RunDirectory.exists(tokenizer_path):
+        data["eos"] = RunDirectory.open(tokenizer_path).config.data.eos
     config = RunConfig.model_validate(
         {
-            # There is no corpus: a question needs a text of its own, and says so.
-            "data": {"corpus": "./imported-without-corpus", "tokenizer": tokenizer_options.model_dump()},
+            "data": data,
             "model": options.model_dump(),
             "training": {"n_steps": 1},
         }

@@ -64,7 +64,8 @@ def _to_torch(options: ModelOptions, weights: Mapping[str, Tensor]) -> dict[str,
     tensors = {"encoder.weight": weights["embedding.weight"], "decoder.bias": weights["output_layer.bias"]}
     decoder = weights["embedding.weight" if options.tie_weights else "output_layer.weight"]
     projection = weights.get("output_layer.projection")
-    tensors["decoder.weight"] = decoder if projection is None else decoder @ projection
+    # Rounded once: sums in float32 would be another model to the last digits that are compared.
+    tensors["decoder.weight"] = decoder if projection is None else (decoder.double() @ projection.double()).to(decoder)
     for layer in range(options.backbone.n_layers):
         cell = f"backbone.cells.{layer}."
         weight_ih, weight_hh, bias = (

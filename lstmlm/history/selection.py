@@ -1,6 +1,7 @@
 """Which runs are meant: by directory, by pattern, or all below `runs/`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -51,8 +52,9 @@ def _matching(pattern: str) -> list[Path]:
     roots = [Path(pattern).anchor or "."] if Path(pattern).is_absolute() else [".", str(ROOT)]
     for root in roots:
         relative = pattern.removeprefix(Path(pattern).anchor)
-        if matching := [path for path in sorted(Path(root).glob(relative)) if RunDirectory.exists(path)]:
-            return matching
+        with suppress(ValueError):  # no pattern, such as one with ** within a name
+            if matching := [path for path in sorted(Path(root).glob(relative)) if RunDirectory.exists(path)]:
+                return matching
     return []
 
 

@@ -61,7 +61,7 @@ class Completion:
             "object": "text_completion",
             "created": int(time.time()),
             "model": served.name,
-            "system_fingerprint": f"lstmlm-{__version__}-{served.model.run.best:08}",
+            "system_fingerprint": f"lstmlm-{__version__}-{served.step or 0:08}",
         }
 
     def listener(self, index: int) -> Callable[[Piece | Exception], None]:

@@ -21,6 +21,9 @@ class ServedModel:
         self.model = model
         self.tokenizer = model.tokenizer
         self.created = int(time.time())
+        # The run may be trained on, or moved away, while these weights are served.
+        self.step = model.run.best
+        self.join = model.reading(None).join
 
     def describe(self) -> dict[str, Any]:
         """Return what `/v1/models` says: the fields of OpenAI, and ours."""
@@ -37,7 +40,7 @@ class ServedModel:
             "tokenizer": self.model.run.config.data.tokenizer.name,
             "output": options.output.name,
             "vocab_size": self.tokenizer.vocab_size,
-            "step": self.model.run.best,
+            "step": self.step,
         }
 
     def warnings(self, text: str) -> dict[str, list[str]]:

@@ -40,9 +40,8 @@ class Questions:
         begun = words_of(request.text)[-1] if request.complete and request.text.strip() else ""
         ask = partial(served.model.next_words, request.text, request.k, complete=request.complete)
         answer = next_words(served, await self._engine.ask(ask), begun)
-        join = served.model.reading(None).join
         for word in answer["words"]:
-            word["append"] = appended(served.tokenizer, join, request.text, begun, word["word"])
+            word["append"] = appended(served.tokenizer, served.join, request.text, begun, word["word"])
         return {**answer, **served.warnings(request.text.removesuffix(begun))}
 
     async def surprisal(self, request: SurprisalRequest) -> dict[str, Any]:

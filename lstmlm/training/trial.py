@@ -82,7 +82,7 @@ def measure_requirements(trainer: Trainer, corpus: Corpus, started: float) -> Re
 def without_regularization(config: RunConfig) -> RunConfig:
     """The configuration with nothing in it that keeps a network from learning a text by heart, at a constant rate.
 
-    Nor with n-grams, which know it before the network has learnt anything.
+    Nor with n-grams, which know it before the network has learnt anything, or other weights, which may rest on some.
     """
     output = config.model.output
     if isinstance(output, MixtureOptions):
@@ -97,7 +97,7 @@ def without_regularization(config: RunConfig) -> RunConfig:
             "schedule": ConstantOptions(),
             "averaging": NoAveragingOptions(),
             "training": config.training.model_copy(
-                update={"regularization": RegularizationOptions(), "state_reset": 0.0}
+                update={"regularization": RegularizationOptions(), "state_reset": 0.0, "initialize_from": None}
             ),
         }
     )

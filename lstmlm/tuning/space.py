@@ -61,7 +61,7 @@ class Space:
         Raises:
             ConfigError: They do not suit each other.
         """
-        chosen = [f"{key}={json.dumps(value)}" for key, value in values.items()]
+        chosen = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
         return load_yaml(find_config(self.config), RunConfig, [*self.overrides, *chosen])
 
 
@@ -99,7 +99,7 @@ def read_space(path: Path, more: Sequence[str] = ()) -> Space:
         except ValueError as error:
             settings.report(("time",), str(error))
     settings.raise_problems()
-    sets = tuple(f"{key}={json.dumps(value)}" for key, value in overrides.items()) + tuple(more)
+    sets = tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in overrides.items()) + tuple(more)
     found = {key: of for key, of in ranges.items() if of is not None}
     space = Space(str(values.get("config", "quickstart")), sets, found, trials, seconds, seed)
     _check(path, space)

@@ -4,6 +4,7 @@ Who works on a trial holds its lock, which the system takes back from a process 
 is not finished is taken over by whoever comes next, and its run goes on from its last checkpoint.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from lstmlm import files, workflows
 from lstmlm.checkpoint.run_directory import RunDirectory
-from lstmlm.errors import ConfigError, DataError, DivergenceError, Interrupted
+from lstmlm.errors import ConfigError, DataError, DivergenceError, Interrupted, ShortTextError
 from lstmlm.history.summary import read_run
 from lstmlm.training.events import Event, StartEvent, ValidationEvent
 from lstmlm.tuning.space import Range, Space
@@ -185,7 +186,7 @@ class Study:
             # As one that has fallen behind: the search learns from those, and nothing from one that failed.
             trial.set_user_attr(PROBLEM, str(error))
             self._study.tell(trial, state=TrialState.PRUNED)
-        except ConfigError as error:
+        except (ConfigError, ShortTextError) as error:
             trial.set_user_attr(PROBLEM, str(error))
             self._study.tell(trial, state=TrialState.FAIL)
             if all(of.state == TrialState.FAIL for of in self.trials):
@@ -220,7 +221,9 @@ def _values(trial: Trial, space: Space) -> dict[str, Any]:
 
 def _value(trial: Trial, key: str, of: Range) -> Any:
     if of.kind == "choice":
-        return trial.suggest_categorical(key, of.choices)
+        # The journal knows lists no more as what they were, so that they are written as text.
+        choices = [json.dumps(choice) if isinstance(choice, tuple | list) else choice for choice in of.choices]
+        return of.choices[choices.index(trial.suggest_categorical(key, choices))]
     if of.kind == "int":
         return trial.suggest_int(key, int(of.low), int(of.high), log=of.log)
     return trial.suggest_float(key, of.low, of.high, log=of.log)

@@ -44,6 +44,14 @@ def test_every_method_together_tuned_on_another_split_and_then_given_what_was_tu
     assert given["rows"] == tuned["rows"]
 
 
+@pytest.mark.parametrize("method", ["cache", "dynamic", "temperature"])
+def test_a_mixture_of_softmaxes_adapts_too(method: str, here: Path, lstmlm: Cli) -> None:
+    output = "model.output={name: mixture, n_experts: 2}"
+    assert lstmlm("train", "--config", "tiny.yaml", "--set", output).exit_code == 0
+    report = report_of(lstmlm("eval", "adaptation", method, "--json"))
+    assert list(perplexities(report)) == ["static", method]
+
+
 def test_the_smallest_cache_is_of_one_token(trained: Path, lstmlm: Cli) -> None:
     tuned = report_of(lstmlm("eval", "adaptation", "cache", "--tune", "valid", "--set", "cache.size=1", "--json"))
     assert tuned["cache.size"] >= 1

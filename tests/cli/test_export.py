@@ -18,6 +18,25 @@ def test_weights_go_to_torch_and_come_back(lstmlm: Callable[..., Any], trained: 
     assert first == second
 
 
+def test_what_comes_back_reads_texts_as_the_run_of_its_tokenizer(lstmlm: Callable[..., Any], here: Path) -> None:
+    lstmlm("train", "--config", "tiny.yaml", "--set", "data.eos=never")
+    lstmlm("export", "torch", "tiny.safetensors")
+    lstmlm("import", "torch", "tiny.safetensors", "--tokenizer", "runs/tiny", "--run-dir", "runs/back")
+    Path("text.txt").write_text("the farmer waits\nthe farmer waits\n", encoding="utf-8")
+    asked = ("eval", "perplexity", "--text", "text.txt", "--json", "--run")
+    first, second = (json.loads(lstmlm(*asked, run).stdout) for run in ("runs/tiny", "runs/back"))
+    assert first["n_tokens"] == second["n_tokens"] == 7  # the end of the text is one
+    assert first["perplexity"] == pytest.approx(second["perplexity"], rel=1e-6)
+
+
+def test_a_directory_without_its_corpus_is_not_to_be_trained(lstmlm: Callable[..., Any], trained: Path) -> None:
+    lstmlm("export", "huggingface", "out")
+    result = lstmlm("eval", "perplexity", "--run", "out")
+    assert result.exit_code == 3
+    assert "--text FILE" in result.stderr
+    assert "--resume" not in result.stderr
+
+
 @pytest.mark.parametrize("command", ["huggingface", "onnx", "torch", "arpa"])
 def test_what_exists_is_not_replaced(lstmlm: Callable[..., Any], trained: Path, command: str) -> None:
     (trained / "there").write_text("mine", encoding="utf-8")

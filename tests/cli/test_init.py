@@ -54,6 +54,24 @@ def test_a_file_is_not_replaced_unless_asked_for(here: Path, lstmlm: Cli) -> Non
     assert load_yaml(Path("mine.yaml"), RunConfig).data.corpus == "./poem.txt"
 
 
+def test_what_init_chooses_is_not_given(here: Path, lstmlm: Cli) -> None:
+    Path("poem.txt").write_text(verses(80), "utf-8")
+    result = lstmlm("init", "poem.txt", "--set", "data.tokenizer.name=char")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "--set data.tokenizer.name: is chosen by init. Change it in poem.yaml, or give it to lstmlm train.\n",
+    )
+    Path("poem.yaml").write_text("my own", "utf-8")
+    result = lstmlm("init", "poem.txt", "--set", "data.holdout=0.1")
+    assert result.stderr.endswith("lstmlm init poem.txt --budget 10m --set data.holdout=0.1 -o poem.yaml --force\n")
+
+
+def test_a_text_may_be_called_anything(here: Path, lstmlm: Cli) -> None:
+    Path("\N{BOOKS}.txt").write_text(verses(80), "utf-8")
+    assert lstmlm("init", "\N{BOOKS}.txt", "--budget", "5s").exit_code == 0
+    assert load_yaml(Path("\N{BOOKS}.yaml"), RunConfig).data.corpus == "./\N{BOOKS}.txt"
+
+
 def test_the_field_of_records_is_found(here: Path, lstmlm: Cli) -> None:
     records = [json.dumps({"id": str(i), "body": line}) for i, line in enumerate(verses(80).splitlines())]
     Path("posts.jsonl").write_text("\n".join(records), "utf-8")

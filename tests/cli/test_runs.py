@@ -63,6 +63,11 @@ def test_patterns_folders_and_what_is_nearly_right(two: Path, lstmlm: Cli) -> No
         assert (result.exit_code, result.stderr) == (4, "lstn: no such run. Did you mean lstm?\n")
 
 
+def test_what_is_no_pattern_matches_nothing(two: Path, lstmlm: Cli) -> None:
+    result = lstmlm("runs", "list", "lst**")
+    assert (result.exit_code, result.stderr) == (4, "lst**: no such run. Did you mean lstm?\n")
+
+
 @pytest.mark.parametrize("command", [("eval", "perplexity", "--run"), ("next", "the", "--run")])
 def test_a_name_below_runs_is_enough(two: Path, lstmlm: Cli, command: tuple[str, ...]) -> None:
     """Whatever is asked of a run takes it as the table of runs does, and a mistake is answered with what is like it."""
@@ -109,6 +114,16 @@ def test_show(two: Path, lstmlm: Cli) -> None:
     as_json = json.loads(lstmlm("runs", "show", "sub/rnn", "--json").stdout)
     assert as_json["config"]["model.backbone.hidden_size"] == 12
     assert as_json["validations"][-1]["step"] == 4
+
+
+def test_compare_where_the_text_is_one_line(here: Path, lstmlm: Cli) -> None:
+    """There is no interval over lines then, nor in JSON."""
+    for name in ("a", "b"):
+        lstmlm(
+            "train", "--config", "tiny.yaml", "--set", "data.eos=never", "--set", "seed=2", "--run-dir", f"runs/{name}"
+        )
+    [test] = json.loads(lstmlm("runs", "compare", "a", "b", "--json").stdout)["tests"]
+    assert (test["low"], test["high"]) == (None, None)
 
 
 def test_compare(two: Path, lstmlm: Cli) -> None:
@@ -197,6 +212,12 @@ def test_watch_reads_the_stream_of_train(here: Path, lstmlm: Cli, monkeypatch: p
     source = StandardInput()
     source.catch_up()
     assert "ended by the last step" in rendered(source.screen)
+    # A training that fails prints its error last, and has told it.
+    failing = lstmlm(
+        "train", "--config", "tiny.yaml", "--json", "--set", "data.corpus=./no", "--run-dir", "runs/b"
+    ).stdout
+    monkeypatch.setattr(sys, "stdin", io.StringIO(failing))
+    StandardInput().catch_up()
     monkeypatch.setattr(sys, "stdin", io.StringIO("no event\n"))
     with pytest.raises(DataError, match="no stream of events"):
         StandardInput().catch_up()

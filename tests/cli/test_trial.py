@@ -66,6 +66,20 @@ def test_a_batch_is_learnt_by_heart_in_spite_of_dropout(here: Path, lstmlm: Cli)
     assert files_below(here) == {"tiny.yaml"}
 
 
+def test_a_batch_is_learnt_from_weights_of_its_own(here: Path, lstmlm: Cli) -> None:
+    """Those of a run that stood on n-grams would not fit the network alone."""
+    ngrams = ("--config", "tiny.yaml", "--set", "model.ngram_order=3")
+    assert lstmlm("train", *ngrams).exit_code == 0
+    options = (
+        "--set",
+        "training.initialize_from=runs/tiny",
+        "--set",
+        "optimizer.learning_rate=0.01",
+        "--overfit-batch",
+    )
+    assert lstmlm("train", *ngrams, "--run-dir", "runs/next", *options).exit_code == 0
+
+
 def test_it_is_the_network_that_learns_the_batch_not_its_ngrams(here: Path, lstmlm: Cli) -> None:
     sets = ("--set", "optimizer.learning_rate=0.01")
     alone = lstmlm("train", "--config", "tiny.yaml", "--overfit-batch", "--json", *sets)

@@ -100,6 +100,26 @@ def test_where_every_trial_is_refused_the_reason_is_said(here: Path, lstmlm: Cli
     assert "tie_weights" in result.stderr
 
 
+def test_choices_may_be_lists_also_where_a_study_goes_on(here: Path, lstmlm: Cli) -> None:
+    """Beyond ten trials the sampler looks at those before, as the journal has them."""
+    widths = [[4, 12], [6, 12]]
+    search = {"model.backbone.hidden_size": {"choice": widths}, "model.backbone.name": {"choice": ["rnn", "lstm"]}}
+    write(search=search, trials=11, set={"training.n_steps": 2, "model.backbone.n_layers": 2})
+    assert lstmlm("tune", "space.yaml").exit_code == 0
+    assert lstmlm("tune", "space.yaml", "--trials", "12").exit_code == 0
+    config = yaml.safe_load(Path("runs/space/best.yaml").read_text("utf-8"))
+    assert config["model"]["backbone"]["hidden_size"] in widths
+
+
+def test_a_trial_for_which_the_text_is_too_short_has_failed(here: Path, lstmlm: Cli) -> None:
+    """While all have failed the command ends with the reason; given again, it goes on with the next."""
+    write(search={"data.bptt": {"choice": [7, 5000]}}, trials=6, set={"training.n_steps": 2})
+    while (result := lstmlm("tune", "space.yaml", "--json")).exit_code:
+        assert "Lower data.bptt" in result.stderr
+    trials = json.loads(result.stdout)["trials"]
+    assert {(trial["data.bptt"], trial["state"]) for trial in trials} == {(7, "complete"), (5000, "fail")}
+
+
 def test_a_text_without_a_validation_split_is_refused_before_training(here: Path, lstmlm: Cli) -> None:
     Path("corpus").mkdir()
     Path("corpus/train.txt").write_text("the cat sat on the mat\n" * 50, "utf-8")

@@ -100,6 +100,21 @@ def test_a_tokenizer_that_reads_line_by_line_is_refused(make_run: Callable[..., 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_line_end_that_the_user_has_named_is_refused(make_run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "bpe.json").write_text(make_run(small(), TOKENIZERS["bpe"]).tokenizer.to_json(), encoding="utf-8")
+    trained = make_run(small(), {"name": "file", "path": str(tmp_path / "bpe.json"), "line_end": "!"}, "foreign")
+    with pytest.raises(ConfigError, match=r"reads each line by itself"):
+        export(trained, tmp_path / "out")
+
+
+def test_a_model_of_sentencepiece_is_refused(make_run: Callable[..., Any], tmp_path: Path) -> None:
+    model = Path(__file__).parent.parent / "corpus" / "tokenizers" / "foreign" / "unigram.model"
+    trained = make_run(small(), {"name": "file", "path": str(model)})
+    with pytest.raises(ConfigError, match=r"is a SentencePiece model, .*Export a model whose tokenizer is word"):
+        export(trained, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_foreign_tokenizer_of_bytes_is_cut_at_line_ends(make_run: Callable[..., Any], tmp_path: Path) -> None:
     learnt = make_run(small(), TOKENIZERS["bpe"])
     content = json.loads(learnt.tokenizer.to_json())

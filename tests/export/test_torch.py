@@ -46,6 +46,14 @@ def test_there_and_back_every_token_has_its_surprisal(make_run: Callable[..., An
     np.testing.assert_allclose(nats_of(workflows.load(tmp_path / "imported")), nats_of(trained), atol=1e-4)
 
 
+def test_a_wide_projection_is_multiplied_to_the_last_digit(make_run: Callable[..., Any], tmp_path: Path) -> None:
+    output = {"output": {"name": "softmax", "projection": True}}
+    trained = make_run(small(name="lstm", hidden_size=300) | {"embedding_size": 100} | output)
+    with torch.no_grad():
+        trained.model.output_layer.projection.mul_(30)
+    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")
+
+
 def test_torch_loads_the_names_of_its_example(make_run: Callable[..., Any], tmp_path: Path) -> None:
     trained = make_run(MODELS["gru"])
     EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")

@@ -44,13 +44,17 @@ def init(
     corpus = text if "/" in text or not Path(text).exists() else f"./{text}"
     output = output or new_file(f"{_stem(corpus)}.yaml")
     if output.exists() and not force:
-        again = as_command(["lstmlm", "init", text, "--budget", budget, "-o", str(output), "--force"])
+        sets = [part for override in overrides or [] for part in ("--set", override)]
+        again = as_command(["lstmlm", "init", text, "--budget", budget, *sets, "-o", str(output), "--force"])
         raise ConfigError(f"{output}: exists, and is not replaced. Name another file with -o, or replace it: {again}")
     data = corpus_config(None, overrides or [], [corpus]).data.model_copy(update={"corpus": corpus})
 
-    from lstmlm.advice.advice import advise
+    from lstmlm.advice.advice import KEPT, advise
     from lstmlm.files import write_atomically
 
+    for key in (override.partition("=")[0].strip() for override in overrides or []):
+        if key not in (*(f"data.{name}" for name in KEPT), "data.corpus"):
+            raise ConfigError(f"--set {key}: is chosen by init. Change it in {output}, or give it to lstmlm train.")
     with working("") as tell:
         advice = advise(data, budget, tell)
     write_atomically(output, advice.yaml.encode())

@@ -62,8 +62,8 @@ def compare(
         draw_curves({run.summary.name: run.history for run in chosen}, plot)
     if as_json:
         values = {key: dict(zip(configs, of_runs, strict=True)) for key, of_runs in differing.items()}
-        result = {"runs": [record(run.summary) for run in chosen], "differences": values, "tests": tests}
-        result["seeds"] = list(map(finite, seeds))
+        result: dict[str, Any] = {"runs": [record(run.summary) for run in chosen], "differences": values}
+        result |= {"tests": list(map(finite, tests)), "seeds": list(map(finite, seeds))}
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
         return
     print_table([row(run.summary) for run in chosen])

@@ -110,6 +110,8 @@ class StandardInput:
                 event = json.loads(line)
             except ValueError:
                 event = None
+            if isinstance(event, dict) and "error" in event:  # which the training itself has told
+                return True
             if not isinstance(event, dict) or "event" not in event:
                 raise DataError("-: is no stream of events. Pipe one in: lstmlm train --config quickstart --json")
             self._history.add(event)

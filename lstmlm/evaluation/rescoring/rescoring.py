@@ -181,7 +181,7 @@ def _warn_of_other_spelling(
 def _count_tokens(rescorer: Rescorer, scored: Sequence[ScoredHypothesis]) -> dict[str, Value]:
     n_tokens, n_unk = sum(one.n_tokens for one in scored), sum(one.n_unk for one in scored)
     unknown = (rescorer.tokenizer.unknown_pieces(rescorer.line_of(one.hypothesis)) for one in scored if one.n_unk)
-    examples, n_within_lines = most_frequent(chain.from_iterable(unknown)), n_tokens - len(scored)
+    examples, n_within_lines = most_frequent(chain.from_iterable(unknown)), max(1, n_tokens - len(scored))
     if n_unk > MANY_UNKNOWN * n_within_lines:
         _log.warning("%.0f %% of the tokens are unknown, such as %s.", 100 * n_unk / n_within_lines, examples)
     return {"n_tokens": n_tokens, "n_unk": n_unk, "unk_examples": examples}

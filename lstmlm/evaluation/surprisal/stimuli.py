@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -30,6 +30,8 @@ SENTENCE_COLUMNS = ("text", "sentence")
 THE_ITEM = 1
 """What the only item of a file is called that names none."""
 
+_PUT_WORDS = "Put a row for each under the header."
+
 _OF_JSON = re.compile(r'\s*(\[\s*)?\{\s*"')
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NUMBER = re.compile(r"\s*[-+]?[\d.,]+\s*")
@@ -48,6 +50,13 @@ class Sentence:
     """What else the file says of each word, and after them of the end of the sentence, by the names of columns."""
     text: str | None = None
     """The line that has the words, with its white space and its end; None where the file has words by themselves."""
+    unnamed: bool = False
+    """Whether the file names no item, so that another one may be called the same."""
+
+    @property
+    def document(self) -> Any:
+        """What is the same for the sentences of an item, and for no others beside them."""
+        return self.unnamed, self.item
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ def read_stimuli(path: Path, format_name: StimuliFormat | None = None, encoding:
             stimuli = _read_rows(file, "\t" if name == "tsv" else None)
     if not stimuli.sentences:
         listed = "\n".join(in_proportion(stimuli.problems))
-        raise DataError(listed or f"{file.name}: holds no words. Put a row for each under the header.")
+        raise DataError(listed or f"{file.name}: holds no words. {_PUT_WORDS}")
     return stimuli
 
 
@@ -131,7 +140,10 @@ def _is_unnamed_table(content: str) -> bool:
 def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
     """Read rows of cells; rows of an item and sentence belong together wherever they stand."""
     delimiter = delimiter or _delimiter_of_header(file.content) or find_delimiter(file.content) or "\t"
-    header, *rows = dropwhile(lambda row: not row.cells, read_table(file.name, file.content.rstrip("\n"), delimiter))
+    table = list(dropwhile(lambda row: not row.cells, read_table(file.name, file.content.rstrip("\n"), delimiter)))
+    if not table:
+        raise DataError(f"{file.name}: holds no words. {_PUT_WORDS}")
+    header, *rows = table
     if name := _sentence_column(header, rows):
         return _of_sentences(header, rows, name, delimiter)
     columns = columns_of(header, TABLE_COLUMNS)
@@ -237,7 +249,8 @@ def _read_records(file: WholeFile) -> Stimuli:
         other_columns += [name for name in others if name not in other_columns]
         sentences = items.setdefault((str(key), item), [])
         for of_line in lines:
-            sentences.append(_sentence(item, len(sentences) + 1, of_line, others))
+            sentence = _sentence(item, len(sentences) + 1, of_line, others)
+            sentences.append(replace(sentence, unnamed=key is None))
     return Stimuli([sentence for sentences in items.values() for sentence in sentences], other_columns, problems)
 
 

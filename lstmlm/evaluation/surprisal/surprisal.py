@@ -131,7 +131,7 @@ def measure_words(
         contexts = [[sentence] for sentence in sentences]
         reading = reading if reading.eos == "never" else reading._replace(eos="line")
     else:
-        contexts = [list(of_item) for _, of_item in groupby(sentences, key=lambda sentence: sentence.item)]
+        contexts = [list(of_item) for _, of_item in groupby(sentences, key=lambda sentence: sentence.document)]
     rows = [_rows(tokenizer, parts, reading) for parts in contexts]
     ends = np.cumsum([sum(len(row.ids) for row in of_context) for of_context in rows])
     readings: list[Float64[np.ndarray, "tokens all"]] = []
@@ -249,7 +249,9 @@ def _measured_words(
 def last_words(words: Iterable[MeasuredWord], context: WordContext) -> list[MeasuredWord]:
     """Return the last word of each item, or where the context is the sentence, of each sentence."""
     last = {
-        (id(word.sentence) if context == "sentence" else word.sentence.item): word for word in words if not word.is_end
+        (id(word.sentence) if context == "sentence" else word.sentence.document): word
+        for word in words
+        if not word.is_end
     }
     return list(last.values())
 

@@ -13,6 +13,10 @@ from lstmlm.errors import ConfigError
 MOST_PROBED = 2000
 """Tokens of the vocabulary that the probe has."""
 
+_ANOTHER = (
+    "Export a model whose tokenizer is word, char, byte, bpe or unigram, or the weights alone: lstmlm export torch"
+)
+
 ODD_TEXT = "  two  spaces, a\ttab\n\n \n<eos> x<eos>y <unk>\r\u2028 naïve 東京 \U0001f600 3.11 don't\nend"
 """What tokenizers are likeliest to differ on."""
 
@@ -23,7 +27,7 @@ def tokenizer_json(tokenizer: Tokenizer) -> str:
     Raises:
         ConfigError: it would not give the same ids.
     """
-    content = json.loads(tokenizer.to_json())
+    content = _content(tokenizer)
     start = start_token(tokenizer)
     bos, text, pair = (
         {"SpecialToken": {"id": start, "type_id": 0}},
@@ -46,9 +50,7 @@ def tokenizer_json(tokenizer: Tokenizer) -> str:
         content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [line_ends, *before]}
     if not _reads(content, tokenizer):
         raise ConfigError(
-            "tokenizer.json: reads each line by itself, which a plain tokenizer of transformers cannot. "
-            "Export a model whose tokenizer is word, char, byte, bpe or unigram, or the weights alone: "
-            "lstmlm export torch"
+            f"tokenizer.json: reads each line by itself, which a plain tokenizer of transformers cannot. {_ANOTHER}"
         )
     return json.dumps(content, ensure_ascii=False, indent=2)
 
@@ -84,7 +86,16 @@ def probe(tokenizer: Tokenizer) -> str:
 
 
 def _engine(tokenizer: Tokenizer) -> library.Tokenizer:
-    return library.Tokenizer.from_str(tokenizer.to_json())
+    return library.Tokenizer.from_str(json.dumps(_content(tokenizer)))
+
+
+def _content(tokenizer: Tokenizer) -> dict[str, Any]:
+    """The content of tokenizer.json as the library knows it, which has no word for how a file of a user's is read."""
+    content: dict[str, Any] = json.loads(tokenizer.to_json())
+    if "sentencepiece" in content:
+        raise ConfigError(f"tokenizer.json: is a SentencePiece model, which makes other ids there. {_ANOTHER}")
+    inner: dict[str, Any] = content.get("tokenizer", content)  # of a file with the line end that the user has named
+    return inner
 
 
 def _reads(content: Mapping[str, Any], tokenizer: Tokenizer) -> bool:

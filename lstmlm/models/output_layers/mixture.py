@@ -82,7 +82,7 @@ class MixtureOfSoftmaxesLayer(OutputLayer):
 
     def _latents(self, features: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch experts latent"]:
         latents = torch.tanh(linear(features, self.latent_weight, self.latent_bias))
-        return latents.view(*features.shape[:-1], self.n_experts, -1)
+        return latents.view(*features.shape[:-1], self.n_experts, self.weight.shape[1])
 
     def _log_prior(self, features: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch experts"]:
         return torch.log_softmax(linear(features, self.prior_weight), dim=-1)

@@ -186,7 +186,9 @@ def reading_corpus_of(run: RunDirectory | None) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        if run is None or run.digest_of("train") is None or Path(run.config.data.corpus).exists():
+        # What was exported cannot be trained on.
+        is_run = run is not None and RunDirectory.exists(run.path)
+        if run is None or not is_run or run.digest_of("train") is None or Path(run.config.data.corpus).exists():
             raise
         command = ["lstmlm", "train", "--resume", "--run-dir", str(run.path), "--set", "data.corpus=PATH"]
         advice = f"If it was moved, name its place, and the run takes note: {as_command(command)}"

@@ -66,6 +66,19 @@ def test_labels_of_sentences_are_no_sentences(sentences: Sequence[str], tmp_path
         read_stimuli(written(tmp_path, "a.csv", f"sentence,token\n{rows}"))
 
 
+def test_an_object_without_an_item_is_of_no_other(tmp_path: Path) -> None:
+    """Also where it is called, by its line, as the one before it."""
+    stimuli = read_stimuli(written(tmp_path, "a.jsonl", '{"item": 2, "text": "a\\nb"}\n{"text": "c"}\n{"text": "d"}\n'))
+    assert [sentence.item for sentence in stimuli.sentences] == [2, 2, 2, 3]
+    assert len({sentence.document for sentence in stimuli.sentences}) == 3
+
+
+@pytest.mark.parametrize("content", ["\n", "\n\n", "word\n", "item,sentence\n"])
+def test_tables_that_hold_nothing(content: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        read_stimuli(written(tmp_path, "a.csv", content))
+
+
 def test_plain_text_is_one_item_with_a_sentence_a_line(tmp_path: Path) -> None:
     path = written(tmp_path, "a.txt", "\ufeffThe  cat\tsat.\r\n\r\nIt slept\u2028well")
     assert shown(path) == [(1, 1, ["The", "cat", "sat."]), (1, 2, []), (1, 3, ["It", "slept", "well"])]

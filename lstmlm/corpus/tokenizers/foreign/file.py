@@ -158,7 +158,11 @@ class FileTokenizer(Tokenizer):
                 f"data.tokenizer: reads {len(words)} words as {len(found)}: {shown(line)}. "
                 "Its tokens do not tell where words end; ask a model with another tokenizer."
             )
-        return [*found, white + ends][: len(pieces)]
+        of_words = iter(found)
+        ids = [next(of_words) if words_of(piece) else [] for piece in pieces]
+        if pieces and not words_of(pieces[-1]):
+            ids[-1] = white + ends
+        return ids
 
     def _words_of_line(self, line: str, words: Sequence[str]) -> tuple[list[list[int]], list[int]]:
         """Ids of each word of a line with the white space before it, and of the white space at its end."""

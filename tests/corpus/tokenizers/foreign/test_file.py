@@ -57,6 +57,26 @@ def test_a_file_that_is_too_long_is_refused(bert: Path, monkeypatch: pytest.Monk
     assert str(caught.value) == f"{bert}: has over {n_bytes - 1:,} bytes. Use another tokenizer."
 
 
+@pytest.mark.parametrize("name", ["byte_level.json", "unigram.model", "bpe_bytes.model"])
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["The", " cat", "", " sat", "\n"],
+        ["The", " cat", "", " sat", " "],
+        ["The", "", "", " cat"],
+        ["", "", "\n"],
+        [""],
+    ],
+)
+def test_each_piece_has_ids_of_its_own(name: str, pieces: list[str]) -> None:
+    """Also where there is nothing in one: the end of a sentence whose lines do not end in a token."""
+    tokenizer = read(FOREIGN / name)
+    found = tokenizer.encode_pieces(pieces)
+    assert len(found) == len(pieces)
+    assert [token for ids in found for token in ids] == tokenizer.encode_prompt("".join(pieces))
+    assert all(bool(piece.strip()) <= bool(ids) for piece, ids in zip(pieces, found, strict=True))
+
+
 class TestIds:
     @pytest.mark.parametrize(
         "options",
