@@ -47,7 +47,9 @@ class Questions:
     async def surprisal(self, request: SurprisalRequest) -> dict[str, Any]:
         """`/v1/surprisal`."""
         served = self._models.find(request.model)
-        await require_short(served, request.text, self._limits)
+        n_tokens = await require_short(served, request.text, self._limits)
+        if isinstance(request.context, int):
+            _require_few_readings(n_tokens, request.context, self._limits)
         ask = partial(served.model.surprisal, request.text, context=request.context, first_word=request.first_word)
         return {"model": served.name, "words": await self._engine.ask(ask), **served.warnings(request.text)}
 
@@ -100,8 +102,8 @@ class Questions:
         }
 
 
-async def require_short(served: ServedModel, text: str, limits: Limits) -> None:
-    """Refuse a text of too many tokens. Raises RequestError."""
+async def require_short(served: ServedModel, text: str, limits: Limits) -> int:
+    """Return of how many tokens a text is. Raises RequestError if there are too many."""
     # Seconds for a long one, in which others are answered.
     n_tokens = len(await asyncio.to_thread(served.tokenizer.encode_prompt, text))
     if n_tokens > limits.tokens:
@@ -110,6 +112,19 @@ async def require_short(served: ServedModel, text: str, limits: Limits) -> None:
             status=413,
             code="too_large",
             param="text",
+        )
+    return n_tokens
+
+
+def _require_few_readings(n_tokens: int, n_context_tokens: int, limits: Limits) -> None:
+    n_readings = max(0, n_tokens - n_context_tokens) * n_context_tokens
+    if n_readings > limits.readings:
+        raise RequestError(
+            f"context: {n_context_tokens:,} tokens before each of {n_tokens:,} are {n_readings:,} to read, of which a "
+            f"request has {limits.readings:,} at most. Give fewer, or document, which reads each once.",
+            status=413,
+            code="too_large",
+            param="context",
         )
 
 

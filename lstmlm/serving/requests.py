@@ -27,6 +27,9 @@ class Limits:
     tokens: int = 65_536
     """That a request may have read and written in all; what tokenizer_info calls the longest text."""
 
+    readings: int = 1 << 22
+    """Of tokens where each is given a number of those before it, which are read anew."""
+
     texts: int = 128
     """That a request may have written: prompts times choices."""
 

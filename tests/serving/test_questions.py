@@ -42,6 +42,13 @@ def test_surprisal(server: Any, name: str, options: dict[str, Any]) -> None:
     assert found == {"model": name, "words": server.models.find(name).model.surprisal(text, **options)}
 
 
+def test_a_context_that_would_keep_all_others_waiting_is_refused(server: Any) -> None:
+    answer = server.post_any("/v1/surprisal", {"model": "char", "text": "a" * 30_000, "context": 1000})
+    error = answer.json["error"]
+    assert answer.status == 413
+    assert (error["code"], error["param"]) == ("too_large", "context")
+
+
 def test_unknown_words_are_told_of(server: Any) -> None:
     warnings = ["the model does not know zyzzyva: read as <unk>."]
     for path in ("/v1/next", "/v1/surprisal", "/v1/gates", "/v1/sessions"):

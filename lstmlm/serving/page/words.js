@@ -1,5 +1,6 @@
 /** Surprisal in colours, and in numbers: bits under each word, the sum of each model, and a table. */
 
+import { END } from "./api.js";
 import { bits, element, oneIn, shown, spoken } from "./dom.js";
 
 /** @typedef {import("./api.js").ReadWord} ReadWord */
@@ -22,8 +23,15 @@ export function drawLegend(list) {
   }
 }
 
-/** @param {Model[]} models @param {ReadWord[][]} read for each model */
-export function showWords({ sum, gloss, table }, models, read) {
+/** The same words of each model: ends of lines are none where one of them knows no lines. */
+const sideBySide = (answers) =>
+  answers.every((words) => words.length === answers[0].length)
+    ? answers
+    : answers.map((words) => words.filter((word) => word.word !== END));
+
+/** @param {Model[]} models @param {ReadWord[][]} answers for each model */
+export function showWords({ sum, gloss, table }, models, answers) {
+  const read = sideBySide(answers);
   sum.textContent = inWords(models, read);
   gloss.replaceChildren(...(read[0].length ? glossOf(models, read) : []));
   table.replaceChildren(tableOf(models, read));
