@@ -100,6 +100,8 @@ def load_split(options: DataOptions, split: str | None, tokenizer: Tokenizer, *,
 
 def load_halves(options: DataOptions, split: str, tokenizer: Tokenizer) -> tuple[EncodedText, EncodedText]:
     """Read and encode the halves of a split, cut at a line end. Raises DataError if it is one line, or tokens only."""
+    if _store(options) is not None:
+        raise DataError(f"{options.corpus}: holds tokens, which have no halves. Measure another split or text.")
     halves = halves_of(_texts(options)[split], options)
     first, second = (encode_text(half.name, half.blocks(), tokenizer, split) for half in halves)
     return first, second

@@ -179,7 +179,7 @@ def test_halves_of_a_store(here: Path, lstmlm: Callable[..., Any]) -> None:
     result = lstmlm("eval", "ngram", "--split", "valid")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (
         3,
-        "./store: holds tokens and no text. Name the text that they are from.",
+        "./store: holds tokens, which have no halves. Measure another split or text.",
     )
 
 

@@ -208,7 +208,8 @@ class TestHalves:
     def test_a_single_line(self, tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:
             load_halves(folder(tmp_path, valid="all in one line\n"), "valid", BYTES)
-        assert str(caught.value) == (f"{tmp_path}/valid.txt: no line begins in its second half. Tune on another split.")
+        problem = "no line begins in its second half. Measure or tune on another split or text."
+        assert str(caught.value) == f"{tmp_path}/valid.txt: {problem}"
 
 
 class TestNames:

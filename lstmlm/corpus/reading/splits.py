@@ -96,7 +96,7 @@ def halves_of(text: Text, options: DataOptions) -> tuple[Text, Text]:
     n_chars = _count_chars(text)
     bounds = _bounds(text, [n_chars // 2], n_chars, options)
     if bounds is None:
-        raise DataError(f"{text.name}: no line begins in its second half. Tune on another split.")
+        raise DataError(f"{text.name}: no line begins in its second half. Measure or tune on another split or text.")
     return _part(text, "first half", *bounds[0:2]), _part(text, "second half", *bounds[1:3])
 
 
