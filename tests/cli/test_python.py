@@ -261,7 +261,7 @@ def test_what_is_no_run_is_refused(here: Path) -> None:
         lstmlm.load("nowhere")
     with pytest.raises(lstmlm.errors.CheckpointError, match=r"^runs: holds no trained run\."):
         lstmlm.load()
-    with pytest.raises(lstmlm.errors.CheckpointError, match=r"^\.: is no run\. Name what lstmlm train or"):
+    with pytest.raises(lstmlm.errors.CheckpointError, match=r"^\.: is no run\. Name what lstmlm train has made\."):
         lstmlm.load(here.relative_to(here))
 
 
