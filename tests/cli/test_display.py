@@ -121,7 +121,8 @@ def test_a_run_that_goes_on_shows_what_it_has_behind_it(here: Path) -> None:
     with (here / "runs/tiny/metrics.jsonl").open("a", encoding="utf-8") as file:
         event = {"event": "validation", "step": 9, "epoch": 0.01, "perplexity": 1.25, "elapsed_seconds": 1.0}
         file.write(f"{json.dumps(event)}\n")
-    for first, last in (("step 6 of 12", 12), ("ended by the last step at step 12", 12)):
+    end = "ended by the last step at step 12"
+    for first in ("step 6 of 12", end):
         screen = pyte.Screen(80, 24)
         stream, shown = pyte.ByteStream(screen), b""
         with on_a_terminal(here, 80, 24, *train, "--set", "training.n_steps=12") as terminal:
@@ -129,7 +130,7 @@ def test_a_run_that_goes_on_shows_what_it_has_behind_it(here: Path) -> None:
                 stream.feed(content)
                 shown += content
         assert first in shown.decode()
-        assert any(f"ended by the last step at step {last}" in line for line in screen.display)
+        assert any(end in line for line in screen.display)
         assert not any("1.25" in line for line in screen.display)
 
 

@@ -51,7 +51,10 @@ def test_a_wide_projection_is_multiplied_to_the_last_digit(make_run: Callable[..
     trained = make_run(small(name="lstm", hidden_size=300) | {"embedding_size": 100} | output)
     with torch.no_grad():
         trained.model.output_layer.projection.mul_(30)
-    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")
+    file = tmp_path / "weights.safetensors"
+    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, file)  # which refuses what is another model
+    product = trained.model.embedding.weight.double() @ trained.model.output_layer.projection.double()
+    torch.testing.assert_close(load_file(file)["decoder.weight"], product.float(), rtol=0, atol=0)
 
 
 def test_torch_loads_the_names_of_its_example(make_run: Callable[..., Any], tmp_path: Path) -> None:

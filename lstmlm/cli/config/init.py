@@ -53,7 +53,7 @@ def init(
     from lstmlm.files import write_atomically
 
     for key in (override.partition("=")[0].strip() for override in overrides or []):
-        if key not in (*(f"data.{name}" for name in KEPT), "data.corpus"):
+        if key not in [f"data.{name}" for name in KEPT]:
             raise ConfigError(f"--set {key}: is chosen by init. Change it in {output}, or give it to lstmlm train.")
     with working("") as tell:
         advice = advise(data, budget, tell)
