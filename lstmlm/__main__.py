@@ -3,6 +3,7 @@
 This file and the package's own are written so that an old Python can read them, and say that it is one.
 """
 
+import json
 import os
 import sys
 
@@ -26,12 +27,10 @@ def main() -> None:
     """Run the command line; the exit statuses are those of design.md, section 13."""
     if sys.version_info < OLDEST_PYTHON:
         needed, found = (".".join(map(str, version[:3])) for version in (OLDEST_PYTHON, sys.version_info))
-        print(
+        give_up(
             f"{sys.executable}: is Python {found}, lstmlm needs {needed} or newer. "
-            f"Make an environment with one, and install lstmlm there: python{needed} -m venv NAME",
-            file=sys.stderr,
+            f"Make an environment with one, and install lstmlm there: python{needed} -m venv NAME"
         )
-        sys.exit(LACKS_SOMETHING)
     if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
         # A locale without UTF-8, as batch systems have it: prompts, options and names of files come as UTF-8 even so.
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], dict(os.environ, PYTHONUTF8="1"))
@@ -47,8 +46,15 @@ def main() -> None:
         line = explanation(error)
         if line is None:
             raise
-        print(line, file=sys.stderr)
-        sys.exit(LACKS_SOMETHING)
+        give_up(line)
+
+
+def give_up(message: str) -> None:
+    """Say what the installation lacks, as the command line would: it may be what cannot be imported."""
+    print(message, file=sys.stderr)
+    if "--json" in sys.argv:
+        print(json.dumps({"error": {"code": "installation", "message": message, "exit_status": LACKS_SOMETHING}}))
+    sys.exit(LACKS_SOMETHING)
 
 
 def let_waiting_threads_sleep() -> None:

@@ -17,15 +17,17 @@ from typing import ClassVar
 RESTORE = "Restore it from a copy."
 """What to do about a file that is missing or damaged."""
 
-_REMEDIES = {
+REMEDIES = {
     errno.ENOSPC: "Free some space there.",
     errno.EDQUOT: "Free some space there.",
     errno.EACCES: "Allow it, or choose another directory.",
     errno.EPERM: "Allow it, or choose another directory.",
     errno.EROFS: "Choose another directory.",
     errno.ENOTDIR: "Choose another directory.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.ENOLCK: "Choose a directory on a file system with locks.",
 }
+"""What to do where the operating system refuses something, by the number of its error."""
 
 
 class LstmlmError(Exception):
@@ -187,6 +189,14 @@ SHOWN_PROBLEMS = 3
 
 _UNPACKERS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 
+_ICONV_NAMES = {
+    "mac-roman": "macintosh",
+    "iso2022-jp": "iso-2022-jp",
+    "iso2022-kr": "iso-2022-kr",
+    **{f"utf-{n_bits}-{order}": f"utf-{n_bits}{order}" for n_bits in (16, 32) for order in ("le", "be")},
+}
+"""Of encodings that Python calls otherwise."""
+
 
 def conversion(name: str, command: Sequence[str], suffix: str, encoding: str = "utf-8") -> str:
     """Write the command that makes of a file, which may be compressed, another beside it, whose name ends in `suffix`.
@@ -195,11 +205,13 @@ def conversion(name: str, command: Sequence[str], suffix: str, encoding: str = "
         name: What messages call the file.
         command: Reads the UTF-8 file that its last word names, or else standard input, and writes to standard output.
         suffix: As in `beside`.
-        encoding: How the file's characters are written, unless it has the mark of UTF-16.
+        encoding: How the file's characters are written, unless it has the mark of UTF-16; any name that Python knows.
     """
     if encoding == "utf-8" and _begins_with(name, (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
-    return _piped(name, [command] if encoding == "utf-8" else [_to_utf8(encoding), command], suffix)
+    known = codecs.lookup(encoding).name.replace("_", "-")
+    is_utf8 = known in ("utf-8", "utf-8-sig")
+    return _piped(name, [command] if is_utf8 else [_to_utf8(_ICONV_NAMES.get(known, known)), command], suffix)
 
 
 def to_utf8(name: str, encoding: str) -> str:
@@ -279,8 +291,18 @@ def explained(path: Path, participle: str) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, FileNotFoundError) and participle == "read":
             raise CheckpointError(f"{path}: is missing. {RESTORE}") from error
-        remedy = _REMEDIES.get(error.errno or 0, "Check the path and the disk.")
-        raise StorageError(f"{path}: cannot be {participle} ({error.strerror or error}). {remedy}") from error
+        raise refusal(path, participle, error) from error
+
+
+def refusal(path: Path, participle: str, error: OSError) -> StorageError:
+    """Say what the operating system has refused; see `explained`."""
+    remedy = REMEDIES.get(error.errno or 0, "Check the path and the disk.")
+    return StorageError(f"{path}: cannot be {participle} ({error.strerror or error}). {remedy}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation has failed, which torch reports on the CPU as a plain RuntimeError."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error)
 
 
 def first_line(error: BaseException) -> str:

@@ -193,8 +193,7 @@ def publish_directory(
     Raises:
         CheckpointError: The disk is full, not writable or failing; what was published before still is.
     """
-    temporary = _temporary_beside(path)
-    aside = _aside(path)
+    temporary, aside = _temporary_beside(path), _aside(path)
     with explained(path, "written"):
         with _removed_on_error(temporary):
             os.mkdir(temporary)
@@ -236,8 +235,7 @@ def make_directory(path: Path, mode: int = 0o777) -> None:
     """
     with explained(path, "created"):
         for directory in reversed([directory for directory in (path, *path.parents) if not directory.exists()]):
-            # Another process may be creating the same parents.
-            with suppress(FileExistsError):
+            with suppress(FileExistsError):  # another process may be creating the same parents
                 os.mkdir(directory, mode)
             _sync_directory(directory.parent)
 
@@ -308,6 +306,7 @@ def locked(path: Path) -> Iterator[None]:
                 advice = "Wait until that has ended, or choose another directory."
                 raise RunInUseError(f"{path.parent}: is in use by {whose}. {advice}")
             held.callback(unlock_descriptor, descriptor)
+            os.lseek(descriptor, 0, os.SEEK_SET)  # a try that failed has read whose it was
             _write_all(descriptor, b"%*d\n" % (OWNER_BYTES, os.getpid()))
             if is_new:
                 # What is written under the lock must not outlive it when power is lost: the lock says whose it is.
@@ -316,9 +315,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock of this file."""
-    with ExitStack() as opened:  # what is closed is unlocked
-        return path.exists() and not lock_descriptor(opened.enter_context(_opened(path, os.O_RDWR)), blocking=False)
+    """Whether a process holds the lock of this file; not where that cannot be known."""
+    for flags in (os.O_RDWR, os.O_RDONLY):  # network file systems need the first, other people's files have the second
+        with suppress(OSError), _opened(path, flags) as descriptor:  # what is closed is unlocked
+            return not lock_descriptor(descriptor, blocking=False)
+    return False
 
 
 def _lock(descriptor: int) -> str | None:
@@ -336,8 +337,7 @@ def _lock(descriptor: int) -> str | None:
 
 
 def _temporary_beside(path: Path) -> Path:
-    # In the same directory, because a rename is atomic only within a file system.
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")  # a rename is atomic in a file system alone
 
 
 def _aside(path: Path) -> Path:

@@ -31,7 +31,7 @@ from lstmlm.evaluation.perplexity.ngram import evaluate_ngram_mixture
 from lstmlm.evaluation.proof.checks import Prover, unproven
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report, most_frequent
-from lstmlm.evaluation.rescoring.formats import FORMATS
+from lstmlm.evaluation.rescoring.formats import FORMATS, require_apart
 from lstmlm.evaluation.rescoring.nbest import read_nbest, recognise_format
 from lstmlm.evaluation.rescoring.references import read_references
 from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
@@ -289,7 +289,7 @@ def evaluate_adaptation(
     tune: str | None = None,
     prover: Prover | None = None,
 ) -> Report:
-    """Measure how well a model predicts a text to which it adapts as it reads.
+    """Measure how well a model that adapts as it reads predicts a text.
 
     Args:
         trained: The model to ask.
@@ -322,9 +322,8 @@ def evaluate_adaptation(
             tuning, measured = load_halves(data, tune, tokenizer)
         options, tuned_on = adaptation.tuned(tuning.tokens, options), tuning.name
     report = adaptation.report(measured, options, trained.name, tuned_on, prover or unproven)
-    if prover is None:
-        return report
-    return prover.proven(report, measured, None if is_half else trained.source(split, text, encoding))
+    source = None if is_half else trained.source(split, text, encoding)
+    return report if prover is None else prover.proven(report, measured, source)
 
 
 def evaluate_together(
@@ -385,13 +384,15 @@ def rescore(
         Error rates or else hypotheses; and what is wrong with lines that had to be left out.
 
     Raises:
-        ConfigError: the options contradict each other or the lists.
+        ConfigError: the options contradict each other or the lists, or a list would be written over.
         DataError: a file cannot be read, or nothing in it can be used.
     """
     problems: list[str] = []
     list_format = list_format or recognise_format(paths, encoding)
     lists = read_nbest(paths, list_format, costs, problems, ignored, encoding)
     said = read_references(references, lists, problems, ignored, encoding) if references else {}
+    if output is not None:
+        require_apart(output, lists)
     reading = _reading(trained, join, are_joined=True)
     rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name, reading)
     if output is not None:

@@ -285,6 +285,14 @@ def test_a_lock_dies_with_its_owner(holder: subprocess.Popen[bytes]) -> None:
         assert Path("runs/a/lock").read_text("utf-8").split() == [str(os.getpid())]
 
 
+def test_a_lock_that_was_waited_for_names_its_new_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("lock").write_bytes(b"%*d\n" % (files.OWNER_BYTES, 1))
+    answers = iter([False, True])
+    monkeypatch.setattr(files, "lock_descriptor", lambda *_, **__: next(answers))
+    with files.locked(Path("lock")):
+        assert Path("lock").read_text("utf-8").split() == [str(os.getpid())]
+
+
 def test_a_lock_holds_within_a_process_too_and_is_released_by_an_error() -> None:
     path = Path("lock")
     with pytest.raises(CheckpointError, match="is in use"), files.locked(path), files.locked(path):

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from lstmlm.config.data import CharTokenizerOptions, DataOptions, WordTokenizerOptions
 from lstmlm.corpus.encoded_text import TextCounter, encode_text
 from lstmlm.corpus.inspection.layout import is_indented
-from lstmlm.corpus.loading import training_text
+from lstmlm.corpus.loading import require_text, training_text
 from lstmlm.corpus.reading.documents import holds_records
 from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.splits import text_of_files
@@ -91,7 +91,9 @@ def survey(options: DataOptions) -> Survey:
     sample = "".join(kept)
     characters = Counter(sample)
     tokenizer = train_tokenizer(WordTokenizerOptions(split="punctuation"), kept)
-    words = encode_text("", kept, tokenizer, None)
+    # Where white space parts no words, there is nothing to ask of them, and one may be too long for the tokenizer.
+    are_words = counter.n_chars < CHARS_OF_A_LONG_WORD * counter.n_words
+    words = encode_text("", kept if are_words else kept[:1], tokenizer, None)
     counts = words.count_tokens(tokenizer.vocab_size)
     of_words = np.delete(counts, tokenizer.start_id)
     return Survey(
@@ -104,7 +106,7 @@ def survey(options: DataOptions) -> Survey:
         word_counts=np.sort(of_words)[::-1],
         is_tokenised=bool(words.n_words >= TOKENISED_SHARE * of_words.sum()),
         is_indented=is_indented(sample[: len(kept[0])].split("\n")[:HEAD_LINES]),
-        chars_per_line=len(sample) / words.n_lines,
+        chars_per_line=len(sample) / len(sample.removesuffix("\n").split("\n")),
     )
 
 
@@ -112,10 +114,11 @@ def text_field(options: DataOptions) -> str:
     """What the records of a corpus call their text: `data.field` where they have it, else their longest text.
 
     Raises:
-        DataError: a file cannot be read.
+        DataError: there is no such text, or a file cannot be read.
     """
     if "/" not in options.corpus:
         return options.field
+    require_text(options)
     first = text_of_files([Path(options.corpus)], options).files[0]
     if not holds_records(first, options.encoding):
         return options.field

@@ -153,9 +153,9 @@ class Model(TrainedModel):
             ConfigError: `k` is no number above 0, or no word is begun that could be completed.
             DataError: `prefix` is no text, or the model's tokens do not tell where words end.
         """
-        require_text("prefix", prefix)
+        read = normalized(require_text("prefix", prefix))
         with flags_as_arguments():
-            return questions.next_words(self, prefix, require_number("k", k), complete=complete)
+            return questions.next_words(self, read, require_number("k", k), complete=complete)
 
     def generate(self, prompt: str = "", *, seed: int | None = None, **options: Unpack[Sampling]) -> str:
         """Continue a prompt, as `lstmlm generate` does; return the prompt and its continuation.
@@ -180,12 +180,12 @@ class Model(TrainedModel):
         Raises:
             ConfigError: as `generate` does; and DataError, at once.
         """
-        require_text("prompt", prompt)
+        read = normalized(require_text("prompt", prompt))
         settled = sampling_options(options)
         if seed is None:
             seed = secrets.randbelow(1_000_000)
         require_number("seed", seed, least=0)
-        return (sample.piece for [sample] in generate_texts(self, prompt, settled, [seed]))
+        return (sample.piece for [sample] in generate_texts(self, read, settled, [seed]))
 
     def state(self, text: str = "") -> State:
         """Begin to read a text, with what is known of it, and return the state after it.

@@ -1,6 +1,7 @@
 """How far a model has read a text: kept, copied and continued, at the cost of what is new."""
 
 from lstmlm.api.arguments import require_number, require_text
+from lstmlm.corpus.reading.decoding import normalized
 from lstmlm.generation.growing_text import GrowingText
 from lstmlm.generation.next_word import NextWords, find_following_words
 
@@ -12,8 +13,10 @@ class State:
     step for each of its tokens, however long the text is by then. Fed in parts, a text is what it would be as a whole.
     """
 
-    def __init__(self, text: GrowingText) -> None:
+    def __init__(self, text: GrowingText, last: str = "") -> None:
         self._text = text
+        self._last = last
+        """The last character that was fed, which may be the first half of a line end."""
 
     def feed(self, text: str) -> None:
         """Read on. A word may go on in what is fed next; so a blank is due between two words.
@@ -21,7 +24,8 @@ class State:
         Raises:
             DataError: it is no text.
         """
-        self._text.feed(require_text("text", text))
+        self._text.feed(normalized_after(self._last, require_text("text", text)))
+        self._last = text[-1:] or self._last
 
     def next_words(self, k: int = 10) -> NextWords:
         """Find the `k` most likely next words; the last one that was read counts as complete. See `Model.next_words`.
@@ -34,4 +38,9 @@ class State:
 
     def copy(self) -> "State":
         """Return another state with the same beginning, to be continued by itself; nothing is read again."""
-        return State(self._text.copy())
+        return State(self._text.copy(), self._last)
+
+
+def normalized_after(last: str, piece: str) -> str:
+    """Return a piece of a text by the rules of a file; `last` is the character before it, "" at the beginning."""
+    return normalized(last + piece)[len(normalized(last)) :]

@@ -18,10 +18,11 @@ from lstmlm.audit.comparison import (
     checkpoint_differences,
     checkpoint_distances,
     line_differences,
+    ngram_differences,
 )
 from lstmlm.audit.repetition import events_between, repeat
 from lstmlm.checkpoint.environment import describe_environment, environment_differences
-from lstmlm.checkpoint.run_directory import METRICS, RunDirectory
+from lstmlm.checkpoint.run_directory import METRICS, NGRAMS, RunDirectory
 from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.corpus.loading import Corpus, load_corpus
 from lstmlm.corpus.stream import TrainingStream
@@ -30,7 +31,12 @@ from lstmlm.errors import AuditError, CheckpointError, ConfigError, DivergenceEr
 from lstmlm.evaluation.report import Report, Value
 from lstmlm.models.language_model import weights_of
 from lstmlm.training.preparation.execution import find_device
-from lstmlm.training.preparation.origin import reading_corpus_of, require_same_corpus, tokenizer_of
+from lstmlm.training.preparation.origin import (
+    command_for_another,
+    reading_corpus_of,
+    require_same_corpus,
+    tokenizer_of,
+)
 from lstmlm.training.preparation.preparation import build_trainer, initial_model
 from lstmlm.training.state import TrainState
 from lstmlm.training.trainer import Trainer, n_training_steps
@@ -58,8 +64,8 @@ class Audit:
 
     run: str
     stretches: Sequence[Stretch]
-    end_problems: Sequence[str]
-    """What of the end of the metrics is not as the last checkpoint has it."""
+    other_problems: Sequence[str]
+    """What of the n-grams is not as the corpus gives it, and of the metrics' end not as the last checkpoint has it."""
     n_stretches: int
     """All that there are between checkpoints."""
     n_steps: int
@@ -77,7 +83,7 @@ class Audit:
     @property
     def problems(self) -> list[str]:
         """What is not as it was recorded."""
-        return [*(problem for stretch in self.stretches for problem in stretch.problems), *self.end_problems]
+        return [*(problem for stretch in self.stretches for problem in stretch.problems), *self.other_problems]
 
     @property
     def report(self) -> Report:
@@ -172,6 +178,7 @@ def audit(run_dir: Path, n_segments: int, seed: int, tell: Callable[[str], None]
         _use_threads(of_run.get("n_threads"))
         environment = describe_environment(recorded.corpus.provenance, {}, recorded.device)
         reasons = _reasons(of_run, environment, recorded.device)
+        ngram_problems = _ngram_problems(recorded, exact=not reasons)
         chosen = sorted(random.Random(seed).sample(found, n_segments))
         stretches = []
         for start, end in chosen:
@@ -183,7 +190,7 @@ def audit(run_dir: Path, n_segments: int, seed: int, tell: Callable[[str], None]
     return Audit(
         run=str(run.path),
         stretches=stretches,
-        end_problems=_end_problems(run, last),
+        other_problems=[*ngram_problems, *_end_problems(run, last)],
         n_stretches=len(found),
         n_steps=found[-1][1] - found[0][0],
         seed=seed,
@@ -214,9 +221,8 @@ def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], n_segme
         raise ConfigError(f"--segments: {n_segments} says nothing. Ask for one or more.")
     if len(found) >= n_segments:
         return
-    save_every = f"training.save_every={max(1, (run.last or FEW_STRETCHES) // FEW_STRETCHES)}"
-    train = ["lstmlm", "train", "--config", str(run.path / "config.yaml"), "--set", "training.keep=all"]
-    again = as_command([*train, "--set", save_every, "--run-dir", f"{run.path}-audited"])
+    save_every = max(1, (run.last or FEW_STRETCHES) // FEW_STRETCHES)
+    again = command_for_another(run, {"training.keep": "all", "training.save_every": save_every}, "audited")
     fewer = as_command(["lstmlm", "audit", str(run.path), "--segments", str(len(found))])
     stretches = "one stretch" if len(found) == 1 else f"{len(found)} stretches"
     raise CheckpointError(
@@ -224,6 +230,15 @@ def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], n_segme
         + (f"Ask for fewer: {fewer}\nOr train" if found else "Train")
         + f" a run that keeps them: {again}"
     )
+
+
+def _ngram_problems(recorded: _Recorded, *, exact: bool) -> list[str]:
+    """Say where the n-grams that every figure of the run rests on are not those of its training split."""
+    run, ngrams = recorded.run, recorded.trainer().model.ngrams
+    if ngrams is None:
+        return []
+    found = ngram_differences(run.load_ngrams(), ngrams.tensors(), exact=exact)
+    return [f"{run.path / NGRAMS}: {what}" for what in found]
 
 
 def _end_problems(run: RunDirectory, last: TrainState) -> list[str]:

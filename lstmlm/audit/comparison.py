@@ -26,6 +26,9 @@ TOLERATED_DISTANCE = 0.05
 """How far apart the weights at the end of a stretch may be where bits may differ, as a share of the way they went.
 50 steps in bfloat16 and in float32 end 0.0006 of it apart."""
 
+ROUNDING = 1e-4
+"""Relative difference of the numbers of n-grams, which are counted alike everywhere, where bits may differ."""
+
 COUNTED = ("step", "epoch", "window", "n_tokens", "validated_step")
 """What of a state no rounding changes."""
 
@@ -61,6 +64,16 @@ def checkpoint_distances(there: Checkpoint, here: Checkpoint, start: Mapping[str
         yield STATE, f"{key} is {value} there, {again} here"
 
 
+def ngram_differences(there: Mapping[str, Tensor], here: Mapping[str, Tensor], *, exact: bool) -> Iterator[str]:
+    """Yield where n-grams are not those counted again; where not `exact`, their numbers may be rounded otherwise."""
+    for name in dict.fromkeys([*there, *here]):
+        one, other = there.get(name), here.get(name)
+        if difference := _tensor_difference(one, other):
+            is_rounding = not exact and one is not None and other is not None and _are_near(one, other)
+            if not is_rounding:
+                yield f"{name} {difference}"
+
+
 def line_differences(there: Sequence[Line], here: Sequence[Line], *, exact: bool) -> Iterator[str]:
     """Yield where the events of a stretch are not the recorded ones; where not `exact`, losses may differ a little.
 
@@ -89,6 +102,10 @@ def _compared(lines: Sequence[Line], *, exact: bool) -> list[Line]:
 def _near(there: object, here: object) -> bool:
     are_numbers = isinstance(there, float) and isinstance(here, float)
     return are_numbers and math.isclose(there, here, rel_tol=TOLERATED_NATS)  # type: ignore[arg-type]
+
+
+def _are_near(there: Tensor, here: Tensor) -> bool:
+    return there.shape == here.shape and torch.allclose(there.double(), here.double(), rtol=ROUNDING, atol=0)
 
 
 def _shown(line: Line | None) -> str:

@@ -78,8 +78,8 @@ class RunDirectory:
 
     @classmethod
     def exists(cls, path: Path) -> bool:
-        """Whether there is a run at `path`, with a checkpoint or without."""
-        return (path / FORMAT).is_file()
+        """Whether there is a run at `path`, with a checkpoint or without; not where one is half removed."""
+        return (path / FORMAT).is_file() and not files.is_leftover(path)
 
     @classmethod
     def require_free(cls, path: Path) -> None:

@@ -118,7 +118,8 @@ def generate(
     begin = secrets.randbelow(1_000_000) if seed is None else seed
     if interactive:
         several = {"more than one --temperature": len(options) > 1, "the prompt -": prompt == "-", "--n": n > 1}
-        _refuse_beside_interactive({"--json": as_json, "--prompts": prompts, "--novelty": novelty, **several})
+        shown_otherwise = {"--json": as_json, "--raw": raw, "--prompts": prompts, "--novelty": novelty}
+        _refuse_beside_interactive({**shown_otherwise, **several})
         _write_together(prompt, run, options[0], begin)
         return
     _warn_of_idle(options)

@@ -20,8 +20,9 @@ def torch(
     ],
     run_dir: Annotated[Path, typer.Option("--run-dir", parser=path, help="Where the run goes.")],
     nonlinearity: Annotated[
-        Literal["tanh", "relu"], typer.Option(help="Of an nn.RNN, whose weights do not tell.")
-    ] = "tanh",
+        Literal["tanh", "relu"] | None,
+        typer.Option(help="Of an nn.RNN, whose weights do not tell.", show_default="tanh"),
+    ] = None,
 ) -> None:
     """Make a run of the weights of nn.LSTM, nn.GRU or nn.RNN with an embedding and a decoder.
 

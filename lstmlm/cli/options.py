@@ -47,10 +47,23 @@ def run_path(text: str) -> Path:
     return below if not found.exists() and (below.exists() or len(found.parts) == 1) else found
 
 
+def as_place(path: Path) -> str:
+    """Write a path so that it is not taken for a name that comes with lstmlm: of a corpus, or of a recipe."""
+    return path.as_posix() if "/" in path.as_posix() else f"./{path}"
+
+
 def new_path(text: str) -> Path:
     """Read the path of something to write, and refuse at once what could not be written at the end."""
     found = path(text)
-    if not found.parent.is_dir():
+    try:
+        is_there = found.parent.is_dir()
+        found.exists()  # which asks whether it may be known
+        nearest = next((parent for parent in found.parents if parent.exists()), None)
+    except OSError as error:
+        raise OutputPathError(f"{found}: cannot be written ({error.strerror}). Choose another place.") from None
+    if nearest is not None and not nearest.is_dir():
+        raise OutputPathError(f"{found}: cannot be written, as {nearest} is a file. Choose another place.")
+    if not is_there:
         command = as_command(["mkdir", "-p", str(found.parent)])
         raise OutputPathError(f"{found}: cannot be written, as there is no folder {found.parent}. Make it: {command}")
     return found

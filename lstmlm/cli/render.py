@@ -6,18 +6,20 @@ import math
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
-from lstmlm.errors import Interrupted, LstmlmError
+from lstmlm.errors import REMEDIES, Interrupted, LstmlmError, is_out_of_memory, refusal
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.proof.checks import Prover
@@ -27,6 +29,7 @@ AS_JSON = "lstmlm.as_json"
 """Whether a result is asked for as JSON, in the context of a command."""
 
 FAILED_PROOF = 1
+OUTPUT_LOST = 1
 OUT_OF_MEMORY = 5
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal, progress is a plain line at most this often."""
@@ -49,13 +52,31 @@ class ErrorRenderingGroup(TyperGroup):
         ctx.meta[AS_JSON] = "--json" in args
         return super().parse_args(ctx, args)
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command line to its end, and write out what it printed while a failure can still be told."""
+        status: Any = 0
+        try:
+            try:
+                return super().main(*arguments, **options)
+            except SystemExit as end:
+                if isinstance(end.__context__, BrokenPipeError):  # Typer and Rich make it 1
+                    raise end.__context__ from None
+                status = end.code
+                print(end="", flush=True)
+                raise
+        except OSError as error:
+            if error.filename is not None or error.errno is None:  # the latter: a library that cannot be loaded
+                raise
+            lost = _without_output(error)
+            sys.exit(status or lost)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
         from lstmlm.training.interruption import Interruption
 
         fail = partial(_fail, as_json=ctx.meta[AS_JSON])
         try:
-            with Interruption().active():
+            with Interruption().active(), _refusals_explained():
                 return super().invoke(ctx)
         except typer.TyperException as error:  # which Typer shows itself
             if ctx.meta[AS_JSON]:
@@ -63,28 +84,42 @@ class ErrorRenderingGroup(TyperGroup):
             raise
         except LstmlmError as error:
             fail(str(error), error.exit_status, error.code)
-        except Interrupted as stop:
-            raise typer.Exit(128 + stop.signal_number) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
-        except BrokenPipeError:
-            # The reader has seen enough, as in `lstmlm generate … | head`: end quietly.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
-        except OSError as error:
-            if error.filename is not None or error.errno is None:  # the latter: a library that cannot be loaded
+        except (KeyboardInterrupt, typer.Abort) as stop:
+            # A question that a signal has ended is aborted.
+            cause = stop.__context__ if isinstance(stop, typer.Abort) else stop
+            if not isinstance(cause, KeyboardInterrupt):
                 raise
-            _fail(f"cannot write the output: {error.strerror}.", 1, "output-closed")
-        except MemoryError:
-            fail(_MEMORY_ADVICE, OUT_OF_MEMORY, "out-of-memory")
-        except RuntimeError as error:
-            # torch reports a failed allocation on the CPU as a plain RuntimeError.
-            if "can't allocate memory" not in str(error) and "out of memory" not in str(error):
+            number = cause.signal_number if isinstance(cause, Interrupted) else signal.SIGINT
+            if ctx.meta[AS_JSON] and speaks():
+                _print_error(f"interrupted by {signal.Signals(number).name}.", 128 + number, "interrupted")
+            raise typer.Exit(128 + number) from None
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
                 raise
             fail(_MEMORY_ADVICE, OUT_OF_MEMORY, "out-of-memory")
 
 
 _MEMORY_ADVICE = "out of memory. Lower data.batch_size, data.bptt, model.backbone.hidden_size or the vocabulary."
+
+
+@contextmanager
+def _refusals_explained() -> Iterator[None]:
+    """Turn what the operating system refuses to whoever may not, such as other people's files, into a user's error."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or error.errno not in REMEDIES:
+            raise
+        raise refusal(Path(error.filename), "used", error) from error
+
+
+def _without_output(error: OSError) -> int:
+    """Go on without stdout, which takes nothing more, and return the exit status that this is worth."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough, as in `lstmlm generate … | head`
+        return 0
+    _tell_failure(f"cannot write the output: {error.strerror}.", "output-closed")
+    return OUTPUT_LOST
 
 
 def speaks() -> bool:
@@ -93,11 +128,15 @@ def speaks() -> bool:
 
 
 def _fail(message: str, status: int, code: str, *, as_json: bool = False) -> None:
-    say(message if speaks() else f"rank {os.environ['RANK']}: {message}")
-    point_to_page(code)
+    _tell_failure(message, code)
     if as_json and speaks():
         _print_error(message, status, code)
     raise typer.Exit(status) from None
+
+
+def _tell_failure(message: str, code: str) -> None:
+    say(message if speaks() else f"rank {os.environ['RANK']}: {message}")
+    point_to_page(code)
 
 
 def point_to_page(code: str) -> None:
@@ -108,7 +147,8 @@ def point_to_page(code: str) -> None:
 
 def _print_error(message: str, status: int, code: str) -> None:
     error = {"code": code, "message": message, "exit_status": status}
-    print(json.dumps({"error": error}, ensure_ascii=False))
+    with suppress(OSError):  # the status stays that of the error
+        print(json.dumps({"error": error}, ensure_ascii=False))
 
 
 def say(message: str) -> None:
@@ -209,7 +249,7 @@ def print_proof(proof: "Prover | None", *, on_stderr: bool) -> None:
 
 def filled(rows: "Sequence[Row]") -> "list[Row]":
     """Return rows without the columns in which nothing stands."""
-    names = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
+    names = [name for row in rows[:1] for name in row if any(row[name] not in (None, "") for row in rows)]
     return [{name: row[name] for name in names} for row in rows]
 
 
@@ -228,7 +268,7 @@ def print_table(rows: "Sequence[Row]") -> None:
     rows = filled(rows)
     columns = {
         name: [name, *("" if row[name] is None else printable(_format(row[name]), kept="") for row in rows)]
-        for name in rows[0]
+        for name in (rows[0] if rows else ())
     }
     is_number = [is_numeric(cells[1:]) for cells in columns.values()]
     widths = [max(map(cell_len, cells)) for cells in columns.values()]
@@ -287,7 +327,8 @@ def _format(value: "Value") -> str:
 
 def is_live() -> bool:
     """Whether stderr is a terminal that a line can move on."""
-    return speaks() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+    is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")  # as Rich has it
+    return speaks() and sys.stderr.isatty() and not is_dumb and "CI" not in os.environ
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def train(
 
     lstmlm train --config quickstart --resume
 
-    lstmlm train --resume --run-dir runs/rnn --set training.n_epochs=20
+    lstmlm train --resume --run-dir runs/ptb-lstm-small --set training.n_epochs=8
 
     lstmlm train --config quickstart --run-dir runs/watched --json | lstmlm watch -
 

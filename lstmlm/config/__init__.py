@@ -94,7 +94,7 @@ class RunConfig(Options):
     def _schedule_warnings(self) -> list[str]:
         schedule, training = self.schedule, self.training
         found = []
-        if schedule.name in ("warmup_cosine", "warmup_linear", "one_cycle") and training.patience is not None:
+        if schedule.ends_with_training and training.patience is not None:
             found.append(f"training.patience: may stop before {schedule.name} has lowered the learning rate.")
         if training.n_steps is not None:
             found += self.length_warnings(training.n_steps)

@@ -1,6 +1,6 @@
 """The hyper-parameters of `lstmlm eval adaptation`, which are no part of a run: what its `--set` can set."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -87,6 +87,24 @@ class AdaptationOptions(Options):
 
 METHODS = tuple(AdaptationOptions.model_fields)
 """In the order in which they follow each other."""
+
+
+FOUND = ("temperature", "cache.weight", "ngram.weight")
+"""What a search finds whatever is given; of all else it starts from there."""
+
+
+def require_effect(keys: Iterable[str], methods: Collection[str], *, are_tuned: bool) -> None:
+    """Refuse keys of `AdaptationOptions` that change nothing.
+
+    Raises:
+        ConfigError: a key belongs to no method that is used, or to what is searched.
+    """
+    for key in keys:
+        method = key.partition(".")[0]
+        if method in METHODS and method not in methods:
+            raise ConfigError(f"--set {key}: has no effect without the method {method}. Name it, or leave this out.")
+        if are_tuned and key in FOUND:
+            raise ConfigError(f"--set {key}: is what --tune searches. Leave one of them out.")
 
 
 def methods_in_order(names: Collection[str]) -> list[str]:

@@ -12,6 +12,9 @@ class AveragingOptions(Options):
 
     part: ClassVar[str] = "averaging"
 
+    ends_with_training: ClassVar[bool] = False
+    """Whether it is laid out over the whole length, so that this cannot change on the way."""
+
 
 class NoAveragingOptions(AveragingOptions):
     """The weights themselves."""
@@ -30,6 +33,8 @@ class EMAOptions(AveragingOptions):
 
 class TailOptions(AveragingOptions):
     """The mean of the weights after each of the last steps (Polyak & Juditsky 1992)."""
+
+    ends_with_training: ClassVar[bool] = True
 
     name: Literal["tail"] = "tail"
 

@@ -12,6 +12,9 @@ class ScheduleOptions(Options):
 
     part: ClassVar[str] = "schedule"
 
+    ends_with_training: ClassVar[bool] = False
+    """Whether it is laid out over the whole length, so that this cannot change on the way."""
+
 
 class ConstantOptions(ScheduleOptions):
     """The optimizer's learning rate throughout."""
@@ -33,6 +36,8 @@ class AnnealOnPlateauOptions(ScheduleOptions):
 
 class WarmupCosineOptions(ScheduleOptions):
     """Rise linearly over `warmup_steps`, then fall along a half cosine to the last step (Loshchilov & Hutter 2017)."""
+
+    ends_with_training: ClassVar[bool] = True
 
     name: Literal["warmup_cosine"] = "warmup_cosine"
 
@@ -61,6 +66,8 @@ class StepOptions(ScheduleOptions):
 class WarmupLinearOptions(ScheduleOptions):
     """Rise linearly over `warmup_steps`, stay until `decay_start`, then fall linearly to the last step."""
 
+    ends_with_training: ClassVar[bool] = True
+
     name: Literal["warmup_linear"] = "warmup_linear"
 
     warmup_steps: NonNegativeInt = 100
@@ -78,6 +85,8 @@ class OneCycleOptions(ScheduleOptions):
 
     Only the learning rate moves; the momentum stays as the optimizer has it.
     """
+
+    ends_with_training: ClassVar[bool] = True
 
     name: Literal["one_cycle"] = "one_cycle"
 

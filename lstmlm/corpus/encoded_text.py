@@ -21,6 +21,9 @@ Item = TypeVar("Item")
 MANY_UNKNOWN = 0.3
 """Share of a text. Beyond it a perplexity says how well unknown tokens are foreseen, and little else."""
 
+N_AHEAD = 2
+"""Stretches that are encoded before they are asked for."""
+
 SHOWN_CHARS = 1 << 18
 """How much of a stretch is cut once more to find what is unknown in it."""
 
@@ -244,8 +247,8 @@ class TextEncoder(TextCounter):
             self.unknown_pieces = tuple(piece for piece, _ in unknown.most_common(SHOWN_UNKNOWN))
 
 
-def _ahead(items: Iterable[Item], n_ahead: int = 2) -> Iterator[Item]:
-    """The items, each made by a thread of its own up to `n_ahead` before it is asked for."""
+def _ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The items, each made by a thread of its own up to `N_AHEAD` before it is asked for."""
     iterator, end = iter(items), object()
 
     def make() -> Any:
@@ -253,7 +256,7 @@ def _ahead(items: Iterable[Item], n_ahead: int = 2) -> Iterator[Item]:
 
     thread = ThreadPoolExecutor(1)
     try:
-        made = deque(thread.submit(make) for _ in range(n_ahead))
+        made = deque(thread.submit(make) for _ in range(N_AHEAD))
         while (item := made.popleft().result()) is not end:
             made.append(thread.submit(make))
             yield item

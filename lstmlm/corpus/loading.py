@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from lstmlm.corpus.reading.splits import (
     Text,
     halves_of,
     named_splits,
+    refuse_splits,
     splits_of,
     text_in_memory,
     text_of,
     text_of_files,
 )
-from lstmlm.corpus.reading.text_files import Version
+from lstmlm.corpus.reading.text_files import Version, explained
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
@@ -152,12 +154,13 @@ def open_texts(corpora: Sequence[str], options: DataOptions) -> dict[str, Text]:
     Returns:
         Texts by split where a single corpus is given, else by what messages call them.
     """
-    if len(corpora) == 1 and not Path(corpora[0]).is_file():
-        return _texts(options.model_copy(update={"corpus": corpora[0]}))
     texts: list[Text] = []
     for corpus in corpora:
-        is_file = Path(corpus).is_file()
+        with explained(Path(corpus)):
+            is_file = Path(corpus).is_file()
         one = options.model_copy(update={"corpus": corpus})
+        if len(corpora) == 1 and not is_file:
+            return _texts(one)
         texts += [text_of(Path(corpus), options)] if is_file else _texts(one).values()
     return {text.name: text for text in texts}
 
@@ -172,6 +175,7 @@ def open_corpus(options: DataOptions) -> tuple[dict[str, Text], dict[str, Text]]
     if "/" not in options.corpus:
         splits = _texts(options)
         return splits, splits
+    require_text(options)
     splits = {}
     with suppress(DataError):
         splits = _texts(options)
@@ -202,8 +206,10 @@ def encode_files(
 
     Raises:
         ConfigError: there is no such tokenizer.
-        DataError: a text cannot be read, or the store not be written.
+        DataError: a text cannot be read, a folder has splits of its own, or the store cannot be written.
     """
+    for path in chain(*files.values()):
+        refuse_splits(path)
     readers = {
         split: text_of_files(paths, DataOptions(corpus=str(paths[0]), field=field, encoding=encoding)).blocks
         for split, paths in files.items()
@@ -276,12 +282,12 @@ def _kept(text: Text, options: DataOptions) -> KeptText:
 def _texts(options: DataOptions) -> dict[str, Text]:
     """The splits that a corpus has, not read yet."""
     if "/" in options.corpus:
-        if is_store(Path(options.corpus)):
-            raise DataError(f"{options.corpus}: holds tokens and no text. Name the text that they are from.")
-        _require_named_text(Path(options.corpus))
+        require_text(options)
         return splits_of(options)
     if options.corpus not in DATASETS:
-        if Path(options.corpus).exists():
+        with explained(Path(options.corpus)):
+            lies_here = Path(options.corpus).exists()
+        if lies_here:
             raise ConfigError(
                 f"data.corpus: {options.corpus!r} lies here, but a path has a slash. Write ./{options.corpus}"
             )
@@ -291,8 +297,16 @@ def _texts(options: DataOptions) -> dict[str, Text]:
     return named_splits(DATASETS[options.corpus].texts(), options)
 
 
-def _require_named_text(path: Path) -> None:
-    """Where the text of a shipped configuration, below data/, is not there, say how to get it."""
+def require_text(options: DataOptions) -> None:
+    """Look where a corpus is that is given by its path.
+
+    Raises:
+        DataError: it is a token store, or cannot be looked into; or it is the text of a shipped configuration, below
+            data/, and is not there: how to get it.
+    """
+    path = Path(options.corpus)
+    if is_store(path):
+        raise DataError(f"{options.corpus}: holds tokens and no text. Name the text that they are from.")
     folder, name, *_ = (*path.parts, "", "")
     if folder == "data" and name in DATASETS and not Path(folder, name).exists():
         raise MissingTextError(f"{path}: no such file or folder. {DATASETS[name].how_to_replace}")

@@ -26,7 +26,7 @@ _CLITIC = r"'(?:s|re|ve|ll|m|d)\b"
 _PTB_NUMBER = r"(?-i:N)|\d+(?:[.,]\d+)*"
 _PTB_WORD = rf"\w+?(?=n't\b)|n't\b|{_CLITIC}|\w+(?:(?!{_CLITIC})['&-]\w+)*"
 _PTB_PIECE = re.compile(
-    rf"{UNK}|{_ABBREVIATION}|(?:{_PTB_NUMBER})(?![\w-])|{_PTB_WORD}|(?<=s)'(?!\w)|(?<!\S)'(?!\S)|[$&#]", re.IGNORECASE
+    rf"{UNK}|{_ABBREVIATION}|(?:{_PTB_NUMBER})(?![\w-])|{_PTB_WORD}|(?<=s)'(?!\w)|(?<!\S)'(?!\S)|[$&#%]", re.IGNORECASE
 )
 
 _WIKITEXT_JOINT = re.compile(r"(?<=\w)-(?=\w)|(?<=\d)[.,](?=\d)")
@@ -36,9 +36,9 @@ _WIKITEXT_PIECE = re.compile(
 
 
 def as_penn_treebank(text: str) -> str:
-    """Write `text` as Mikolov's Penn Treebank: lower case, `n't` and `'s` apart, `N` for numbers, no other marks."""
+    """Write `text` as Mikolov's Penn Treebank: lower case, `n't` and `'s` apart, `N` for numbers and `%`, no marks."""
     pieces = _PTB_PIECE.findall(_straight(text))
-    return " ".join("N" if re.fullmatch(_PTB_NUMBER, piece) else piece.lower() for piece in pieces)
+    return " ".join("N" if re.fullmatch(rf"{_PTB_NUMBER}|%", piece) else piece.lower() for piece in pieces)
 
 
 def as_wikitext(text: str) -> str:

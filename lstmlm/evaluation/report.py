@@ -60,10 +60,10 @@ SIGNIFICANT_DIGITS = 8
 def to_tsv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
     """Yield a header and a line for each row, with tabs between cells; None becomes an empty cell.
 
-    A float is rounded to `SIGNIFICANT_DIGITS`. A tab or line end within a text becomes a space, so that every row stays
-    a line of as many cells.
+    A float is rounded to `SIGNIFICANT_DIGITS`. A tab or line end within a text or a name becomes a space, so that every
+    row stays a line of as many cells.
     """
-    yield "\t".join(columns)
+    yield "\t".join(map(_cell, columns))
     for row in rows:
         yield "\t".join(_cell(row[column]) for column in columns)
 

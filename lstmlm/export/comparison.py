@@ -99,6 +99,6 @@ def require_same_nats(
 def _require(difference: float, tolerance: float, path: Path) -> None:
     if not difference <= tolerance:
         raise CheckpointError(
-            f"{path}: gives other probabilities than the run (by up to {difference:.3g} nats), and is removed. "
-            "Report this as a fault of lstmlm."
+            f"{path}: its log-probabilities and the run's differ by up to {difference:.3g} nats. Report this as a "
+            "fault of lstmlm."
         )

@@ -13,7 +13,7 @@ from lstmlm.export.torch_weights import from_torch, options_of, read_tensors, to
 from lstmlm.models.language_model import build_language_model, load_weights, weights_of
 
 
-def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: str = "tanh") -> None:
+def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: str | None = None) -> None:
     """Make a run of a safetensors file and a tokenizer.
 
     Args:
@@ -21,11 +21,12 @@ def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: 
         tokenizer_path: What `read_tokenizer` reads; its ids are the rows of the embedding. A run also says what ends
             with the token that ends lines.
         run_dir: Where the run goes; there must be none yet.
-        nonlinearity: Of an `nn.RNN`, whose weights do not tell: "tanh" or "relu".
+        nonlinearity: Of an `nn.RNN`, whose weights do not tell: "tanh", unless "relu" is given.
 
     Raises:
         CheckpointError: the weights are not those of such a model or of such a vocabulary, or `run_dir` is not free.
         DataError: the tokenizer cannot be read.
+        ConfigError: a nonlinearity is given, and the weights are not those of an nn.RNN.
     """
     RunDirectory.require_free(run_dir)
     tensors = {name: tensor.float() for name, tensor in read_tensors(path).items()}

@@ -22,7 +22,7 @@ from lstmlm.models.language_model import LanguageModel, weights_of
 N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 LAYERS: Mapping[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
-SAVE_ANEW = "Save one: safetensors.torch.save_file(model.state_dict(), FILE)"
+SAVE_ANEW = "Save one: safetensors.torch.save_file({name: t.clone() for name, t in model.state_dict().items()}, FILE)"
 
 
 def export_torch(run: RunDirectory, model: LanguageModel, _: Tokenizer, path: Path) -> None:
@@ -48,7 +48,8 @@ def _require_expressible(run: RunDirectory, options: ModelOptions) -> None:
         f"model.backbone.name is {backbone.name}, which is no layer of PyTorch's": backbone.name not in N_GATES,
         "model.backbone.hidden_size differs from layer to layer": len(set(backbone.hidden_sizes)) > 1,
         "model.backbone.skip is layer_sum, which adds all layers' outputs": backbone.skip == "layer_sum",
-        "model.backbone.input_gate_cap holds the input gate": getattr(backbone, "input_gate_cap", False),
+        "model.backbone.input_gate_cap holds the input gate": getattr(backbone, "input_gate_cap", False)
+        and not getattr(backbone, "coupled_gates", False),  # which has no other input gate than that
         f"model.output.name is {output.name}, which is no single matrix": output.name != "softmax",
         f"model.ngram_order is {order}, no layer (train with --set model.ngram_order=null)": order is not None,
     }
@@ -128,11 +129,13 @@ def read_tensors(path: Path, remedy: str = SAVE_ANEW) -> dict[str, Tensor]:
             raise CheckpointError(f"{path}: is no safetensors file ({error}). {remedy}") from None
 
 
-def options_of(path: Path, tensors: Mapping[str, Tensor], nonlinearity: str) -> ModelOptions:
+def options_of(path: Path, tensors: Mapping[str, Tensor], nonlinearity: str | None = None) -> ModelOptions:
     """What model these tensors are the weights of.
 
     Raises:
-        CheckpointError: a tensor is missing, unknown, or of another shape than the others say; each has a line.
+        CheckpointError: a tensor is missing, unknown, not finite, or of another shape than the others say; each has a
+            line.
+        ConfigError: a nonlinearity is given, and the weights are not those of an nn.RNN.
     """
     sizes = _sizes(tensors)
     if sizes is None:
@@ -156,12 +159,21 @@ def options_of(path: Path, tensors: Mapping[str, Tensor], nonlinearity: str) -> 
         for tensor, shape in shapes.items()
         if tensor in tensors and tuple(tensors[tensor].shape) != shape
     ]
+    problems += [
+        f"{path}: {tensor} has numbers that are not finite."
+        for tensor in tensors
+        if not tensors[tensor].isfinite().all()
+    ]
     if problems:
         raise CheckpointError("\n".join(problems))
+    if nonlinearity is not None and name != "rnn":
+        raise ConfigError(
+            f"--nonlinearity {nonlinearity}: is of an nn.RNN, and {path} has an nn.{name.upper()}. Leave it out."
+        )
     is_tied = torch.equal(tensors["encoder.weight"], tensors["decoder.weight"])
     backbone = {"name": name, "n_layers": n_layers, "hidden_size": width}
     if name == "rnn":
-        backbone["nonlinearity"] = nonlinearity
+        backbone["nonlinearity"] = nonlinearity or "tanh"
     return ModelOptions.model_validate({"backbone": backbone, "embedding_size": embedding_size, "tie_weights": is_tied})
 
 

@@ -13,7 +13,7 @@ tokens that agree with it. White space at the end of a prompt is such a beginnin
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from math import exp
@@ -26,8 +26,9 @@ from torch import Tensor
 
 from lstmlm.corpus.reading.white_space import is_white, space_before, words_of
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
-from lstmlm.errors import ConfigError, DataError, shown
+from lstmlm.errors import ConfigError, shown
 from lstmlm.generation.growing_text import GrowingText
+from lstmlm.generation.spelling import Spelling
 from lstmlm.models.backbone import BackboneState, join_states, part_of_state
 from lstmlm.models.language_model import LanguageModel
 from lstmlm.scoring import next_log_probabilities
@@ -115,24 +116,33 @@ def find_following_words(text: GrowingText, n_words: int) -> NextWords:
 
 
 def appended(tokenizer: Tokenizer, join: str, text: str, begun: str, word: str) -> str:
-    """Return what is to be written after a text so that a word stands in it, spaced as the model has learnt it.
+    """Return what is to be written after a text so that a word stands in it; see `appender`."""
+    return appender(tokenizer, join, text, begun)(word)
+
+
+def appender(tokenizer: Tokenizer, join: str, text: str, begun: str) -> Callable[[str], str]:
+    """Return what tells of words what is to be written so that they stand in a text, spaced as the model has learnt it.
+
+    It takes a word as it is named among the next words.
 
     Args:
         tokenizer: What cuts the text.
         join: What stands between words.
         text: The text so far.
         begun: The beginning of the word, if the text ends with one.
-        word: The word as it is named among the next words.
     """
-    if begun:
-        return word.removeprefix(begun)
-    if word == EOS:
-        return "\n"
-    ids = tokenizer.encode_prompt(word)
-    if not tokenizer.delimiter_ids and len(ids) == 1:
-        return tokenizer.joiner(text).feed(ids[0])
-    is_first = not text or is_white(text[-1])
-    return word if is_first else join + word
+    joiner = None if tokenizer.delimiter_ids else tokenizer.joiner(text)
+    before = "" if not text or is_white(text[-1]) else join
+
+    def append(word: str) -> str:
+        if begun:
+            return word.removeprefix(begun)
+        if word == EOS:
+            return "\n"
+        ids = [] if joiner is None else tokenizer.encode_prompt(word)
+        return joiner.copy().feed(ids[0]) if joiner is not None and len(ids) == 1 else before + word
+
+    return append
 
 
 def _words_of_vocabulary(
@@ -211,6 +221,7 @@ class _Search:
         """Whether the word is the first of its line, so that there need be no white space before it."""
         self._model = model
         self._tokenizer = tokenizer
+        self._spelling = Spelling(tokenizer, is_first=is_first)
         self._delimiter_ids = torch.tensor(tokenizer.delimiter_ids)
         self._words: dict[str, float] = {}
         self._n_prefixes = 0
@@ -218,8 +229,6 @@ class _Search:
         self._frontier: list[_Extension] = []
         self._numbers = count()
         self._unexplored_probability = 0.0
-        # Some tokenizers put a space before what they take for the beginning of a text.
-        self._added_space = " " if is_first and tokenizer.encode_prompt("a")[0] in tokenizer.delimiter_ids else ""
         self._all_ids = torch.arange(tokenizer.vocab_size)
         self._ids_by_space = self._group_by_space()
 
@@ -227,7 +236,7 @@ class _Search:
         """All tokens but the end of a line by the white space at their beginning; white space alone is apart."""
         groups: dict[object, list[int]] = defaultdict(list)
         for token_id in range(self._tokenizer.vocab_size):
-            text = self._text([token_id])
+            text = self._spelling.text([token_id])
             if token_id != self._tokenizer.start_id:
                 groups[token_id if is_white(text) else space_before(text)].append(token_id)
         return {space: torch.tensor(ids) for space, ids in groups.items()}
@@ -239,15 +248,20 @@ class _Search:
     def begin_with(self, beginning: str, following: LogProbabilities, state: BackboneState) -> None:
         """Look for words that begin so, given that they do; none of their tokens is read yet.
 
-        The first ones may spell a part of the beginning: these are read here, up to one that reaches its end.
+        The first ones may spell a part of the beginning: these are read here, up to one that reaches its end. Those of
+        a long one that are settled are read at once.
         """
         contents = [self._tokenizer.content(token_id) for token_id in range(self._tokenizer.vocab_size)]
-        parts, possible = [_Part((), beginning.encode(), following, state)], []
+        if settled := self._spelling.settle(beginning):
+            of_next, state = next_log_probabilities(self._model, torch.tensor(settled)[:, None], state)
+            following = of_next[0].double()
+        rest = beginning.encode().removeprefix(b"".join(map(contents.__getitem__, settled)))
+        parts, possible = [_Part((), rest, following, state)], []
         for part in parts:  # grows meanwhile
             reaching = []
             for token_id, content in enumerate(contents):
                 is_next = content.startswith(part.rest) or (content != b"" and part.rest.startswith(content))
-                if not is_next or not self._may_begin_word((*part.ids, token_id)):
+                if not is_next or not self._spelling.may_begin((*part.ids, token_id)):
                     continue
                 if content.startswith(part.rest):
                     reaching.append(token_id)
@@ -258,13 +272,6 @@ class _Search:
         begun = torch.cat(possible).logsumexp(0).nan_to_num(neginf=0.0)
         for part, log_probabilities in zip(parts, possible, strict=True):
             self._extend(part.ids, log_probabilities - begun, part.state)
-
-    def _may_begin_word(self, ids: tuple[int, ...]) -> bool:
-        """Whether the tokenizer cuts words so that they begin with these tokens; a part of a character cannot tell."""
-        if ids[-1] in (self._tokenizer.start_id, self._tokenizer.unk_id):
-            return False
-        text = self._text(ids)
-        return is_white(text) or text.endswith("\ufffd") or self._is_canonical(ids)
 
     def _read_on(self, part: "_Part", token_id: int) -> "_Part":
         following, state = next_log_probabilities(self._model, torch.tensor([[token_id]]), part.state)
@@ -281,11 +288,11 @@ class _Search:
             for column, extension in enumerate(extensions):
                 extended = following[column].double() - extension.nats
                 state = part_of_state(states, column, len(extensions))
-                if is_white(self._text(extension.ids)):
+                if is_white(self._spelling.text(extension.ids)):
                     self._extend_space(extension.ids, extended, state)
                     continue
-                if self._is_canonical(extension.ids):
-                    word = " ".join(words_of(self._tokenizer.decode(extension.ids)))
+                if self._spelling.is_canonical(extension.ids):
+                    word = self._spelling.word(extension.ids)
                     self._add_word(word, extended[self._delimiter_ids].logsumexp(0))
                 # A delimiter ends the word.
                 self._extend(extension.ids, extended.index_fill(0, self._delimiter_ids, -torch.inf), state)
@@ -296,21 +303,6 @@ class _Search:
             self._largest_missed(),
             complete_probability,
         )
-
-    def _text(self, ids: Iterable[int]) -> str:
-        """What tokens are in a text."""
-        return b"".join(map(self._tokenizer.content, ids)).decode("utf-8", "replace")
-
-    def _is_canonical(self, ids: Sequence[int]) -> bool:
-        """Whether the tokenizer would cut what these tokens spell into them; `<unk>` spells nothing."""
-        if self._tokenizer.unk_id in ids:
-            return True
-        before = [] if self.is_first else ["a"]
-        try:
-            found = self._tokenizer.encode_pieces([*before, self._text(ids).removeprefix(self._added_space)])
-        except DataError:  # several words that are cut otherwise
-            return False
-        return found[-1] == [*ids]
 
     def _add_word(self, word: str, log_probability: Tensor) -> None:
         if probability := exp(log_probability):
@@ -328,7 +320,7 @@ class _Search:
     def _extend(self, ids: tuple[int, ...], log_probabilities: LogProbabilities, state: BackboneState) -> None:
         """Take up the extensions of a prefix that has been read."""
         self._n_prefixes += 1
-        text = self._text(ids)
+        text = self._spelling.text(ids)
         space = space_before(text)
         for part, next_ids in self._ids_by_space.items() if space == text else [("", self._all_ids)]:
             of_part = log_probabilities[next_ids]

@@ -84,10 +84,13 @@ class Continuation:
         prompt: What the text goes on from.
         stops: Texts, none of them empty: it ends before the first of them.
         raw: Whether tokens are told as the vocabulary has them.
+        is_read: Whether all of the prompt is read, also a blank at its end.
     """
 
-    def __init__(self, tokenizer: Tokenizer, prompt: str, stops: Sequence[str] = (), *, raw: bool = False) -> None:
-        self.opening = _without_open_blank(prompt, tokenizer)
+    def __init__(
+        self, tokenizer: Tokenizer, prompt: str, stops: Sequence[str] = (), *, raw: bool = False, is_read: bool = False
+    ) -> None:
+        self.opening = prompt if is_read else _without_open_blank(prompt, tokenizer)
         """What is to be read of the prompt before the first token."""
         self.n_chars = 0
         """Of the text that tokens have added, with what cannot be shown yet."""

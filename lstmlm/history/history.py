@@ -16,7 +16,6 @@ class History:
     """What has happened so far in one run. A run that was resumed wrote again what came after its checkpoint."""
 
     start: Record = field(default_factory=dict)
-    plan: Record = field(default_factory=dict)
     steps: list[Record] = field(default_factory=list)
     validations: list[Record] = field(default_factory=list)
     samples: list[Record] = field(default_factory=list)
@@ -38,8 +37,6 @@ class History:
         match event.get("event"):
             case "start":
                 self.start, self.end = event, None
-            case "plan" | "length":
-                self.plan = event
             case "step":
                 self.steps.append(event)
             case "validation":

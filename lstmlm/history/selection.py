@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 
 from lstmlm.checkpoint.run_directory import FORMAT, METRICS, RunDirectory
-from lstmlm.errors import MissingRunError
+from lstmlm.errors import MissingRunError, nearest
 
 ROOT = Path("runs")
 
@@ -16,15 +15,15 @@ def all_runs(root: Path = ROOT) -> list[Path]:
     return sorted(path.parent for path in root.glob(f"**/{FORMAT}") if RunDirectory.exists(path.parent))
 
 
-def newest_run(root: Path = ROOT) -> Path:
-    """Return the run below `root` that recorded something last.
+def newest_run() -> Path:
+    """Return the run below `runs/` that recorded something last.
 
     Raises:
         CheckpointError: There is none.
     """
-    runs = [path for path in all_runs(root) if (path / METRICS).exists()]
+    runs = [path for path in all_runs() if (path / METRICS).exists()]
     if not runs:
-        raise MissingRunError(f"{root}: holds no run. Train one: lstmlm train --config quickstart")
+        raise MissingRunError(f"{ROOT}: holds no run. Train one: lstmlm train --config quickstart")
     return max(runs, key=lambda path: (path / METRICS).stat().st_mtime_ns)
 
 
@@ -60,7 +59,7 @@ def _matching(pattern: str) -> list[Path]:
 
 def _suggestion(pattern: str) -> str:
     runs = [str(path) for path in all_runs()]
-    close = get_close_matches(pattern, [*runs, *(Path(run).name for run in runs)], n=1, cutoff=0.5)
-    if close:
-        return f" Did you mean {close[0]}?"
+    close = nearest(pattern, [*runs, *(Path(run).name for run in runs)], cutoff=0.5)
+    if close is not None:
+        return f" Did you mean {close}?"
     return " See which there are: lstmlm runs" if runs else " Train one: lstmlm train --config quickstart"

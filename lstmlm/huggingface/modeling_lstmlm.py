@@ -1,7 +1,7 @@
 """The classes by which transformers loads, runs and samples from a recurrent language model; see `network.py`."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
@@ -14,6 +14,7 @@ class LstmlmConfig(PretrainedConfig):
     """What the network is: `network` holds the arguments of `RecurrentNetwork`."""
 
     model_type = "lstmlm"
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["state"]
 
     def __init__(self, network: dict[str, Any] | None = None, **kwargs: Any):
         # transformers also makes an empty one, to find out what differs from it.
@@ -52,6 +53,7 @@ class LstmlmForCausalLM(PreTrainedModel, GenerationMixin):
     base_model_prefix = "model"
     main_input_name = "input_ids"
     _is_stateful = True
+    accepts_loss_kwargs = False
 
     def __init__(self, config: LstmlmConfig):
         super().__init__(config)
@@ -95,11 +97,24 @@ class LstmlmForCausalLM(PreTrainedModel, GenerationMixin):
         state: RecurrentState | None = None,
         attention_mask: Tensor | None = None,
         use_cache: bool | None = None,
+        past_key_values: RecurrentState | None = None,
+        logits_to_keep: int = 0,
         **_: Any,
     ) -> dict[str, Any]:
         """Choose what the next step of `generate` reads: all of the prompt, then one token a step."""
-        ids = input_ids if state is None else input_ids[:, -1:]
-        return {"input_ids": ids, "attention_mask": attention_mask, "state": state, "use_cache": use_cache}
+        # A caller may give the `state` after what stands before the prompt: only a step sets both.
+        ids = input_ids if past_key_values is None else input_ids[:, -1:]
+        return {
+            "input_ids": ids,
+            "attention_mask": attention_mask,
+            "state": state,
+            "use_cache": use_cache,
+            "logits_to_keep": logits_to_keep,
+        }
+
+    def _prepare_attention_mask_for_generation(self, inputs_tensor: Tensor, *_: Any, **__: Any) -> Tensor:
+        # The token that pads a batch also ends lines, so that without a mask nothing is taken for padding.
+        return inputs_tensor.new_ones(inputs_tensor.shape[:2])
 
     def _update_model_kwargs_for_generation(self, outputs: Any, model_kwargs: Any, *rest: Any, **kwargs: Any) -> Any:
         updated = super()._update_model_kwargs_for_generation(outputs, model_kwargs, *rest, **kwargs)

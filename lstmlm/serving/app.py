@@ -1,11 +1,13 @@
 """The application: its paths, and who answers them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -22,7 +24,6 @@ from lstmlm.serving.guard import Guard, read_body
 from lstmlm.serving.models import ServedModels
 from lstmlm.serving.questions import Questions
 from lstmlm.serving.requests import (
-    AnyBody,
     CompletionRequest,
     DetokenizeRequest,
     FeedRequest,
@@ -41,6 +42,10 @@ from lstmlm.serving.sessions import Sessions
 PAGE = Path(__file__).parent / "page"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+Answer = TypeVar("Answer")
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def build_app(
@@ -95,10 +100,10 @@ class _Server:
             Route("/tokenize", self._asking(TokenizeRequest, questions.tokenize), methods=["POST"]),
             Route("/detokenize", self._asking(DetokenizeRequest, questions.detokenize), methods=["POST"]),
             Route("/tokenizer_info", self.tokenizer_info),
-            Route("/v1/sessions", self.create_session, methods=["POST"]),
+            Route("/v1/sessions", self._asking(SessionRequest, sessions.create, status=201), methods=["POST"]),
             Route(one_session, self.session, methods=["GET", "DELETE"]),
-            Route(f"{one_session}/feed", self._asking_session(FeedRequest, sessions.feed), methods=["POST"]),
-            Route(f"{one_session}/next", self._asking_session(SessionNextRequest, sessions.next), methods=["POST"]),
+            Route(f"{one_session}/feed", self._asking(FeedRequest, sessions.feed), methods=["POST"]),
+            Route(f"{one_session}/next", self._asking(SessionNextRequest, sessions.next), methods=["POST"]),
             Route(f"{one_session}/generate", self.generate, methods=["POST"]),
             Mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False)),
         ]
@@ -121,12 +126,8 @@ class _Server:
     async def completions(self, request: Request) -> Response:
         body = parsed(CompletionRequest, await read_body(request, self._limits))
         served = self._models.find(body.model)
-        completion = await begin_completion(self.engine, served, body, self._limits)
+        completion = await _while_there(request, begin_completion(self.engine, served, body, self._limits))
         return await _answered(request, completion, is_streamed=body.stream)
-
-    async def create_session(self, request: Request) -> Response:
-        body = parsed(SessionRequest, await read_body(request, self._limits))
-        return JSONResponse(await self._sessions.create(body), 201)
 
     async def session(self, request: Request) -> Response:
         name, sessions = request.path_params["session"], self._sessions
@@ -134,23 +135,41 @@ class _Server:
 
     async def generate(self, request: Request) -> Response:
         body = parsed(SessionGenerateRequest, await read_body(request, self._limits))
-        completion = await self._sessions.generate(request.path_params["session"], body)
+        completion = await _while_there(request, self._sessions.generate(request.path_params["session"], body))
         return await _answered(request, completion, is_streamed=body.stream)
 
-    def _asking(self, kind: type[AnyBody], question: Callable[[AnyBody], Awaitable[dict[str, Any]]]) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            return JSONResponse(await question(parsed(kind, await read_body(request, self._limits))))
-
-        return endpoint
-
-    def _asking_session(
-        self, kind: type[AnyBody], question: Callable[[str, AnyBody], Awaitable[dict[str, Any]]]
+    def _asking(
+        self, kind: type[BaseModel], question: Callable[..., Awaitable[dict[str, Any]]], status: int = 200
     ) -> Endpoint:
+        """Return what asks a question with what the path names, and the body."""
+
         async def endpoint(request: Request) -> Response:
             body = parsed(kind, await read_body(request, self._limits))
-            return JSONResponse(await question(request.path_params["session"], body))
+            answer = await _while_there(request, question(*request.path_params.values(), body))
+            return await asyncio.to_thread(_LongAnswer, answer, status)
 
         return endpoint
+
+
+class _LongAnswer(JSONResponse):
+    """An answer whose JSON may take seconds to write, in a thread of its own."""
+
+    def render(self, content: Any) -> bytes:
+        # By parts: at once it would be written in one operation, in which nobody else has a turn.
+        return "".join(_JSON.iterencode(content)).encode()
+
+
+async def _while_there(request: Request, answering: Awaitable[Answer]) -> Answer:
+    """Wait for an answer as long as its client does. Raises ClientDisconnect once that is gone."""
+    answer, gone = asyncio.ensure_future(answering), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        return answer.result()
+    finally:
+        answer.cancel()
+        gone.cancel()
 
 
 async def _answered(request: Request, completion: Completion, *, is_streamed: bool) -> Response:
@@ -159,17 +178,10 @@ async def _answered(request: Request, completion: Completion, *, is_streamed: bo
         return StreamingResponse(
             _events(completion), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
         )
-    answer = asyncio.ensure_future(completion.answer())
-    gone = asyncio.ensure_future(request.receive())
     try:
-        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise ClientDisconnect
-        return JSONResponse(answer.result())
+        return JSONResponse(await _while_there(request, completion.answer()))
     finally:
         completion.cancel()
-        answer.cancel()
-        gone.cancel()
 
 
 async def _events(completion: Completion) -> AsyncIterator[str]:

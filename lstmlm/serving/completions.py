@@ -13,7 +13,7 @@ from lstmlm import __version__
 from lstmlm.errors import LstmlmError
 from lstmlm.generation.texts import Continuation
 from lstmlm.serving.engine import Column, Engine, Piece
-from lstmlm.serving.errors import RequestError
+from lstmlm.serving.errors import RequestError, too_large
 from lstmlm.serving.models import ServedModel
 from lstmlm.serving.prompts import Namer, Token, TokenizedPrompt, echo, logprobs_of, read_prompt
 from lstmlm.serving.requests import CompletionRequest, Limits, Prompt, Sampling
@@ -89,7 +89,7 @@ class Completion:
         wants_usage = self._request.stream_options.include_usage
         head = {**self._head, **self._extra, **({"usage": None} if wants_usage else {})}
         for index, choice in enumerate(self.choices):
-            if choice.prompt or choice.column is None:
+            if choice.prompt or choice.prompt_tokens or choice.column is None:
                 reason = None if choice.column else "length"
                 yield _event({**head, "choices": [self._choice(index, choice.prompt, choice.prompt_tokens, reason)]})
         async for index, piece in self._events():
@@ -147,7 +147,7 @@ async def begin_completion(
     prompts = await asyncio.to_thread(lambda: [_tokenized(served, prompt, request) for prompt in request.prompt])
     n_texts, n_read = len(prompts) * request.n, sum(len(prompt.ids) for prompt in prompts)
     require_few(n_texts, n_read, request.max_tokens, limits)
-    warnings = served.warnings(" ".join(prompt for prompt in request.prompt if isinstance(prompt, str)))
+    warnings = await served.warnings(" ".join(prompt for prompt in request.prompt if isinstance(prompt, str)))
     completion = Completion(served, request, n_read, limits.answer_seconds, warnings)
     echoed: list[list[Token]] = [[] for _ in prompts]
     model = served.model.model
@@ -176,20 +176,14 @@ def _tokenized(served: ServedModel, prompt: Prompt, request: CompletionRequest) 
 def require_few(n_texts: int, n_read: int, max_tokens: int, limits: Limits) -> None:
     """Refuse what is more than a request may ask for. Raises RequestError."""
     if n_texts > limits.texts:
-        raise RequestError(
-            f"n: {n_texts:,} texts are asked for, prompts times n. At most {limits.texts:,} are written at once.",
-            status=413,
-            code="too_large",
-            param="n",
-        )
+        message = f"n: {n_texts:,} texts are asked for, prompts times n. At most {limits.texts:,} are written at once."
+        raise too_large(message, "n")
     n_tokens = n_read + n_texts * max_tokens
     if n_tokens > limits.tokens:
-        raise RequestError(
+        raise too_large(
             f"max_tokens: {n_read:,} tokens are to be read and {n_texts * max_tokens:,} written. "
             f"A request has {limits.tokens:,} at most.",
-            status=413,
-            code="too_large",
-            param="max_tokens" if n_read <= limits.tokens else "prompt",
+            "max_tokens" if n_read <= limits.tokens else "prompt",
         )
 
 
@@ -208,7 +202,8 @@ def _choices(
         column = None
         if request.max_tokens > 0:
             listener = completion.listener(number * request.n + k)
-            column = new_column(served, request, prompt.text, prompt.read, first_seed + k, listener)
+            seed, is_read = first_seed + k, prompt.is_read
+            column = new_column(served, request, prompt.text, prompt.read, seed, listener, is_read=is_read)
         choices.append(Choice(prompt.text if request.echo else "", tokens, column))
     return choices
 
@@ -226,9 +221,14 @@ def new_column(
     seed: int,
     tell: Callable[[Piece | Exception], None],
     n_before: int = 0,
+    *,
+    is_read: bool = False,
 ) -> Column:
-    """Return a text to be written, which goes on from a prompt with so many characters before it."""
-    continuation = Continuation(served.tokenizer, prompt, request.stop)
+    """Return a text to be written, which goes on from a prompt with so many characters before it.
+
+    Where the prompt `is_read`, a blank at its end is too, and none is left to the first token.
+    """
+    continuation = Continuation(served.tokenizer, prompt, request.stop, is_read=is_read)
     namer = Namer(served.tokenizer, served.tokenizer.joiner(continuation.opening))
     return Column(
         continuation,

@@ -31,6 +31,9 @@ from lstmlm.serving.requests import Limits
 COLUMNS_TOGETHER = 16
 """Products of matrices round otherwise for other numbers of rows."""
 
+STOP_SECONDS = 1.0
+"""For what is under way when nobody waits for it any more."""
+
 Answer = TypeVar("Answer")
 
 
@@ -244,11 +247,11 @@ class Engine:
         self._thread.start()
 
     def stop(self) -> None:
-        """End with the step that is under way."""
+        """End with the question or step that is under way, or before it where that takes long."""
         with self._wake:
             self._is_stopping = True
             self._wake.notify()
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)
 
     @property
     def n_running(self) -> int:
@@ -258,7 +261,8 @@ class Engine:
     @property
     def n_waiting(self) -> int:
         """How many questions and texts wait for their turn."""
-        return len(self._questions) + sum(batch.n_waiting for batch in list(self._batches.values()))
+        n_questions = sum(not future.done() for _, future in list(self._questions))
+        return n_questions + sum(batch.n_waiting for batch in list(self._batches.values()))
 
     async def ask(self, question: Callable[[], Answer]) -> Answer:
         """Call something in the thread, and return what it returns. Raises TimeoutError if its turn does not come."""
@@ -286,6 +290,8 @@ class Engine:
             while self._has_work():
                 # Those that come at once begin at once, and nobody keeps the texts waiting for long.
                 for _ in range(min(len(self._questions), COLUMNS_TOGETHER)):
+                    if self._is_stopping:
+                        return
                     self._answer(*self._questions.popleft())
                 for model, batch in list(self._batches.items()):
                     try:

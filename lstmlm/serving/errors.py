@@ -40,6 +40,11 @@ class RequestError(Exception):
         return JSONResponse(self.body, self.status, self.headers)
 
 
+def too_large(message: str, param: str | None = None) -> RequestError:
+    """Return the error of a request that asks for more than there may be."""
+    return RequestError(message, status=413, code="too_large", param=param)
+
+
 def busy(message: str, code: str = "too_many_requests") -> RequestError:
     """Return the error of a server that has enough to do."""
     return RequestError(message, status=429, code=code, headers={"Retry-After": "1"})

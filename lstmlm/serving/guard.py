@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lstmlm.errors import LstmlmError
-from lstmlm.serving.errors import RequestError, busy
+from lstmlm.serving.errors import RequestError, busy, too_large
 from lstmlm.serving.requests import Limits
 
 DRAINED_BODIES = 16
@@ -30,7 +30,8 @@ class Guard:
     def __init__(self, app: ASGIApp, limits: Limits, api_key: str | None, hosts: frozenset[str] | None) -> None:
         self._app = app
         self._limits = limits
-        self._api_key = api_key
+        # Headers have no blanks at their ends.
+        self._api_key = None if api_key is None else api_key.strip()
         self._hosts = hosts
         self._n_requests = 0
 
@@ -113,7 +114,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         ) from None
     if n_bytes > limits.body_bytes:
         message = f"body: is larger than {limits.body_bytes:,} bytes. Send less at a time."
-        raise RequestError(message, status=413, code="too_large")
+        raise too_large(message)
     if kind != "application/json":
         raise RequestError(
             f"Content-Type: needs application/json, got {kind[:80]!r}.", status=415, code="unsupported_media_type"

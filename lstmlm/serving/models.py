@@ -1,5 +1,6 @@
 """The runs that are served, by the names that requests choose them by."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,9 +44,10 @@ class ServedModel:
             "step": self.step,
         }
 
-    def warnings(self, text: str) -> dict[str, list[str]]:
+    async def warnings(self, text: str) -> dict[str, list[str]]:
         """Return a field of an answer that says what of a text is unknown; none where all is known."""
-        warnings = warnings_of_unknown(self.tokenizer.unknown_pieces(text))
+        # Seconds for a long one, in which others are answered.
+        warnings = warnings_of_unknown(await asyncio.to_thread(self.tokenizer.unknown_pieces, text))
         return {"warnings": warnings} if warnings else {}
 
 

@@ -71,7 +71,8 @@ class TokenizedPrompt:
             joiner = tokenizer.joiner()
             self._pieces = [joiner.feed(token_id) for token_id in (prompt[1:] if self.begins_itself else prompt)]
             self.text = "".join(self._pieces) + joiner.flush()
-        self._is_text = isinstance(prompt, str)
+        self.is_read = not isinstance(prompt, str)
+        """Whether its tokens are all of its text; else a blank at its end may be left to the next one."""
 
     @property
     def read(self) -> list[int]:
@@ -80,7 +81,7 @@ class TokenizedPrompt:
 
     def spans(self) -> list[tuple[int, int]]:
         """Where in the text each token of `read` begins and ends; together they are the text."""
-        if not self._is_text:
+        if self.is_read:
             starts = [0]
             for piece in self._pieces:
                 starts.append(starts[-1] + len(piece))

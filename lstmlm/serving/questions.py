@@ -11,9 +11,9 @@ from lstmlm import questions
 from lstmlm.api.arguments import flags_as_arguments
 from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.evaluation.memory.gates import LayerActivity
-from lstmlm.generation.next_word import NextWords, appended
+from lstmlm.generation.next_word import NextWords, appender
 from lstmlm.serving.engine import Engine
-from lstmlm.serving.errors import RequestError
+from lstmlm.serving.errors import RequestError, too_large
 from lstmlm.serving.models import ServedModel, ServedModels
 from lstmlm.serving.requests import (
     DetokenizeRequest,
@@ -39,10 +39,9 @@ class Questions:
         await require_short(served, request.text, self._limits)
         begun = words_of(request.text)[-1] if request.complete and request.text.strip() else ""
         ask = partial(served.model.next_words, request.text, request.k, complete=request.complete)
-        answer = next_words(served, await self._engine.ask(ask), begun)
-        for word in answer["words"]:
-            word["append"] = appended(served.tokenizer, served.join, request.text, begun, word["word"])
-        return {**answer, **served.warnings(request.text.removesuffix(begun))}
+        found = await self._engine.ask(ask)
+        answer = await asyncio.to_thread(next_words, served, found, request.text, begun)
+        return {**answer, **await served.warnings(request.text.removesuffix(begun))}
 
     async def surprisal(self, request: SurprisalRequest) -> dict[str, Any]:
         """`/v1/surprisal`."""
@@ -51,24 +50,19 @@ class Questions:
         if isinstance(request.context, int):
             _require_few_readings(n_tokens, request.context, self._limits)
         ask = partial(served.model.surprisal, request.text, context=request.context, first_word=request.first_word)
-        return {"model": served.name, "words": await self._engine.ask(ask), **served.warnings(request.text)}
+        return {"model": served.name, "words": await self._engine.ask(ask), **await served.warnings(request.text)}
 
     async def gates(self, request: GatesRequest) -> dict[str, Any]:
         """`/v1/gates`."""
         served = self._models.find(request.model)
-        await require_short(served, request.text, self._limits)
-        activity = await self._engine.ask(partial(_gates, served, request))
-        means = {name: np.abs(units).mean(axis=1).tolist() for name, units in activity.units.items()}
-        answer = {
-            "model": served.name,
-            "layer": activity.layer,
-            "n_layers": len(served.model.model.backbone.layers),
-            "tokens": activity.tokens,
-            "means": means,
-        }
+        n_tokens = await require_short(served, request.text, self._limits)
         if request.units:
-            answer["units"] = {name: units.tolist() for name, units in activity.units.items()}
-        return {**answer, **served.warnings(request.text)}
+            _require_few_units(n_tokens, max(served.model.run.config.model.backbone.hidden_sizes), self._limits)
+        activity = await self._engine.ask(partial(_gates, served, request))
+        # They may be millions; meanwhile others are answered.
+        told = await asyncio.to_thread(_told_of, activity, has_units=request.units)
+        about = {"model": served.name, "layer": activity.layer, "n_layers": len(served.model.model.backbone.layers)}
+        return {**about, **told, **await served.warnings(request.text)}
 
     async def tokenize(self, request: TokenizeRequest) -> dict[str, Any]:
         """`/tokenize`."""
@@ -107,30 +101,42 @@ async def require_short(served: ServedModel, text: str, limits: Limits) -> int:
     # Seconds for a long one, in which others are answered.
     n_tokens = len(await asyncio.to_thread(served.tokenizer.encode_prompt, text))
     if n_tokens > limits.tokens:
-        raise RequestError(
-            f"text: has {n_tokens:,} tokens. A request has {limits.tokens:,} at most.",
-            status=413,
-            code="too_large",
-            param="text",
-        )
+        raise too_large(f"text: has {n_tokens:,} tokens. A request has {limits.tokens:,} at most.", "text")
     return n_tokens
 
 
 def _require_few_readings(n_tokens: int, n_context_tokens: int, limits: Limits) -> None:
     n_readings = max(0, n_tokens - n_context_tokens) * n_context_tokens
     if n_readings > limits.readings:
-        raise RequestError(
+        raise too_large(
             f"context: {n_context_tokens:,} tokens before each of {n_tokens:,} are {n_readings:,} to read, of which a "
             f"request has {limits.readings:,} at most. Give fewer, or document, which reads each once.",
-            status=413,
-            code="too_large",
-            param="context",
+            "context",
         )
 
 
-def next_words(served: ServedModel, found: NextWords, begun: str) -> dict[str, Any]:
-    """Return what is said of next words."""
-    return {"model": served.name, "begun": begun, **asdict(found)}
+def _require_few_units(n_tokens: int, n_units: int, limits: Limits) -> None:
+    if n_tokens * n_units > limits.units:
+        raise too_large(
+            f"units: {n_units:,} at each of {n_tokens:,} tokens are {n_tokens * n_units:,}, of which a request has "
+            f"{limits.units:,} at most. Give a shorter text, or leave them out: the means have no such limit.",
+            "units",
+        )
+
+
+def next_words(served: ServedModel, found: NextWords, text: str, begun: str) -> dict[str, Any]:
+    """Return what is said of the next words of a text, of which its last line is enough."""
+    append = appender(served.tokenizer, served.join, text, begun)
+    answer = {"model": served.name, "begun": begun, **asdict(found)}
+    for word in answer["words"]:
+        word["append"] = append(word["word"])
+    return answer
+
+
+def _told_of(activity: LayerActivity, *, has_units: bool) -> dict[str, Any]:
+    means = {name: np.abs(units).mean(axis=1).tolist() for name, units in activity.units.items()}
+    told = {"tokens": activity.tokens, "means": means}
+    return {**told, "units": {name: units.tolist() for name, units in activity.units.items()}} if has_units else told
 
 
 def _gates(served: ServedModel, request: GatesRequest) -> LayerActivity:

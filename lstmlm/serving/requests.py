@@ -6,8 +6,9 @@ What is wrong with a body is told by the name of its field.
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from lstmlm.corpus.reading.decoding import normalized
 from lstmlm.errors import did_you_mean, shown
 from lstmlm.evaluation.surprisal.surprisal import FirstWord, WordContext
 from lstmlm.generation.options import SamplingOptions
@@ -15,6 +16,9 @@ from lstmlm.serving.errors import RequestError
 
 Prompt = str | list[int]
 """A text, or the ids of its tokens."""
+
+Text = Annotated[str, AfterValidator(normalized)]
+"""A text, read as a file is."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class Limits:
 
     tokens: int = 65_536
     """That a request may have read and written in all; what tokenizer_info calls the longest text."""
+
+    units: int = 1 << 20
+    """Of a layer, of which a request for all may be told what they do: tokens times units."""
 
     readings: int = 1 << 22
     """Of tokens where each is given a number of those before it, which are read anew."""
@@ -74,12 +81,12 @@ class OfModel(Body):
 def _prompts(given: object) -> list[Prompt]:
     """Return the prompts of a request, however they are given."""
     if isinstance(given, str):
-        return [given]
+        return [normalized(given)]
     if isinstance(given, list) and given:
-        if all(type(item) is int for item in given):
+        if _are_ids(given):
             return [given]
         if all(isinstance(item, str) or _are_ids(item) for item in given):
-            return given
+            return [normalized(item) if isinstance(item, str) else item for item in given]
     raise ValueError("needs a text, the ids of its tokens, or a list of either")
 
 
@@ -154,7 +161,7 @@ class CompletionRequest(Sampling, OfModel):
 class NextRequest(OfModel):
     """`POST /v1/next`."""
 
-    text: str = ""
+    text: Text = ""
     k: int = Field(10, ge=1, le=1000)
     complete: bool = False
 
@@ -162,7 +169,7 @@ class NextRequest(OfModel):
 class SurprisalRequest(OfModel):
     """`POST /v1/surprisal`."""
 
-    text: str
+    text: Text
     context: WordContext = "document"
     first_word: FirstWord = "after-eos"
 
@@ -170,7 +177,7 @@ class SurprisalRequest(OfModel):
 class GatesRequest(OfModel):
     """`POST /v1/gates`."""
 
-    text: str = Field(min_length=1)
+    text: Text = Field(min_length=1)
     layer: int | None = None
     units: bool = False
 
@@ -178,7 +185,7 @@ class GatesRequest(OfModel):
 class TokenizeRequest(OfModel):
     """`POST /tokenize`."""
 
-    prompt: str
+    prompt: Text
     add_special_tokens: bool = True
     return_token_strs: bool = False
 

@@ -46,9 +46,11 @@ def serve(
         tell: Is called with the address and the names of the models once the server listens.
 
     Raises:
-        ConfigError: the port cannot be had.
+        ConfigError: the port cannot be had, or the key is empty.
         CheckpointError: there is no such run, it has no checkpoint yet, or is damaged.
     """
+    if api_key is not None and not api_key.strip():
+        raise ConfigError("--api-key: is empty. Give one, or leave it out and let everybody ask.")
     limits = limits or Limits()
     listener = _listener(host, port)
     with listener:

@@ -1,5 +1,6 @@
 """Sessions: texts that are read once, and kept as the state after them."""
 
+import asyncio
 import secrets
 import time
 from collections import OrderedDict
@@ -10,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lstmlm.api.state import normalized_after
 from lstmlm.generation.growing_text import GrowingText
 from lstmlm.generation.next_word import find_following_words
 from lstmlm.models.backbone import BackboneState
@@ -31,32 +33,36 @@ class Session:
         self.used = time.monotonic()
         self.n_chars = 0
         self.text = GrowingText(served.model.model, served.tokenizer)
-        self._line = ""
+        self.line = ""
         """Its last one, on whose quotes and words the spaces of what follows depend."""
+        self._last = ""
+        """Its last character as it was given, which may be the first half of a line end."""
         self.feed(text)
 
     def describe(self) -> dict[str, Any]:
         """Return what its requests are answered with."""
         return {"id": self.name, "object": "session", "model": self.served.name, "n_chars": self.n_chars}
 
-    def feed(self, text: str) -> None:
-        """Read on."""
-        self.text.feed(text)
-        self.n_chars += len(text)
-        self._line = (self._line + text).rpartition("\n")[2]
+    def feed(self, text: str) -> str:
+        """Read on; return what of a text has been read."""
+        read, self._last = normalized_after(self._last, text), text[-1:] or self._last
+        self.text.feed(read)
+        self.n_chars += len(read)
+        self.line = (self.line + read).rpartition("\n")[2]
+        return read
 
     def begin(self, engine: Engine, completion: Completion, request: SessionGenerateRequest) -> None:
         """Begin a text that goes on from here."""
-        listener, n_before = completion.listener(0), self.n_chars - len(self._line)
-        line_ids = self.served.tokenizer.encode_prompt(self._line)
-        column = new_column(self.served, request, self._line, line_ids, seed_of(request), listener, n_before)
+        listener, n_before = completion.listener(0), self.n_chars - len(self.line)
+        line_ids = self.served.tokenizer.encode_prompt(self.line)
+        column = new_column(self.served, request, self.line, line_ids, seed_of(request), listener, n_before)
         completion.choices.append(Choice("", [], column))
         engine.begin(self.served.model.model, self.served.tokenizer.unk_id, [column], *self._place(column.opening))
 
     def _place(self, opening: str) -> tuple[Float[Tensor, "1 vocab"], BackboneState]:
         """Return what follows the opening of the last line, and the state there: white space at its end is read."""
         place, tokenizer = self.text.read, self.served.tokenizer
-        ids = tokenizer.encode_prompt(opening[len(self._line) - len(self.text.unread) :])
+        ids = tokenizer.encode_prompt(opening[len(self.line) - len(self.text.unread) :])
         if not ids:
             return place.log_probabilities[None], place.state
         return next_log_probabilities(self.served.model.model, torch.tensor(ids)[:, None], place.state)
@@ -84,7 +90,7 @@ class Sessions:
         session = await self._engine.ask(partial(Session, secrets.token_urlsafe(16), served, request.text))
         self._require_room()  # others may have come meanwhile
         self._by_name[session.name] = session
-        return {**session.describe(), **session.served.warnings(request.text)}
+        return {**session.describe(), **await session.served.warnings(normalized_after("", request.text))}
 
     def _require_room(self) -> None:
         if len(self) >= self._limits.sessions:
@@ -104,14 +110,14 @@ class Sessions:
         """`POST /v1/sessions/{id}/feed`."""
         session = self._find(name)
         await require_short(session.served, request.text, self._limits)
-        await self._engine.ask(partial(session.feed, request.text))
-        return {**session.describe(), **session.served.warnings(request.text)}
+        read = await self._engine.ask(partial(session.feed, request.text))
+        return {**session.describe(), **await session.served.warnings(read)}
 
     async def next(self, name: str, request: SessionNextRequest) -> dict[str, Any]:
         """`POST /v1/sessions/{id}/next`."""
         session = self._find(name)
         found = await self._engine.ask(partial(find_following_words, session.text, request.k))
-        return next_words(session.served, found, "")
+        return await asyncio.to_thread(next_words, session.served, found, session.line, "")
 
     async def generate(self, name: str, request: SessionGenerateRequest) -> Completion:
         """`POST /v1/sessions/{id}/generate`."""
@@ -121,7 +127,11 @@ class Sessions:
         if request.max_tokens == 0:
             completion.choices.append(Choice("", [], None))
         else:
-            await self._engine.ask(partial(session.begin, self._engine, completion, request))
+            try:
+                await self._engine.ask(partial(session.begin, self._engine, completion, request))
+            except BaseException:
+                completion.cancel()
+                raise
         return completion
 
     def _find(self, name: str) -> Session:

@@ -24,6 +24,8 @@ from lstmlm.scoring import score
 from lstmlm.training.events import CheckpointEvent, EndEvent, Event, SampleEvent, ValidationEvent
 from lstmlm.training.trainer import Callback, Trainer
 
+SAMPLE_TEMPERATURE = 0.8
+
 logger = logging.getLogger(__name__)
 
 
@@ -47,15 +49,13 @@ class Record(Callback):
         if self._is_whole:
             return
         # Without a checkpoint the run begins anew, and with it the lines from before the first step.
-        # A report off the grid was made at what was the end, and so was a change of length that is announced again.
-        is_end = trainer.length_before == state.step < trainer.n_steps and state.step % trainer.options.log_every
+        # What was reported at an end that is none any more stays: the checkpoint there vouches for it.
         is_changed = trainer.length_before != trainer.n_steps
         self._log.keep_until(
             state.step or -1,
             validation=state.validated_step,
             sample=state.sampled_step,
             plan=state.plans[-1].step,
-            step=state.step - 1 if is_end else state.step,
             length=state.step - 1 if is_changed else state.step,
         )
 
@@ -201,9 +201,8 @@ def _require_finite(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
 class Sample(Callback):
     """Shows a short text of the model's own after each validation."""
 
-    def __init__(self, tokenizer: Tokenizer, temperature: float = 0.8) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._temperature = temperature
 
     def after_step(self, trainer: Trainer) -> None:
         """Sample if there was a validation at this step."""
@@ -216,7 +215,7 @@ class Sample(Callback):
             trainer.emit(SampleEvent(step=state.step, text=text))
 
     def _sample(self, trainer: Trainer, n_tokens: int) -> str:
-        options = SamplingOptions(max_tokens=n_tokens, temperature=self._temperature)
+        options = SamplingOptions(max_tokens=n_tokens, temperature=SAMPLE_TEMPERATURE)
         seed = Randomness(trainer.seed, trainer.state.step).seed_of("sample")
         drawn = continue_prompt(trainer.average.model, self._tokenizer, "", options, [seed])
         return "".join(sample.piece for [sample] in drawn)

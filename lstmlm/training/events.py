@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
+from lstmlm.errors import DataError
 from lstmlm.metrics import finite
 
 
@@ -137,3 +138,13 @@ class EndEvent(Event):
     reason: str
     n_tokens: int
     elapsed_seconds: float
+
+
+def require_validation(event: Event) -> None:
+    """Watch a training that is to be compared with others: refuse at its start a corpus without a validation split.
+
+    Raises:
+        DataError: it has none.
+    """
+    if isinstance(event, StartEvent) and not any(split.split == "valid" for split in event.splits):
+        raise DataError(f"{event.corpus}: has no validation split, by which trainings are compared. Add one.")

@@ -19,9 +19,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from lstmlm import files, workflows
 from lstmlm.checkpoint.run_directory import RunDirectory
-from lstmlm.errors import ConfigError, DataError, DivergenceError, Interrupted, ShortTextError
+from lstmlm.errors import ConfigError, DivergenceError, Interrupted, LstmlmError, ShortTextError, is_out_of_memory
 from lstmlm.history.summary import read_run
-from lstmlm.training.events import Event, StartEvent, ValidationEvent
+from lstmlm.training.events import Event, StartEvent, ValidationEvent, require_validation
 from lstmlm.tuning.space import Range, Space
 from lstmlm.yaml.schema import dump_yaml
 
@@ -68,9 +68,12 @@ class Study:
             lock: Any = _JournalLock(f"{journal}.lock")
             with lock:
                 _cut_torn_line(root / JOURNAL)
+            storage = JournalStorage(JournalFileBackend(journal, lock_obj=lock))
+            # A folder may be renamed, and have another name on another machine.
+            names = optuna.get_all_study_names(storage)
             self._study = optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(journal, lock_obj=lock)),
-                study_name=root.name,
+                storage=storage,
+                study_name=names[0] if names else root.name,
                 load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=0),
             )
@@ -167,8 +170,6 @@ class Study:
         reported = {*self.trials[trial.number].intermediate_values}
 
         def prune(event: Event) -> None:
-            if isinstance(event, StartEvent) and not any(split.split == "valid" for split in event.splits):
-                raise DataError(f"{event.corpus}: has no validation split, by which trials are compared. Add one.")
             if isinstance(event, ValidationEvent) and event.step not in reported:
                 trial.report(event.perplexity, event.step)
             # At the start, too: a trial may have been killed between its report and what follows from it.
@@ -179,15 +180,17 @@ class Study:
         try:
             config = self.space.config_of(_values(trial, self.space))
             with watch(where) as observe:
-                workflows.train(config, where, resume=True, observers=[observe, prune])
+                workflows.train(config, where, resume=True, observers=[observe, require_validation, prune])
         except Pruned:
             self._study.tell(trial, state=TrialState.PRUNED)
         except DivergenceError as error:
             # As one that has fallen behind: the search learns from those, and nothing from one that failed.
             trial.set_user_attr(PROBLEM, str(error))
             self._study.tell(trial, state=TrialState.PRUNED)
-        except (ConfigError, ShortTextError) as error:
-            trial.set_user_attr(PROBLEM, str(error))
+        except (ConfigError, ShortTextError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, LstmlmError) and not is_out_of_memory(error):
+                raise
+            trial.set_user_attr(PROBLEM, str(error) if isinstance(error, LstmlmError) else "out of memory.")
             self._study.tell(trial, state=TrialState.FAIL)
             if all(of.state == TrialState.FAIL for of in self.trials):
                 raise

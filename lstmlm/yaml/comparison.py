@@ -6,9 +6,12 @@ from typing import Any
 from pydantic import BaseModel
 
 
-def flat(config: BaseModel) -> dict[str, Any]:
-    """Return every key of a configuration, written as `--set` takes it, with its value: `model.backbone.name`."""
-    return dict(_flat("", config.model_dump(mode="json")))
+def flat(config: BaseModel, include: set[str] | None = None) -> dict[str, Any]:
+    """Return every key of a configuration, written as `--set` takes it, with its value: `model.backbone.name`.
+
+    Of its sections those that `include` names, where it is given.
+    """
+    return dict(_flat("", config.model_dump(mode="json", include=include)))
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -1,10 +1,13 @@
 """The rules of `lstmlm init`: which tokens, windows and widths follow from which counts."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from lstmlm.advice.choices import MOST_PASSES, Choice, choose_model, choose_tokens, choose_training, choose_windows
-from lstmlm.advice.survey import Survey
+from lstmlm.advice.survey import Survey, survey
+from lstmlm.config.data import DataOptions
 
 
 def seen(**changes: object) -> Survey:
@@ -56,6 +59,13 @@ def test_running_text_is_words_of_which_enough_are_kept() -> None:
 )
 def test_words_are_for_text_that_has_them_and_repeats_them(changes: dict[str, object], name: str) -> None:
     assert values_of(choose_tokens(seen(**changes)))["name"] == name
+
+
+def test_a_text_without_any_blank_is_characters_whatever_its_length(tmp_path: Path) -> None:
+    (tmp_path / "genome.txt").write_text("ACGT" * 600_000, "utf-8")
+    found = survey(DataOptions(corpus=str(tmp_path / "genome.txt")))
+    assert (found.n_chars, found.n_pieces, found.has_words) == (2_160_000, 1, False)
+    assert values_of(choose_tokens(found))["name"] == "char"
 
 
 def test_text_whose_marks_stand_alone_is_cut_at_white_space() -> None:

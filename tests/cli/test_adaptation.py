@@ -109,6 +109,16 @@ def test_people_see_a_table_and_small_numbers(trained: Path, lstmlm: Cli) -> Non
             "--set cache.weight=1: cache.weight: must be less than 1, got 1.",
         ),
         (
+            ("dynamic", "--set", "cache.size=2000"),
+            2,
+            "--set cache.size: has no effect without the method cache. Name it, or leave this out.",
+        ),
+        (
+            ("cache", "temperature", "--tune", "valid", "--set", "temperature=0.9"),
+            2,
+            "--set temperature: is what --tune searches. Leave one of them out.",
+        ),
+        (
             ("dynamic", "--set", "dynamic.name=adam"),
             2,
             "--set dynamic.name=adam: dynamic.name: unknown form of dynamic evaluation 'adam'. "

@@ -151,6 +151,14 @@ def test_stats_as_json_are_the_same(lstmlm: Cli) -> None:
     assert train["most_frequent"][0] == {"word": "the", "count": 425, "share": 425 / len(text.split())}
 
 
+def test_stats_of_a_text_without_words(lstmlm: Cli) -> None:
+    Path("blank.txt").write_text("\n\n \n", "utf-8")
+    result = lstmlm("data", "stats", "blank.txt")
+    assert result.exit_code == 0
+    assert "most frequent" not in result.stdout
+    assert result.stdout.splitlines()[1].split()[:4] == ["blank.txt", "3", "0", "0"]
+
+
 def test_stats_of_files_are_those_of_each(lstmlm: Cli) -> None:
     files = [f"{TINY}/valid.txt", f"{TINY}/test.txt"]
     texts = json.loads(lstmlm("data", "stats", *files, "--json").stdout)["texts"]
@@ -218,6 +226,41 @@ def test_check_of_the_corpus_of_a_configuration(lstmlm: Cli, here: Path) -> None
     missing = lstmlm("data", "check")
     assert missing.exit_code == 2
     assert missing.stderr == ("CORPUS: is missing. Name a corpus, or a configuration that does: --config CONFIG\n")
+
+
+def test_check_says_how_to_get_the_corpus_of_a_configuration(lstmlm: Cli, here: Path) -> None:
+    result = lstmlm("data", "check", "--config", "ptb-lstm-small")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "Put your own copy into data/ptb: train.txt, valid.txt, test.txt." in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["data", "check", "./closed/a.txt"],
+        ["data", "check", "./closed/a.txt", "b.txt"],
+        ["data", "stats", "./closed/a.txt"],
+        ["data", "encode", "./closed/a.txt", "--output", "store"],
+        ["train", "--config", "tiny.yaml", "--set", "data.corpus=./closed/a.txt"],
+    ],
+)
+def test_a_folder_that_may_not_be_entered(
+    command: list[str], lstmlm: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("closed").mkdir()
+    for name in ("closed/a.txt", "b.txt"):
+        Path(name).write_text("a line\n" * 99, "utf-8")
+    stat = Path.stat
+
+    def refusing(path: Path, **given: Any) -> Any:
+        if "closed" in path.parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **given)
+
+    monkeypatch.setattr(Path, "stat", refusing)
+    result = lstmlm(*command)
+    assert result.exit_code == 3
+    assert "closed/a.txt: cannot be read (Permission denied). Check its permissions." in result.stdout + result.stderr
 
 
 def test_check_takes_the_place_of_train_in_saying_what_does_not_suit(lstmlm: Cli, here: Path) -> None:

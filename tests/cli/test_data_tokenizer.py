@@ -64,8 +64,17 @@ def test_a_run_trains_with_it_and_needs_it_no_more(learnt: Path, lstmlm: Cli) ->
     result = lstmlm("eval", "perplexity", "--text", "text.txt", "--json")
     assert json.loads(result.stdout)["n_bytes"] == len(TEXT)
     assert lstmlm("train", "--config", "tiny.yaml", *sets, "--resume").exit_code == 0
-    shown = json.loads(lstmlm("data", "tokenizer", "show", "runs/tiny", "--json").stdout)
-    assert shown["vocab_size"] == 300
+    for name in ("runs/tiny", "tiny"):
+        shown = json.loads(lstmlm("data", "tokenizer", "show", name, "--json").stdout)
+        assert (shown["tokenizer"], shown["vocab_size"]) == ("runs/tiny", 300)
+    (learnt / "runs/tiny").rename(learnt / "runs/word")  # which is that of one to learn, too
+    (learnt / "runs/word").with_name("mine").symlink_to("word")
+    compared = lstmlm("data", "tokenizer", "compare", "word", "mine", "--text", "text.txt", "--json")
+    assert [(row["tokenizer"], row["vocab_size"]) for row in json.loads(compared.stdout)["tokenizers"]] == [
+        ("word", 8),
+        ("runs/mine", 300),
+    ]
+    assert lstmlm("data", "encode", "text.txt", "--tokenizer", "mine", "--output", "store").exit_code == 0
 
 
 def test_figures_of_a_text(texts: Path, lstmlm: Cli) -> None:
@@ -131,10 +140,11 @@ def test_mistakes(arguments: tuple[str, ...], status: int, message: str, texts: 
 def test_what_is_printed_can_be_pasted_whatever_the_name(here: Path, lstmlm: Cli) -> None:
     folder = here / "a, b"
     folder.mkdir()
-    (folder / "it's #2.txt").write_text("the farmer walks\n" * 100, "utf-8")
+    text = "./a, b/it's #2 \N{BOOKS}.txt"
+    Path(text).write_text("the farmer walks\n" * 100, "utf-8")
     for command in (
-        ["data", "tokenizer", "train", "./a, b/it's #2.txt", "--output", "./a, b/bpe [1].json"],
-        ["data", "encode", "./a, b/it's #2.txt", "--valid", "./a, b/it's #2.txt", "--output", "./a, b/store {1}"],
+        ["data", "tokenizer", "train", text, "--output", "./a, b/bpe [1].json"],
+        ["data", "encode", text, "--valid", text, "--output", "./a, b/store {1}"],
     ):
         last = lstmlm(*command).stderr.splitlines()[-1]
         pasted = shlex.split(last.split(": ", maxsplit=1)[1])

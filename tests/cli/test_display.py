@@ -65,6 +65,11 @@ def test_what_stands_there() -> None:
     assert "a time there" in text  # a line end of a sample is a blank here
 
 
+def test_a_pipe_has_a_line_for_each_of_many_trainings() -> None:
+    lines = lines_of(Overlay([Screen(history(), f"runs/{i}") for i in range(40)]), 80, 25)
+    assert sum(line.startswith("━━ runs/") for line in lines) == 40
+
+
 def test_before_the_first_report() -> None:
     assert lines_of(Screen(History(), "runs/a"), 80, 24) == ["runs/a", "starting"]
 
@@ -85,6 +90,11 @@ def test_a_curve_by_hand() -> None:
         "      1        ⠈⠢⢄",
         "        0   x    2",
     ]
+
+
+def test_two_rows_have_the_ends_of_the_axis() -> None:
+    first, last, _ = draw([Curve("", [(0, 100.0), (1, 1.0)], "red")], 18, 3)
+    assert (first.plain.split()[0], last.plain.split()[0]) == ("100", "1")
 
 
 @pytest.mark.parametrize("points", [[], [(1, 2.0)], [(1, 2.0), (1, 3.0)]])
@@ -156,6 +166,24 @@ def test_a_terminal_that_goes_away_ends_no_training(here: Path) -> None:
         os.close(write_end)
     assert (here / "runs/tiny/last").read_text("utf-8") == "6\n"
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("output", "status"), [("pipe", 0), ("/dev/full", 1)])
+def test_a_reader_that_goes_away_ends_no_training(output: str, status: int, here: Path) -> None:
+    """Nor does a full disk; that one is told of."""
+    if output == "pipe":
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+    elif Path(output).exists():
+        write_end = os.open(output, os.O_WRONLY)
+    else:
+        pytest.skip(f"needs {output}")
+    command = [sys.executable, "-m", "lstmlm", "train", "--config", "tiny.yaml", "--json"]
+    result = subprocess.run(command, cwd=here, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write_end)
+    assert (here / "runs/tiny/last").read_text("utf-8") == "6\n"
+    said = "cannot write the output: No space left on device.\n" if status else ""
+    assert (result.returncode, result.stderr) == (status, said)
 
 
 def test_no_control_codes_in_a_pipe(here: Path) -> None:

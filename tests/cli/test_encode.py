@@ -89,6 +89,19 @@ def test_folders_patterns_and_records(here: Path, lstmlm: Callable[..., Any]) ->
     assert json.loads(result.stdout)["texts"][0]["n_tokens"] == 3
 
 
+def test_a_folder_that_has_splits_is_not_one_text(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    (here / "corpus").mkdir()
+    for split in ("train", "test"):
+        (here / "corpus" / f"{split}.txt").write_text(TRAIN, "utf-8")
+    for given in (["corpus"], ["a.txt", "--valid", "corpus"]):
+        result = lstmlm("data", "encode", *given, "--output", "store")
+        assert (result.exit_code, result.stderr) == (
+            3,
+            "corpus: has splits of its own. Name one of them: corpus/train.txt, corpus/test.txt.\n",
+        )
+
+
 def test_a_run_with_another_tokenizer(here: Path, lstmlm: Callable[..., Any]) -> None:
     texts(here)
     lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./a.txt", "--set", "data.batch_size=2")

@@ -112,6 +112,15 @@ def test_a_run_that_does_not_exist(command: list[str], here: Path, lstmlm: Cli) 
     assert message.startswith("runs: holds no trained run.")
 
 
+@pytest.mark.parametrize("command", [["generate", "x", "--run"], ["runs", "list"]])
+def test_what_the_system_refuses(command: list[str], here: Path, lstmlm: Cli) -> None:
+    """A name that is too long stands for what only others may read, too: a test may be allowed everything."""
+    name = "x" * 300
+    message = fails(lstmlm(*command, name), 4)
+    assert message.startswith(name)
+    assert message.endswith(": cannot be used (File name too long). Choose a shorter name.")
+
+
 def test_a_damaged_byte(trained: Path, lstmlm: Cli) -> None:
     path = trained / "runs" / "tiny" / "checkpoints" / "00000006" / "model.safetensors"
     content = bytearray(path.read_bytes())
@@ -187,9 +196,10 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before(here: Path, lstmlm: 
     assert path.parent.with_name("00000006.damaged").is_dir()
 
 
-def test_train_and_valid_of_the_same_text_are_warned_of(here: Path, lstmlm: Cli) -> None:
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_train_and_valid_of_the_same_text_are_warned_of(quiet: list[str], here: Path, lstmlm: Cli) -> None:
     text = "a b c d\n" * 100
-    said = lstmlm(*TRAIN, "--set", corpus(here, train=text, valid=text)).stderr
+    said = lstmlm(*TRAIN, *quiet, "--set", corpus(here, train=text, valid=text)).stderr
     assert "warning: data.corpus: train and valid are the same text, so valid perplexity tells nothing of other" in said
 
 
@@ -210,9 +220,15 @@ def test_paths_of_the_home_folder_and_of_variables(here: Path, lstmlm: Cli, monk
         ["data", "check", "~/${SCRATCH}/own.txt"],
         ["data", "tokenizer", "train", "~/${SCRATCH}/own.txt", "--output", "~/${SCRATCH}/bpe.json"],
         ["data", "tokenizer", "show", "~/${SCRATCH}/bpe.json"],
+        ["runs", "list", "~/runs/*"],
+        ["runs", "show", "~/runs/a"],
+        ["runs", "compare", "~/runs/a", "--quick"],
+        ["watch", "~/runs/a"],
+        ["report", "~/runs/a", "--quick", "--output", "~/${SCRATCH}/report.html"],
+        ["runs", "prune", "~/runs/a", "--state", "damaged", "--yes"],
     ):
         assert lstmlm(*arguments).exit_code == 0, arguments
-    assert {path.name for path in (here / "scratch").iterdir()} == {"own.txt", "own.tsv", "bpe.json"}
+    assert {path.name for path in (here / "scratch").iterdir()} == {"own.txt", "own.tsv", "bpe.json", "report.html"}
     message = (
         "'${NOWHERE}/x/y.txt' needs the environment variable NOWHERE, which is not set. Set it: export NOWHERE=FOLDER\n"
     )

@@ -20,6 +20,7 @@ BEFORE = {
         f"lstmlm eval perplexity --run runs/{run} --split {split} --save-logprobs texts/{run}-{split}.safetensors"
         for run, split in (("a", "test"), ("b", "valid"), ("b", "test"))
     ],
+    "train": ["lstmlm train --config ptb-lstm-small"],
     "import torch": ["lstmlm export torch exported.safetensors --run runs/quickstart"],
 }
 """What the examples of a command need."""

@@ -141,15 +141,35 @@ def test_installation(desk: Path) -> None:
     (desk / "broken" / "yaml" / "__init__.py").write_text("raise ImportError('not for this machine')\n", "utf-8")
     project = str(Path(__file__).parent.parent.parent)
     environment = {**os.environ, "PYTHONPATH": f"{desk / 'broken'}{os.pathsep}{project}"}
-    result = process("config", "show", "quickstart", env=environment)
+    result = process("config", "show", "quickstart", env=environment, stdout=subprocess.PIPE)
     assert (result.returncode, matches(shown_by("installation"), result.stderr)) == (6, True), result.stderr
+    assert result.stdout == ""
+    result = process("runs", "list", "--json", env=environment, stdout=subprocess.PIPE)
+    error = {"code": "installation", "message": result.stderr.rstrip("\n"), "exit_status": 6}
+    assert (result.returncode, json.loads(result.stdout)) == (6, {"error": error})
+
+
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+@pytest.mark.parametrize("arguments", [("config", "show", "quickstart"), ("--version",), ("runs", "--help")])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_closed(arguments: tuple[str, ...], unbuffered: str) -> None:
+    """However much of what is printed Python holds back; a reader that is gone is no error."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        result = process(*arguments, stdout=full, env=environment)
+    assert (result.returncode, result.stderr) == (1, shown_by("output-closed"))
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    result = process(*arguments, stdout=write_end, env=environment)
+    os.close(write_end)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_output_closed() -> None:
+def test_an_error_keeps_its_status_where_the_output_is_closed() -> None:
     with Path("/dev/full").open("w") as full:
-        result = process("config", "show", "quickstart", stdout=full)
-    assert (result.returncode, result.stderr) == (1, shown_by("output-closed"))
+        result = process("generate", "The", "--run", "runs/none", "--json", stdout=full)
+    assert (result.returncode, "runs/none: no such run." in result.stderr) == (4, True)
 
 
 def test_interrupted(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

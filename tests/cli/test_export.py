@@ -1,6 +1,7 @@
 """`lstmlm export` and `lstmlm import` from start to end."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ def test_what_exists_is_not_replaced(lstmlm: Callable[..., Any], trained: Path, 
     assert (trained / "there").read_text(encoding="utf-8") == "mine"
 
 
-def test_a_directory_is_whole_under_its_name(lstmlm: Callable[..., Any], trained: Path) -> None:
+def test_a_directory_is_whole_under_its_name(
+    lstmlm: Callable[..., Any], trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)  # which would have the path of whoever exports
     assert lstmlm("export", "huggingface", "out").exit_code == 0
     assert sorted(path.name for path in (trained / "out").iterdir()) == [
         *("README.md", "config.json", "generation_config.json", "lstmlm_tokenizer.json", "model.safetensors"),

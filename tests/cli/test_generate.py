@@ -114,6 +114,7 @@ def test_what_the_training_text_has_is_found_in_it(trained: Path, lstmlm: Cli) -
         ),
         (("--interactive",), 2, "--interactive: needs a terminal to read from and to show words on. Leave it out."),
         (("-i", "--novelty"), 2, "--interactive: cannot be combined with --novelty. Give one of them."),
+        (("-i", "--raw"), 2, "--interactive: cannot be combined with --raw. Give one of them."),
         (("-i", "-"), 2, "--interactive: cannot be combined with the prompt -. Give one of them."),
         (
             ("-i", "--temperature", "0.5", "--temperature", "1"),

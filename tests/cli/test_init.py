@@ -72,6 +72,13 @@ def test_a_text_may_be_called_anything(here: Path, lstmlm: Cli) -> None:
     assert load_yaml(Path("\N{BOOKS}.yaml"), RunConfig).data.corpus == "./\N{BOOKS}.txt"
 
 
+def test_a_file_without_a_suffix_is_named_as_a_file(here: Path, lstmlm: Cli) -> None:
+    Path("poem.txt").write_text(verses(80), "utf-8")
+    result = lstmlm("init", "poem.txt", "--budget", "5s", "-o", "poem")
+    assert result.stderr.endswith(" Train it: lstmlm train --config ./poem\n")
+    assert lstmlm("config", "check", "./poem").exit_code == 0
+
+
 def test_the_field_of_records_is_found(here: Path, lstmlm: Cli) -> None:
     records = [json.dumps({"id": str(i), "body": line}) for i, line in enumerate(verses(80).splitlines())]
     Path("posts.jsonl").write_text("\n".join(records), "utf-8")
@@ -115,6 +122,19 @@ def test_what_is_not_there(here: Path, lstmlm: Cli) -> None:
     assert folder.exit_code == 3
     assert "folder: holds neither train.txt nor other text" in folder.stderr
     assert lstmlm("init", "./none.txt", "--budget", "soon").exit_code == 2
+
+
+def test_what_is_known_of_a_corpus_is_said(here: Path, lstmlm: Cli) -> None:
+    licensed = lstmlm("init", "data/ptb")
+    assert licensed.exit_code == 3
+    assert "Put your own copy into data/ptb: train.txt, valid.txt, test.txt." in licensed.stderr
+    Path("poem.txt").write_text(verses(80), "utf-8")
+    assert lstmlm("data", "encode", "poem.txt", "--output", "store").exit_code == 0
+    store = lstmlm("init", "store")
+    assert (store.exit_code, store.stderr.splitlines()[-1]) == (
+        3,
+        "./store: holds tokens and no text. Name the text that they are from.",
+    )
 
 
 def test_a_section_is_explained_with_its_keys(lstmlm: Cli) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -71,6 +72,30 @@ def test_what_is_odd_in_a_configuration_is_told_of(here: Path, lstmlm: Cli) -> N
     schedule = ("--set", "schedule.name=warmup_linear", "--set", "schedule.warmup_steps=50")
     result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "data.bptt=3,4", *schedule, "--seeds", "1")
     assert result.stderr.count("the training ends before the learning rate has risen") == 1
+
+
+def test_where_all_diverge_there_is_nothing_to_compare(here: Path, lstmlm: Cli) -> None:
+    sets = ("--set", "optimizer={name: sgd, clip_norm: null}", "--set", "training.n_steps=50")
+    result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "optimizer.learning_rate=1.0e+5,1.0e+6", *sets)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.endswith("\nThere is nothing to compare: no training has a validation perplexity.\n")
+
+
+def test_a_corpus_without_a_validation_split_is_refused_before_the_first_step(here: Path, lstmlm: Cli) -> None:
+    Path("corpus").mkdir()
+    Path("corpus/train.txt").write_text("the cat sat on the mat\n" * 50, "utf-8")
+    result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "data.bptt=3,4", "--set", "data.corpus=./corpus")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.endswith("./corpus: has no validation split, by which trainings are compared. Add one.\n")
+    assert not list(here.rglob("*.safetensors"))
+
+
+def test_a_combination_that_the_text_is_too_short_for_ends_no_other(here: Path, lstmlm: Cli) -> None:
+    grid = ("lab", "--config", "tiny.yaml", "--vary", "data.bptt=50000,7", "--seeds", "1")
+    result = lstmlm(*grid, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert re.search("^runs/lab/bptt=50000/seed-1: .*tiny/train.txt: .* tokens, but ", result.stderr, re.MULTILINE)
+    assert [row["recipe"] for row in json.loads(result.stdout)["recipes"]] == ["bptt=7"]
 
 
 def test_seeds_are_counted_not_set(here: Path, lstmlm: Cli) -> None:

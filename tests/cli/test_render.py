@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from lstmlm.cli.display.words import describe
-from lstmlm.cli.render import log_on_stderr, print_table
+from lstmlm.cli.render import is_live, log_on_stderr, print_table
 from lstmlm.training.events import StepEvent, ValidationEvent
 
 
@@ -52,6 +52,19 @@ def test_on_a_narrow_terminal_cells_of_words_have_several_lines(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     print_table(rows)
     assert capsys.readouterr().out.splitlines() == [first, *lines, last]
+
+
+def test_a_table_of_nothing_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("terminal", "moves"), [("xterm", True), ("dumb", False), ("unknown", False)])
+def test_lines_move_on_terminals_that_can(terminal: str, moves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", terminal)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert is_live() is moves
 
 
 def test_what_the_log_repeats_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

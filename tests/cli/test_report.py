@@ -106,3 +106,20 @@ def test_runs_that_are_not_whole(two: Path, lstmlm: Cli) -> None:
     assert (lstmlm("report", "none").exit_code, lstmlm("report", "-o", "no/r.html").exit_code) == (4, 2)
     foreign = lstmlm("report", "tiny.yaml")
     assert (foreign.exit_code, foreign.stderr.split(". ")[0]) == (4, "tiny.yaml: holds no run")
+
+
+def test_what_cannot_be_drawn_of_one_run_is_drawn_of_others(two: Path, lstmlm: Cli) -> None:
+    """Advice is about the command that has the option."""
+    Path("corpus").mkdir()
+    for split, n_lines in (("train", 40), ("valid", 3)):
+        Path(f"corpus/{split}.txt").write_text("the cat sat on the mat\n" * n_lines, "utf-8")
+    lstmlm("train", "--config", "tiny.yaml", "--run-dir", "runs/short", "--set", "data.corpus=./corpus")
+    result = lstmlm("report", "tiny", "short")
+    assert result.stderr.splitlines()[0] == (
+        "Left out: lstmlm inspect gradients --run runs/short: corpus/valid.txt: 21 tokens, but a lag of 100 needs 102. "
+        "Give --max-lag 19 or less."
+    )
+    page = Path("report.html").read_text("utf-8")
+    assert page.count("<svg") == 1
+    assert "tiny, hidden<" in page
+    assert "short, hidden<" not in page

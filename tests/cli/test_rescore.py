@@ -38,6 +38,24 @@ def test_a_row_for_each_hypothesis(lists: Path, lstmlm: Cli) -> None:
     assert result.stderr == "runs/tiny: 5 hypotheses of 3 utterances\n"
 
 
+def test_hypotheses_have_the_numbers_of_the_list(lists: Path, lstmlm: Cli) -> None:
+    """Kaldi sorts them as text."""
+    (lists / "nbest.txt").write_text("a-1 the farmer\na-10 the dog\na-2 the\n", "utf-8")
+    rows = json.loads(lstmlm("eval", "rescore", "nbest.txt", "--json").stdout)["rows"]
+    assert [(row["hypothesis"], row["text"]) for row in rows] == [(1, "the farmer"), (10, "the dog"), (2, "the")]
+
+
+def test_lists_are_not_written_over_those_that_are_read(lists: Path, lstmlm: Cli) -> None:
+    (lists / "talk").mkdir()
+    (lists / "talk" / "a.score").write_text("-4 -3 1 the\n-5 -1 1 the farmer\n", "utf-8")
+    for given in ("talk/a.score", "talk"):
+        result = lstmlm("eval", "rescore", given, "--output", "talk")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"{given}: is what the command reads.")
+    assert lstmlm("eval", "rescore", "talk/a.score", "--output", "new").exit_code == 0
+    assert (lists / "talk" / "a.score").read_text("utf-8").startswith("-4 -3 1 the\n")
+
+
 def test_agrees_with_perplexity(lists: Path, lstmlm: Cli) -> None:
     [row, *_] = json.loads(lstmlm("eval", "rescore", "nbest.txt", "--json").stdout)["rows"]
     (lists / "line.txt").write_text("the farmer sleeps\n", "utf-8")

@@ -1,6 +1,10 @@
 """`lstmlm runs` and `lstmlm watch`: what was trained, seen again."""
 
+import errno
 import json
+import os
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +12,7 @@ from typing import Any
 import pytest
 
 from lstmlm import files
-from lstmlm.errors import DataError
+from lstmlm.errors import DataError, Interrupted
 
 Cli = Callable[..., Any]
 
@@ -58,9 +62,9 @@ def test_sort(two: Path, lstmlm: Cli, key: str, first: str) -> None:
 def test_patterns_folders_and_what_is_nearly_right(two: Path, lstmlm: Cli) -> None:
     for pattern in ("runs/*/rnn", "sub/r*", "runs/sub", str(two / "runs" / "sub" / "*"), "sub/rnn"):
         assert [Path(run["name"]).name for run in rows(lstmlm("runs", "list", pattern, "--json"))] == ["rnn"], pattern
-    for wrong in (("runs", "list", "lstn"), ("watch", "lstn"), ("runs", "show", "lstn")):
-        result = lstmlm(*wrong)
-        assert (result.exit_code, result.stderr) == (4, "lstn: no such run. Did you mean lstm?\n")
+    for *command, wrong in (("runs", "list", "lstn"), ("watch", "lstn"), ("runs", "show", "LSTN")):
+        result = lstmlm(*command, wrong)
+        assert (result.exit_code, result.stderr) == (4, f"{wrong}: no such run. Did you mean lstm?\n")
 
 
 def test_what_is_no_pattern_matches_nothing(two: Path, lstmlm: Cli) -> None:
@@ -153,15 +157,25 @@ def test_what_no_run_has_is_no_column(two: Path, lstmlm: Cli) -> None:
     assert head.split() == ["run", "state", "epoch", "valid", "perplexity", "tokens/s", "time"]
 
 
-def test_compare_what_cannot_be_scored(two: Path, lstmlm: Cli) -> None:
-    """The curves and differences are there all the same."""
+def test_compare_what_cannot_be_scored(two: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    """The other pairs are tested, and curves and differences are there all the same."""
+    Path("texts").mkdir()
+    for split in ("train", "valid"):
+        Path(f"texts/{split}.txt").write_text("".join(f"word{i} of many\n" for i in range(999)), "utf-8")
     [model, *_] = Path("runs/lstm/checkpoints").glob("*/model.safetensors")
     model.write_bytes(model.read_bytes()[:-1])
-    result = lstmlm("runs", "compare", "lstm", "sub/rnn")
-    assert result.exit_code == 0
-    assert result.stderr.startswith("Whether a lead is more than chance is not tested: ")
-    assert "model.safetensors" in result.stderr
-    assert "model.backbone.name" in result.stdout
+    add_run("runs/again", "model.backbone.name=rnn", "training.n_steps=5")
+    add_run("runs/elsewhere", "data.corpus=./texts", "training.n_steps=2")
+    result = lstmlm("runs", "compare", "lstm", "sub/rnn", "again", "elsewhere", "--json")
+    assert result.exit_code == 0, result.stderr
+    [test] = json.loads(result.stdout)["tests"]
+    assert {test["best"], test["other"]} == {"runs/sub/rnn", "runs/again"}
+    damaged, other_text = sorted(result.stderr.splitlines(), key=lambda line: "eval compare" in line)
+    not_tested = "Whether a lead is more than chance is not tested: "
+    assert damaged.startswith(f"{not_tested}{model}: is damaged")
+    assert other_text.startswith(f"{not_tested}lstmlm eval compare {test['best']} runs/elsewhere: ")
+    assert other_text.endswith("Give both the same one: --text FILE")
+    assert "model.backbone.name" in lstmlm("runs", "compare", "lstm", "sub/rnn").stdout
 
 
 def test_figures(two: Path, lstmlm: Cli) -> None:
@@ -188,6 +202,103 @@ def test_prune(two: Path, lstmlm: Cli) -> None:
     assert len(kept["deleted"]) == 1
     assert lstmlm("runs", "prune", best, "--yes").stderr == "1 run deleted.\n"
     assert not Path(best).exists()
+
+
+def test_prune_where_one_run_lies_within_another(two: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    (two / "runs" / "sub" / "rnn").rename(two / "runs" / "lstm" / "inner")
+    result = lstmlm("runs", "prune", "runs/lstm", "--yes")
+    assert (result.exit_code, "holds" in result.stderr, "a run that is to stay" in result.stderr) == (2, True, True)
+    shutil.copytree("runs/lstm/inner", f"runs/.lost.{'0' * 16}.partial")  # what an interrupted removal leaves
+    assert len(json.loads(lstmlm("runs", "list", "--json").stdout)["runs"]) == 2
+    monkeypatch.chdir(two / "runs" / "lstm")
+    assert lstmlm("runs", "prune", ".", "inner", "--yes").stderr == "2 runs deleted.\n"
+    assert not (two / "runs" / "lstm").exists()
+
+
+def test_prune_asks_people_and_no_programs(two: Path, lstmlm: Cli) -> None:
+    from typer.testing import CliRunner
+
+    from lstmlm.cli import app
+
+    result = CliRunner().invoke(app, ["runs", "prune", "lstm"], input="n\n")
+    assert (result.exit_code, result.stderr.startswith("Delete 1 of 1 run?")) == (0, True)
+    as_json = lstmlm("runs", "prune", "lstm", "--json")
+    error = json.loads(as_json.stdout)["error"]
+    assert (as_json.exit_code, error["code"]) == (2, "configuration")
+    assert error["message"].startswith("--json: needs --yes")
+    assert Path("runs/lstm/last").exists()
+    assert CliRunner().invoke(app, ["runs", "prune", "lstm"], input="y\n").exit_code == 0
+    assert not Path("runs/lstm").exists()
+
+
+@pytest.mark.parametrize(("allowed", "state"), [((os.O_RDONLY,), "training"), ((), "interrupted")])
+def test_a_run_whose_lock_is_someone_elses(
+    allowed: tuple[int, ...], state: str, two: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be read and not written, or not even that; the runs are listed."""
+    opened = os.open
+
+    def refusing(path: Any, flags: int, *options: Any) -> int:
+        if Path(path).name == "lock" and flags not in allowed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, flags, *options)
+
+    Path("runs/lstm/metrics.jsonl").write_text("", "utf-8")
+    with files.locked(Path("runs/lstm/lock")):
+        monkeypatch.setattr(os, "open", refusing)
+        states = [run["state"] for run in rows(lstmlm("runs", "--sort", "name", "--json"))]
+    assert states == [state, "finished"]
+
+
+def test_watch_has_what_a_training_records_as_it_ends(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.cli.runs.watch import RunFiles
+    from lstmlm.history import summary
+
+    metrics = Path("runs/lstm/metrics.jsonl")
+    *before, end = metrics.read_text("utf-8").splitlines(keepends=True)
+    metrics.write_text("".join(before), "utf-8")
+
+    def ending(path: Path) -> bool:
+        """The training has ended, just when it is asked whether it has."""
+        del path
+        metrics.write_text("".join([*before, end]), "utf-8")
+        return False
+
+    source = RunFiles(["lstm"])
+    source.catch_up()
+    monkeypatch.setattr(summary, "is_training", ending)
+    while not source.update():
+        pass
+    assert "ended by the last step" in rendered(source.screen)
+
+
+@pytest.mark.parametrize(("runs", "said"), [("lstm", "No longer watched; what trains goes on.\n"), ("-", "")])
+def test_who_ends_watching_is_told_what_goes_on(
+    runs: str, said: str, two: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in a pipeline ends the training, too."""
+    from lstmlm.cli.runs.watch import RunFiles, StandardInput
+
+    def interrupted(_: object) -> bool:
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    for source in (RunFiles, StandardInput):
+        monkeypatch.setattr(source, "update", interrupted)
+    assert lstmlm("watch", runs).stderr == said
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "unknown"])
+def test_watch_shows_once_where_nothing_can_move(
+    terminal: str, two: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lstmlm.cli.runs.watch import RunFiles
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", terminal)
+    monkeypatch.setattr(RunFiles, "update", lambda _: pytest.fail("waits for more"))
+    assert "ended by the last step at step 6" in lstmlm("watch", "lstm").stdout
 
 
 def test_watch_shows_finished_runs(two: Path, lstmlm: Cli) -> None:
@@ -233,6 +344,6 @@ def rendered(screen: object, width: int = 80, height: int = 24) -> str:
 
 
 def test_quiet(here: Path, lstmlm: Cli) -> None:
-    result = lstmlm("train", "--config", "tiny.yaml", "--quiet")
+    result = lstmlm("train", "--config", "tiny.yaml", "--quiet", "--set", "data.tokenizer.min_count=2")
     assert (result.stdout, result.stderr) == ("", "")
     assert Path("runs/tiny/last").exists()

@@ -1,5 +1,6 @@
 """A signal in any phase of a command ends it with 128 + its number; what was done is saved, and nothing is broken."""
 
+import json
 import os
 import pkgutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from run_facts import facts_of
 
 from lstmlm import cli
@@ -127,6 +129,17 @@ def test_other_commands_end_the_same_way(command: list[str], trained: Path, lstm
     result = signalled("lstmlm.workflows.load", [signal.SIGTERM], lambda: lstmlm(*command))
     assert result.exit_code == 143
     assert result.stdout == ""
+    as_json = signalled("lstmlm.workflows.load", [signal.SIGTERM], lambda: lstmlm(*command, "--json"))
+    error = {"code": "interrupted", "message": "interrupted by SIGTERM.", "exit_status": 143}
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (143, {"error": error})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_question_ends_the_same_way(number: signal.Signals, trained: Path, lstmlm: Cli) -> None:
+    asks = f"{typer.confirm.__module__}.echo"
+    result = signalled(asks, [number], lambda: lstmlm("runs", "prune", "tiny"))
+    assert (result.exit_code, "Aborted" in result.stderr) == (128 + number, False)
+    assert (trained / "runs/tiny").is_dir()
 
 
 def test_a_reader_that_has_seen_enough_ends_a_command_quietly(trained: Path) -> None:

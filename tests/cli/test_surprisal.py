@@ -109,6 +109,19 @@ def test_other_formats_and_a_file(sentences: Path, lstmlm: Cli) -> None:
     ]
 
 
+def test_white_space_before_the_end_of_a_line(here: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    """It is a token of its own that belongs to the end, which is no word, however little of it is known."""
+    add_run("runs/chars", "data.tokenizer={name: char}")
+    (here / "s.txt").write_text("the dog \nthe dog\u00a0\n", "utf-8")
+    result = lstmlm("eval", "surprisal", "s.txt", "--format", "lm-zoo")
+    assert result.exit_code == 0, result.stderr
+    assert [line.split("\t")[2] for line in result.stdout.splitlines()] == [
+        "token", *"the␣dog␣", "</s>", *"the␣dog", "<unk>", "</s>"
+    ]  # fmt: skip
+    assert "4 words in 2 sentences" in result.stderr
+    assert "unknown" not in result.stderr
+
+
 def test_what_can_be_read_is_measured_and_the_rest_listed_before(trained: Path, lstmlm: Cli) -> None:
     (trained / "s.tsv").write_text("item\tword\n1\tThe\n1\n1\tcat\n\n2\tThe\n" + "3\n" * 5000, "utf-8")
     result = lstmlm("eval", "surprisal", "s.tsv")

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from lstmlm import workflows
+from lstmlm.config import RunConfig
+
 Cli = Callable[..., Any]
 
 SPACE: dict[str, Any] = {
@@ -64,6 +67,17 @@ def test_a_study(here: Path, lstmlm: Cli) -> None:
     more = json.loads(lstmlm("tune", "space.yaml", "--trials", "7", "--json").stdout)
     check_whole(more, here / "runs/space", 7)
     assert "valid perplexity" in lstmlm("tune", "space.yaml", "--trials", "7").stdout
+
+
+def test_a_study_is_its_folder_whatever_that_is_called(here: Path, lstmlm: Cli) -> None:
+    write(trials=2, set={"training.n_steps": 2})
+    before = json.loads(lstmlm("tune", "space.yaml", "--json").stdout)["trials"]
+    (here / "runs" / "space").rename(here / "runs" / "old")
+    after = json.loads(lstmlm("tune", "space.yaml", "--run-dir", "runs/old", "--trials", "3", "--json").stdout)[
+        "trials"
+    ]
+    assert len(after) == 3
+    assert all(trial in after for trial in before)
 
 
 def test_the_same_seed_draws_the_same(here: Path, lstmlm: Cli) -> None:
@@ -118,6 +132,23 @@ def test_a_trial_for_which_the_text_is_too_short_has_failed(here: Path, lstmlm: 
         assert "Lower data.bptt" in result.stderr
     trials = json.loads(result.stdout)["trials"]
     assert {(trial["data.bptt"], trial["state"]) for trial in trials} == {(7, "complete"), (5000, "fail")}
+
+
+def test_a_trial_beyond_the_memory_has_failed(here: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = workflows.train
+
+    def with_little_memory(config: RunConfig, *arguments: Any, **more: Any) -> Any:
+        if config.data.bptt == 7:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        return train(config, *arguments, **more)
+
+    monkeypatch.setattr(workflows, "train", with_little_memory)
+    write(search={"data.bptt": {"choice": [7, 5]}}, trials=6, set={"training.n_steps": 2})
+    while (result := lstmlm("tune", "space.yaml", "--json")).exit_code:
+        assert result.exit_code == 5
+    trials = json.loads(result.stdout)["trials"]
+    found = {(trial["data.bptt"], trial["state"], trial["problem"]) for trial in trials}
+    assert found == {(7, "fail", "out of memory."), (5, "complete", None)}
 
 
 def test_a_text_without_a_validation_split_is_refused_before_training(here: Path, lstmlm: Cli) -> None:

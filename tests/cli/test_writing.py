@@ -125,6 +125,13 @@ def test_after_an_interrupt_other_signals_end_the_session(write: Write, monkeypa
     assert (stop.value.signal_number, numbers) == (signal.SIGTERM, [])
 
 
+def test_what_the_model_writes_is_what_generate_writes_of_that_seed(write: Write) -> None:
+    options = SamplingOptions(max_tokens=9)
+    [*_, [sample]] = workflows.generate_texts(workflows.load(), "the", options, [1])
+    assert write("/write 9").text == f"the{sample.text}"
+    assert write("/write 9", "/undo", "/write 9").text != f"the{sample.text}"
+
+
 def test_lines_fit_the_terminal(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write("/help", "/write 60", "/undo", "/quit")
     assert all(len(line) <= 60 for line in capsys.readouterr().out.splitlines())

@@ -23,6 +23,7 @@ from lstmlm.evaluation.normalization import NORMALIZATIONS, find_normalization
         ("Dr. O'Hara of the U.S. left.", "dr. o'hara of the u.s. left", "Dr. O 'Hara of the U.S. left ."),
         ('"Go" (now)...', "go now", '" Go " ( now ) ...'),
         ("at A&B for $5", "at a&b for $ N", "at A & B for $ 5"),
+        ("rose 12% to $3", "rose N N to $ N", "rose 12 % to $ 3"),
         (", the <unk> .", "the <unk>", ", the <unk> ."),
     ],
 )

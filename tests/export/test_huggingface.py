@@ -125,6 +125,24 @@ def test_a_foreign_tokenizer_of_bytes_is_cut_at_line_ends(make_run: Callable[...
     assert read.encode(TEXT).ids[1:] == trained.tokenizer.encode_prompt(TEXT)
 
 
+def test_special_tokens_in_a_text_are_read_as_in_training(make_run: Callable[..., Any], tmp_path: Path) -> None:
+    """A file may have tokens that its reader knows wherever they stand; ours have none."""
+    learner = tokenizers.ByteLevelBPETokenizer()
+    learner.train_from_iterator(LINES, vocab_size=300, special_tokens=["<unk>", "</s>"])
+    learner.save(str(tmp_path / "special.json"))
+    trained = make_run(small(), {"name": "file", "path": str(tmp_path / "special.json")}, "foreign")
+    directory = export(trained, tmp_path / "out")
+    config = json.loads((directory / "tokenizer_config.json").read_text("utf-8"))
+    assert config["split_special_tokens"] is False
+    read = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+    ids = trained.tokenizer.encode_prompt("x <unk> y</s>")
+    assert read.encode("x <unk> y</s>").ids[1:] == ids
+    assert ids[-1] == trained.tokenizer.start_id
+    assert len(ids) == 6  # <unk> is one of them
+    ours = json.loads((export(make_run(small()), tmp_path / "ours") / "tokenizer_config.json").read_text("utf-8"))
+    assert ours["split_special_tokens"] is True
+
+
 def test_other_probabilities_leave_nothing_behind(
     make_run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +151,7 @@ def test_other_probabilities_leave_nothing_behind(
     trained = make_run(small(input_gate_cap=True))
     monkeypatch.setattr(directory, "CELL_OPTIONS", ("name",))  # what a fault would be
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(CheckpointError, match=r"out: gives other probabilities than the run \(by up to [\d.]+ nats"):
+    with pytest.raises(CheckpointError, match=r"out: its log-probabilities and the run.s differ by up to [\d.]+ nats"):
         export(trained, tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == before
 
@@ -198,6 +216,17 @@ def test_transformers_generates(
     batch = read_by([LINES[0], LINES[4]], return_tensors="pt", padding=True)
     for kwargs in ({}, {"use_cache": False}, {"num_beams": 1}):
         assert loaded.generate(**batch, max_new_tokens=20, **kwargs)[0, -20:].tolist() == expected
+    # What pads also ends lines: without a mask there is no padding. A state is gone on from, whatever is asked next.
+    single = read_by(TEXT, return_tensors="pt")
+    wanted = loaded.generate(**single, max_new_tokens=9, do_sample=False).tolist()
+    assert loaded.generate(single.input_ids, max_new_tokens=9, do_sample=False).tolist() == wanted
+    head, tail = single.input_ids[:, :7], single.input_ids[:, 7:]
+    state = loaded(head).state
+    assert loaded.generate(tail, state=state, max_new_tokens=9, do_sample=False)[0].tolist() == wanted[0][7:]
+    steps: list[int] = []
+    loaded.register_forward_hook(lambda _, __, output: steps.append(output.logits.shape[1]))
+    loaded.generate(**single, max_new_tokens=3, do_sample=False)
+    assert steps == [1, 1, 1]
     beams = [loaded.generate(**batch, max_new_tokens=9, num_beams=3, use_cache=cache) for cache in (True, False)]
     assert beams[0].tolist() == beams[1].tolist()
 
@@ -216,6 +245,25 @@ def test_transformers_needs_no_code_where_lstmlm_is_imported(
     vocabulary = len(tokenizer)
     assert None not in (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token)
     assert vocabulary == json.loads((directory / "config.json").read_text(encoding="utf-8"))["network"]["vocab_size"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_trainer_of_transformers_gets_the_loss_of_a_step_and_of_outputs_the_logits(
+    transformers: Any, make_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """It takes a model with keyword arguments for one that divides the loss by `num_items_in_batch`."""
+    pytest.importorskip("accelerate")
+    loaded, read_by = load(transformers, export(make_run(MODELS["lstm"]), tmp_path / "out"))
+    texts = [{**read_by(line), "labels": read_by(line)["input_ids"]} for line in [LINES[0]] * 4]
+    arguments = transformers.TrainingArguments(
+        str(tmp_path / "trained"), gradient_accumulation_steps=4, per_device_train_batch_size=1, max_steps=1,
+        logging_steps=1, report_to=[], use_cpu=True, save_strategy="no",
+    )  # fmt: skip
+    trainer = transformers.Trainer(loaded, arguments, train_dataset=texts)
+    loss = trainer.evaluate(texts)["eval_loss"]
+    trainer.train()
+    assert trainer.state.log_history[-2]["loss"] == pytest.approx(loss, rel=1e-3)
+    assert trainer.predict(texts).predictions.shape[0] == 4
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -313,7 +313,7 @@ def test_other_probabilities_leave_nothing_behind(
     trained = make_run(small())
     monkeypatch.setitem(layers.GATE_ORDER, "lstm", [0, 1, 2, 3])  # what a fault would be
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(CheckpointError, match=r"out/step.onnx: gives other probabilities .*by up to [\d.]+ nats"):
+    with pytest.raises(CheckpointError, match=r"out/step.onnx: its log-probabilities .* differ by up to [\d.]+ nats"):
         export(trained, tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == before
 

@@ -32,6 +32,7 @@ MODELS = {
     "gru": small(name="gru") | {"tie_weights": False},
     "lstm": small(name="lstm"),
     "coupled": small(name="lstm", coupled_gates=True),
+    "coupled, capped": small(name="lstm", coupled_gates=True, input_gate_cap=True),
     "projection": small(name="lstm", hidden_size=12) | {"output": {"name": "softmax", "projection": True}},
 }
 
@@ -41,7 +42,7 @@ def test_there_and_back_every_token_has_its_surprisal(make_run: Callable[..., An
     trained = make_run(MODELS[name])
     file = tmp_path / "weights.safetensors"
     EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, file)
-    nonlinearity = "relu" if name == "relu" else "tanh"
+    nonlinearity = "relu" if name == "relu" else None
     import_torch(file, trained.run.path, tmp_path / "imported", nonlinearity)
     np.testing.assert_allclose(nats_of(workflows.load(tmp_path / "imported")), nats_of(trained), atol=1e-4)
 
@@ -106,6 +107,7 @@ def change(tensors: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
         ("decoder.bias", None, "decoder.bias is missing."),
         ("rnn.weight_ih_l1", torch.zeros(3, 3), "rnn.weight_ih_l1 has shape 3 x 3, .* would have 32 x 8."),
         ("rnn.weight_hr_l0", torch.zeros(2), "rnn.weight_hr_l0 is unknown."),
+        ("rnn.weight_hh_l0", torch.full((32, 8), torch.nan), "rnn.weight_hh_l0 has numbers that are not finite."),
         ("encoder.weight", None, "has no encoder.weight"),
         ("rnn.weight_hh_l0", torch.zeros(5, 2), "has no encoder.weight and rnn.weight_hh_l0"),
     ],
@@ -120,6 +122,13 @@ def test_tensors_that_do_not_fit_have_a_line_each(
     with pytest.raises(CheckpointError, match=message):
         import_torch(file, trained.run.path, tmp_path / "imported")
     assert not (tmp_path / "imported").exists()
+
+
+def test_a_nonlinearity_is_of_an_rnn_alone(make_run: Callable[..., Any], tmp_path: Path) -> None:
+    trained, file = make_run(small()), tmp_path / "weights.safetensors"
+    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, file)
+    with pytest.raises(ConfigError, match=f"--nonlinearity relu: is of an nn.RNN, and {file} has an nn.LSTM."):
+        import_torch(file, trained.run.path, tmp_path / "imported", "relu")
 
 
 def test_a_vocabulary_of_another_size_is_refused(make_run: Callable[..., Any], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tokenizers as library
@@ -17,18 +18,23 @@ from lstmlm.config.data import (
     ByteTokenizerOptions,
     CharTokenizerOptions,
     FileTokenizerOptions,
+    SubwordTokenizerOptions,
     UnigramTokenizerOptions,
     WordTokenizerOptions,
 )
 from lstmlm.config.model import LSTMOptions, ModelOptions, RNNOptions
+from lstmlm.corpus.reading.white_space import is_white
 from lstmlm.corpus.tokenizers import EOS, Tokenizer, train_tokenizer
 from lstmlm.errors import ConfigError
-from lstmlm.generation import next_word
+from lstmlm.generation import next_word, spelling
 from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.scoring import next_log_probabilities
 
 FOREIGN = Path(__file__).parents[1] / "corpus" / "tokenizers" / "foreign"
+
+RUNS = ["".join(f"a{' ' * n}b\n" for n in range(1, 18)) * 20]
+"""A text with runs of blanks, which become tokens."""
 
 LONGEST = 4
 """Words counted by brute force; longer ones are less probable than any that is compared."""
@@ -189,15 +195,21 @@ def parts(request: pytest.FixtureRequest) -> tuple[Tokenizer, LanguageModel]:
     usable = usable_ids(tokenizer)
     assert any(len(tokenizer.decode([i])) > 1 for i in usable)
     with torch.no_grad():
-        asked.output_layer.bias.fill_(-40)
-        asked.output_layer.bias[usable] = 0.0
-        asked.output_layer.bias[tokenizer.encode_prompt("\n")] += 3.0
+        to_which_occur(usable, asked).output_layer.bias[tokenizer.encode_prompt("\n")] += 3.0
         asked.output_layer.bias[tokenizer.encode_prompt(" ")] -= 3.0
     return tokenizer, asked
 
 
 def usable_ids(tokenizer: Tokenizer) -> list[int]:
     return [i for i in range(tokenizer.vocab_size) if set(tokenizer.decode([i])) <= set("ab \n")]
+
+
+def to_which_occur(usable: list[int], asked: LanguageModel) -> LanguageModel:
+    """Make a model to which only some tokens occur."""
+    with torch.no_grad():
+        asked.output_layer.bias.fill_(-40)
+        asked.output_layer.bias[usable] = 0.0
+    return asked
 
 
 def probability_of(asked: LanguageModel, start: list[int], ids: Sequence[int]) -> float:
@@ -291,6 +303,72 @@ def test_a_word_is_completed_from_before_its_beginning(
     found = find_next_words(asked, tokenizer, before + beginning, 12, complete=True)
     assert all(word.word.startswith(begun) for word in found.words)
     assert_no_better_word_is_missing(found, wanted)
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens have been read at a time, as it grows."""
+    found: list[int] = []
+
+    def reading(asked: LanguageModel, tokens: torch.Tensor, state: Any) -> Any:
+        found.append(len(tokens))
+        return next_log_probabilities(asked, tokens, state)
+
+    monkeypatch.setattr(next_word, "next_log_probabilities", reading)
+    return found
+
+
+@pytest.mark.parametrize("n", [12, 200])
+@pytest.mark.parametrize("options", [BPETokenizerOptions(vocab_size=264), UnigramTokenizerOptions(vocab_size=264)])
+def test_a_run_of_blanks_is_read_in_few_steps(
+    options: SubwordTokenizerOptions, n: int, windows: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(next_word, "MAX_PREFIXES", 0)
+    tokenizer = train_tokenizer(options, RUNS)
+    assert len({i for i in range(tokenizer.vocab_size) if set(tokenizer.decode([i])) == {" "}}) > 5
+    find_next_words(model(tokenizer), tokenizer, "ab" + " " * n, 1)
+    assert len(windows) < 50
+
+
+@pytest.mark.parametrize("before", ["ab", "ab\n"])
+def test_blanks_at_the_end_are_cut_as_the_tokenizer_cuts_them(before: str) -> None:
+    tokenizer = train_tokenizer(BPETokenizerOptions(vocab_size=264), RUNS)
+    asked = to_which_occur(usable_ids(tokenizer), model(tokenizer))
+    with torch.no_grad():  # that there are more blanks than were typed is unlikely
+        asked.output_layer.bias[[i for i in usable_ids(tokenizer) if is_white(tokenizer.decode([i]))]] -= 8.0
+        asked.output_layer.bias[tokenizer.start_id] += 8.0
+    start = [tokenizer.start_id, *tokenizer.encode_prompt(before)]
+    prompt = before + " " * 13
+    cuts = {word: tokenizer.encode_prompt(" " * 13 + word) for word in ("b", "ba")}
+    assert [len(tokenizer.decode(ids[:1])) for ids in cuts.values()] == [12, 12]
+    wanted = {
+        word: probability_of(asked, start, ids) * probability_of_delimiter(asked, tokenizer, [*start, *ids])
+        for word, ids in cuts.items()
+    }
+    found = {word.word: word.probability for word in find_next_words(asked, tokenizer, prompt, 4).words}
+    assert found["b"] / found["ba"] == pytest.approx(wanted["b"] / wanted["ba"], rel=0.01)
+
+
+@pytest.mark.parametrize("letters", ["ab", "é東"])
+@pytest.mark.parametrize("options", [CharTokenizerOptions(), BPETokenizerOptions(vocab_size=262)])
+def test_a_long_word_is_read_but_for_its_end_at_once(
+    options: CharTokenizerOptions | BPETokenizerOptions,
+    letters: str,
+    windows: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokenizer = train_tokenizer(options, [f"{letters} {letters}{letters} {letters[0]}\n" * 20])
+    letter_ids = {token_id for letter in letters for token_id in tokenizer.encode_prompt(letter)}
+    asked = to_which_occur(sorted({*letter_ids, tokenizer.start_id}), model(tokenizer))
+    prompt = f"{letters[0]} {letters * 100}"
+    found = find_next_words(asked, tokenizer, prompt, 4, complete=True)
+    assert len(windows) < 120 and max(windows) > 50
+    windows.clear()
+    monkeypatch.setattr(spelling, "UNSETTLED_BYTES", 10**6)
+    wanted = find_next_words(asked, tokenizer, prompt, 4, complete=True)
+    assert max(windows) < 10
+    assert_found(found, [(word.word, word.probability) for word in wanted.words])
+    assert found.words[0].word.startswith(letters * 100)
 
 
 def test_a_character_of_several_tokens_is_completed() -> None:

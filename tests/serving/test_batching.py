@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -114,6 +115,68 @@ def test_nobody_writes_for_a_client_that_is_gone(server: Any, is_streamed: bool)
         if not server.get("/health")["n_running"]:
             return
     pytest.fail("the text is still being written")
+
+
+def test_nothing_is_asked_for_a_client_that_is_gone(models: Any, serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.api.model import Model
+
+    is_asked, may_answer, asked = threading.Event(), threading.Event(), list[str]()
+
+    def asking_slowly(*_: object, **__: object) -> list[Any]:
+        is_asked.set()
+        may_answer.wait()
+        return []
+
+    monkeypatch.setattr(Model, "surprisal", asking_slowly)
+    monkeypatch.setattr(Model, "next_words", lambda _, text, *__, **___: asked.append(text))
+    body = json.dumps({"model": "char", "text": "the"}).encode()
+    head = "POST /v1/next HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+    with serving(models) as server, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(server.post, "/v1/surprisal", model="char", text="the")
+        is_asked.wait()
+        try:
+            with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                connection.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+                while not server.get("/health")["n_waiting"]:
+                    pass
+            for _ in range(200):
+                if not server.get("/health")["n_waiting"]:
+                    break
+        finally:
+            may_answer.set()
+        answer.result()
+        server.post("/tokenize", prompt="the")
+    assert asked == []
+
+
+def test_it_stops_with_the_question_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+
+    from lstmlm.serving import engine
+    from lstmlm.serving.requests import Limits
+
+    monkeypatch.setattr(engine, "STOP_SECONDS", 0.01)
+    is_asked, may_answer, asked = threading.Event(), threading.Event(), list[str]()
+
+    def answer_slowly() -> None:
+        is_asked.set()
+        may_answer.wait()
+
+    async def ask_twice() -> engine.Engine:
+        asking = engine.Engine(Limits())
+        asking.start()
+        questions = (answer_slowly, lambda: asked.append("second"))
+        waiting = [asyncio.ensure_future(asking.ask(question)) for question in questions]
+        await asyncio.to_thread(is_asked.wait)
+        asking.stop()
+        assert not any(answer.done() for answer in waiting)
+        return asking
+
+    asking = asyncio.run(ask_twice())
+    assert asking._thread.is_alive()
+    may_answer.set()
+    asking._thread.join()
+    assert asked == []
 
 
 def test_a_model_without_probabilities_fails_its_own_request_alone(models: Any, serving: Any) -> None:

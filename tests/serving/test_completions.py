@@ -1,5 +1,6 @@
 """`/v1/completions` says what `lstmlm generate` writes, in the form of OpenAI's, streamed or not."""
 
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -114,6 +115,25 @@ def test_ids_are_a_prompt_too(server: Any, name: str) -> None:
     assert of_begun["logprobs"]["token_logprobs"] == [None, *of_text["logprobs"]["token_logprobs"]]
     both = server.post("/v1/completions", **body, prompt=[ids, begun])["choices"]
     assert [choice["text"] for choice in both] == [of_text["text"]] * 2
+
+
+def test_the_token_before_a_text_is_streamed_too(server: Any) -> None:
+    body = {"model": "char", "prompt": server.post("/tokenize", model="char", prompt="")["tokens"], "seed": 1}
+    body |= {"max_tokens": 4, "echo": True, "logprobs": 1}
+    first, *others = [event["choices"][0]["logprobs"]["token_logprobs"] for event in server.stream(**body)]
+    assert first == [None]
+    assert [None, *chain(*others)] == server.choice(**body)["logprobs"]["token_logprobs"]
+
+
+def test_a_blank_that_ids_end_with_is_read(server: Any) -> None:
+    body = {"model": "bpe", "add_special_tokens": False}
+    ids, blank = (server.post("/tokenize", prompt=text, **body)["tokens"] for text in ("a cat", " "))
+    for seed in range(3):
+        choice = server.choice(model="bpe", prompt=ids + blank, max_tokens=6, seed=seed, echo=True, logprobs=0)
+        logprobs = choice["logprobs"]
+        for offset, token in zip(logprobs["text_offset"], logprobs["tokens"], strict=True):
+            assert token.startswith("bytes:") or choice["text"][offset : offset + len(token)] == token
+        assert logprobs["text_offset"][len(ids) + 1] == 6
 
 
 def test_lm_eval_finds_what_it_sums(server: Any) -> None:

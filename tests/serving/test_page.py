@@ -442,6 +442,48 @@ def test_a_server_that_went_away_is_waited_for(page: Any) -> None:
     expect(page.locator("#words-0 li").first).to_be_visible()
 
 
+def test_what_was_chosen_and_written_outlives_the_server(page: Any) -> None:
+    page.locator("#first").select_option(MODELS[1])
+    page.locator("#second").select_option("")
+    wait_for_words(page)
+    page.locator("#write").click()
+    expect(page.get_by_role("button", name="Keep this text")).to_have_count(1)
+    everything = re.compile("/v1/|/health")
+    page.route(everything, lambda route: route.abort())
+    page.locator("#text").press("End")
+    page.keyboard.type(" a")
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer.")
+    page.unroute(everything)
+    expect(page.locator("#notice")).to_be_hidden()
+    assert [page.locator(f"#{which}").input_value() for which in ("first", "second")] == [MODELS[1], ""]
+    expect(page.get_by_role("button", name="Keep this text")).to_have_count(1)
+
+
+def test_what_is_typed_before_the_page_has_begun_is_kept(page: Any) -> None:
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/v1/completions", hold)
+    page.reload()
+    page.wait_for_function("document.querySelector('#readers').hidden === false")
+    page.locator("#text").press_sequentially("The ")
+    page.wait_for_timeout(500)
+    expect(page.locator("#notice")).to_be_hidden()
+    for route in held:
+        route.fulfill(status=429, json={"error": {"message": "256 requests are being answered."}})
+    expect(page.locator("#words-0 li").first).to_be_visible()
+    assert text_of(page) == "The "
+
+
+def test_the_page_begins_without_an_opening(page: Any) -> None:
+    refusal = {"status": 429, "json": {"error": {"message": "256 requests are being answered."}}}
+    page.route("**/v1/completions", lambda route: route.fulfill(**refusal))
+    page.reload()
+    expect(page.locator("#words-0 li").first).to_be_visible()
+
+
 def test_a_key_is_asked_for_and_kept(page: Any) -> None:
     def guarded(route: Any) -> None:
         if route.request.headers.get("authorization") == "Bearer open sesame":
@@ -451,6 +493,9 @@ def test_a_key_is_asked_for_and_kept(page: Any) -> None:
 
     page.route("**/v1/**", guarded)
     page.reload()
+    expect(page.get_by_label("This server asks for a key")).to_be_visible()
+    page.locator("#text").press_sequentially("The")
+    page.wait_for_timeout(500)
     page.get_by_label("This server asks for a key").fill("open sesame")
     page.keyboard.press("Enter")
     expect(page.locator("#notice")).to_be_hidden()

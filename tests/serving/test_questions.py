@@ -55,6 +55,46 @@ def test_unknown_words_are_told_of(server: Any) -> None:
         assert server.post(path, text="the zyzzyva")["warnings"] == warnings
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "options"),
+    [
+        ("/v1/next", "text", {}),
+        ("/v1/surprisal", "text", {}),
+        ("/v1/gates", "text", {}),
+        ("/tokenize", "prompt", {}),
+        ("/v1/completions", "prompt", {"echo": True, "logprobs": 1, "max_tokens": 0}),
+    ],
+)
+def test_texts_are_read_as_a_file_is(server: Any, path: str, field: str, options: dict[str, Any]) -> None:
+    def ask(text: str) -> Any:
+        answer = server.post(path, **{"model": "char", field: text, **options})
+        return [answer.get("choices") or answer, answer.get("warnings")]
+
+    assert ask("\ufeffa cat\r\nthe ca") == ask("a cat\nthe ca")
+
+
+def test_a_line_end_may_be_fed_in_two_pieces(server: Any) -> None:
+    wanted = server.post("/v1/next", model="char", text="a cat\nthe ca")["words"]
+    session = server.post("/v1/sessions", model="char", text="\ufeffa cat\r")
+    path = f"/v1/sessions/{session['id']}"
+    assert server.post(f"{path}/feed", text="\nthe ca") == {**session, "n_chars": 12}
+    assert [word["word"] for word in server.post(f"{path}/next")["words"]] == [word["word"] for word in wanted]
+    state = server.models.find("char").model.state("\ufeffa cat\r")
+    copied = state.copy()
+    copied.feed("\nthe ca")
+    assert [word.word for word in copied.next_words()] == [word["word"] for word in wanted]
+
+
+def test_units_are_told_of_short_texts(models: Any, serving: Any) -> None:
+    with serving(models, units=16 * 5) as server:
+        assert server.post("/v1/gates", model="char", text="the c", units=True)["units"]
+        assert server.post("/v1/gates", model="char", text="the ca")["means"]
+        answer = server.post_any("/v1/gates", {"model": "char", "text": "the ca", "units": True})
+    error = answer.json["error"]
+    assert (answer.status, error["code"], error["param"]) == (413, "too_large", "units")
+    assert error["message"].startswith("units: 16 at each of 6 tokens are 96, of which a request has 80 at most.")
+
+
 def test_gates(server: Any) -> None:
     from lstmlm import questions
 
@@ -94,9 +134,10 @@ def test_a_session_goes_on_from_what_it_was_fed(server: Any, name: str) -> None:
     assert server.post(f"{path}/feed", text=" farmer ") == {**session, "n_chars": 17}
     assert server.get(path)["n_chars"] == 17
     text = "a cat\nthe farmer "
-    words = server.post(f"{path}/next", k=4)["words"]
-    wanted = server.post("/v1/next", model=name, text=text, k=4)["words"]
-    assert [word["word"] for word in words] == [word["word"] for word in wanted]
+    found, wanted = server.post(f"{path}/next", k=4), server.post("/v1/next", model=name, text=text, k=4)
+    assert found.keys() == wanted.keys()
+    for key in ("word", "append"):
+        assert [word[key] for word in found["words"]] == [word[key] for word in wanted["words"]]
     for options in ({"seed": 4}, {"temperature": 0, "logprobs": 1}):
         [choice] = server.post(f"{path}/generate", max_tokens=12, **options)["choices"]
         same = server.choice(model=name, prompt=text, max_tokens=12, **options)

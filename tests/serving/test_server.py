@@ -47,6 +47,12 @@ def test_a_port_in_use(run: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("key", ["", " "])
+def test_an_empty_key(run: Path, key: str) -> None:
+    wanted = (2, "--api-key: is empty. Give one, or leave it out and let everybody ask.")
+    assert refused(run, "--port", 0, "--api-key", key) == wanted
+
+
 def test_a_run_that_is_missing_damaged_or_untrained(run: Path, tmp_path: Path) -> None:
     assert refused(tmp_path / "none", "--port", 0)[0] == 4
     [weights] = run.glob("checkpoints/*/model.safetensors")

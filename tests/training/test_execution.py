@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+import torch
 
 from lstmlm.config import RunConfig
+from lstmlm.config.model import ModelOptions
 from lstmlm.errors import ConfigError
 from lstmlm.models.kernels import GemmPath
 from lstmlm.training.preparation import execution
@@ -115,6 +117,15 @@ def test_what_the_kernels_are_told() -> None:
     assert (told.gemm_path, told.compiled) == (GemmPath.ONEDNN, False)
 
 
+@pytest.mark.parametrize("cell", ["mogrifier", "layer_norm_lstm", "lstm"])
+def test_bfloat16_that_has_no_effect_on_the_layers_is_said(cell: str, measured: dict[GemmPath, float]) -> None:
+    given = config(precision="bfloat16", compile="never")
+    model = ModelOptions.model_validate({"backbone": {"name": cell, "hidden_size": 8}, "embedding_size": 8})
+    told = resolve_execution(given.model_copy(update={"model": model}), VOCAB, 1000).warnings()
+    said = [f"training.precision: layers of {cell} compute in float32 here, where no loop is compiled."]
+    assert told == ([] if cell == "lstm" else said)
+
+
 @pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16"])
 @pytest.mark.parametrize("matmul", ["auto", "native", "onednn", "own"])
 @pytest.mark.parametrize("compiled", ["auto", "never", "always"])
@@ -125,6 +136,15 @@ def test_the_same_configuration_can_always_resume(
     run = resolve_execution(given, VOCAB, 1000).config
     assert resolve_like(given, run) == run
     assert "auto" not in run.training.model_dump(exclude={"device"}).values()  # each machine has its own
+
+
+def test_our_product_that_has_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "available_paths", lambda _: (GemmPath.NATIVE, GemmPath.OWN))
+    with pytest.raises(ConfigError) as error:
+        resolve_execution(config(matmul="own", precision="bfloat16"), VOCAB, 1000)
+    assert str(error.value) == "training.matmul: own has no bfloat16 here. Choose native or auto."
+    with pytest.raises(ConfigError, match="own is not there on a GPU"):
+        resolve_execution(config(matmul="own", precision="bfloat16"), VOCAB, 1000, device=torch.device("cuda"))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lstmlm.audit import audit as audits
 from lstmlm.checkpoint import storage
-from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.run_directory import NGRAMS, RunDirectory
 from lstmlm.checkpoint.storage import Checkpoint, FileRecord
 from lstmlm.errors import CheckpointError, ConfigError, DataError, Interrupted
 from lstmlm.training.events import Event
@@ -145,10 +146,11 @@ def vouched(run_dir: Path, step: int, change: Callable[[Checkpoint], Checkpoint]
     """Let a checkpoint vouch for what it, and the run, is now: what whoever edits a run by hand may do, too."""
     run = RunDirectory.open(run_dir)
     content, path = change(run.load_training(step)), run.path_of(step)
-    manifest = storage.read_manifest(path, step, [run_dir / "config.yaml", run_dir / "tokenizer.json"])
+    files = [run_dir / name for name in ("config.yaml", "tokenizer.json", NGRAMS) if (run_dir / name).exists()]
+    manifest = storage.read_manifest(path, step, files)
     assert manifest.metrics is not None
     metrics = (run_dir / "metrics.jsonl").read_bytes()[: manifest.metrics.size]
-    run_files = {name: FileRecord.of([(run_dir / name).read_bytes()]) for name in ("config.yaml", "tokenizer.json")}
+    run_files = {file.name: FileRecord.of([file.read_bytes()]) for file in files}
     storage.publish_checkpoint(path, step, content, run_files, FileRecord.of([metrics]))
 
 
@@ -171,6 +173,27 @@ def test_an_edited_weight_is_named(run_dir: Path) -> None:
     # What follows from step 6 is not what it would be.
     assert any("00000008/model.safetensors" in problem for problem in found)
     assert not any("00000004" in problem or "00000010" in problem for problem in found)
+
+
+def test_edited_n_grams_are_named(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
+    """Every figure rests on them, and no stretch that is trained again reads them."""
+    add_run(make_config(**ALL, model__ngram_order=3), tmp_path / "run")
+    run = RunDirectory.open(tmp_path / "run")
+    assert problems_of(run.path) == []
+    honest, ngrams = (run.path / NGRAMS).read_bytes(), run.load_ngrams()
+    name = next(name for name, tensor in ngrams.items() if tensor.is_floating_point())
+    ngrams[name].view(-1)[1] *= 0.9
+
+    def edit(content: Checkpoint) -> Checkpoint:
+        save_file(ngrams, run.path / NGRAMS)
+        return content
+
+    for step in run.steps:
+        (run.path / NGRAMS).write_bytes(honest)
+        vouched(run.path, step, edit)
+    assert [problem.split(", by")[0] for problem in problems_of(run.path)] == [
+        f"{run.path / NGRAMS}: {name} differs in 1 of {ngrams[name].numel():,} numbers"
+    ]
 
 
 def test_an_edited_optimizer_is_named(run_dir: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import SetOption, corpus_config, length, name_or_path, new_file
+from lstmlm.cli.options import SetOption, as_place, corpus_config, length, name_or_path, new_file
 from lstmlm.cli.render import say, warn, working
 from lstmlm.errors import ConfigError, as_command
 
@@ -59,7 +59,8 @@ def init(
         advice = advise(data, budget, tell)
     write_atomically(output, advice.yaml.encode())
     warn(advice.warnings)
-    command = as_command(["lstmlm", "train", "--config", str(output)])
+    # A name without a suffix would be that of a recipe.
+    command = as_command(["lstmlm", "train", "--config", str(output) if output.suffix else as_place(output)])
     say(f"{output} is written, with the reason of each choice. Train it: {command}")
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstmlm.cli.options import LEARNT_TOKENIZERS, EncodingOption, JsonOption, name_or_path, path
+from lstmlm.cli.data.tokenizer.show import name_or_place
+from lstmlm.cli.options import LEARNT_TOKENIZERS, EncodingOption, JsonOption, as_place, path
 from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, warn, working
 from lstmlm.errors import Interrupted, as_command
 
@@ -28,7 +29,7 @@ def encode(
     tokenizer: Annotated[
         str,
         typer.Option(
-            parser=name_or_path,
+            parser=name_or_place,
             help=f"What to learn on the texts ({LEARNT_TOKENIZERS}), or a tokenizer.json or run.",
         ),
     ] = "word",
@@ -75,8 +76,7 @@ def encode(
         print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
     else:
         print_table(rows)
-    corpus = output.as_posix() if "/" in output.as_posix() else f"./{output}"
-    say(f"{output} is ready. Train from it: --set {as_command([f'data.corpus={corpus}'])}")
+    say(f"{output} is ready. Train from it: --set {as_command([f'data.corpus={as_place(output)}'])}")
 
 
 def _written_tokens(texts: "Sequence[EncodedText]", tokenizer: "Tokenizer") -> "Iterator[str]":

@@ -47,5 +47,6 @@ def stats(
     print()
     print_table([{"text": name, **text.vocabulary()} for name, text in measured.items()])
     name, first = next(iter(measured.items()))
-    print(f"\nmost frequent in {name}")
-    print_table(first.most_frequent())
+    if most_frequent := first.most_frequent():
+        print(f"\nmost frequent in {name}")
+        print_table(most_frequent)

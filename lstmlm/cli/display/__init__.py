@@ -17,7 +17,7 @@ from rich.console import Console
 from lstmlm.checkpoint.run_directory import METRICS
 from lstmlm.cli.display.screen import Screen, moving
 from lstmlm.cli.display.words import PlainLines, describe
-from lstmlm.cli.render import is_live, printable
+from lstmlm.cli.render import is_live, printable, warn
 from lstmlm.errors import CheckpointError
 from lstmlm.history.history import History, HistoryReader
 
@@ -31,12 +31,18 @@ def training_display(
 ) -> "Iterator[Callable[[Event], None]]":
     """Show the training in `run_dir` on stderr: a screen that moves on a terminal, plain lines elsewhere, or nothing.
 
-    As JSON, each event is a line on stdout instead, as metrics.jsonl has it.
+    As JSON, each event is a line on stdout instead, as metrics.jsonl has it. Where stdout fails, the training goes on.
+
+    Raises:
+        OSError: What stdout has failed with, once the training is over.
     """
     if as_json:
-        yield lambda event: print(json.dumps(event.as_record(), allow_nan=False), flush=True)
+        lines = _JsonLines()
+        yield lines.show
+        if lines.failure is not None:
+            raise lines.failure
     elif quiet:
-        yield lambda _: None
+        yield lambda event: warn(getattr(event, "warnings", ()))
     elif is_live():
         told = _Told(run_dir)
         with moving(Screen(told.history, str(run_dir)), Console(stderr=True, highlight=False, markup=False)) as shown:
@@ -49,8 +55,22 @@ def training_display(
 
             yield take
     else:
-        lines = PlainLines()
-        yield lambda event: lines.show(event.as_record())
+        plain = PlainLines()
+        yield lambda event: plain.show(event.as_record())
+
+
+class _JsonLines:
+    """Events on stdout, up to its `failure`: nobody reads on, or the disk is full."""
+
+    def __init__(self) -> None:
+        self.failure: OSError | None = None
+
+    def show(self, event: "Event") -> None:
+        if self.failure is None:
+            try:
+                print(json.dumps(event.as_record(), allow_nan=False), flush=True)
+            except OSError as error:
+                self.failure = error
 
 
 class _Told:

@@ -43,7 +43,7 @@ def draw(curves: Sequence[Curve], width: int, height: int, x_label: str = "") ->
         dots = [((x - left) * x_scale, (high - math.log(y)) * y_scale) for x, y in curve.points]
         for start, end in zip(dots, dots[1:] or dots, strict=False):
             _line(canvas, start, end, curve.style)
-    labels = {0: high, rows - 1: low, (rows - 1) // 2: (high + low) / 2}
+    labels = {(rows - 1) // 2: (high + low) / 2, 0: high, rows - 1: low}  # of two rows, the ends
     lines = [_row(cells, _number(math.exp(labels[row])) if row in labels else "") for row, cells in enumerate(canvas)]
     return [*lines, _axis(left, right, x_label, columns)]
 

@@ -105,9 +105,10 @@ class Overlay:
         self.screens = screens
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        """Yield lines that are never wider than the terminal, nor more than it has."""
+        """Yield lines that are never wider than the terminal, nor more than it has; elsewhere one for each training."""
         width, height = options.max_width, options.height or console.height
-        lines = [self._line(screen, style) for screen, style in self._styled()][: height - 2]
+        lines = [self._line(screen, style) for screen, style in self._styled()]
+        lines = lines[: height - 2] if console.is_terminal else lines
         curves = [
             Curve(screen.title, list(points(events, "step", "perplexity")), f"{emphasis}{style}")
             for emphasis in ("dim ", "")

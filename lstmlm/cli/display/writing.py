@@ -157,7 +157,6 @@ class WritingSession:
         if not n_tokens:
             raise ConfigError(f"/write: needs a number of tokens, got {shown(argument)}.")
         options = replace(self._options, max_tokens=n_tokens)
-        self._seed += 1
         written = ""
         # Ctrl-C ends what the model writes, not what the person does: the command's own watch sees none of it.
         try:
@@ -167,6 +166,7 @@ class WritingSession:
         except KeyboardInterrupt as stop:
             if isinstance(stop, Interrupted) and stop.signal_number != signal.SIGINT:
                 raise
+        self._seed += 1
         self._append(written)
 
     def _undo(self, argument: str) -> None:

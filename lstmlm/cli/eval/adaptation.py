@@ -54,10 +54,12 @@ def adaptation(
     lstmlm eval adaptation dynamic --set dynamic.name=sgd --set dynamic.learning_rate=0.2
     """
     refuse_two_texts(split, text)
-    from lstmlm.config.adaptation import METHODS, AdaptationOptions, methods_in_order
+    from lstmlm.config.adaptation import METHODS, AdaptationOptions, methods_in_order, require_effect
     from lstmlm.yaml.schema import from_overrides
 
     chosen, options = methods_in_order(methods), from_overrides(AdaptationOptions, overrides or [])
+    keys = [override.partition("=")[0].strip() for override in overrides or []]
+    require_effect(keys, chosen, are_tuned=tune is not None)
     from lstmlm import questions, workflows
 
     trained = workflows.load(run)

@@ -161,7 +161,7 @@ def _context(text: str) -> "WordContext":
 def _summary(words: "list[MeasuredWord]") -> str:
     n_words = sum(not word.is_end for word in words)
     n_sentences = len({id(word.sentence) for word in words if not word.is_end})
-    n_unknown = sum(word.is_unknown for word in words)
+    n_unknown = sum(word.is_unknown and not word.is_end for word in words)
     n_empty = sum(word.is_end and word.index == 0 for word in words)
     parts = [f"{counted(n_words, 'word')} in {counted(n_sentences, 'sentence')}"]
     if n_unknown:

@@ -7,6 +7,7 @@ import typer
 
 from lstmlm.cli.options import EncodingOption, RunOption, SplitOption, TextOption, refuse_two_texts, unused_path
 from lstmlm.cli.render import say, warn
+from lstmlm.errors import ConfigError
 
 
 def onnx(
@@ -42,6 +43,8 @@ def onnx(
     lstmlm export onnx rnn-lm --for sherpa --text sentences.txt
     """
     refuse_two_texts(split, text)
+    if not int8 and (split or text):
+        raise ConfigError("--no-int8: nothing is measured, so that no split or text is read. Leave one of them out.")
     from lstmlm import workflows
     from lstmlm.cli.render import print_table
     from lstmlm.export.onnx import export_onnx

@@ -6,24 +6,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstmlm.cli.options import JsonOption, PlotOption, SplitOption
+from lstmlm.cli.options import JsonOption, PlotOption, name_or_path
 from lstmlm.cli.render import print_table, say
 from lstmlm.cli.runs.rows import SortOption, in_order, record, row
-from lstmlm.errors import LstmlmError
+from lstmlm.errors import LstmlmError, as_command
 from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
     from lstmlm.cli.display.screen import Overlay
-    from lstmlm.evaluation.report import Row
+    from lstmlm.evaluation.report import Report, Row
     from lstmlm.history.summary import RecordedRun
+    from lstmlm.workflows import TrainedModel
 
 
 def compare(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="Directories, names below runs/, or patterns such as 'ptb-*'."),
+        typer.Argument(
+            metavar="RUN...",
+            parser=name_or_path,
+            help="Directories, names below runs/, or patterns such as 'ptb-*'.",
+        ),
     ],
-    split: SplitOption = "valid",
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
     quick: Annotated[bool, typer.Option("--quick", help="Read what was recorded; score nothing again.")] = False,
     sort: SortOption = "perplexity",
     plot: PlotOption = None,
@@ -92,29 +97,39 @@ def _cell(value: Any) -> str:
 
 
 def _tests(chosen: "Sequence[RecordedRun]", split: str | None) -> list[dict[str, Any]]:
-    """Return a row for each run beside the best: the ratio of perplexities with its interval, and what it means."""
+    """Return a row for each run beside the best: the ratio of perplexities with its interval, and what it means.
+
+    What cannot be loaded or compared is said and left out.
+    """
     from lstmlm import questions, workflows
 
     scored = [run for run in chosen if run.summary.perplexity is not None and run.config is not None]
     scored.sort(key=lambda run: run.summary.perplexity or 0)
+    best: tuple[RecordedRun, TrainedModel] | None = None
     rows = []
-    try:
-        models = [workflows.load(run.path) for run in scored]
-        best, *others = [run.summary.name for run in scored] or [""]
-        for other, model in zip(others, models[1:], strict=True):
-            report = questions.compare(models[0], model, split=split)
-            [first, *_] = report.rows
-            verdict = {"a": f"{best} is better", "b": f"{other} is better", None: "may be chance"}
-            better = report.values["better"]
-            rows.append(
-                {
-                    "best": best,
-                    "other": other,
-                    "split": str(split),
-                    **{key: first[key] for key in first if key not in ("a", "b")},
-                    "verdict": verdict[better if better in ("a", "b") else None],
-                }
-            )
-    except LstmlmError as error:
-        say(f"Whether a lead is more than chance is not tested: {error}")
+    for run in scored:
+        asked = ""  # the command that has the options which a message may speak of
+        try:
+            model = workflows.load(run.path)
+            if best is None:
+                best = run, model
+                continue
+            asked = f"{as_command(['lstmlm', 'eval', 'compare', str(best[0].path), str(run.path)])}: "
+            report = questions.compare(best[1], model, split=split)
+            rows.append(_test(best[0].summary.name, run.summary.name, str(split), report))
+        except LstmlmError as error:
+            say(f"Whether a lead is more than chance is not tested: {asked}{error}")
     return rows
+
+
+def _test(best: str, other: str, split: str, report: "Report") -> dict[str, Any]:
+    [first, *_] = report.rows
+    verdict = {"a": f"{best} is better", "b": f"{other} is better", None: "may be chance"}
+    better = report.values["better"]
+    return {
+        "best": best,
+        "other": other,
+        "split": split,
+        **{key: first[key] for key in first if key not in ("a", "b")},
+        "verdict": verdict[better if better in ("a", "b") else None],
+    }

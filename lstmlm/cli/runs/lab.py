@@ -9,7 +9,7 @@ import typer
 
 from lstmlm.cli.options import BudgetOption, JsonOption, LabConfigOption, PlotOption, SetOption, length, path
 from lstmlm.cli.render import print_table, say, warn
-from lstmlm.errors import ConfigError, DivergenceError, as_command
+from lstmlm.errors import ConfigError, DivergenceError, ShortTextError, as_command
 from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ def lab(
     if as_json:
         print(json.dumps({"recipes": list(map(finite, rows)), "perplexities": figures}, ensure_ascii=False))
         return
+    if not rows:
+        say("There is nothing to compare: no training has a validation perplexity.")
+        return
     print_table(rows)
     say(f"Curves: lstmlm runs compare {as_command([str(run_dir or 'runs/lab')])} --quick")
 
@@ -93,14 +96,15 @@ def _trained(checked: "dict[Cell, RunConfig]", root: Path, *, quiet: bool) -> "I
     from lstmlm import workflows
     from lstmlm.cli.display import training_display
     from lstmlm.history.summary import read_run
+    from lstmlm.training.events import require_validation
 
     for place, ((name, seed), config) in enumerate(checked.items(), start=1):
         where = root / name / f"seed-{seed}"
         say(f"{place} of {len(checked)}: {where}")
         try:
             with training_display(where, quiet=quiet) as observer:
-                workflows.train(config, where, resume=True, observers=[observer])
-        except DivergenceError as error:
+                workflows.train(config, where, resume=True, observers=[observer, require_validation])
+        except (DivergenceError, ShortTextError) as error:
             say(f"{where}: {error}")
         yield (name, seed), read_run(where)
 

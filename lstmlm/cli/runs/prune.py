@@ -5,16 +5,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JsonOption
+from lstmlm.cli.options import JsonOption, name_or_path
 from lstmlm.cli.render import print_table, say
 from lstmlm.cli.runs.rows import in_order, row
-from lstmlm.errors import counted
+from lstmlm.errors import ConfigError, counted
 
 
 def prune(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="Directories, names below runs/, or patterns such as 'tries-*'."),
+        typer.Argument(
+            metavar="RUN...",
+            parser=name_or_path,
+            help="Directories, names below runs/, or patterns such as 'tries-*'.",
+        ),
     ],
     keep_best: Annotated[
         int, typer.Option(min=0, metavar="N", help="Keep the N runs with the lowest validation perplexity.")
@@ -33,22 +37,30 @@ def prune(
 
     lstmlm runs prune runs --state damaged --yes
     """
+    if as_json and not yes:
+        raise ConfigError("--json: needs --yes, as a program cannot be asked. See first which it is: leave out --json.")
     from pathlib import Path
 
     from lstmlm import files
     from lstmlm.checkpoint.run_directory import LOCK
-    from lstmlm.history.selection import find_runs
+    from lstmlm.history.selection import all_runs, find_runs
     from lstmlm.history.summary import read_run
 
     found = in_order([read_run(path).summary for path in find_runs(runs)], "perplexity")
     doomed = [run for run in found[keep_best:] if run.state != "training" and state in (None, run.state)]
+    # What lies within another one goes before it.
+    paths = sorted((Path(run.name).resolve() for run in doomed), reverse=True)
+    for path in paths:
+        for inner in all_runs(path):
+            if inner not in paths:
+                raise ConfigError(f"{path}: holds {inner}, a run that is to stay. Move that first.")
     if doomed and not as_json:
         print_table([row(run) for run in doomed])
-    if doomed and not yes:
-        typer.confirm(f"Delete {len(doomed)} of {counted(len(found), 'run')}?", abort=True, err=True)
-    for run in doomed:
-        with files.locked(Path(run.name) / LOCK):
-            files.remove_directory(Path(run.name))
+    if doomed and not yes and not typer.confirm(f"Delete {len(doomed)} of {counted(len(found), 'run')}?", err=True):
+        return
+    for path in paths:
+        with files.locked(path / LOCK):
+            files.remove_directory(path)
     if as_json:
         print(json.dumps({"deleted": [run.name for run in doomed]}, ensure_ascii=False))
     else:

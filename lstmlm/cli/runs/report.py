@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lstmlm.cli.options import new_file
+from lstmlm.cli.options import name_or_path, new_file
 from lstmlm.cli.render import say
-from lstmlm.errors import LstmlmError
+from lstmlm.cli.runs.rows import NEWEST
+from lstmlm.errors import LstmlmError, as_command
 
 if TYPE_CHECKING:
     from lstmlm.history.summary import RecordedRun
@@ -30,8 +31,9 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="[RUN]...",
+            parser=name_or_path,
             help="Directories, names below runs/, or patterns.",
-            show_default="the run below runs/ that recorded something last",
+            show_default=NEWEST,
         ),
     ] = None,
     output: Annotated[
@@ -77,33 +79,26 @@ def report(
 def _computed(found: "Sequence[RecordedRun]", *, draws: bool) -> tuple[list[Mapping[str, Any]], list[str]]:
     """Score the runs on their own splits, and draw their gradients; what cannot be computed is said and left out."""
     from lstmlm import questions, workflows
+    from lstmlm.cli.display.curves_svg import gradient_curves
     from lstmlm.cli.display.report import in_words
 
     scores: list[Mapping[str, Any]] = []
-    models = {}
+    measured = []
     for run in found:
+        asked = ""  # the command that has the options which a message may speak of
         try:
             trained = workflows.load(run.path)
+            asked = f"{as_command(['lstmlm', 'eval', 'perplexity', '--run', str(run.path)])}: "
             for split in ("valid", "test"):
                 if trained.run.digest_of(split):
                     values = workflows.evaluate(trained, "perplexity", split=split).values
                     figures = {in_words(key): values[key] for key in SHOWN}
                     fingerprint = str(values["fingerprint"])[:FINGERPRINT_SHOWN]
                     scores.append({"run": run.summary.name, "split": split, **figures, "fingerprint": fingerprint})
-            models[run.summary.name] = trained
+            if draws:
+                asked = f"{as_command(['lstmlm', 'inspect', 'gradients', '--run', str(run.path)])}: "
+                norms = questions.inspect_gradients([trained], split="valid", max_lag=LAGS)
+                measured += [replace(of_memory, run=run.summary.name) for of_memory in norms]
         except LstmlmError as error:
-            say(f"Not scored again: {error}")
-    if not draws or not models:
-        return scores, []
-    from lstmlm.cli.display.curves_svg import gradient_curves
-
-    try:
-        measured = [
-            replace(norms, run=name)
-            for name, trained in models.items()
-            for norms in questions.inspect_gradients([trained], split="valid", max_lag=LAGS)
-        ]
-        return scores, [gradient_curves(measured)]
-    except LstmlmError as error:
-        say(f"Not drawn: {error}")
-        return scores, []
+            say(f"Left out: {asked}{error}")
+    return scores, [gradient_curves(measured)] if measured else []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lstmlm.cli.options import name_or_path
 from lstmlm.cli.render import clock
 from lstmlm.metrics import finite
 
@@ -20,9 +21,16 @@ SortOption = Annotated[
     typer.Option("--sort", help="Order of the rows: lowest perplexity, else largest or newest, first."),
 ]
 
+NEWEST = "the run below runs/ that recorded something last"
+"""Which one is meant where none is named."""
+
 RunsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[RUN]...", help="Directories, names below runs/, or patterns such as 'ptb-*'."),
+    typer.Argument(
+        metavar="[RUN]...",
+        parser=name_or_path,
+        help="Directories, names below runs/, or patterns such as 'ptb-*'.",
+    ),
 ]
 
 

@@ -5,14 +5,17 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption
+from lstmlm.cli.options import JsonOption, name_or_path
 from lstmlm.cli.render import print_table, say
-from lstmlm.cli.runs.rows import record, row
+from lstmlm.cli.runs.rows import NEWEST, record, row
 
 
 def show(
     run: Annotated[
-        str | None, typer.Argument(help="Run directory, or a name below runs/.", show_default="the newest under runs/")
+        str | None,
+        typer.Argument(
+            metavar="[RUN]", parser=name_or_path, help="Run directory, or a name below runs/.", show_default=NEWEST
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

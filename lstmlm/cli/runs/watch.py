@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from lstmlm.cli.options import name_or_path
 from lstmlm.cli.render import say
+from lstmlm.cli.runs.rows import NEWEST
 from lstmlm.errors import DataError
 
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -18,8 +20,9 @@ def watch(
         list[str] | None,
         typer.Argument(
             metavar="[RUN]...",
+            parser=name_or_path,
             help="Directories, names below runs/ or patterns; - for events on standard input.",
-            show_default="the run below runs/ that recorded something last",
+            show_default=NEWEST,
         ),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Show how things stand, and end.")] = False,
@@ -44,7 +47,7 @@ def watch(
 
     source = StandardInput() if runs == ["-"] else RunFiles(runs or [])
     console = Console(highlight=False, markup=False)
-    if once or not console.is_terminal:
+    if once or not console.is_terminal or console.is_dumb_terminal:
         source.catch_up()
         console.print(source.screen)
         return
@@ -53,7 +56,8 @@ def watch(
             while not source.update():
                 shown.frame()
     except Interrupted:
-        say("No longer watched; what trains goes on.")
+        if isinstance(source, RunFiles):  # what feeds a pipe has the same signal
+            say("No longer watched; what trains goes on.")
 
 
 class RunFiles:
@@ -80,11 +84,14 @@ class RunFiles:
         """Read on; returns whether all trainings are over. Waits a moment where there was nothing new."""
         from lstmlm.history.summary import is_training
 
+        # Asked first: what ends in between may have recorded something that was not read.
+        are_over = not any(map(is_training, self._paths))
         news = [reader.update() for reader in self._readers]
-        if not any(news):
+        if any(news):
+            return False
+        if not are_over:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            return not any(map(is_training, self._paths))
-        return False
+        return are_over
 
 
 class StandardInput:

@@ -19,6 +19,7 @@ from lstmlm.corpus.inspection.characters_and_lines import (
 )
 from lstmlm.corpus.inspection.layout import describe, is_indented, wrapped_width
 from lstmlm.corpus.reading.compression import split_suffixes
+from lstmlm.corpus.reading.documents import holds_records
 from lstmlm.corpus.reading.splits import Text
 from lstmlm.corpus.store.token_store import TokenStore
 from lstmlm.corpus.tokenizers import Tokenizer
@@ -176,7 +177,7 @@ def _encoding(seen: Observation, text: Text, encoding: str) -> Finding:
     message = "; ".join(troubles or [encoding.upper()])
     if remedies:
         program = _cleaning("".join(sorted(counts)), to_compose=n_not_composed > 0)
-        message += f": {' and '.join(remedies)}: {_command(text, encoding, 'clean', *program)}"
+        message += f": {_with_command(' and '.join(remedies), text, encoding, 'clean', *program)}"
     else:
         message += "."
     return Finding(seen.name, "encoding", "warning" if troubles else "ok", message)
@@ -198,10 +199,13 @@ def _cleaning(characters: str, *, to_compose: bool) -> Sequence[str]:
     return ["-CSD", *(["-MUnicode::Normalize"] if to_compose else []), "-pe", "; ".join(steps)]
 
 
-def _command(text: Text, encoding: str, purpose: str, *arguments: str) -> str:
-    """A command of perl that makes another file, in UTF-8, of that of a text."""
+def _with_command(advice: str, text: Text, encoding: str, purpose: str, *arguments: str) -> str:
+    """Advice, with the command of perl that makes another file, in UTF-8, of that of a text; records have none."""
+    if any(holds_records(file, encoding) for file in text.files):
+        return f"{advice}."
     file = text.files[0] if len(text.files) == 1 else Path("FILE.txt")
-    return conversion(str(file), ["perl", *arguments], f".{purpose}{split_suffixes(file)[0] or '.txt'}", encoding)
+    suffix = f".{purpose}{split_suffixes(file)[0] or '.txt'}"
+    return f"{advice}: {conversion(str(file), ['perl', *arguments], suffix, encoding)}"
 
 
 def _of_files(text: Text) -> Iterator[Finding]:
@@ -226,12 +230,12 @@ def _lines(seen: Observation, text: Text, options: DataOptions) -> Finding:
     elif seen.n_blank > BLANK_SHARE * seen.n_lines:
         advice = "Each blank line is an <eos> that is easy to predict: remove those that mean nothing."
     elif width := wrapped_width(seen.head):
-        command = _command(
-            text, options.encoding, "lines", "-0777", "-pe", r"s/\r//g; s/(?<=\S)\n(?=\S)/ /g; s/\n\n+/\n/g"
-        )
-        advice = (
-            f"They are wrapped at {width} characters, within sentences. Set data.eos=never, or make a paragraph a "
-            f"line: {command}"
+        advice = _with_command(
+            f"They are wrapped at {width} characters, within sentences. Set data.eos=never, or make a paragraph a line",
+            text,
+            options.encoding,
+            "lines",
+            *("-0777", "-pe", r"s/\r//g; s/(?<=\S)\n(?=\S)/ /g; s/\n\n+/\n/g"),
         )
     elif options.tokenizer.name == "word" and is_indented(seen.head):
         advice = "Words lose how lines are indented; char, byte and bpe keep it."

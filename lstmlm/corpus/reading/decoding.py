@@ -71,8 +71,7 @@ def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterato
     while len(beginning) < BEGINNING_BYTES and (chunk := next(remaining, b"")):
         beginning += chunk
     refuse_what_is_no_text(name, beginning)
-    if codecs.lookup(encoding).name == UTF8:
-        encoding = _declared(name, beginning)
+    encoding = encoding_read(name, beginning, encoding)
     decoder, line_ends = codecs.getincrementaldecoder(encoding)(), IncrementalNewlineDecoder(None, translate=True)
     offset, line, is_empty, is_ascii = 0, 1, True, True
     for chunk in chain([beginning] if beginning else (), remaining, [b""]):
@@ -98,8 +97,10 @@ def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterato
         raise ShortTextError(f"{name}: is empty. Put text into it, a sentence or paragraph a line.")
 
 
-def _declared(name: str, beginning: bytes) -> str:
-    """What a file that begins so says of its encoding, unless what follows is UTF-8 all the same."""
+def encoding_read(name: str, beginning: bytes, encoding: str) -> str:
+    """How a file that begins so is read: in place of UTF-8 as it says itself, unless it is UTF-8 all the same."""
+    if codecs.lookup(encoding).name != UTF8:
+        return encoding
     for mark, encoding in _BYTE_ORDER_MARKS:
         if beginning.startswith(mark):
             tell_once(logging.INFO, f"{name}: is read as {encoding}, as its byte-order mark says.")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lstmlm.config.data import EosPlace
 from lstmlm.corpus.reading.json_lines import parse_object, text_of
 from lstmlm.corpus.reading.recognition import Kind, kind_of, refuse_what_is_no_corpus
-from lstmlm.corpus.reading.text_files import Line, Version, in_blocks, lines_of, name_of, read_blocks
+from lstmlm.corpus.reading.text_files import Line, Version, encoding_of, in_blocks, lines_of, name_of, read_blocks
 from lstmlm.errors import DataError, in_proportion
 
 
@@ -28,7 +28,7 @@ def open_text(path: Path, version: Version | None, encoding: str) -> tuple[Kind,
     blocks = read_blocks(path, version=version, encoding=encoding)
     beginning = next(blocks)
     kind = kind_of(path, beginning)
-    refuse_what_is_no_corpus(name_of(path), path, kind, beginning, encoding)
+    refuse_what_is_no_corpus(name_of(path), path, kind, beginning, encoding_of(path, beginning, encoding))
     return kind, chain([beginning], blocks)
 
 
@@ -54,7 +54,7 @@ def read_documents(files: Mapping[Path, Version | None], encoding: str, fields: 
             yield from _documents_of(path, version, encoding, fields)
         except DataError as error:
             others = (_problem_of(*other, encoding, fields) for other in remaining)
-            raise DataError("\n".join(in_proportion(chain([str(error)], filter(None, others))))) from None
+            raise type(error)("\n".join(in_proportion(chain([str(error)], filter(None, others))))) from None
 
 
 def _documents_of(path: Path, version: Version | None, encoding: str, fields: Sequence[str]) -> Iterator[Piece]:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from lstmlm.corpus.reading.compression import split_suffixes
-from lstmlm.corpus.reading.tables import find_delimiter, first_rows, has_header
+from lstmlm.corpus.reading.tables import LONGEST_CELL_CHARS, find_delimiter, first_rows, has_header
 from lstmlm.errors import DataError, as_command, beside, conversion
 
 Kind = Literal["text", "jsonl", "json", "table"]
@@ -24,6 +24,9 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 
 BEGINNING_BYTES = 512
 """As many bytes tell what a file is that is no text."""
+
+_WITHIN_STRINGS = ("Unterminated string", "Invalid \\u")
+"""Errors of Python's where JSON ends within a string; they stand where that begins, or its last character does."""
 
 _HEADER_NAMES = "word words sentence sentences text tweet label good bad sentence_good sentence_bad".split()
 
@@ -108,7 +111,12 @@ def _kind_of_json(text: str, *, is_named: bool) -> Kind | None:
         return "json" if end > len(first) else None
     except json.JSONDecodeError as error:
         # What is cut off may well be right; a record that is broken is so in its own line or the next.
-        is_cut = error.pos >= len(text.rstrip()) and ("\n" in text or text.startswith("["))
+        is_cut = error.pos >= len(text.rstrip()) or (
+            error.msg.startswith(_WITHIN_STRINGS) and "\n" not in text[error.pos :]
+        )
+        if is_cut and "\n" not in text and re.match(r'\{\s*"', text):
+            return "jsonl"
+        is_cut = is_cut and ("\n" in text or text.startswith("["))
         return "json" if is_cut or (is_named and first.strip() in ("{", "[")) else None
     except RecursionError:
         return None
@@ -134,7 +142,8 @@ def refuse_one_value(name: str, beginning: str, encoding: str = "utf-8") -> None
 
 
 _RECORDS_OF_A_TABLE = (
-    "import csv, json, sys; [print(json.dumps(row)) for row in csv.DictReader(open((sys.argv + [0])[1], "
+    f"import csv, json, sys; csv.field_size_limit({LONGEST_CELL_CHARS}); "
+    "[print(json.dumps(row)) for row in csv.DictReader(open((sys.argv + [0])[1], "
     'newline="", encoding="utf-8-sig"), delimiter="{}", quoting={})]'
 )
 _TEXT_OF_MARKUP = (
@@ -179,9 +188,7 @@ def warn_of_more_than_text(name: str, path: PurePath, beginning: str, encoding: 
     """Warn of markup and subtitles, of which all is read as words."""
     for mark, what, words in _MARKED:
         if re.match(mark, beginning, re.IGNORECASE):
-            declared = re.search(r"encoding\s*=\s*[\"']([\w.:-]+)", beginning[:BEGINNING_BYTES])
-            codec = declared[1].lower() if declared and encoding == "utf-8" else encoding
-            command = conversion(name, words, ".txt", codec)
+            command = conversion(name, words, ".txt", encoding)
             problem = f"{name}: looks like {what} are words too. Make a text of it: {command}"
             tell_once(logging.WARNING, problem, (mark, path.parent))
             break
@@ -189,9 +196,12 @@ def warn_of_more_than_text(name: str, path: PurePath, beginning: str, encoding: 
 
 def _command_for_records(name: str, beginning: str, encoding: str) -> str:
     default = "," if PurePath(name.removesuffix(".gz")).suffix == ".csv" else "\t"
-    delimiter = find_delimiter(beginning) or default
-    has_quotes_as_words = any(cell.startswith('"') for cells in first_rows(beginning, delimiter) for cell in cells)
+    delimiter = find_delimiter(beginning)
+    # Where no reading has found rows, a cell of many lines may be why.
+    rows = first_rows(beginning, delimiter) if delimiter else []
+    has_quotes_as_words = any(cell.startswith('"') for cells in rows for cell in cells)
     quoting = csv.QUOTE_NONE if has_quotes_as_words else csv.QUOTE_MINIMAL
+    delimiter = delimiter or default
     shown = {"\t": "\\t"}.get(delimiter, delimiter)
     return conversion(name, [_PYTHON, "-c", _RECORDS_OF_A_TABLE.format(shown, quoting)], ".jsonl", encoding)
 

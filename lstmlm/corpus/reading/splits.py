@@ -26,6 +26,9 @@ from lstmlm.errors import ConfigError, DataError, MissingTextError, ShortTextErr
 
 SPLITS = ("train", "valid", "test")
 
+SHARE_THAT_DOCUMENTS_KEEP = 0.5
+"""Of the length of each part: where whole documents leave less of one, they are cut. Those of one length never do."""
+
 SUFFIXES = (".txt", *RECORD_SUFFIXES)
 """Ends of the names of files that are read where a folder is named, before that of a compression."""
 
@@ -64,7 +67,10 @@ def text_in_memory(content: str, options: DataOptions) -> Text:
 
 def text_of_files(paths: Sequence[Path], options: DataOptions) -> Text:
     """Files, folders of them and patterns as one text of a corpus, which must stay the same; not read yet."""
-    files = [file for path in paths for file in _files_of(str(path))]
+    files: list[Path] = []
+    for path in paths:
+        with explained(path):
+            files += _files_of(str(path))
     return _joined(", ".join(map(str, files)), _versions(files), options)
 
 
@@ -146,6 +152,14 @@ def _split_files(folder: Path) -> dict[str, Path]:
     return found
 
 
+def refuse_splits(folder: Path) -> None:
+    """Refuse a folder as one text where its files are splits. Raises DataError, which names them."""
+    with explained(folder):
+        files = _split_files(folder).values()
+    if files:
+        raise DataError(f"{folder}: has splits of its own. Name one of them: {', '.join(map(str, files))}.")
+
+
 def _files_of(corpus: str) -> list[Path]:
     """The files of a corpus that is one text, in their order."""
     path = Path(corpus)
@@ -222,14 +236,17 @@ def _bounds(text: Text, positions: Sequence[int], n_chars: int, options: DataOpt
     """The bounds of parts that begin at rising positions or, but for the first, a little later; None if one is empty.
 
     They begin with a document, or a line, or a word, or in the middle of one: what is largest, and begins often enough.
-    But words have no middle, and a line of them has none either where it ends in `<eos>`.
+    But words have no middle, and a line of them has none either where it ends in `<eos>`. Documents also have to leave
+    `SHARE_THAT_DOCUMENTS_KEEP` of each part: the last of many may be a page.
     """
+    lengths = np.diff([0, *positions, n_chars])
     are_words, is_on_one_line = options.tokenizer.name == "word", options.eos == "never"
     within_lines = [" "] if is_on_one_line else []
     within_lines += [] if are_words else [" ", ""]
     for unit in ("document", *([] if is_on_one_line else ["\n"]), *dict.fromkeys(within_lines)):
         bounds = [0, *_starts(text, positions, unit), n_chars]
-        if all(start < stop for start, stop in pairwise(bounds)):
+        least = np.maximum(1, SHARE_THAT_DOCUMENTS_KEEP * lengths if unit == "document" else 0)
+        if np.all(np.diff(bounds) >= least):
             return bounds
     return None
 

@@ -12,6 +12,9 @@ from lstmlm.errors import DataError, nearest
 DELIMITERS = {"\t": "tabs", ";": "semicolons", ",": "commas"}
 """What can stand between cells, and its name; the first that suits is taken."""
 
+LONGEST_CELL_CHARS = 2**31 - 1
+"""The most that `csv` can be told: a cell may hold a book."""
+
 _SAMPLE_LINES = 200
 _REGULAR_SHARE = 0.9
 
@@ -61,7 +64,7 @@ def find_delimiter(content: str) -> str | None:
     """
     for delimiter in DELIMITERS:
         rows = first_rows(content, delimiter)
-        if rows and len(rows[0]) > 1 and _n_irregular(rows) <= len(rows) * (1 - _REGULAR_SHARE):
+        if rows and len(rows[0]) > 1 and _are_regular(rows):
             return delimiter
     return None
 
@@ -156,6 +159,7 @@ def _rows(lines: Sequence[str], delimiter: str, *, is_cut: bool = False) -> _Row
 def _quoted_rows(lines: Sequence[str], delimiter: str, how: Mapping[str, Any], *, is_cut: bool) -> _Rows | None:
     """None where quotes are not balanced."""
     reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True, **how)
+    csv.field_size_limit(LONGEST_CELL_CHARS)
     rows: _Rows = []
     number = 1
     try:
@@ -163,9 +167,14 @@ def _quoted_rows(lines: Sequence[str], delimiter: str, how: Mapping[str, Any], *
             rows.append((number, cells))
             number = reader.line_num + 1
     except csv.Error:
-        is_only_cut = is_cut and reader.line_num == len(lines) and number > len(lines) * _REGULAR_SHARE
-        return rows if is_only_cut else None
+        are_rows = number > len(lines) * _REGULAR_SHARE or (len(rows) > 1 and _are_regular([row for _, row in rows]))
+        return rows if is_cut and reader.line_num == len(lines) and are_rows else None
     return rows
+
+
+def _are_regular(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether nearly all rows are as long as the first."""
+    return _n_irregular(rows) <= len(rows) * (1 - _REGULAR_SHARE)
 
 
 def _n_irregular(rows: Sequence[Sequence[str]]) -> int:

@@ -1,5 +1,6 @@
 """Text files as blocks of text, in bounded memory: one set of rules for encodings and line ends."""
 
+import errno
 import logging
 import os
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from lstmlm.corpus.reading.compression import LONGEST_MARK, read_chunks, split_suffixes
-from lstmlm.corpus.reading.decoding import UTF8, decoded
+from lstmlm.corpus.reading.decoding import UTF8, decoded, encoding_read
 from lstmlm.corpus.reading.recognition import Kind, kind_of, tell_once
 from lstmlm.corpus.reading.tables import Row, read_table
 from lstmlm.errors import DataError, MissingTextError, as_command
@@ -106,7 +107,9 @@ def _last_gap(text: str, start: int, stop: int) -> int:
 def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Path]:
     """The files among `paths`, and `files_below` in place of a folder. Raises DataError if that has none."""
     for path in paths:
-        if not path.is_dir():
+        with explained(path):
+            is_folder = path.is_dir()
+        if not is_folder:
             yield path
             continue
         files = files_below(path, suffixes)
@@ -179,7 +182,7 @@ class WholeFile:
     """By the rules of `read_blocks`."""
     kind: Kind
     encoding: str
-    """How its characters are written, where it does not say itself."""
+    """How its characters are written, where no byte-order mark says so."""
 
     @property
     def name(self) -> str:
@@ -198,7 +201,14 @@ class WholeFile:
 def read_file(path: Path, encoding: str = UTF8) -> WholeFile:
     """Read a file as a whole and recognise what it is. Raises DataError as `read_blocks` does."""
     content = "".join(read_blocks(path, encoding=encoding))
-    return WholeFile(path, content, kind_of(path, content), encoding)
+    return WholeFile(path, content, kind_of(path, content), encoding_of(path, content, encoding))
+
+
+def encoding_of(path: Path, beginning: str, encoding: str) -> str:
+    """How the characters of a file are written whose text begins so: as its markup says, or else `encoding`."""
+    if not beginning.lstrip().startswith("<"):
+        return encoding
+    return encoding_read(name_of(path), next(raw_chunks(path)), encoding)
 
 
 def read_lines(path: Path, encoding: str = UTF8) -> Iterator[Line]:
@@ -241,9 +251,9 @@ def name_of(path: Path) -> str:
 def raw_chunks(path: Path, chunk_bytes: int = BLOCK_BYTES, version: Version | None = None) -> Iterator[bytes]:
     """The bytes of a file, decompressed, cut anywhere; it must not change meanwhile."""
     name, compression = name_of(path), split_suffixes(path)[1]
-    if path != STANDARD_INPUT and path.is_dir():
-        raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
     with explained(path):
+        if path != STANDARD_INPUT and path.is_dir():
+            raise DataError(f"{path}: is a folder, not a text file. Name a file in it.")
         can_be_read_once = path == STANDARD_INPUT or stat.S_ISFIFO(path.stat().st_mode)
     if can_be_read_once:
         content = _content_of_input() if path == STANDARD_INPUT else _content_of_pipe(path)
@@ -285,9 +295,10 @@ def explained(path: Path) -> Iterator[None]:
     """Let an error of the operating system be one that says what to do. Raises DataError if there was one."""
     try:
         yield
-    except FileNotFoundError:
-        raise MissingTextError(f"{path}: no such file. Check the path, relative to the working directory.") from None
     except OSError as error:
+        if isinstance(error, FileNotFoundError) or error.errno == errno.ENAMETOOLONG:
+            problem = "no such file. Check the path, relative to the working directory."
+            raise MissingTextError(f"{path}: {problem}") from None
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
 
 

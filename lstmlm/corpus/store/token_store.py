@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText, TextEncoder
+from lstmlm.corpus.reading import text_files
 from lstmlm.corpus.store import shards
 from lstmlm.corpus.store.shards import NumberType, Record, ShardWriter, StoreError, TextPosition, explained, refuse
 from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, load_tokenizer
@@ -162,8 +163,13 @@ def is_finished(path: Path) -> bool:
 
 
 def is_store(path: Path) -> bool:
-    """Whether a folder is a store, or was to become one when the encoding was interrupted."""
-    return is_finished(path) or (path / LOCK).exists()
+    """Whether a folder is a store, or was to become one when the encoding was interrupted.
+
+    Raises:
+        DataError: it may not be looked into.
+    """
+    with text_files.explained(path):
+        return is_finished(path) or (path / LOCK).exists()
 
 
 def write_store(

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from lstmlm.config import data
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions, TokenizerOptions
+from lstmlm.corpus.reading.text_files import explained
 from lstmlm.corpus.tokenizers.characters import ByteTokenizer, CharTokenizer
 from lstmlm.corpus.tokenizers.foreign.file import FileTokenizer
 from lstmlm.corpus.tokenizers.subwords import BPETokenizer, UnigramTokenizer
@@ -76,7 +77,8 @@ def read_tokenizer(path: Path) -> tuple[AnyTokenizerOptions, Tokenizer]:
     Raises:
         DataError: there is none, or it cannot be used.
     """
-    path = path / "tokenizer.json" if path.is_dir() else path
+    with explained(path):
+        path = path / "tokenizer.json" if path.is_dir() else path
     if path.suffix == ".json":
         with suppress(DataError, CheckpointError):
             return _read_learnt(read_text(path, MOST_TOKENIZER_BYTES))

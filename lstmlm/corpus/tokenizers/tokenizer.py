@@ -6,6 +6,7 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, ClassVar, Self
 
@@ -161,7 +162,7 @@ class Tokenizer(ABC):
         """
         return [self.encode_prompt(piece) for piece in pieces]
 
-    @property
+    @cached_property
     def delimiter_ids(self) -> list[int]:
         """Tokens that say, by coming next, that the word before them is complete: they begin with white space.
 

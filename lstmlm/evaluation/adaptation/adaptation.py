@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +43,7 @@ from lstmlm.models.language_model import LanguageModel
 from lstmlm.models.ngram import NgramModel
 from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
 from lstmlm.scoring import score
+from lstmlm.yaml.comparison import flat
 
 TEMPERATURES = tuple(percent / 100 for percent in range(75, 130, 5))
 """What the temperature is chosen from."""
@@ -131,7 +131,7 @@ class Adaptation:
             "split": text.split,
             "n_tokens": text.n_tokens,
             "tuned_on": tuned_on,
-            **_flat(options.model_dump(include=set(self.methods))),
+            **flat(options, include=set(self.methods)),
             "precision": str(self.model.embedding.weight.dtype).removeprefix("torch."),
             "seconds": round(time.monotonic() - started, 3),
             **fingerprint(text, self.tokenizer, "document"),
@@ -203,15 +203,6 @@ class Adaptation:
 
         start = {"learning_rate": options.learning_rate, "decay": options.decay}
         return options.model_copy(update=search(cost, start, {"learning_rate": 2, "decay": 4}))
-
-
-def _flat(sections: Mapping[str, Any]) -> dict[str, Value]:
-    """Name every value as `--set` does: `cache.size`."""
-    flat: dict[str, Value] = {}
-    for name, section in sections.items():
-        values = section if isinstance(section, dict) else {"": section}
-        flat |= {f"{name}.{key}".removesuffix("."): value for key, value in values.items()}
-    return flat
 
 
 def _tuned_cache(nats: Nats, reading: _Reading, options: CacheOptions) -> CacheOptions:

@@ -25,6 +25,7 @@ from torch import Tensor
 from lstmlm.config.adaptation import DynamicOptions, RMSOptions
 from lstmlm.models.backbone import detach
 from lstmlm.models.language_model import LanguageModel
+from lstmlm.randomness import Randomness
 from lstmlm.scoring import Measure, nats_of
 
 STATISTICS_COLUMNS = 100
@@ -93,7 +94,11 @@ def measure_gradient_rms(
     The windows of many columns are read side by side. At the end of training their gradients are independent draws
     around zero, so that the mean square of their sum is that of one, times the number of columns. A gradient is that of
     the mean loss of `window` tokens; `start_id` is read before the first one. The model is left as it was.
+
+    The loss is the one that was descended: n-grams that count the token itself, as they do at evaluation, would leave the
+    network next to no gradient on the text that they were counted in.
     """
+    randomness = None if model.ngrams is None else Randomness(0)
     n_columns = max(1, min(STATISTICS_COLUMNS, len(tokens) // window))
     column_length = len(tokens) // n_columns
     n_windows = max(1, min(column_length, STATISTICS_TOKENS // n_columns) // window)
@@ -107,7 +112,8 @@ def measure_gradient_rms(
     state = model.initial_state(n_columns)
     for read, wanted in zip(inputs, targets, strict=True):
         features, state = model(read, detach(state))
-        gradients = _gradients(model.output_layer.loss(features, wanted) / window, weights)
+        loss = model.output_layer.loss(features, wanted, randomness=randomness)
+        gradients = _gradients(loss / window, weights)
         for square, gradient in zip(squares, gradients, strict=True):
             square.addcmul_(gradient, gradient)
     return [(square / (n_columns * len(inputs))).sqrt() for square in squares]

@@ -31,22 +31,26 @@ def combine_files(paths: Sequence[Path], tune: str | None) -> Report:
         require_same(files)
     measured, tuning, weights_from = _texts(by_split, tune)
     names, of_measured = [*measured], [*measured.values()]
-    nats = np.stack([file.nats for file in of_measured])
+    nats, texts = np.stack([file.nats for file in of_measured]), dict[str, str | None](of_measured[0].texts)
     if tuning is None:
         half = nats.shape[1] // 2
+        if half == 0:
+            raise DataError(f"{of_measured[0].path}: has one token, half of which can find no weights. Give --tune.")
         nats_before, nats = nats[:, :half], nats[:, half:]
+        # Half a text is another text, of which no digest is known.
+        texts |= {"split": f"{texts['split']} (second half)", "text_sha256": None, "fingerprint": None}
     else:
         _require_same_models(measured, tuning)
         nats_before = np.stack([tuning[name].nats for name in names])
     weights = mixture_weights(nats_before)
-    return _report(names, nats, weights, of_measured[0], weights_from)
+    return _report(names, nats, weights, texts, weights_from)
 
 
 def _report(
     names: Sequence[str],
     nats: Float[np.ndarray, "models tokens"],
     weights: Float[np.ndarray, " models"],
-    file: TokenFile,
+    texts: Mapping[str, str | None],
     weights_from: str,
 ) -> Report:
     equal = np.full(len(names), 1 / len(names))
@@ -57,11 +61,11 @@ def _report(
     rows = zip(perplexity_rows("model", by_name), [*weights.tolist(), None, None], strict=True)
     return Report(
         {
-            "split": file.texts["split"],
+            "split": texts["split"],
             "n_tokens": nats.shape[1],
             "n_models": len(names),
             "weights_from": weights_from,
-            **{name: file.texts[name] for name in ("text_sha256", "tokenizer_sha256", "context", "fingerprint")},
+            **{name: texts[name] for name in ("text_sha256", "tokenizer_sha256", "context", "fingerprint")},
         },
         rows=[{**row, "weight": weight} for row, weight in rows],
     )

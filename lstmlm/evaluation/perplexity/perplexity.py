@@ -37,7 +37,7 @@ def evaluate_perplexity(
     text always; of these there are none where the tokens do not say all of it (`EncodedText.unsaid`). `run` is what the
     report calls the model, `context` what each token is predicted from. The processes of a world share the work, but
     lines by themselves are read by each. `perplexity_low` and `perplexity_high` are the limits of the perplexity, had
-    other lines been drawn, or other documents where only these have an end. `read` may be a `Prover`.
+    other lines been drawn, each a document where only these have an end. `read` may be a `Prover`.
     """
     started = time.monotonic()
     scorer = ModelScorer(model, tokenizer.start_id, run, context, world)
@@ -73,7 +73,7 @@ def evaluate_perplexity(
             "perplexity_without_unk": perplexity(nats_without_unk, n_tokens_without_unk),
             "perplexity_low": perplexity(max(low, 0.0), 1),
             "perplexity_high": perplexity(high, 1),
-            "resampled": "documents" if len(lines) < text.n_lines else "lines",
+            "resampled": "lines",
             "n_resampled": len(lines),
             **fingerprint(text, tokenizer, context),
         },

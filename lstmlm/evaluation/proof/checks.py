@@ -187,9 +187,7 @@ def distribution(reading: Reading) -> Check:
     return Check("distribution", f"{where} {summed}, the one that came is as scored within {worst_nats:.0e} nats", True)
 
 
-def prefix(
-    reading: Reading, others: Sequence[Reading], starts: Sequence[int], tolerance: float = NATS_TOLERANCE
-) -> Check:
+def prefix(reading: Reading, others: Sequence[Reading], starts: Sequence[int]) -> Check:
     """Check that with other tokens from each of `starts` on, everything before and the distribution there are equal.
 
     Distributions are equal to the bit. Scores may differ by rounding, where what is computed for one depends on how
@@ -199,7 +197,7 @@ def prefix(
     for other, start in zip(others, starts, strict=True):
         for name, scored in reading.found.items():
             nats = other.found[name].nats
-            differing = np.flatnonzero(~(relative_difference(nats[:start], scored.nats[:start]) <= tolerance))
+            differing = np.flatnonzero(~(relative_difference(nats[:start], scored.nats[:start]) <= NATS_TOLERANCE))
             if len(differing):
                 place = int(differing[0])
                 change = f"{_at(scored.nats, place):.9g} nats become {_at(nats, place):.9g}"

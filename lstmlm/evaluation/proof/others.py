@@ -32,8 +32,16 @@ def prove_server(
 
 
 def prove_directory(directory: str, n_tokens: int, seed: int) -> tuple[Report, Prover]:
-    """Put a Hugging Face directory under proof, on tokens that are drawn; raises as `Transformer.load` does."""
+    """Put a Hugging Face directory under proof, on tokens that are drawn.
+
+    Raises:
+        ConfigError: it reads no texts of so many tokens.
+        MissingExtraError, CheckpointError: as by `Transformer.load`.
+    """
     scorer = Transformer.load(Path(directory))
+    most = scorer.n_positions
+    if most is not None and n_tokens > most:
+        raise ConfigError(f"--tokens {n_tokens:,}: {directory} reads {most:,} at most. Give no more.")
     return _proven(scorer, scorer.vocab_size, n_tokens, seed)
 
 

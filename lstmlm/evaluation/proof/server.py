@@ -19,6 +19,10 @@ from lstmlm.errors import DataError, first_line, shown
 from lstmlm.evaluation.proof.scorer import Positions, Scored, Tokens
 
 PROMPTS_PER_REQUEST = 64
+
+START_ID = 0
+"""Read before the first token of every text."""
+
 SECONDS = 120.0
 """How long an answer may take."""
 
@@ -32,8 +36,6 @@ class Server:
     vocab_size: int
     model: str | None = None
     """What the server calls it; its first one where not given."""
-    start_id: int = 0
-    """Read before the first token of every text."""
     known: dict[tuple[int, ...], Float[np.ndarray, " vocab"]] = field(default_factory=dict)
     """The distributions after what was asked about so far: each takes as many prompts as there are tokens."""
 
@@ -58,7 +60,7 @@ class Server:
         return self.known[tuple(before)]
 
     def _nats(self, texts: Sequence[Sequence[int]]) -> list[Float[np.ndarray, " tokens"]]:
-        prompts = [[self.start_id, *map(int, text)] for text in texts]
+        prompts = [[START_ID, *map(int, text)] for text in texts]
         wanted: dict[str, Any] = {"prompt": prompts, "max_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0}
         answer = request(f"{self.url}/v1/completions", wanted | ({"model": self.model} if self.model else {}))
         try:

@@ -14,12 +14,16 @@ from lstmlm.evaluation.proof.scorer import Positions, Scored, Tokens
 
 @dataclass(frozen=True)
 class Transformer:
-    """A causal language model; `start_id` is read before the first token of every text."""
+    """A causal language model; `start_id` is read before the first token of every text.
+
+    It reads `n_positions` tokens at most; None where there is no limit.
+    """
 
     name: str
     model: Any
     vocab_size: int
     start_id: int
+    n_positions: int | None
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -36,11 +40,13 @@ class Transformer:
             raise MissingExtraError(message) from error
         try:
             model = AutoModelForCausalLM.from_pretrained(directory, local_files_only=True).eval()
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # safetensors raises one of its own, which is nothing more specific
             raise CheckpointError(f"{directory}: cannot be loaded ({first_line(error)}). Name another.") from error
         config = model.config
         ids = (getattr(config, name, None) for name in ("bos_token_id", "eos_token_id"))
-        return cls(str(directory), model, config.vocab_size, next((one for one in ids if isinstance(one, int)), 0))
+        start_id = next((one for one in ids if isinstance(one, int)), 0)
+        n_positions = getattr(config, "max_position_embeddings", None)
+        return cls(str(directory), model, config.vocab_size, start_id, n_positions)
 
     @torch.inference_mode()
     def __call__(self, tokens: Tokens, positions: Positions) -> Mapping[str, Scored]:

@@ -24,7 +24,7 @@ from typing import Any
 
 from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.text_files import Line
-from lstmlm.errors import conversion, shown
+from lstmlm.errors import OutputPathError, conversion, shown
 from lstmlm.files import make_directory, write_lines
 
 LN_10 = math.log(10)
@@ -35,7 +35,7 @@ NATS_PER_BYTELOG = 1024 / 10000.5
 _SRILM_SUFFIX = re.compile(r"(\.score|\.nbest)?(\.gz)?$")
 _HMM_STATE = re.compile(r"-\d$")
 _FIELDS_OF_A_WORD = 11
-_KALDI_ID = re.compile(r"(.+)-[1-9]\d*")
+_KALDI_ID = re.compile(r"(.+)-([1-9]\d*)")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Hypothesis:
     """How many words the list says there are."""
     kept: str = ""
     """What its format writes back."""
+    number: int | None = None
+    """Which hypothesis of its utterance the list calls it, from 1; None where it does not say."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,19 @@ def _write_srilm(folder: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> N
             n_words = len(hypothesis.text.split()) if hypothesis.n_words is None else hypothesis.n_words
             scores = f"{hypothesis.acoustic_score / LN_10:.15g} {scored.lm_score / LN_10:.8g}"
             lines.append(f"{scores} {n_words} {hypothesis.kept}".rstrip())
-        write_lines(folder / f"{scored_list[0].hypothesis.utterance}.score", lines)
+        write_lines(_srilm_file(folder, scored_list[0].hypothesis), lines)
+
+
+def _srilm_file(folder: Path, hypothesis: Hypothesis) -> Path:
+    return folder / f"{hypothesis.utterance}.score"
+
+
+def require_apart(output: Path, lists: Iterable[Sequence[Hypothesis]]) -> None:
+    """Refuse a folder in which SRILM's lists would be written over those that were read. Raises OutputPathError."""
+    read = {of_one.line.file.resolve() for hypotheses in lists for of_one in hypotheses}
+    for written in (_srilm_file(output, hypotheses[0]) for hypotheses in lists):
+        if written.resolve() in read:
+            raise OutputPathError(f"{written}: is what the command reads. Name another folder to write.")
 
 
 def _parse_kaldi(line: Line) -> Parsed:
@@ -150,7 +164,7 @@ def _parse_kaldi(line: Line) -> Parsed:
     match = _KALDI_ID.fullmatch(name)
     if not match:
         raise line.error(f"no hypothesis id, got {shown(line.text)}. A line reads: UTTERANCE-N word word, N from 1.")
-    return [(name, Hypothesis(match[1], " ".join(words), 0.0, line, kept=name))]
+    return [(name, Hypothesis(match[1], " ".join(words), 0.0, line, kept=name, number=int(match[2])))]
 
 
 def _write_kaldi(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:

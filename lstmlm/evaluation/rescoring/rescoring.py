@@ -51,16 +51,24 @@ class Rescorer:
 
     def rescore_in_context(self, lists: Sequence[Sequence[Hypothesis]]) -> list[list[ScoredHypothesis]]:
         """Score the utterances of a talk in their order, each in the state after what was chosen before."""
-        start_id, state, scored_lists = self.tokenizer.start_id, self.model.initial_state(1), []
+        before, state, join, scored_lists = self.tokenizer.start_id, self.model.initial_state(1), "", []
         for hypotheses in lists:
-            texts = [self._encode(hypothesis) for hypothesis in hypotheses]
-            scored = list(map(self._scored, hypotheses, texts, score_tree(self.model, texts, start_id, state)))
+            texts = [self._encode_within(hypothesis, join) for hypothesis in hypotheses]
+            scored = list(map(self._scored, hypotheses, texts, score_tree(self.model, texts, before, state)))
             scored_lists.append(scored)
-            chosen = texts[np.argmax([candidate.total for candidate in scored])]
-            # The end of the line is left: reading it begins the next one.
-            read = torch.tensor([start_id, *chosen[:-1]])[:, None]
-            _, state = next_log_probabilities(self.model, read, state)
+            if chosen := texts[np.argmax([candidate.total for candidate in scored])]:
+                # Its last token, most often the end of its line, is left: reading it begins the next one.
+                read = torch.tensor([before, *chosen[:-1]])[:, None]
+                _, state = next_log_probabilities(self.model, read, state)
+                before, join = chosen[-1], " "
         return scored_lists
+
+    def _encode_within(self, hypothesis: Hypothesis, join: str) -> list[int]:
+        """Encode an utterance of a talk: it ends as a line does within the texts that the model has learnt."""
+        if self.reading.eos in ("line", "line_and_document"):
+            return self._encode(hypothesis)
+        line = self.line_of(hypothesis)
+        return self.tokenizer.encode_prompt(line and join + line)
 
     def _encode(self, hypothesis: Hypothesis) -> list[int]:
         return list(map(int, self.tokenizer.encode(self.line_of(hypothesis) + self.reading.line_end)))
@@ -204,7 +212,7 @@ def _rows(lists: Sequence[Sequence[ScoredHypothesis]]) -> Iterator[Row]:
         for index, scored in enumerate(scored_list):
             yield {
                 "utterance": scored.hypothesis.utterance,
-                "hypothesis": index + 1,
+                "hypothesis": scored.hypothesis.number or index + 1,
                 "rank": rank_of[index],
                 "total": scored.total,
                 "acoustic_score": scored.hypothesis.acoustic_score,

@@ -64,7 +64,7 @@ def _lm_zoo_rows(words: Iterable[MeasuredWord]) -> Iterator[Row]:
     for number, sentence in _sentences(words):
         token_id = 0
         for word in sentence:
-            tokens = ["</s>"] if word.is_end else word.tokens
+            tokens = [*word.tokens[:-1], "</s>"] if word.is_end else word.tokens
             nats = word.figures.token_nats if word.figures else [None] * len(tokens)
             for token, token_nats in zip(tokens, nats, strict=True):
                 token_id += 1

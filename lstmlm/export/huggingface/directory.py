@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
-import tokenizers as library
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +28,13 @@ from lstmlm.export.huggingface.reading import (
     describe,
     read_network,
 )
-from lstmlm.export.huggingface.tokenizer import probe, tokenizer_config, tokenizer_json
+from lstmlm.export.huggingface.tokenizer import (
+    SPLIT_SPECIAL_TOKENS,
+    engine_of_transformers,
+    probe,
+    tokenizer_config,
+    tokenizer_json,
+)
 from lstmlm.files import Block, publish_directory
 from lstmlm.models.language_model import LanguageModel, weights_of
 from lstmlm.models.output_layers.ngram_tables import PARTS
@@ -52,7 +57,7 @@ def export_huggingface(run: RunDirectory, model: LanguageModel, tokenizer: Token
         CheckpointError: the directory cannot be written.
     """
     weights = {f"{PREFIX}{name}": tensor for name, tensor in _tensors(model).items()}
-    start_id = tokenizer.start_id
+    start_id, content = tokenizer.start_id, tokenizer_json(tokenizer)
     generation: dict[str, object] = {"bos_token_id": start_id, "pad_token_id": start_id}
     if tokenizer.unk_id is not None:
         generation["suppress_tokens"] = [tokenizer.unk_id]
@@ -60,8 +65,8 @@ def export_huggingface(run: RunDirectory, model: LanguageModel, tokenizer: Token
         MODEL: TensorFile.of(weights),
         CONFIG: [json_bytes(_config(run, model))],
         "generation_config.json": [json_bytes(generation)],
-        "tokenizer.json": [tokenizer_json(tokenizer).encode()],
-        "tokenizer_config.json": [json_bytes(tokenizer_config(tokenizer))],
+        "tokenizer.json": [content.encode()],
+        "tokenizer_config.json": [json_bytes(tokenizer_config(tokenizer, content))],
         TOKENIZER: [tokenizer.to_json().encode()],
         "README.md": [model_card(path.name, run, model, tokenizer).encode()],
         **{name: [(CODE / name).read_bytes()] for name in (NETWORK, MODELING)},
@@ -111,22 +116,22 @@ def network_options(options: ModelOptions, model: LanguageModel) -> dict[str, An
 
 def load_network(directory: Path) -> nn.Module:
     """The network of a directory, by its own code and without transformers. Raises CheckpointError if it is damaged."""
-    spec = spec_from_file_location("exported_network", directory / NETWORK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # An import would leave its bytecode in the directory.
+    code = run_path(str(directory / NETWORK), run_name="exported_network")
     config: Mapping[str, Any] = json.loads((directory / CONFIG).read_bytes())
-    network: nn.Module = module.RecurrentNetwork(**config["network"])
+    network: nn.Module = code["RecurrentNetwork"](**config["network"])
     network.load_state_dict(read_network(directory))
     return network
 
 
 def _verify(directory: Path, path: Path, model: LanguageModel, tokenizer: Tokenizer) -> None:
     """Compare what is read from a directory, which is to become `path`, with what was written to it."""
+    content, config = (
+        json.loads((directory / name).read_bytes()) for name in ("tokenizer.json", "tokenizer_config.json")
+    )
+    engine = engine_of_transformers(content, tokenizer, splits_special_tokens=config[SPLIT_SPECIAL_TOKENS])
     text = probe(tokenizer)
-    ids = library.Tokenizer.from_file(str(directory / "tokenizer.json")).encode(text).ids
-    if ids != [tokenizer.start_id, *tokenizer.encode_prompt(text)]:
+    if engine.encode(text).ids != [tokenizer.start_id, *tokenizer.encode_prompt(text)]:
         raise CheckpointError(f"{path}: its tokenizer gives other ids. Check the disk.")
     network = load_network(directory).double()
 

@@ -17,6 +17,8 @@ _ANOTHER = (
     "Export a model whose tokenizer is word, char, byte, bpe or unigram, or the weights alone: lstmlm export torch"
 )
 
+SPLIT_SPECIAL_TOKENS = "split_special_tokens"
+
 ODD_TEXT = "  two  spaces, a\ttab\n\n \n<eos> x<eos>y <unk>\r\u2028 naïve 東京 \U0001f600 3.11 don't\nend"
 """What tokenizers are likeliest to differ on."""
 
@@ -44,32 +46,31 @@ def tokenizer_json(tokenizer: Tokenizer) -> str:
         parts = [decoders.WordPiece("\n", cleanup=False), decoders.Fuse()]
         parts += [decoders.Replace(*pair) for pair in ((f" {EOS}", "\n"), (EOS, "\n"), ("\n ", "\n"))]
         content["decoder"] = json.loads(_decoder_state(decoders.Sequence(parts)))
-    elif _reads(content, tokenizer) is False:
+    elif _splits_special_tokens(content, tokenizer) is None:
         line_ends = {"type": "Split", "pattern": {"String": "\n"}, "behavior": "Isolated", "invert": False}
         before = [content["pre_tokenizer"]] if content["pre_tokenizer"] else []
         content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [line_ends, *before]}
-    if not _reads(content, tokenizer):
+    if _splits_special_tokens(content, tokenizer) is None:
         raise ConfigError(
             f"tokenizer.json: reads each line by itself, which a plain tokenizer of transformers cannot. {_ANOTHER}"
         )
     return json.dumps(content, ensure_ascii=False, indent=2)
 
 
-def tokenizer_config(tokenizer: Tokenizer) -> Mapping[str, Any]:
-    """The content of tokenizer_config.json."""
+def tokenizer_config(tokenizer: Tokenizer, json_text: str) -> Mapping[str, Any]:
+    """The content of tokenizer_config.json beside that of tokenizer.json."""
     start = start_token(tokenizer)
-    unk = start if tokenizer.unk_id is None else _engine(tokenizer).id_to_token(tokenizer.unk_id)
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         # Nothing is added to the vocabulary: what pads a batch is hidden by the attention mask.
         "bos_token": start,
         "eos_token": start,
         "pad_token": start,
-        "unk_token": unk,
+        "unk_token": _unknown_token(tokenizer),
         "padding_side": "left",
         "model_input_names": ["input_ids", "attention_mask"],
         # A text that spells a special token is read as in training.
-        "split_special_tokens": True,
+        SPLIT_SPECIAL_TOKENS: _splits_special_tokens(json.loads(json_text), tokenizer),
         "clean_up_tokenization_spaces": False,
     }
 
@@ -82,7 +83,23 @@ def start_token(tokenizer: Tokenizer) -> str:
 def probe(tokenizer: Tokenizer) -> str:
     """A text of the tokens of the vocabulary, and of what tokenizers are likeliest to differ on."""
     every = max(1, tokenizer.vocab_size // MOST_PROBED)
-    return tokenizer.decode(range(0, tokenizer.vocab_size, every)) + "\n" + ODD_TEXT
+    return "\n".join([tokenizer.decode(range(0, tokenizer.vocab_size, every)), *tokenizer.added_tokens, ODD_TEXT])
+
+
+def engine_of_transformers(
+    content: Mapping[str, Any], tokenizer: Tokenizer, *, splits_special_tokens: bool
+) -> library.Tokenizer:
+    """What transformers makes of a tokenizer.json and a tokenizer_config.json, whose tokens it adds as special ones."""
+    engine = library.Tokenizer.from_str(json.dumps(content))
+    engine.add_special_tokens(sorted({start_token(tokenizer), _unknown_token(tokenizer)}))
+    engine.encode_special_tokens = splits_special_tokens
+    return engine
+
+
+def _unknown_token(tokenizer: Tokenizer) -> str:
+    if tokenizer.unk_id is None:
+        return start_token(tokenizer)
+    return str(_engine(tokenizer).id_to_token(tokenizer.unk_id))
 
 
 def _engine(tokenizer: Tokenizer) -> library.Tokenizer:
@@ -98,11 +115,14 @@ def _content(tokenizer: Tokenizer) -> dict[str, Any]:
     return inner
 
 
-def _reads(content: Mapping[str, Any], tokenizer: Tokenizer) -> bool:
-    """Whether the library makes the same ids of a text."""
+def _splits_special_tokens(content: Mapping[str, Any], tokenizer: Tokenizer) -> bool | None:
+    """Whether transformers makes the same ids of a text where special tokens in it are text; None: neither way."""
     text = probe(tokenizer)
-    ids = library.Tokenizer.from_str(json.dumps(content)).encode(text).ids
-    return bool(ids == [tokenizer.start_id, *tokenizer.encode_prompt(text)])
+    ids = [tokenizer.start_id, *tokenizer.encode_prompt(text)]
+    engines = {
+        splits: engine_of_transformers(content, tokenizer, splits_special_tokens=splits) for splits in (True, False)
+    }
+    return next((splits for splits, engine in engines.items() if engine.encode(text).ids == ids), None)
 
 
 def _decoder_state(decoder: decoders.Decoder) -> bytes:

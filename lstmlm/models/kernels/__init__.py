@@ -26,7 +26,7 @@ from lstmlm.models.kernels.mixture import mixture_cross_entropy, mixture_nats
 from lstmlm.models.kernels.mogrifier import run_mogrifier
 from lstmlm.models.kernels.native import library
 from lstmlm.models.kernels.rnn import run_rnn
-from lstmlm.models.kernels.window import EVALUATION, Execution
+from lstmlm.models.kernels.window import EVALUATION, Execution, is_compiled
 
 __all__ = [
     "EVALUATION",
@@ -36,6 +36,7 @@ __all__ = [
     "GemmPath",
     "available_paths",
     "cross_entropy_and_nats",
+    "is_compiled",
     "library",
     "linear",
     "linear_cross_entropy",

@@ -187,7 +187,7 @@ def _nats(
     The gradient of W is written.
     """
     targets = _known(targets, len(weight))
-    gemm = Gemm.of(execution.gemm_path, features.dtype)
+    gemm = execution.gemm(features.dtype)
     rows, nats = gemm.cast(features), features.new_empty(len(features))
     fits = _fit_together(features, weight, bias, targets)
     native = native_function("cross_entropy", rows) if execution.compiled and fits else None

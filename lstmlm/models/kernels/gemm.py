@@ -64,12 +64,15 @@ class Gemm:
 
     path: GemmPath
 
+    compiled: bool = True
+    """Whether our own product may sum the gradients of weights on other routes than ours, too."""
+
     @classmethod
-    def of(cls, path: GemmPath, dtype: torch.dtype) -> "Gemm":
+    def of(cls, path: GemmPath, dtype: torch.dtype, *, compiled: bool = True) -> "Gemm":
         """Return the products of `path` for weights of `dtype`: in other formats than float32 torch's own, or ours."""
-        if dtype == torch.float32:
-            return cls(path)
-        return cls(GemmPath.OWN if path == GemmPath.OWN and dtype == torch.float64 else GemmPath.NATIVE)
+        if dtype != torch.float32:
+            path = GemmPath.OWN if path == GemmPath.OWN and dtype == torch.float64 else GemmPath.NATIVE
+        return cls(path, compiled)
 
     def format_of(self, dtype: torch.dtype) -> torch.dtype:
         """Return the number format of the operands made of numbers of `dtype`."""
@@ -140,7 +143,8 @@ class Gemm:
     ) -> None:
         """Write the sum of outer products into `out`, which is not cast, or add it."""
         # Our float32 is the fastest here by every route.
-        if self._is_ours(left) or (_native_product(left, left) is not None and not self.path.rounds):
+        is_faster = self.compiled and not self.path.rounds and _native_product(left, left) is not None
+        if is_faster or self._is_ours(left):
             multiply(out, left.t(), right, add=add)
         elif add:
             out += self.linear(left.t(), right.t())

@@ -23,7 +23,6 @@ from torch.autograd.function import once_differentiable
 
 from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outputs
 from lstmlm.models.cells.layer_norm_lstm import EPSILON, LayerNormLSTMCell
-from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.lstm import variant_of
 from lstmlm.models.kernels.native import LayerNormLSTM, native_function
 from lstmlm.models.kernels.window import Execution, all_steps, first_operands, is_compiled, is_one_token, needs_gradient
@@ -71,7 +70,7 @@ class _LayerNormLSTM(torch.autograd.Function):
         bias: Tensor,
         *extra: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        gemm = Gemm.of(execution.gemm_path, inputs.dtype)
+        gemm = execution.gemm(inputs.dtype)
         n_steps, n_rows, _ = inputs.shape
         kept_steps, n_gates = n_steps if keep else 1, len(bias)
         rows, weight_ih = gemm.cast(inputs.flatten(0, 1)), gemm.cast(weight_ih)

@@ -16,7 +16,6 @@ from torch.autograd.function import once_differentiable
 
 from lstmlm.metrics import NO_TARGET
 from lstmlm.models.kernels.cross_entropy import Beside, bytes_at_once, linear_nats, nats_beside
-from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.window import EVALUATION, Execution
 
 BLOCK_BYTES = 16 << 20
@@ -84,7 +83,7 @@ class _MixtureCrossEntropy(torch.autograd.Function):
         least_share: float,
         execution: Execution,
     ) -> Tensor:
-        gemm = Gemm.of(execution.gemm_path, latents.dtype)
+        gemm = execution.gemm(latents.dtype)
         n_experts, matrix = latents.shape[1], gemm.cast(weight)
         total = latents.new_zeros(())
         gradients = tuple(torch.zeros_like(operand) for operand in (latents, log_prior, weight, bias))

@@ -119,7 +119,7 @@ class _Mogrifier(torch.autograd.Function):
         bias: Tensor,
         *extra: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        gemm = Gemm.of(execution.gemm_path, inputs.dtype)
+        gemm = execution.gemm(inputs.dtype)
         n_steps, n_rows, _ = inputs.shape
         kept_steps = n_steps if keep else 1
         operands = gemm.cast(inputs.new_empty(0)).new_empty(kept_steps, n_rows, layout.values_size)

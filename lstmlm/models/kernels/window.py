@@ -51,7 +51,11 @@ class Execution:
     gemm_path: GemmPath = GemmPath.NATIVE
 
     compiled: bool = True
-    """Whether what lies between large products is compiled, where that can be done."""
+    """Whether what lies between large products is compiled, where that can be done, and gradients of weights are."""
+
+    def gemm(self, dtype: torch.dtype) -> Gemm:
+        """Return the products for weights of `dtype`."""
+        return Gemm.of(self.gemm_path, dtype, compiled=self.compiled)
 
 
 EVALUATION = Execution()
@@ -114,7 +118,7 @@ def is_one_token(inputs: Inputs, keep: bool, execution: Execution) -> bool:
 
 def is_compiled(name: str, inputs: Inputs, execution: Execution) -> bool:
     """Return whether the loop over time called `name` runs compiled, for `inputs` in the format of their products."""
-    operand = Gemm.of(execution.gemm_path, inputs.dtype).cast(inputs[0])
+    operand = execution.gemm(inputs.dtype).cast(inputs[0])
     return execution.compiled and native_function(name, operand, "_forward") is not None
 
 
@@ -270,7 +274,7 @@ class _Window(torch.autograd.Function):
         hidden: Tensor,
         *memory: Tensor,
     ) -> tuple[Tensor, ...]:
-        gemm, like = Gemm.of(execution.gemm_path, inputs.dtype), inputs.dtype
+        gemm, like = execution.gemm(inputs.dtype), inputs.dtype
         n_steps, n_rows, n_units = len(inputs), *hidden.shape
         hiddens = all_steps(hidden, n_steps)
         operands = first_operands(hiddens, gemm.format_of(like), mask)

@@ -16,7 +16,7 @@ from lstmlm.errors import ConfigError, RunMismatchError
 from lstmlm.models.ngram import ABSENT, NgramModel
 
 MOST_NGRAMS = 1 << 24
-"""Of one length: among features, rows are float32, which has all whole numbers up to this."""
+"""Of one length that is a context: among features, rows are float32, which has all whole numbers up to this."""
 
 PARTS = ("keys", "probability", "backoff", "left_out")
 """The tensors of a table, as `NgramTable` has them. The last is for training alone: an exported model has none."""
@@ -82,7 +82,8 @@ class NgramTables(nn.Module):
             ConfigError: the text has too many.
         """
         assert model.order == self.order, "longer n-grams than the text has were refused before"
-        if (most := max(len(table.keys) for table in model.tables)) > MOST_NGRAMS:
+        # The longest are looked up, and none of them is a context.
+        if (most := max((len(table.keys) for table in model.tables[:-1]), default=0)) > MOST_NGRAMS:
             raise ConfigError(
                 f"model.ngram_order: {self.order} makes {most:,} n-grams of one length of the training split, but at "
                 f"most {MOST_NGRAMS:,} are possible. Lower it, or set it to null."

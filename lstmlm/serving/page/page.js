@@ -46,37 +46,46 @@ const generation = new Generation({
   say,
 });
 
+/** Begin, or begin anew with what was chosen and written before. */
 async function start() {
+  const [first, second] = [byId("first"), byId("second")];
+  const before = served.length ? [first.value, second.value] : undefined;
   served = await api.listModels();
   const options = () => served.map((model) => element("option", { value: model.id, textContent: describe(model) }));
-  byId("first").replaceChildren(...options());
-  byId("second").replaceChildren(element("option", { value: "", textContent: "no other" }), ...options());
-  byId("second").value = served[1]?.id ?? "";
-  byId("readers").hidden = false;
-  if (!writing.text) {
-    let text = "";
-    for await (const piece of api.complete({ ...OPENING, model: served[0].id })) text += piece;
-    writing.field.value = text.trim().split("\n")[0].split(" ").slice(0, OPENING_WORDS).join(" ");
+  first.replaceChildren(...options());
+  second.replaceChildren(element("option", { value: "", textContent: "no other" }), ...options());
+  for (const [index, id] of (before ?? [served[0].id, served[1]?.id]).entries()) {
+    if (served.some((model) => model.id === id)) [first, second][index].value = id;
   }
+  byId("readers").hidden = false;
+  if (!writing.text) await writeOpening().catch(onError);
   chooseModels();
+}
+
+/** Begin a text, unless someone does meanwhile. */
+async function writeOpening() {
+  let text = "";
+  for await (const piece of api.complete({ ...OPENING, model: served[0].id })) text += piece;
+  if (!writing.text) writing.field.value = text.trim().split("\n")[0].split(" ").slice(0, OPENING_WORDS).join(" ");
 }
 
 const describe = ({ id, backbone, n_layers, hidden_sizes }) => `${id} (${backbone}, ${n_layers} × ${hidden_sizes.at(-1)})`;
 
 function chooseModels() {
-  const chosen = [byId("first").value, byId("second").value];
-  models = [...new Set(chosen)].flatMap((id) => served.filter((model) => model.id === id));
+  const chosen = [...new Set([byId("first").value, byId("second").value])].filter(Boolean);
+  if (chosen.join("\n") !== models.map((model) => model.id).join("\n")) generation.clear();
+  models = chosen.flatMap((id) => served.filter((model) => model.id === id));
   document.body.classList.toggle("two", models.length > 1);
   byId("halves").textContent = models.length > 1 ? `Upper half of a word: ${models[0].id}; lower half: ${models[1].id}.` : "";
   writing.setModels(models);
   maps = models.map((model, index) => new GateMap(model, () => askGates((signal) => readGates(signal, [index]))));
   byId("gates").replaceChildren(...maps.map((map) => map.root));
-  generation.clear();
   writing.text = writing.text;
 }
 
 /** Ask what has to be known of the text as it is now. */
 function read() {
+  if (!models.length) return;
   askNext(findNextWords);
   measure(writing.finishedText);
 }

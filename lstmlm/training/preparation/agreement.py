@@ -108,7 +108,7 @@ def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
     found, (_, *others) = [], corpus.splits
     if corpus.valid is None:
         found.append("data.corpus: has no validation split: nothing tells the best weights, so the last are kept.")
-    unknown = {split.name: split.n_unk / split.n_tokens for split in (corpus.train, *others)}
+    unknown = {split.name: split.unk_rate for split in (corpus.train, *others)}
     mostly_unknown = {name: share for name, share in unknown.items() if share >= MANY_UNKNOWN}
     if mostly_unknown:
         shares = ", ".join(f"{share:.0%} of {name}" for name, share in mostly_unknown.items())

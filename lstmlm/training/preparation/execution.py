@@ -18,7 +18,7 @@ from lstmlm.config.output import AdaptiveOptions
 from lstmlm.config.training import TrainingOptions
 from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
-from lstmlm.models.kernels import Execution, GemmPath, available_paths, library
+from lstmlm.models.kernels import Execution, GemmPath, available_paths, is_compiled, library
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.models.output_layers.cutoffs import choose_cutoffs
 from lstmlm.randomness import Randomness
@@ -34,6 +34,9 @@ CPU = torch.device("cpu")
 EFFORT = Effort(seconds=3.0, min_rounds=1, max_rounds=5)
 """How many times each route is measured."""
 
+STEP_BY_STEP = ("layer_norm_lstm", "mogrifier")
+"""Cells that run as they are, in the precision of their weights, where their loop over time is not compiled."""
+
 CLEARLY_FASTER = 0.95
 """A route is preferred to a plainer one only below this share of its time, so that chance decides less often."""
 
@@ -46,15 +49,23 @@ class ResolvedExecution:
     milliseconds: Mapping[str, float]
     """What the passes of a training step take, forward and backward, by each route that was measured."""
 
-    def warnings(self) -> list[str]:
-        """Say whether the user's choice is the slower one here."""
+    def warnings(self, device: torch.device = CPU) -> list[str]:
+        """Say where bfloat16 is the slower choice here, or has no effect on the layers."""
+        if self.config.training.precision != "bfloat16":
+            return []
+        found, cell = [], self.config.model.backbone.name
+        if cell in STEP_BY_STEP and not is_compiled(
+            cell, torch.empty(1, 1, 1, device=device), execution_of(self.config.training)
+        ):
+            found.append(f"training.precision: layers of {cell} compute in float32 here, where no loop is compiled.")
         chosen = min((value for name, value in self.milliseconds.items() if GemmPath(name).rounds), default=0)
         float32 = min(
             (value for name, value in self.milliseconds.items() if not GemmPath(name).rounds), default=math.inf
         )
-        if self.config.training.precision != "bfloat16" or chosen <= float32:
-            return []
-        return [f"training.precision: bfloat16 is slower here: {chosen:.0f} ms a step, {float32:.0f} ms in float32."]
+        if chosen > float32:
+            slower = f"{chosen:.0f} ms a step, {float32:.0f} ms in float32"
+            found.append(f"training.precision: bfloat16 is slower here: {slower}.")
+        return found
 
 
 def find_device(options: TrainingOptions, world: World) -> torch.device:
@@ -185,16 +196,25 @@ def _allowed_paths(training: TrainingOptions, device: torch.device) -> list[Gemm
     available = available_paths(device)
     if training.precision == "bfloat16":  # which whoever asks for it gets, be it here or emulated
         available = (GemmPath.BFLOAT16, *(path for path in available if path == GemmPath.OWN_BFLOAT16))
-    elif training.matmul not in ("auto", *available):
-        lacking = "is not here without a C++ compiler" if training.matmul == "own" else "is not in this build of torch"
-        raise ConfigError(f"training.matmul: {training.matmul} {lacking}. Choose native or auto.")
     # Who does not want a compiler gets no product of its making, unless by name.
     if training.matmul == "auto":
         paths = [path for path in available if training.compile != "never" or not path.is_ours]
     else:
         paths = [GemmPath.of(training.matmul, rounds=rounds) for rounds in (False, True)]
         paths = [path for path in paths if path in available]
-    return [path for path in paths if training.precision != "float32" or not path.rounds]
+    paths = [path for path in paths if training.precision != "float32" or not path.rounds]
+    if not paths:
+        raise ConfigError(f"training.matmul: {training.matmul} {_lacking(training, device)}. Choose native or auto.")
+    return paths
+
+
+def _lacking(training: TrainingOptions, device: torch.device) -> str:
+    """Say why there is no product of the user's choice."""
+    if device != CPU:
+        return "is not there on a GPU"
+    if training.matmul != "own":
+        return "is not in this build of torch"
+    return "has no bfloat16 here" if training.precision == "bfloat16" else "is not here without a C++ compiler"
 
 
 def _with_cutoffs(config: RunConfig, cutoffs: Literal["auto"] | tuple[int, ...]) -> RunConfig:

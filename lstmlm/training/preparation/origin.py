@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lstmlm.checkpoint.environment import environment_differences
-from lstmlm.checkpoint.run_directory import CONFIG, RunDirectory
+from lstmlm.checkpoint.run_directory import CONFIG, RunDirectory, changes_of
 from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
 from lstmlm.config.data import FileTokenizerOptions
@@ -21,9 +21,6 @@ from lstmlm.training.trainer import Trainer
 BUDGET = "training.budget"
 LENGTHS = {"training.n_epochs", "training.n_steps", BUDGET}
 """Each says how long to train, and where a schedule ends: a run keeps it, unless nothing in it depends on the end."""
-
-ENDING = {"schedule": ("warmup_cosine", "warmup_linear", "one_cycle"), "averaging": ("tail",)}
-"""What is laid out over the whole length of a training."""
 
 
 @dataclass(frozen=True)
@@ -135,18 +132,24 @@ def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
 
 def _reasons_to_keep_length(config: RunConfig, changed: Collection[str]) -> list[str]:
     """Say what in a run is laid out over its whole length, so that the length cannot change on the way."""
-    parts = {"schedule": config.schedule.name, "averaging": config.averaging.name}
-    reasons = [f"{part} {parts[part]} ends with the training" for part, names in ENDING.items() if parts[part] in names]
+    parts = (config.schedule, config.averaging)
+    reasons = [f"{part.part} {part.name} ends with the training" for part in parts if part.ends_with_training]
     return [*reasons, *(["a budget plans the steps"] if BUDGET in changed else [])]
 
 
 def _in_a_new_run(run: RunDirectory, config: RunConfig) -> str:
     lengths = {key.removeprefix("training."): None for key in sorted(LENGTHS)}
     chosen = {f"training.{name}": getattr(config.training, name) for name in lengths}
-    sets = {**chosen, "training.initialize_from": str(run.path)}
-    options = [part for key, value in sets.items() for part in ("--set", f"{key}={'null' if value is None else value}")]
-    new = f"{run.path}-longer"
-    return as_command(["lstmlm", "train", "--config", str(run.path / CONFIG), *options, "--run-dir", new])
+    return command_for_another(run, {**chosen, "training.initialize_from": str(run.path)}, "longer")
+
+
+def command_for_another(run: RunDirectory, sets: Mapping[str, object], suffix: str) -> str:
+    """Write the command that trains a run like this one as it is now, but for what `sets` say, beside it."""
+    said = {key: "null" if value is None else str(value) for key, value in sets.items()}
+    changed = dict(change.split("=", 1) for change in changes_of(run.path))
+    options = [part for key, value in {**changed, **said}.items() for part in ("--set", f"{key}={value}")]
+    config, new = str(run.path / CONFIG), f"{run.path}-{suffix}"
+    return as_command(["lstmlm", "train", "--config", config, *options, "--run-dir", new])
 
 
 def require_continuable(run: SharedRun, trainer: Trainer) -> None:

@@ -103,7 +103,7 @@ class Preparation:
             milliseconds=self.execution.milliseconds,
             warnings=(
                 *warnings,
-                *self.execution.warnings(),
+                *self.execution.warnings(self.trainer.device),
                 *agreement.corpus_warnings(config, corpus),
                 *(config.length_warnings(self.trainer.n_steps) if config.training.n_steps is None else ()),
             ),

@@ -1,5 +1,6 @@
 """What `data check` finds: one trouble at a time, in texts that have nothing else."""
 
+import json
 import random
 import shutil
 import subprocess
@@ -401,6 +402,15 @@ def test_lines_that_are_wrapped_and_what_unwraps_them(corpus: Callable[..., str]
         subprocess.run(command, shell=True, check=True)
         assert (tmp_path / "train.lines.txt").read_text("utf-8").splitlines() == paragraphs
     assert not [one for one in found(corpus(train=wrapped), eos="never") if one.check == "lines" and one.level != "ok"]
+
+
+def test_records_are_given_no_command_for_lines_of_text(tmp_path: Path) -> None:
+    texts = [textwrap.fill(" ".join(sentences(seed, 9).split()) + "\u200b", 64) for seed in range(40)]
+    path = tmp_path / "books.jsonl"
+    path.write_text("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts), "utf-8")
+    told = {finding.check: finding.message for finding in found(str(path)) if finding.level == "warning"}
+    assert told["lines"].endswith(" within sentences. Set data.eos=never, or make a paragraph a line.")
+    assert told["encoding"] == "40 U+200B ZERO WIDTH SPACE: remove what means nothing."
 
 
 @pytest.mark.parametrize(

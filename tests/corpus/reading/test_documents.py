@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lstmlm.config.data import EosPlace
 from lstmlm.corpus.reading.documents import Piece, holds_records, join_documents, read_documents
-from lstmlm.errors import DataError
+from lstmlm.errors import DataError, ShortTextError
 
 
 def pieces_of(documents: Sequence[Sequence[str]]) -> list[Piece]:
@@ -138,6 +138,7 @@ def test_all_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         list(read_documents({tmp_path / name: None for name in "abcde"}, "utf-8", ["text"]))
     named = [line.split(":")[0] for line in str(caught.value).splitlines()]
     assert named == [str(tmp_path / name) for name in "bde"]
+    assert type(caught.value) is ShortTextError  # as that of the first
 
 
 def test_a_record_may_have_its_text_under_another_name(tmp_path: Path) -> None:
@@ -169,7 +170,9 @@ def test_what_is_no_text_alone_is_refused_or_warned_of_once(tmp_path: Path, capl
     ]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "windows-1252", "utf-16"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "windows-1252", "latin_1", "mac_roman", "utf-16", "utf_16_le"]
+)
 def test_the_command_in_the_message_makes_records_of_a_table(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "my posts.csv"
     path.write_text('id;text\n1;"one ""two"""\n2;"a\nb, ü"\n', encoding)
@@ -179,6 +182,39 @@ def test_the_command_in_the_message_makes_records_of_a_table(tmp_path: Path, enc
     subprocess.run(command.replace("python3", sys.executable, 1), shell=True, check=True)
     made = tmp_path / "my posts.jsonl"
     assert [piece.text for piece in read_documents({made: None}, "utf-8", ["text"])] == ['one "two"', "a\nb, ü"]
+
+
+def test_the_command_makes_records_of_cells_of_any_length(tmp_path: Path) -> None:
+    songs = ["so\n" * 250, "oh, " * 40_000]
+    path = tmp_path / "songs.csv"
+    path.write_text("who,text\n" + "".join(f'Ann,"{song}"\n' for song in songs), "utf-8")
+    with pytest.raises(DataError) as caught:
+        list(read_documents({path: None}, "utf-8", ["text"]))
+    command = str(caught.value).partition("data.field: ")[2]
+    subprocess.run(command.replace("python3", sys.executable, 1), shell=True, check=True)
+    made = tmp_path / "songs.jsonl"
+    assert [piece.text for piece in read_documents({made: None}, "utf-8", ["text"])] == songs
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding", "converted"),
+    [("iso-8859-1", "windows-1252", "iconv -f cp1252 -t utf-8"), ("iso-8859-1", "utf-8", ""), ("utf-8", "utf-8", "")],
+)
+def test_the_command_reads_markup_as_it_was_read(
+    declared: str, encoding: str, converted: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, text in {
+        "a.xml": f'<?xml version="1.0" encoding="{declared}"?>\n<p>“é”</p>\n',
+        "a.html": f'<!DOCTYPE html><html><meta charset="{declared}">\n<p>“é”</p>\n',
+    }.items():
+        (tmp_path / name).write_text(text, encoding)
+        with caplog.at_level("WARNING", "lstmlm"):
+            list(read_documents({tmp_path / name: None}, "utf-8", ["text"]))
+        command = caplog.messages[-1].partition("Make a text of it: ")[2]
+        assert command.startswith(converted or ("python", "pandoc"))
+        if name == "a.xml":
+            subprocess.run(command.replace("python3", sys.executable, 1), shell=True, check=True)
+            assert (tmp_path / "a.txt").read_text("utf-8").split() == ["“é”"]
 
 
 def test_records_without_any_text(tmp_path: Path) -> None:

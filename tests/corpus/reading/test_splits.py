@@ -206,6 +206,18 @@ class TestEos:
         both = halves_of(text_of_files([tmp_path / "3.txt", tmp_path / "4.txt"], options), options)
         assert [content(half) for half in both] == ["e\nf\ne\nf\n", "g\nh\ng\nh\n"]
 
+    def test_documents_are_cut_where_whole_ones_would_leave_a_part_next_to_nothing(self, tmp_path: Path) -> None:
+        novels = {f"{number:02}.txt": "a line\n" * 100 for number in range(19)}
+        put(tmp_path, novels | {"zz-licence.txt": "free\n"})
+        parts = contents(DataOptions(corpus=str(tmp_path)))
+        # 13,305 characters: valid begins at 11,974, test at 12,640, each with the line after it.
+        assert [len(part) for part in parts.values()] == [11_977, 665, 663]
+        halves = halves_of(
+            text_of_files([tmp_path / name for name in ("00.txt", "zz-licence.txt")], options_of("./")),
+            options_of("./"),
+        )
+        assert [len(content(half)) for half in halves] == [357, 348]
+
     def test_a_single_line_can_be_cut_between_words(self, tmp_path: Path) -> None:
         path = put(tmp_path, {"text8": "one two three four five six"}) / "text8"
         parts = {"train": "one two three ", "valid": "four five ", "test": "six"}

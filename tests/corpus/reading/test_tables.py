@@ -80,6 +80,14 @@ def test_a_table_is_known_however_long_it_is_and_wherever_its_beginning_is_cut()
     assert {find_delimiter(f"{head}{rows}") for head in ("id;text\n", "id;text\n0;none\n")} == {";"}
 
 
+def test_cells_of_many_lines_are_no_reason_to_take_quotes_for_words() -> None:
+    for n_lines in (40, 90, 150):
+        song = "\n".join(f"line {number}, oh; yes" for number in range(n_lines))
+        assert {find_delimiter(f"who{mark}text\n" + f'Ann{mark}"{song}"\n' * 9) for mark in ",;"} == {*",;"}
+    novel = "a word, " * 30_000
+    assert [row.cells for row in read_table("a.csv", f'id,text\n1,"{novel}"\n')] == [["id", "text"], ["1", novel]]
+
+
 def test_a_header_is_known_by_a_name_or_by_numbers_below_it() -> None:
     assert has_header("Item,Word\nx,The\n", ["word"])
     assert has_header("who\twhen\nx\t3\ny\t4,5\n", ["word"])

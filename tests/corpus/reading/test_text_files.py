@@ -26,7 +26,7 @@ from lstmlm.corpus.reading.text_files import (
     read_lines,
     read_prompt,
 )
-from lstmlm.errors import DataError
+from lstmlm.errors import DataError, MissingTextError
 
 
 def written(folder: Path, content: bytes) -> Path:
@@ -111,11 +111,13 @@ def test_an_empty_file(content: bytes, tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}: is empty. Put text into it, a sentence or paragraph a line."
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
-    path = tmp_path / "none.txt"
-    with pytest.raises(DataError) as caught:
-        list(read_blocks(path))
-    assert str(caught.value) == f"{path}: no such file. Check the path, relative to the working directory."
+@pytest.mark.parametrize("name", ["none.txt", "a sentence in place of a name " * 10])
+def test_a_missing_file(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    for read in (read_blocks, lambda path: next(map(read_blocks, files_in([path])))):
+        with pytest.raises(MissingTextError) as caught:
+            list(read(path))
+        assert str(caught.value) == f"{path}: no such file. Check the path, relative to the working directory."
 
 
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:

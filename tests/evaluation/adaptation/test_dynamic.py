@@ -13,7 +13,9 @@ from lstmlm.evaluation.adaptation import dynamic
 from lstmlm.evaluation.adaptation.dynamic import measure_gradient_rms, score_dynamically
 from lstmlm.models.backbone import detach
 from lstmlm.models.language_model import LanguageModel, build_language_model
+from lstmlm.models.ngram import NgramModel
 from lstmlm.models.output_layers.output_layer import OutputLayer
+from lstmlm.randomness import Randomness
 from lstmlm.scoring import score
 
 VOCAB, START = 11, 0
@@ -158,3 +160,20 @@ def test_the_mean_square_of_gradients_by_hand(n_columns: int, monkeypatch: pytes
 
 def test_a_training_text_shorter_than_a_window() -> None:
     assert all(torch.isfinite(rms).all() for rms in measure_gradient_rms(model(), text(3), START, 5))
+
+
+def test_beside_n_grams_the_gradients_are_those_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each token is counted without itself, or the n-grams would foresee the text that they are made of."""
+    tokens, window = text(40), 4
+    monkeypatch.setattr(dynamic, "STATISTICS_COLUMNS", 1)
+    monkeypatch.setattr(dynamic, "STATISTICS_TOKENS", window)
+    options = {"backbone": {"name": "lstm", "hidden_size": 8}, "embedding_size": 8, "ngram_order": 3}
+    asked = build_language_model(ModelOptions.model_validate(options), VOCAB, seed=1)
+    assert asked.ngrams is not None
+    asked.ngrams.fill(NgramModel.estimate(tokens, VOCAB, START, 3))
+    read = torch.tensor([START, *tokens[:window].tolist()])[:, None]
+    features, _ = asked(read[:-1], asked.initial_state(1))
+    loss = asked.output_layer.loss(features, read[1:], randomness=Randomness(5))
+    wanted = torch.autograd.grad(loss / window, list(asked.parameters()), materialize_grads=True)
+    for found, gradient in zip(measure_gradient_rms(asked, tokens, START, window), wanted, strict=True):
+        torch.testing.assert_close(found, gradient.abs())

@@ -90,6 +90,7 @@ def test_weights_are_found_on_one_text_and_measured_on_another(write: Write) -> 
     weights = [row["weight"] for row in models]
     assert sum(weights) == pytest.approx(1, abs=1e-12)
     assert (report.values["weights_from"], report.values["split"], report.values["n_tokens"]) == ("valid", "test", 55)
+    assert report.values["fingerprint"] == read_token_file(write(TEST, "test", 1)).texts["fingerprint"]
     of_test = [read_token_file(path).nats for path in paths[3:]]
     for row, one in zip(models, of_test, strict=True):
         assert row["perplexity"] == pytest.approx(math.exp(one.mean()), rel=1e-12)
@@ -115,6 +116,12 @@ def test_of_one_text_the_first_half_finds_the_weights(write: Write) -> None:
     paths = [write(TEST, "test", seed) for seed in (1, 2)]
     report = combine_files(paths, None)
     assert (report.values["weights_from"], report.values["n_tokens"]) == ("the first half of test", 28)
+    # Its figures are not those of the whole text.
+    assert [report.values[name] for name in ("split", "fingerprint", "text_sha256")] == [
+        "test (second half)",
+        None,
+        None,
+    ]
     first, second = (read_token_file(path).nats for path in paths)
     assert [row["perplexity"] for row in report.rows[:2]] == pytest.approx(
         [math.exp(first[27:].mean()), math.exp(second[27:].mean())]

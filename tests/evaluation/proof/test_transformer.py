@@ -59,6 +59,11 @@ def test_a_transformer_passes(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["prove", str(tmp_path / "gpt2"), "--tokens", "40", "--json"])
     assert (result.exit_code, result.stderr.count("✔")) == (0, 5), result.output
     assert json.loads(result.stdout)["vocab_size"] == 23
+    result = CliRunner().invoke(app, ["prove", str(tmp_path / "gpt2"), "--tokens", "65"])
+    assert f"--tokens 65: {tmp_path / 'gpt2'} reads 64 at most. Give no more." in result.stderr
+    (tmp_path / "gpt2" / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n", "utf-8")
+    result = CliRunner().invoke(app, ["prove", str(tmp_path / "gpt2")])
+    assert (result.exit_code, "cannot be loaded" in result.stderr) == (4, True)
 
 
 def test_an_exported_run_passes(make_run: Callable[..., Any], tmp_path: Path) -> None:

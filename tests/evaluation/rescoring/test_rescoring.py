@@ -1,17 +1,25 @@
 """Rescored lists: the same nats as everywhere, whatever else is in a list."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions, TokenizerOptions, WordTokenizerOptions
+from lstmlm.config.data import (
+    ByteTokenizerOptions,
+    CharTokenizerOptions,
+    EosPlace,
+    TokenizerOptions,
+    WordTokenizerOptions,
+)
 from lstmlm.config.model import LSTMOptions, ModelOptions, RNNOptions
 from lstmlm.corpus.reading.text_files import Line
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
 from lstmlm.errors import DataError
+from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.rescoring.combination import Combination
 from lstmlm.evaluation.rescoring.formats import Hypothesis, ScoredHypothesis
 from lstmlm.evaluation.rescoring.rescoring import Rescorer, RescoringOptions, evaluate_rescoring
@@ -84,6 +92,22 @@ def test_with_carried_state_the_chosen_hypotheses_are_one_text(tokenizer_options
     last = np.concatenate([*lines[:-1], tokenizer.encode(f"{TEXTS[-1][-1]}\n")])
     wanted_last = score(model, last, tokenizer.start_id)[sum(map(len, lines[:-1])) :].sum()
     assert found[-1][-1] == pytest.approx(wanted_last, abs=1e-11)
+
+
+@each_tokenizer
+@pytest.mark.parametrize("eos", ["never", "document"])
+def test_with_carried_state_no_line_ends_within_a_text_that_has_none(
+    tokenizer_options: TokenizerOptions, eos: EosPlace
+) -> None:
+    model, tokenizer = trained(tokenizer_options)
+    asked = replace(rescorer(model, tokenizer, weight=0.0), reading=Reading(eos=eos))
+    # An utterance in which nothing was said changes nothing.
+    found = nats_of(asked.rescore_in_context(lists_of([TEXTS[0], [""], *TEXTS[1:]])))
+    del found[1]
+    parts = [tokenizer.encode_prompt(text) for text in (TEXTS[0][0], f" {TEXTS[1][0]}", f" {TEXTS[2][0]}")]
+    whole = score(model, np.concatenate(parts), tokenizer.start_id)
+    wanted = [nats.sum() for nats in np.split(whole, np.cumsum([len(part) for part in parts])[:-1])]
+    np.testing.assert_allclose([of_one[0] for of_one in found], wanted, rtol=0, atol=1e-11)
 
 
 def test_with_carried_state_the_weights_decide_what_is_read_on() -> None:

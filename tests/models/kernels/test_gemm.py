@@ -4,7 +4,7 @@ import pytest
 import torch
 from machine import needs_compiler
 
-from lstmlm.models.kernels import gemm
+from lstmlm.models.kernels import Execution, gemm
 from lstmlm.models.kernels.gemm import Gemm, GemmPath, available_paths, linear
 
 each_path = pytest.mark.parametrize("path", GemmPath)
@@ -47,6 +47,14 @@ def test_the_gradient_of_a_weight_in_any_shape_and_number_of_threads(n_rows: int
         torch.set_num_threads(before)
     assert products[0].equal(products[1])
     torch.testing.assert_close(products[0], torch.einsum("ri,rj->ij", left, right), rtol=0, atol=1e-11)
+
+
+def test_whoever_wants_no_compiler_gets_torch_s_gradients_of_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a run that began without one goes on with the same bits where there is one."""
+    monkeypatch.setattr(gemm, "multiply", pytest.fail)
+    left, right = torch.randn(7, 5), torch.randn(7, 3)
+    products = Execution(GemmPath.NATIVE, compiled=False).gemm(torch.float32)
+    torch.testing.assert_close(products.outer(left, right), left.t() @ right)
 
 
 @each_path

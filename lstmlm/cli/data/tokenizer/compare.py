@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, name_or_path, path
+from lstmlm.cli.data.tokenizer.show import name_or_place
+from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, path
 from lstmlm.cli.render import print_table, say
 
 
@@ -15,7 +16,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="NAME|FILE|RUN...",
-            parser=name_or_path,
+            parser=name_or_place,
             help=f"{LEARNT_TOKENIZERS}, learnt on the text itself; or tokenizers that there are.",
             show_default=False,
         ),

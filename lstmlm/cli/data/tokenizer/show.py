@@ -1,12 +1,13 @@
 """`lstmlm data tokenizer show`: what a tokenizer is, or what it makes of a text."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, path
+from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, name_or_path, run_path
 from lstmlm.cli.render import print_table
 
 if TYPE_CHECKING:
@@ -14,9 +15,17 @@ if TYPE_CHECKING:
     from lstmlm.evaluation.report import Row
 
 
+def name_or_place(text: str) -> str:
+    """Read the name of a tokenizer that is learnt, or the path of one, for which a run below runs/ can be named."""
+    below = run_path(text)
+    is_learnt = text in re.findall(r"\w+", LEARNT_TOKENIZERS)
+    return name_or_path(text) if is_learnt or not below.exists() else str(below)
+
+
 def show(
     place: Annotated[
-        Path, typer.Argument(metavar="FILE|RUN", parser=path, help="A tokenizer.json, SentencePiece model or run.")
+        str,
+        typer.Argument(metavar="FILE|RUN", parser=name_or_place, help="A tokenizer.json, SentencePiece model or run."),
     ],
     text: Annotated[
         str | None, typer.Argument(help="What to cut into tokens.", show_default="show the tokenizer")
@@ -33,15 +42,15 @@ def show(
     """
     from lstmlm.corpus.tokenizers import read_tokenizer
 
-    _, tokenizer = read_tokenizer(place)
+    _, tokenizer = read_tokenizer(Path(place))
     if text is None:
-        print_summary(tokenizer, str(place), as_json=as_json)
+        print_summary(tokenizer, place, as_json=as_json)
         return
     tokens: list[Row] = [
         {"token": tokenizer.token(token_id), "id": token_id} for token_id in tokenizer.encode_prompt(text)
     ]
     if as_json:
-        print(json.dumps({"tokenizer": str(place), "text": text, "tokens": tokens}, ensure_ascii=False))
+        print(json.dumps({"tokenizer": place, "text": text, "tokens": tokens}, ensure_ascii=False))
     elif tokens:
         # Quoted, because the space before a word belongs to its token.
         print_table([{**row, "token": f"'{row['token']}'"} for row in tokens])

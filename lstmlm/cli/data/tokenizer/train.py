@@ -38,9 +38,8 @@ def train(
     from lstmlm.config.data import DataOptions
     from lstmlm.yaml.schema import from_overrides
 
-    options = from_overrides(
-        DataOptions, [f"corpus={json.dumps(corpus)}", f"tokenizer.name={tokenizer}", *(overrides or [])]
-    )
+    named = f"corpus={json.dumps(corpus, ensure_ascii=False)}"
+    options = from_overrides(DataOptions, [named, f"tokenizer.name={tokenizer}", *(overrides or [])])
     from lstmlm.corpus.loading import training_text
     from lstmlm.corpus.tokenizers import train_tokenizer
     from lstmlm.files import write_atomically

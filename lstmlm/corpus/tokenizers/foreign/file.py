@@ -28,7 +28,7 @@ from lstmlm.corpus.tokenizers.tokenizer import Ids, Tokenizer, require_utf8
 from lstmlm.corpus.tokenizers.training_text import pieces_of
 from lstmlm.errors import DataError, shown
 
-LINE_ENDS = ("</s>", "<eos>", "[EOS]", "[SEP]", "<|endoftext|>", "<|end_of_text|>")
+LINE_ENDS = ("</s>", "<eos>", "<sos/eos>", "[EOS]", "[SEP]", "<|endoftext|>", "<|end_of_text|>")
 """Tokens that end a line where the newline is none and nothing else is said, the first of them that there is."""
 
 _ENVELOPE = {"sentencepiece", "tokenizer"}
