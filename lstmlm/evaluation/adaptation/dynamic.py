@@ -95,8 +95,8 @@ def measure_gradient_rms(
     around zero, so that the mean square of their sum is that of one, times the number of columns. A gradient is that of
     the mean loss of `window` tokens; `start_id` is read before the first one. The model is left as it was.
 
-    The loss is the one that was descended: n-grams that count the token itself, as they do at evaluation, would leave the
-    network next to no gradient on the text that they were counted in.
+    The loss is the one that was descended: n-grams that count the token itself, as at evaluation, would leave
+    the network next to no gradient on the text that they were counted in.
     """
     randomness = None if model.ngrams is None else Randomness(0)
     n_columns = max(1, min(STATISTICS_COLUMNS, len(tokens) // window))
