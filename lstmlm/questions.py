@@ -392,7 +392,7 @@ def rescore(
     lists = read_nbest(paths, list_format, costs, problems, ignored, encoding)
     said = read_references(references, lists, problems, ignored, encoding) if references else {}
     if output is not None:
-        require_apart(output, lists)
+        require_apart(output, list_format, lists)
     reading = _reading(trained, join, are_joined=True)
     rescoring = evaluate_rescoring(trained.model, trained.tokenizer, lists, said, options, trained.name, reading)
     if output is not None:

@@ -105,7 +105,8 @@ def _near(there: object, here: object) -> bool:
 
 
 def _are_near(there: Tensor, here: Tensor) -> bool:
-    return there.shape == here.shape and torch.allclose(there.double(), here.double(), rtol=ROUNDING, atol=0)
+    are_numbers = there.is_floating_point() and there.shape == here.shape
+    return are_numbers and torch.allclose(there.double(), here.cpu().double(), rtol=ROUNDING, atol=0)
 
 
 def _shown(line: Line | None) -> str:

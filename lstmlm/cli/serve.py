@@ -1,6 +1,8 @@
 """`lstmlm serve`: models that answer over HTTP."""
 
 import importlib.util
+import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +11,7 @@ import typer
 
 from lstmlm.cli.options import run_path
 from lstmlm.cli.render import say, warn
-from lstmlm.errors import MissingExtraError
+from lstmlm.errors import Interrupted, MissingExtraError
 
 
 def serve(
@@ -44,11 +46,18 @@ def serve(
     for package in ("starlette", "uvicorn"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError("lstmlm serve needs the serve extra: pip install 'lstmlm[serve]'")
+    from lstmlm.serving.engine import ENGINE
     from lstmlm.serving.server import LOOPBACK, serve
 
     if host not in LOOPBACK and api_key is None:
         warn([f"whoever reaches {host} may ask: --api-key KEY or LSTMLM_API_KEY lets in those that know it."])
-    serve(runs or [], host=host, port=port, api_key=api_key, tell=_tell)
+    try:
+        serve(runs or [], host=host, port=port, api_key=api_key, tell=_tell)
+    except Interrupted as stop:
+        if any(thread.name == ENGINE for thread in threading.enumerate()):
+            # It would bring the interpreter down that ends while it computes.
+            os._exit(128 + stop.signal_number)
+        raise
 
 
 def _tell(address: str, models: Sequence[str]) -> None:

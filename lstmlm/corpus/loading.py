@@ -17,6 +17,7 @@ from lstmlm.corpus.encoded_text import EncodedText, TextCounter, encode_text
 from lstmlm.corpus.named import DATASETS
 from lstmlm.corpus.reading.decoding import NORMALIZATION, UTF8
 from lstmlm.corpus.reading.splits import (
+    CUTTING,
     SPLITS,
     Text,
     halves_of,
@@ -274,7 +275,7 @@ def _kept(text: Text, options: DataOptions) -> KeptText:
     if sum(found.size for found in versions.values()) < SMALLEST_KEPT_BYTES or not cache_is_usable():
         return KeptText(text.name, text.blocks, None)
     made_by = options.model_dump(exclude={"tokenizer", "batch_size", "bptt", "variable_bptt", "partial_shuffle"})
-    rules = [NORMALIZATION, version("lstmlm")]
+    rules = [NORMALIZATION, CUTTING, version("lstmlm")]
     origin = hashlib.sha256(json.dumps([text.name, versions, made_by, rules]).encode()).hexdigest()
     return KeptText(text.name, text.blocks, origin)
 

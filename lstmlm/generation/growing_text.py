@@ -64,9 +64,7 @@ class GrowingText:
 
     def _encode(self, text: str) -> list[int]:
         """Ids of what follows the settled place; the line that it begins or goes on is not ended."""
-        parts = self.tokenizer.encode_blocks([text] if text else [], is_line_begun=self._is_line_begun)
-        # What ends an open line belongs to no stretch.
-        return [int(token_id) for stretch, ids in parts if stretch for token_id in ids]
+        return self.tokenizer.encode_open(text, is_line_begun=self._is_line_begun)
 
     def _read_from_settled(self, ids: list[int]) -> Place:
         """Read tokens after the settled place, of which those that come first may have been read already."""

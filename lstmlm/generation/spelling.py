@@ -49,8 +49,13 @@ class Spelling:
                 n_tokens[end] = number
         end = max(n_tokens)
         if not is_space:
-            start = max((place for place in n_tokens if place + UNSETTLED_BYTES <= end), default=0)
-            self._context = (space_before(beginning) if start else "") + content[start:end].decode()
+            near = max((place for place in n_tokens if place + UNSETTLED_BYTES <= end), default=0)
+            rest = ids[n_tokens[end] :]
+            for start in (near, 0):
+                self._context = (space_before(beginning) if start else "") + content[start:end].decode()
+                # What repeats may be cut otherwise from another place on.
+                if self._cut(self._context + content[end:].decode())[-len(rest) :] == rest:
+                    break
         self._settled = content[:end].decode()
         return ids[: n_tokens[end]]
 

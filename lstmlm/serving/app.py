@@ -1,6 +1,7 @@
 """The application: its paths, and who answers them."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -156,7 +157,9 @@ class _LongAnswer(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         # By parts: at once it would be written in one operation, in which nobody else has a turn.
-        return "".join(_JSON.iterencode(content)).encode()
+        written = io.BytesIO()
+        written.writelines(part.encode() for part in _JSON.iterencode(content))
+        return written.getvalue()
 
 
 async def _while_there(request: Request, answering: Awaitable[Answer]) -> Answer:

@@ -31,6 +31,9 @@ from lstmlm.serving.requests import Limits
 COLUMNS_TOGETHER = 16
 """Products of matrices round otherwise for other numbers of rows."""
 
+ENGINE = "engine"
+"""What its thread is called."""
+
 STOP_SECONDS = 1.0
 """For what is under way when nobody waits for it any more."""
 
@@ -239,7 +242,7 @@ class Engine:
         self._batches: dict[LanguageModel, Batch] = {}
         self._wake = threading.Condition()
         self._is_stopping = False
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=ENGINE, daemon=True)
 
     def start(self) -> None:
         """Begin, in the running loop."""

@@ -5,7 +5,13 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error", 500: "server_error"}
+TYPES = {
+    401: "authentication_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "server_error",
+}
 """OpenAI's names of kinds of errors; all others are `invalid_request_error`."""
 
 

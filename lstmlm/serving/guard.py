@@ -56,6 +56,11 @@ class Guard:
             await self._admitted(scope, receive, send_in_time)
         except ClientDisconnect:
             return
+        except asyncio.CancelledError:  # it takes longer than a server that stops waits
+            if is_started:
+                raise
+            error = RequestError("the server is stopping. Ask again when it is back.", status=503, code="stopping")
+            await error.response(scope, receive, send_in_time)
         except Exception as error:
             told = _told(error)
             if told.status >= 500:

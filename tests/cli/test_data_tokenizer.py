@@ -75,6 +75,9 @@ def test_a_run_trains_with_it_and_needs_it_no_more(learnt: Path, lstmlm: Cli) ->
         ("runs/mine", 300),
     ]
     assert lstmlm("data", "encode", "text.txt", "--tokenizer", "mine", "--output", "store").exit_code == 0
+    (learnt / "bpe").symlink_to("runs/word")  # a place is no name
+    shown = json.loads(lstmlm("data", "tokenizer", "show", "./bpe", "--json").stdout)
+    assert (shown["tokenizer"], shown["vocab_size"]) == ("./bpe", 300)
 
 
 def test_figures_of_a_text(texts: Path, lstmlm: Cli) -> None:

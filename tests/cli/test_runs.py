@@ -210,6 +210,9 @@ def test_prune_where_one_run_lies_within_another(two: Path, lstmlm: Cli, monkeyp
     assert (result.exit_code, "holds" in result.stderr, "a run that is to stay" in result.stderr) == (2, True, True)
     shutil.copytree("runs/lstm/inner", f"runs/.lost.{'0' * 16}.partial")  # what an interrupted removal leaves
     assert len(json.loads(lstmlm("runs", "list", "--json").stdout)["runs"]) == 2
+    (two / "runs" / "link").symlink_to("lstm/inner")
+    assert lstmlm("runs", "prune", "link", "--yes").stderr == "1 run deleted.\n"
+    assert not (two / "runs" / "link").is_symlink()
     monkeypatch.chdir(two / "runs" / "lstm")
     assert lstmlm("runs", "prune", ".", "inner", "--yes").stderr == "2 runs deleted.\n"
     assert not (two / "runs" / "lstm").exists()

@@ -371,6 +371,16 @@ def test_a_long_word_is_read_but_for_its_end_at_once(
     assert found.words[0].word.startswith(letters * 100)
 
 
+def test_what_repeats_is_cut_as_from_its_beginning() -> None:
+    """A blank before a mark takes it along, so that the pairs of the others depend on how many there are."""
+    tokenizer = train_tokenizer(BPETokenizerOptions(vocab_size=261), ["a = b\n" * 50 + "==\n" * 20])
+    asked = build_language_model(
+        ModelOptions(backbone=LSTMOptions(n_layers=1, hidden_size=4), embedding_size=4), tokenizer.vocab_size, seed=1
+    )
+    found = find_next_words(asked, tokenizer, f"x {'=' * 130}", 3, complete=True)
+    assert found.words[0].word.startswith("=" * 130)
+
+
 def test_a_character_of_several_tokens_is_completed() -> None:
     tokenizer = train_tokenizer(BPETokenizerOptions(vocab_size=257), [])
     asked = build_language_model(

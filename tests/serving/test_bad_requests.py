@@ -1,5 +1,6 @@
 """What cannot be answered is refused with a status from 400 to 499 and a reason; nobody else notices."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from lstmlm.corpus.reading.decoding import normalized
+from lstmlm.serving.guard import Guard
+from lstmlm.serving.requests import Limits
 
 pytestmark = pytest.mark.loopback
 
@@ -277,6 +280,27 @@ def test_a_busy_server_says_so(models: Any, serving: Any) -> None:
     with serving(models, requests=0) as server:
         answer = server.send("GET", "/v1/models")
         assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+
+
+def test_what_a_server_that_stops_gives_up_is_told_why() -> None:
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def stop() -> list[Any]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/v1/next", "headers": []}
+        answering = asyncio.ensure_future(Guard(never, Limits(), None, None)(scope, never, send))
+        await asyncio.sleep(0)
+        answering.cancel()
+        await answering
+        return sent
+
+    head, body = asyncio.run(stop())
+    assert (head["status"], json.loads(body["body"])["error"]["code"]) == (503, "stopping")
 
 
 def test_an_answer_that_takes_too_long_is_given_up(models: Any, serving: Any) -> None:

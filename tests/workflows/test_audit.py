@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from lstmlm.audit import audit as audits
+from lstmlm.audit.comparison import ngram_differences
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.run_directory import NGRAMS, RunDirectory
 from lstmlm.checkpoint.storage import Checkpoint, FileRecord
@@ -351,3 +352,12 @@ def test_a_failed_audit_ends_with_what_differs(run_dir: Path) -> None:
     message = str(caught.value)
     assert message.startswith(f"{run_dir}: is not what its configuration and corpus give.\n")
     assert "model.safetensors: embedding.weight differs in 1 of" in message
+
+
+def test_elsewhere_n_grams_may_be_rounded_otherwise_but_are_of_the_same_words() -> None:
+    there = {"2.keys": torch.tensor([5_000_000, 6_000_000]), "2.probability": torch.tensor([0.25, 0.5])}
+    rounded = {**there, "2.probability": there["2.probability"] * (1 + 1e-6)}
+    assert list(ngram_differences(there, rounded, exact=False)) == []
+    assert [what.split()[0] for what in ngram_differences(there, rounded, exact=True)] == ["2.probability"]
+    moved = {**there, "2.keys": there["2.keys"] + 1}
+    assert [what.split()[0] for what in ngram_differences(there, moved, exact=False)] == ["2.keys"]

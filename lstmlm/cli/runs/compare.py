@@ -112,6 +112,7 @@ def _tests(chosen: "Sequence[RecordedRun]", split: str | None) -> list[dict[str,
         try:
             model = workflows.load(run.path)
             if best is None:
+                model.encode_split(split)  # what cannot be measured is no measure for others
                 best = run, model
                 continue
             asked = f"{as_command(['lstmlm', 'eval', 'compare', str(best[0].path), str(run.path)])}: "

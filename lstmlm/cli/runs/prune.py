@@ -1,6 +1,7 @@
 """`lstmlm runs prune`: clear away runs that are no longer needed."""
 
 import json
+import os
 from typing import Annotated, Literal
 
 import typer
@@ -48,8 +49,8 @@ def prune(
 
     found = in_order([read_run(path).summary for path in find_runs(runs)], "perplexity")
     doomed = [run for run in found[keep_best:] if run.state != "training" and state in (None, run.state)]
-    # What lies within another one goes before it.
-    paths = sorted((Path(run.name).resolve() for run in doomed), reverse=True)
+    # What lies within another one goes before it; of a link to a run the link goes, not the run.
+    paths = sorted((Path(os.path.abspath(run.name)) for run in doomed), reverse=True)  # noqa: PTH100
     for path in paths:
         for inner in all_runs(path):
             if inner not in paths:

@@ -26,6 +26,9 @@ from lstmlm.errors import ConfigError, DataError, MissingTextError, ShortTextErr
 
 SPLITS = ("train", "valid", "test")
 
+CUTTING = 2
+"""Raised whenever a text is cut otherwise, so that no cache has splits of before."""
+
 SHARE_THAT_DOCUMENTS_KEEP = 0.5
 """Of the length of each part: where whole documents leave less of one, they are cut. Those of one length never do."""
 
@@ -237,15 +240,16 @@ def _bounds(text: Text, positions: Sequence[int], n_chars: int, options: DataOpt
 
     They begin with a document, or a line, or a word, or in the middle of one: what is largest, and begins often enough.
     But words have no middle, and a line of them has none either where it ends in `<eos>`. Documents also have to leave
-    `SHARE_THAT_DOCUMENTS_KEEP` of each part: the last of many may be a page.
+    `SHARE_THAT_DOCUMENTS_KEEP` of each part, as the last of many may be a page: where the next ones do not, those that
+    begin nearest may.
     """
     lengths = np.diff([0, *positions, n_chars])
     are_words, is_on_one_line = options.tokenizer.name == "word", options.eos == "never"
     within_lines = [" "] if is_on_one_line else []
     within_lines += [] if are_words else [" ", ""]
-    for unit in ("document", *([] if is_on_one_line else ["\n"]), *dict.fromkeys(within_lines)):
+    for unit in ("document", "nearest document", *([] if is_on_one_line else ["\n"]), *dict.fromkeys(within_lines)):
         bounds = [0, *_starts(text, positions, unit), n_chars]
-        least = np.maximum(1, SHARE_THAT_DOCUMENTS_KEEP * lengths if unit == "document" else 0)
+        least = np.maximum(1, SHARE_THAT_DOCUMENTS_KEEP * lengths if unit.endswith("document") else 0)
         if np.all(np.diff(bounds) >= least):
             return bounds
     return None
@@ -261,10 +265,12 @@ def _starts(text: Text, positions: Sequence[int], unit: str) -> list[int]:
     Args:
         text: The text.
         positions: Numbers of characters before each.
-        unit: `document`, or what a unit ends with; "" stands for single characters.
+        unit: `document`; `nearest document`, which may begin before; or what a unit ends with, "" for characters.
     """
-    if unit == "document":
+    if unit.endswith("document"):
         ends = np.fromiter(text.document_ends(), dtype=np.int64)
+        if unit == "nearest document":
+            return [int(min(ends, key=lambda end: abs(end - position), default=0)) for position in positions]
         return [int(ends[place]) if place < len(ends) else 0 for place in np.searchsorted(ends, positions)]
     starts: list[int] = []
     offset = 0

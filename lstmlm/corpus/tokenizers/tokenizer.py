@@ -139,6 +139,12 @@ class Tokenizer(ABC):
         """Ids of the beginning of a text: its last line is not ended. Raises DataError if it is not UTF-8."""
         return list(map(int, self.encode(require_utf8(text))))
 
+    def encode_open(self, text: str, *, is_line_begun: bool) -> list[int]:
+        """Ids of a text after a place that may be within a line; its last line is not ended."""
+        parts = self.encode_blocks([text] if text else [], is_line_begun=is_line_begun)
+        # What ends an open line belongs to no stretch.
+        return [int(token_id) for stretch, ids in parts if stretch for token_id in ids]
+
     def encode_unfinished(self, text: str) -> tuple[list[int], str]:
         """Ids of a text but its last word, which may go on, and what the next tokens then begin with.
 

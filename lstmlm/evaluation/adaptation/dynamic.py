@@ -15,6 +15,7 @@ of that mean.)
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from torch import Tensor
 from lstmlm.config.adaptation import DynamicOptions, RMSOptions
 from lstmlm.models.backbone import detach
 from lstmlm.models.language_model import LanguageModel
-from lstmlm.randomness import Randomness
+from lstmlm.models.output_layers.ngram_mixture import NgramMixtureLayer
 from lstmlm.scoring import Measure, nats_of
 
 STATISTICS_COLUMNS = 100
@@ -95,10 +96,11 @@ def measure_gradient_rms(
     around zero, so that the mean square of their sum is that of one, times the number of columns. A gradient is that of
     the mean loss of `window` tokens; `start_id` is read before the first one. The model is left as it was.
 
-    The loss is the one that was descended: n-grams that count the token itself, as at evaluation, would leave
-    the network next to no gradient on the text that they were counted in.
+    N-grams count each token without itself, as in training: with it they would leave the network next to no gradient on
+    the text that they were counted in.
     """
-    randomness = None if model.ngrams is None else Randomness(0)
+    layer = model.output_layer
+    loss_of = partial(layer.loss, left_out=True) if isinstance(layer, NgramMixtureLayer) else layer.loss
     n_columns = max(1, min(STATISTICS_COLUMNS, len(tokens) // window))
     column_length = len(tokens) // n_columns
     n_windows = max(1, min(column_length, STATISTICS_TOKENS // n_columns) // window)
@@ -112,8 +114,7 @@ def measure_gradient_rms(
     state = model.initial_state(n_columns)
     for read, wanted in zip(inputs, targets, strict=True):
         features, state = model(read, detach(state))
-        loss = model.output_layer.loss(features, wanted, randomness=randomness)
-        gradients = _gradients(loss / window, weights)
+        gradients = _gradients(loss_of(features, wanted) / window, weights)
         for square, gradient in zip(squares, gradients, strict=True):
             square.addcmul_(gradient, gradient)
     return [(square / (n_columns * len(inputs))).sqrt() for square in squares]

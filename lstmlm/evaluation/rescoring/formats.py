@@ -13,6 +13,7 @@ Here every score is a natural logarithm, the larger the better; what the files h
 """
 
 import json
+import logging
 import math
 import re
 import sys
@@ -26,6 +27,8 @@ from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.text_files import Line
 from lstmlm.errors import OutputPathError, conversion, shown
 from lstmlm.files import make_directory, write_lines
+
+_log = logging.getLogger(__name__)
 
 LN_10 = math.log(10)
 
@@ -151,9 +154,11 @@ def _srilm_file(folder: Path, hypothesis: Hypothesis) -> Path:
     return folder / f"{hypothesis.utterance}.score"
 
 
-def require_apart(output: Path, lists: Iterable[Sequence[Hypothesis]]) -> None:
+def require_apart(output: Path, list_format: str, lists: Iterable[Sequence[Hypothesis]]) -> None:
     """Refuse a folder in which SRILM's lists would be written over those that were read. Raises OutputPathError."""
-    read = {of_one.line.file.resolve() for hypotheses in lists for of_one in hypotheses}
+    if list_format != "srilm":
+        return
+    read = {file.resolve() for file in {of_one.line.file for hypotheses in lists for of_one in hypotheses}}
     for written in (_srilm_file(output, hypotheses[0]) for hypotheses in lists):
         if written.resolve() in read:
             raise OutputPathError(f"{written}: is what the command reads. Name another folder to write.")
@@ -168,7 +173,9 @@ def _parse_kaldi(line: Line) -> Parsed:
 
 
 def _write_kaldi(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:
-    every = chain.from_iterable(lists)
+    every = list(chain.from_iterable(lists))
+    if any(scored.total != -scored.lm_nats for scored in every):
+        _log.info("%s: gets the nats of the words alone, without costs, weights and bonuses.", file)
     write_lines(file, [f"{scored.hypothesis.kept} {scored.lm_nats:.8g}" for scored in every])
 
 

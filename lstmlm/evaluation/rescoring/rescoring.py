@@ -1,7 +1,7 @@
 """Rescoring: what a language model says of n-best lists, and which hypotheses that makes the best.
 
 Every hypothesis is read as a line of its own, with its end: from the zero state, or with carried state as what follows
-the hypotheses that were chosen for the utterances before.
+the hypotheses that were chosen for the utterances before, without an end where the model knows none between lines.
 """
 
 import logging
@@ -68,7 +68,7 @@ class Rescorer:
         if self.reading.eos in ("line", "line_and_document"):
             return self._encode(hypothesis)
         line = self.line_of(hypothesis)
-        return self.tokenizer.encode_prompt(line and join + line)
+        return self.tokenizer.encode_open(line and join + line, is_line_begun=join != "")
 
     def _encode(self, hypothesis: Hypothesis) -> list[int]:
         return list(map(int, self.tokenizer.encode(self.line_of(hypothesis) + self.reading.line_end)))
@@ -189,7 +189,7 @@ def _warn_of_other_spelling(
 def _count_tokens(rescorer: Rescorer, scored: Sequence[ScoredHypothesis]) -> dict[str, Value]:
     n_tokens, n_unk = sum(one.n_tokens for one in scored), sum(one.n_unk for one in scored)
     unknown = (rescorer.tokenizer.unknown_pieces(rescorer.line_of(one.hypothesis)) for one in scored if one.n_unk)
-    examples, n_within_lines = most_frequent(chain.from_iterable(unknown)), max(1, n_tokens - len(scored))
+    examples, n_within_lines = most_frequent(chain.from_iterable(unknown)), max(1, n_unk, n_tokens - len(scored))
     if n_unk > MANY_UNKNOWN * n_within_lines:
         _log.warning("%.0f %% of the tokens are unknown, such as %s.", 100 * n_unk / n_within_lines, examples)
     return {"n_tokens": n_tokens, "n_unk": n_unk, "unk_examples": examples}

@@ -7,6 +7,7 @@ from math import exp
 from pathlib import Path
 from typing import Any
 
+from lstmlm.corpus.tokenizers import EOS
 from lstmlm.errors import DataError
 from lstmlm.evaluation.report import Row, to_tsv
 from lstmlm.evaluation.surprisal.surprisal import MeasuredWord
@@ -64,7 +65,7 @@ def _lm_zoo_rows(words: Iterable[MeasuredWord]) -> Iterator[Row]:
     for number, sentence in _sentences(words):
         token_id = 0
         for word in sentence:
-            tokens = [*word.tokens[:-1], "</s>"] if word.is_end else word.tokens
+            tokens = ["</s>" if word.is_end and token == EOS else token for token in word.tokens]
             nats = word.figures.token_nats if word.figures else [None] * len(tokens)
             for token, token_nats in zip(tokens, nats, strict=True):
                 token_id += 1

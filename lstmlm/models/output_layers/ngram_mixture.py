@@ -65,16 +65,18 @@ class NgramMixtureLayer(OutputLayer):
         execution: Execution = EVALUATION,
         randomness: Randomness | None = None,
         beside: Beside | None = None,
+        *,
+        left_out: bool = False,
     ) -> Float[Tensor, ""]:
         """Return the summed negative log-likelihood (nats); see `OutputLayer.loss`.
 
-        With `randomness`, in training, the n-gram model is that without the target, and the network descends its own
-        loss, too.
+        With `randomness`, in training, the n-gram model is that without the target, as it is with `left_out`, and the
+        network descends its own loss, too.
         """
         hidden, contexts, odds = self._parts(features)
         assert beside is None, "a mixture is the outermost layer"
         is_training = randomness is not None
-        of_ngrams = self.ngrams.probability(contexts, targets, left_out=is_training).log()
+        of_ngrams = self.ngrams.probability(contexts, targets, left_out=is_training or left_out).log()
         beside = Beside(of_ngrams - odds, LEAST_SHARE if is_training else 0.0)
         of_both = self.network.loss(hidden, targets, execution, randomness, beside)
         return of_both - logsigmoid(odds).masked_fill(targets == NO_TARGET, 0).sum()

@@ -206,12 +206,16 @@ class TestEos:
         both = halves_of(text_of_files([tmp_path / "3.txt", tmp_path / "4.txt"], options), options)
         assert [content(half) for half in both] == ["e\nf\ne\nf\n", "g\nh\ng\nh\n"]
 
-    def test_documents_are_cut_where_whole_ones_would_leave_a_part_next_to_nothing(self, tmp_path: Path) -> None:
+    def test_no_part_is_next_to_nothing_where_documents_end(self, tmp_path: Path) -> None:
         novels = {f"{number:02}.txt": "a line\n" * 100 for number in range(19)}
         put(tmp_path, novels | {"zz-licence.txt": "free\n"})
         parts = contents(DataOptions(corpus=str(tmp_path)))
-        # 13,305 characters: valid begins at 11,974, test at 12,640, each with the line after it.
-        assert [len(part) for part in parts.values()] == [11_977, 665, 663]
+        # 13,305 characters: valid would begin at 11,974, test at 12,640: the novels that begin nearest do.
+        assert [len(part) for part in parts.values()] == [11_900, 700, 705]
+        put(tmp_path, {"letters.jsonl": f'{{"text": "{"a" * 99}"}}\n' * 20 + '{"text": "Bye."}\n'})
+        parts = contents(DataOptions(corpus=str(tmp_path / "letters.jsonl"), eos="document"))
+        assert [len(part) for part in parts.values()] == [1_800, 100, 105]
+        # Where there is no document to begin with, lines are.
         halves = halves_of(
             text_of_files([tmp_path / name for name in ("00.txt", "zz-licence.txt")], options_of("./")),
             options_of("./"),

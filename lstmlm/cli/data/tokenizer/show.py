@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, name_or_path, run_path
+from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, name_or_path, path, run_path
 from lstmlm.cli.render import print_table
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def name_or_place(text: str) -> str:
     """Read the name of a tokenizer that is learnt, or the path of one, for which a run below runs/ can be named."""
     below = run_path(text)
-    is_learnt = text in re.findall(r"\w+", LEARNT_TOKENIZERS)
-    return name_or_path(text) if is_learnt or not below.exists() else str(below)
+    is_run = below != path(text) and below.exists() and text not in re.findall(r"\w+", LEARNT_TOKENIZERS)
+    return str(below) if is_run else name_or_path(text)
 
 
 def show(
