@@ -18,7 +18,7 @@ LINES = "The farmer goes to the market.\nThe cat sleeps.\nThe farmer knows the c
         "eval ngram --order 3",
         "eval ensemble runs/tiny runs/other",
         "eval adaptation dynamic",
-        "eval adaptation dynamic temperature cache ngram --set temperature=0.9 --tune valid",
+        "eval adaptation dynamic temperature cache ngram --set cache.theta=0.5 --tune valid",
     ],
 )
 def test_every_evaluation_passes(

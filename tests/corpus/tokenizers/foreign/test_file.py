@@ -165,7 +165,7 @@ class TestLines:
             read(path)
         assert str(caught.value) == (
             f"{path}: has no token that ends a line, neither the newline nor one of "
-            "</s>, <eos>, [EOS], [SEP], <|endoftext|>, <|end_of_text|>. "
+            "</s>, <eos>, <sos/eos>, [EOS], [SEP], <|endoftext|>, <|end_of_text|>. "
             "Name one of its tokens that the text does not have: data.tokenizer.line_end."
         )
 
