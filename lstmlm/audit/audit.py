@@ -234,7 +234,8 @@ def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], n_segme
 
 def _ngram_problems(recorded: _Recorded, *, exact: bool) -> list[str]:
     """Say where the n-grams that every figure of the run rests on are not those of its training split."""
-    run, ngrams = recorded.run, recorded.trainer().model.ngrams
+    run = recorded.run
+    ngrams = None if run.config.model.ngram_order is None else initial_model(run.config, recorded.corpus, None).ngrams
     if ngrams is None:
         return []
     found = ngram_differences(run.load_ngrams(), ngrams.tensors(), exact=exact)

@@ -3,7 +3,9 @@
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -103,12 +105,19 @@ def test_texts_that_were_begun_end_with_a_request_that_fails(models: Any) -> Non
     assert [column.is_cancelled for column in begun] == [True, True]
 
 
+@contextmanager
+def asking(server: Any, path: str, **body: Any) -> Iterator[None]:
+    """Ask the model of characters, as a client that is gone at the end of a `with` block."""
+    content = json.dumps({"model": "char", **body}).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(f"{head}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
+        yield
+
+
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_nobody_writes_for_a_client_that_is_gone(server: Any, is_streamed: bool) -> None:
-    body = json.dumps({"model": "char", "max_tokens": 60_000, "stream": is_streamed}).encode()
-    head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
-    with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    with asking(server, "/v1/completions", max_tokens=60_000, stream=is_streamed):
         while not server.get("/health")["n_running"]:
             pass
     for _ in range(200):
@@ -129,14 +138,11 @@ def test_nothing_is_asked_for_a_client_that_is_gone(models: Any, serving: Any, m
 
     monkeypatch.setattr(Model, "surprisal", asking_slowly)
     monkeypatch.setattr(Model, "next_words", lambda _, text, *__, **___: asked.append(text))
-    body = json.dumps({"model": "char", "text": "the"}).encode()
-    head = "POST /v1/next HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
     with serving(models) as server, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(server.post, "/v1/surprisal", model="char", text="the")
         is_asked.wait()
         try:
-            with socket.create_connection(("127.0.0.1", server.port)) as connection:
-                connection.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            with asking(server, "/v1/next", text="the"):
                 while not server.get("/health")["n_waiting"]:
                     pass
             for _ in range(200):

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstmlm.cli.options import JsonOption, PlotOption, name_or_path
+from lstmlm.cli.options import JsonOption, PlotOption
 from lstmlm.cli.render import print_table, say
-from lstmlm.cli.runs.rows import SortOption, in_order, record, row
+from lstmlm.cli.runs.rows import NamedRunsArgument, SortOption, in_order, record, row
 from lstmlm.errors import LstmlmError, as_command
 from lstmlm.metrics import finite
 
@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    runs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RUN...",
-            parser=name_or_path,
-            help="Directories, names below runs/, or patterns such as 'ptb-*'.",
-        ),
-    ],
+    runs: NamedRunsArgument,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
     quick: Annotated[bool, typer.Option("--quick", help="Read what was recorded; score nothing again.")] = False,
     sort: SortOption = "perplexity",

@@ -6,21 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import JsonOption, name_or_path
+from lstmlm.cli.options import JsonOption
 from lstmlm.cli.render import print_table, say
-from lstmlm.cli.runs.rows import in_order, row
+from lstmlm.cli.runs.rows import NamedRunsArgument, in_order, row
 from lstmlm.errors import ConfigError, counted
 
 
 def prune(
-    runs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RUN...",
-            parser=name_or_path,
-            help="Directories, names below runs/, or patterns such as 'tries-*'.",
-        ),
-    ],
+    runs: NamedRunsArgument,
     keep_best: Annotated[
         int, typer.Option(min=0, metavar="N", help="Keep the N runs with the lowest validation perplexity.")
     ] = 0,

@@ -24,14 +24,12 @@ SortOption = Annotated[
 NEWEST = "the run below runs/ that recorded something last"
 """Which one is meant where none is named."""
 
-RunsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[RUN]...",
-        parser=name_or_path,
-        help="Directories, names below runs/, or patterns such as 'ptb-*'.",
-    ),
-]
+_PLACES = "Directories, names below runs/, or patterns such as 'ptb-*'."
+
+RunsArgument = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", parser=name_or_path, help=_PLACES)]
+
+NamedRunsArgument = Annotated[list[str], typer.Argument(metavar="RUN...", parser=name_or_path, help=_PLACES)]
+"""Where at least one has to be named."""
 
 
 def in_order(summaries: "Sequence[RunSummary]", key: SortKey) -> "list[RunSummary]":
