@@ -82,8 +82,9 @@ $(PEERS)/installed: pyproject.toml constraints.txt
 	@sh scripts/install.sh "$(PYTHON)" $(PEERS) --constraint constraints.txt --editable '.[dev,peers]'
 	touch $@
 
-# Beside the newest one, not in its place: it goes before it in a path. It needs no torch, so that none is fetched.
+# Beside the newest one, not in its place: it goes before it in a path. It needs no torch, so that none is fetched. Its
+# Trainer imports `datasets`, and the newest of those needs a newer hub than it.
 $(PEERS)/transformers-4: $(PEERS)/installed
 	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet --no-warn-conflicts --upgrade \
-		--target $@ 'transformers>=4.57,<4.58'
+		--target $@ 'transformers>=4.57,<4.58' 'datasets<5'
 	touch $@
