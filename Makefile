@@ -45,9 +45,11 @@ check-peers: $(PEERS)/installed $(PEERS)/transformers-4
 		tests/export tests/serving tests/evaluation/proof/test_transformer.py tests/test_dependencies.py
 	PYTHONPATH=$(PEERS)/transformers-4 HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest tests/export/test_huggingface.py
 
-# Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived.
+# Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived. Then the
+# tests that `make check` leaves out because they take long.
 torture: $(VENV)/installed-dev
 	cd tests && $(abspath $(BIN))/python -m torture --jobs 2
+	$(BIN)/pytest -m slow tests
 
 demo: $(VENV)/installed
 	$(BIN)/lstmlm train --config configs/quickstart.yaml --resume

@@ -34,9 +34,9 @@ def load(run: "str | PathLike[str] | None" = None) -> "Model":
         CheckpointError: there is no run, it has no checkpoint yet, or a file of it is damaged.
         ConfigError: `run` is no path.
     """
-    from lstmlm.api.load import load
+    from lstmlm.api.model import Model
 
-    return load(run)
+    return Model.load(run)
 
 
 def train(

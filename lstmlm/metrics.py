@@ -49,7 +49,13 @@ def bits_per(nats: float, n_units: int) -> float:
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` with None in place of numbers that JSON does not have: infinity and not a number."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
-    }
+    """Return `values` with None in place of numbers that JSON does not have, at any depth: infinity, not a number."""
+    return {key: _finite(value) for key, value in values.items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return list(map(_finite, value))
+    return finite(value) if isinstance(value, dict) else value

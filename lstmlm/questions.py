@@ -107,7 +107,7 @@ def _reading(trained: TrainedModel, join: str | None, *, are_joined: bool) -> Re
 
 def next_words(trained: TrainedModel, prompt: str, n_words: int, *, complete: bool = False) -> NextWords:
     """Find the most likely words after `prompt`, or with `complete` those that its last word begins."""
-    return find_next_words(trained.model, trained.tokenizer, prompt, n_words, complete=complete)
+    return find_next_words(trained.model, trained.tokenizer, trained.beginning(prompt), n_words, complete=complete)
 
 
 def inspect_gradients(
@@ -137,7 +137,7 @@ def inspect_gates(trained: TrainedModel, sentence: str, layer: int | None = None
         ConfigError: there is no such layer.
         DataError: the sentence is empty.
     """
-    return read_gates(trained.model, trained.tokenizer, sentence, trained.name, layer)
+    return read_gates(trained.model, trained.tokenizer, trained.beginning(sentence), trained.name, layer)
 
 
 def evaluate_ngrams(
@@ -167,7 +167,7 @@ def evaluate_ngrams(
     Raises:
         DataError: the text or the corpus cannot be read, or the corpus has no validation split.
     """
-    tokenizer = trained.tokenizer
+    model, tokenizer = trained.model, trained.tokenizer
     training = trained.encode_split("train") if foreign is None else None
     try:
         validation = trained.encode_split("valid")
@@ -186,7 +186,7 @@ def evaluate_ngrams(
         if unknown := ngrams.unknown_in(measured.tokens):
             of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
             logger.info("%s: does not know %s", name_of(foreign), of_text)
-    report = evaluate_ngram_mixture(trained.model, ngrams, measured, validation, trained.name, prover or unproven)
+    report = evaluate_ngram_mixture(model, ngrams, measured, validation, tokenizer, trained.name, prover or unproven)
     if prover is None:
         return report
     return prover.proven(report, measured, None if is_half else trained.source(split, text, encoding))

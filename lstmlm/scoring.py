@@ -42,6 +42,9 @@ MAX_WINDOWS = 256
 TEXTS_PER_TREE = 2048
 """Texts whose tree is read at once: the last layer's weights are fetched anew for every level of it."""
 
+DISTRIBUTIONS_BYTES = 16 << 20
+"""Largest block of log-probabilities; a few such blocks are in memory at a time."""
+
 STATE_TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12, torch.int64: 0}
 """Two states agree when no unit differs by more, relative to the larger of 1 and its magnitude."""
 
@@ -57,6 +60,24 @@ def nats_of(
 ) -> Float[Tensor, "time batch"]:
     """Measure the surprisal of each token (nats)."""
     return output_layer.nats(features, targets).double()
+
+
+def of_distributions(
+    measure_rows: Callable[[Float[Tensor, "rows vocab"], Int[Tensor, " rows"]], Float[Tensor, "rows measures"]],
+) -> Measure:
+    """Return what measures each token by the distribution that it comes from, a block of rows at a time."""
+
+    def measure(
+        output_layer: OutputLayer, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
+    ) -> Float[Tensor, "time batch measures"]:
+        n_rows = max(1, DISTRIBUTIONS_BYTES // (len(output_layer.bias) * features.element_size()))
+        # What stands where there is no target is read by nobody.
+        wanted = torch.split(targets.clamp(min=0).flatten(), n_rows)
+        blocks = zip(torch.split(features.flatten(0, 1), n_rows), wanted, strict=True)
+        rows = [measure_rows(output_layer.log_probabilities(block), of_block) for block, of_block in blocks]
+        return torch.cat(rows).view(*targets.shape, -1)
+
+    return measure
 
 
 @torch.inference_mode()
@@ -231,7 +252,8 @@ def next_log_probabilities(
     model: LanguageModel, tokens: Int[Tensor, "time batch"], state: BackboneState
 ) -> tuple[Float[Tensor, "batch vocab"], BackboneState]:
     """Read `tokens` and return the log-probabilities (nats) of the token that follows in each column, and the state."""
-    features, state = model(tokens, state)
+    for block in torch.split(tokens, ROWS_PER_BLOCK):
+        features, state = model(block, state)
     return model.output_layer.log_probabilities(features[-1]), state
 
 

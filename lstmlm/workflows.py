@@ -24,11 +24,12 @@ from lstmlm.config import RunConfig
 from lstmlm.corpus.encoded_text import EncodedText, TextCounter
 from lstmlm.corpus.loading import Corpus, counted_anew, encode_file, load_split
 from lstmlm.corpus.reading.decoding import UTF8
+from lstmlm.corpus.reading.splits import beginning_of
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
 from lstmlm.errors import ConfigError, DataError, RunMismatchError
 from lstmlm.evaluation.fingerprint import Context
-from lstmlm.evaluation.perplexity import EVALUATIONS
+from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
 from lstmlm.evaluation.proof.checks import Prover, unproven
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
@@ -130,7 +131,8 @@ def _report_on_best(settled: Preparation, run: SharedRun) -> Report | None:
     if corpus.valid is None:
         return None
     load_best_weights(model, run)
-    return EVALUATIONS["perplexity"](model, corpus.valid, corpus.tokenizer, str(run.path), world=run.world)
+    eos = settled.execution.config.data.eos
+    return evaluate_perplexity(model, corpus.valid, corpus.tokenizer, str(run.path), world=run.world, eos=eos)
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,10 @@ class TrainedModel:
         # Where words are tokens, there is always something between them.
         blank = " " if self.run.knows_blank or not self.tokenizer.encode_prompt(" ") else ""
         return Reading(blank if join is None else join, self.run.config.data.eos)
+
+    def beginning(self, text: str) -> str:
+        """A text that may go on, such as a prompt, as the model reads it: newlines are blanks if it knows no lines."""
+        return beginning_of(text, self.run.config.data)
 
     def encode(self, split: str | None, text: Path | None, encoding: str = UTF8) -> EncodedText:
         """Read and encode a text file, or without one a split of the run's own corpus.
@@ -215,12 +221,11 @@ def generate_texts(
     trained: TrainedModel, prompt: str, options: SamplingOptions, seeds: Sequence[int]
 ) -> Iterator[list[SampledText]]:
     """Continue `prompt` once for each seed, side by side; yields samples as `continue_prompt` does."""
-    return continue_prompt(trained.model, trained.tokenizer, prompt, options, seeds)
+    return continue_prompt(trained.model, trained.tokenizer, trained.beginning(prompt), options, seeds)
 
 
 def evaluate(
     trained: TrainedModel,
-    question: str,
     *,
     split: str | None = None,
     text: Path | None = None,
@@ -229,11 +234,10 @@ def evaluate(
     world: World = ALONE,
     prover: Prover | None = None,
 ) -> Report:
-    """Ask one of `EVALUATIONS` about a text file, or about a split of the run's own corpus.
+    """Measure the perplexity of a text file, or of a split of the run's own corpus; see `evaluate_perplexity`.
 
     Args:
         trained: The model to ask.
-        question: A name in `EVALUATIONS`.
         split: As in `TrainedModel.encode`.
         text: As in `TrainedModel.encode`.
         encoding: As in `TrainedModel.encode`.
@@ -245,9 +249,10 @@ def evaluate(
         ConfigError: the run knows no lines, which are to be read one by one.
         DataError: as `TrainedModel.encode` does.
     """
-    if context == "line" and trained.run.config.data.eos == "never":
+    eos = trained.run.config.data.eos
+    if context == "line" and eos == "never":
         raise ConfigError(f"--context line: {trained.name} knows no lines, as its data.eos is never. Leave it out.")
     encoded = trained.encode(split, text, encoding)
     read = prover or unproven
-    report = EVALUATIONS[question](trained.model, encoded, trained.tokenizer, trained.name, context, world, read)
+    report = evaluate_perplexity(trained.model, encoded, trained.tokenizer, trained.name, context, world, read, eos)
     return report if prover is None else prover.proven(report, encoded, trained.source(split, text, encoding))

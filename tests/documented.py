@@ -142,8 +142,10 @@ class Shell:
         arguments = [name for word in arguments for name in (sorted(glob(word)) or [word])]  # noqa: PTH207
         if self.runs is not None:
             self._lend(self.runs, arguments)
-        trains = arguments[0] in ("train", "lab", "tune")
-        sets = [part for change in self._stand_ins for part in ("--set", change)] if trains else []
+        stand_ins = self._stand_ins if arguments[0] in ("train", "lab", "tune") else ()
+        if arguments[0] == "tune":  # which searches the model's
+            stand_ins = [change for change in stand_ins if not change.startswith("model.")]
+        sets = [part for change in stand_ins for part in ("--set", change)]
         result = CliRunner().invoke(app, [*arguments, *sets], input=piped, env=environment)
         assert result.exit_code == status, (arguments, result.output, result.exception)
         if target is not None:

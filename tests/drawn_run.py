@@ -7,8 +7,8 @@ LINES = ["the farmer waits by the old river", "don't ask the sailor , he says", 
 TEXT = "\n".join(LINES * 12) + "\n"
 
 
-def make_run(path: Path, model: dict[str, Any], tokenizer: dict[str, Any] | None = None) -> Any:
-    """Make a run of options of `model` and `data.tokenizer`, and load it."""
+def make_run(path: Path, model: dict[str, Any], tokenizer: dict[str, Any] | None = None, eos: str = "line") -> Any:
+    """Make a run of options of `model`, `data.tokenizer` and `data.eos`, and load it."""
     import torch
 
     from lstmlm import workflows
@@ -20,7 +20,7 @@ def make_run(path: Path, model: dict[str, Any], tokenizer: dict[str, Any] | None
     from lstmlm.models.language_model import build_language_model, weights_of
     from lstmlm.models.ngram import NgramModel
 
-    data = {"corpus": "./none", "tokenizer": tokenizer or {"name": "word"}}
+    data = {"corpus": "./none", "tokenizer": tokenizer or {"name": "word"}, "eos": eos}
     config = RunConfig.model_validate({"data": data, "model": model, "training": {"n_steps": 1}})
     learnt = train_tokenizer(config.data.tokenizer, [TEXT])
     drawn = build_language_model(config.model, learnt.vocab_size, seed=1)

@@ -47,6 +47,11 @@ def _may_attach() -> bool:
     return _may(19) or not scope.exists() or scope.read_text("utf-8").strip() == "0"
 
 
+def _runs(*command: str) -> bool:
+    """Whether a command is there and ends well."""
+    return shutil.which(command[0]) is not None and subprocess.run(command, check=False).returncode == 0
+
+
 TRACES = shutil.which("strace") is not None and _may_attach()
 MOUNTS = shutil.which("mount") is not None and _may(21)
 
@@ -65,6 +70,8 @@ needs_children_in_proc = _needs(
     Path(f"/proc/self/task/{os.getpid()}/children").exists(), "Linux's /proc/PID/task/PID/children"
 )
 needs_make = _needs(shutil.which("make") is not None, "make")
+needs_perl = _needs(_runs("perl", "-MUnicode::Normalize", "-e", "1"), "perl with its Unicode::Normalize")
+needs_iconv = _needs(shutil.which("iconv") is not None, "iconv")
 needs_sh = _needs(shutil.which("sh") is not None, "a POSIX shell")
 needs_open_files_in_proc = _needs(sys.platform == "linux", "/proc/self/fd, which only Linux has")
 needs_resident_memory = _needs(sys.platform in ("linux", "darwin"), "Linux or macOS to ask for resident memory")

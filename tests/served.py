@@ -3,7 +3,8 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
@@ -73,6 +74,13 @@ class Server:
         answer = self.send("GET", path)
         assert answer.status == 200, answer
         return answer.json
+
+    def wait_until(self, holds: Callable[[Any], bool]) -> None:
+        """Wait until it is so by what /health says, a minute at most."""
+        deadline = time.monotonic() + 60
+        while not holds(health := self.get("/health")):
+            assert time.monotonic() < deadline, health
+            time.sleep(0.01)
 
     def post(self, path: str, **body: Any) -> Any:
         """Ask a question, which is answered."""

@@ -70,16 +70,25 @@ def test_every_module_has_a_noun_of_its_own() -> None:
     assert [name for name, path in MODULES.items() if HOMELESS & set(path.with_suffix("").parts)] == []
 
 
-SOURCES = {".cpp", ".h", ".py"}
-FOLDERS = {str(path.parent.relative_to(PROJECT)): path.parent for path in sorted(PACKAGE.rglob("__init__.py"))}
+SOURCES = {".cpp", ".css", ".h", ".html", ".js", ".py"}
+FOLDERS = {
+    str(path.relative_to(PROJECT)): path
+    for path in sorted([PACKAGE, *PACKAGE.rglob("*")])
+    if path.is_dir() and path.name != "__pycache__"
+}
+ONE_TOO_MANY = PACKAGE / "models" / "kernels" / "native" / "cpp"
+"""The one exception: it has thirteen."""
+
+BEHIND_A_DOOR = {name: path for name, path in FOLDERS.items() if path != PACKAGE and (path / "__init__.py").exists()}
 
 
 @pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
 def test_a_folder_can_be_taken_in_at_a_glance(folder: Path) -> None:
-    assert len([path for path in folder.iterdir() if path.suffix in SOURCES]) <= MAX_FILES_A_FOLDER
+    n_files = len([path for path in folder.iterdir() if path.suffix in SOURCES])
+    assert n_files == 13 if folder == ONE_TOO_MANY else n_files <= MAX_FILES_A_FOLDER
 
 
-@pytest.mark.parametrize("folder", [folder for folder in FOLDERS.values() if folder != PACKAGE], ids=[*FOLDERS][1:])
+@pytest.mark.parametrize("folder", BEHIND_A_DOOR.values(), ids=BEHIND_A_DOOR)
 def test_a_door_names_what_is_behind_it(folder: Path) -> None:
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     folders = {path.parent.name for path in folder.glob("*/__init__.py")}
@@ -126,7 +135,7 @@ def test_paths_in_prose_are_recognised() -> None:
     assert not exists("corpus/x.py")
 
 
-@pytest.mark.parametrize("name", ["README.md", "lstmlm/workflows.py"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "lstmlm/workflows.py"])
 def test_every_path_named_exists(name: str) -> None:
     path = PROJECT / name
     named = paths_named_in(prose_of(path) if path.suffix == ".py" else path.read_text(encoding="utf-8"))

@@ -109,16 +109,28 @@ def test_the_readme_shows_the_three_commands_without_options() -> None:
 
 
 def links(page: Path) -> list[str]:
-    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8"))
+    targets = re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8"))
     return [target for target in targets if "://" not in target and not target.startswith("data:")]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the names that GitHub gives to the headings of a page."""
+    without_code = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def exists(target: str, page: Path) -> bool:
+    path, _, anchor = target.partition("#")
+    named = page.parent / path if path else page
+    return named.exists() and (not anchor or anchor in anchors(named))
 
 
 @pytest.mark.parametrize(
     "page", [*PAGES, *REFERENCE.glob("*.md"), PROJECT / "CONTRIBUTING.md", PROJECT / "data" / "README.md"], ids=str
 )
-def test_every_linked_file_exists(page: Path) -> None:
-    missing = [target for target in links(page) if not (page.parent / target).exists()]
-    assert not missing
+def test_every_linked_file_and_heading_exists(page: Path) -> None:
+    assert [target for target in links(page) if not exists(target, page)] == []
 
 
 def test_every_path_that_the_design_names_exists() -> None:

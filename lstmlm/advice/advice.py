@@ -1,6 +1,5 @@
 """What to train on a text within a time on this machine: the text is read, some steps are measured, all is chosen."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +27,7 @@ from lstmlm.training.preparation.execution import find_device, resolve_cutoffs, 
 from lstmlm.training.preparation.preparation import build_trainer, initial_model, rehearsed
 from lstmlm.training.trainer import Trainer
 from lstmlm.yaml.schema import from_overrides
+from lstmlm.yaml.settings import as_override
 
 SHARE_TO_TRAIN = 0.8
 """Of a budget: what is left goes into the start, validations and checkpoints."""
@@ -100,7 +100,7 @@ def _changed(data: DataOptions) -> list[str]:
 def _config(choices: Sequence[Choice]) -> RunConfig:
     lengths = ("training.n_epochs", "training.budget")
     length = [] if any(choice.key in lengths for choice in choices) else ["training.n_steps=1"]
-    values = (f"{choice.key}={json.dumps(choice.value, ensure_ascii=False)}" for choice in choices)
+    values = (as_override(choice.key, choice.value) for choice in choices)
     return from_overrides(RunConfig, [*values, *length])
 
 
@@ -135,8 +135,9 @@ def _trainer(config: RunConfig, corpus: Corpus) -> Trainer:
     """What trains as a short run does, on this machine's device."""
     device = find_device(config.training, ALONE)
     counts = corpus.train.count_tokens(corpus.tokenizer.vocab_size)
-    config = resolve_execution(resolve_cutoffs(config, counts), len(counts), 1, device=device).config
     stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)
+    window, config = stream.epoch(0).window(0), resolve_cutoffs(config, counts)
+    config = resolve_execution(config, len(counts), window, 1, device=device).config
     return build_trainer(config, initial_model(config, corpus, None).to(device), stream, 1)
 
 

@@ -1,11 +1,12 @@
 """Arguments that people give, checked before anything is computed with them."""
 
+import operator
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, SupportsIndex, TypedDict, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -81,17 +82,22 @@ def require_text(name: str, given: object) -> str:
 
 
 def require_number(name: str, given: object, least: int = 1) -> int:
-    """Return a whole number of `least` or more. Raises ConfigError if it is none."""
-    if not isinstance(given, int) or isinstance(given, bool) or given < least:
+    """Return a whole number of `least` or more, be it Python's or NumPy's. Raises ConfigError if it is none."""
+    number = least - 1
+    if not isinstance(given, bool):
+        with suppress(TypeError):
+            number = operator.index(cast(SupportsIndex, given))
+    if number < least:
         raise ConfigError(f"{name}: needs a whole number of {least} or more, got {shown(given)}.")
-    return given
+    return number
 
 
-def require_context(context: WordContext, first_word: FirstWord, join: str | None) -> None:
-    """Check what words are given, and what joins them. Raises ConfigError if it is nothing that there is."""
+def require_context(context: WordContext, first_word: FirstWord, join: str | None) -> WordContext:
+    """Check what words are given, which is returned, and what joins them. Raises ConfigError if it is nothing known."""
     if context not in ("document", "sentence"):
-        require_number('context: "document", "sentence" or a number of tokens', context)
+        context = require_number('context: "document", "sentence" or a number of tokens', context)
     if first_word not in get_args(FirstWord):
         raise ConfigError(f"first_word: needs one of {', '.join(get_args(FirstWord))}, got {shown(first_word)}.")
     if not isinstance(join, str | None):
         raise ConfigError(f"join: expected text, got {shown(join)}. Give a str.")
+    return context

@@ -13,11 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lstmlm.api.arguments import sampling_options
-from lstmlm.api.load import load
+from lstmlm.api.model import Model
 from lstmlm.errors import ConfigError, DataError, MissingExtraError, did_you_mean, first_line
 from lstmlm.evaluation.report import Report
-from lstmlm.models.output_layers.output_layer import OutputLayer
-from lstmlm.scoring import score_each
+from lstmlm.scoring import of_distributions, score_each
 from lstmlm.workflows import TrainedModel, generate_texts
 
 try:
@@ -41,7 +40,7 @@ class LstmlmLM(LM):
 
     def __init__(self, run: str | Path | TrainedModel | None = None, **options: object) -> None:
         super().__init__()
-        self._trained = run if isinstance(run, TrainedModel) else load(run)
+        self._trained = run if isinstance(run, TrainedModel) else Model.load(run)
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Return for each context and continuation ln p(continuation | context), and whether it is the likeliest."""
@@ -52,7 +51,7 @@ class LstmlmLM(LM):
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
         """Return ln p of each text, every token given all before it, however long the text is."""
-        texts = [self._trained.tokenizer.encode_prompt(*request.args) for request in requests]
+        texts = [self._encode(*request.args) for request in requests]
         return [-float(found[:, 0].sum()) for found in self._measured(texts)]
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
@@ -73,25 +72,24 @@ class LstmlmLM(LM):
 
     def _pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Ids of both: cut as one text, in which white space between them belongs to the continuation."""
-        encode = self._trained.tokenizer.encode_prompt
-        whole, before = encode(context + continuation), encode(context.rstrip())
+        whole, before = self._encode(context + continuation), self._encode(context.rstrip())
         return whole[: len(before)], whole[len(before) :]
 
+    def _encode(self, text: str) -> list[int]:
+        return self._trained.tokenizer.encode_prompt(self._trained.beginning(text))
+
     def _measured(self, texts: Sequence[Sequence[int]]) -> list[Any]:
-        return score_each(self._trained.model, texts, self._trained.tokenizer.start_id, measure=_nats_and_rank)
+        start_id, measure = self._trained.tokenizer.start_id, of_distributions(_nats_and_rank)
+        return score_each(self._trained.model, texts, start_id, measure=measure)
 
 
 def _nats_and_rank(
-    output_layer: OutputLayer, features: Float[Tensor, "time batch hidden"], targets: Int[Tensor, "time batch"]
-) -> Float[Tensor, "time batch 2"]:
+    log_probabilities: Float[Tensor, "rows vocab"], targets: Int[Tensor, " rows"]
+) -> Float[Tensor, "rows 2"]:
     """Surprisal of each token (nats), and its rank among all, from 1."""
-    rows = []
-    for row, wanted in zip(features, targets, strict=True):
-        log_probabilities = output_layer.log_probabilities(row)
-        of_target = log_probabilities.gather(1, wanted.clamp(min=0)[:, None])
-        rank = 1 + (log_probabilities > of_target).sum(1)
-        rows.append(torch.stack([-of_target[:, 0].double(), rank.double()], dim=1))
-    return torch.stack(rows)
+    of_targets = log_probabilities.gather(1, targets[:, None])
+    rank = 1 + (log_probabilities > of_targets).sum(1)
+    return torch.stack([-of_targets[:, 0].double(), rank.double()], dim=1)
 
 
 def evaluate_tasks(

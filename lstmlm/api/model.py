@@ -7,27 +7,28 @@ characters or bytes are tokens. The first token is predicted after an implicit o
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import log
-from typing import Any, NamedTuple, Unpack
+from typing import Any, NamedTuple, Self, Unpack
 
 import numpy as np
 from jaxtyping import Float, Integer
 
-from lstmlm import questions
+from lstmlm import questions, workflows
 from lstmlm.api.arguments import (
     Sampling,
+    StrPath,
     flags_as_arguments,
+    path_of,
     require_context,
     require_number,
     require_text,
     sampling_options,
 )
 from lstmlm.api.state import State
-from lstmlm.config.data import EosPlace
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import encode_string
 from lstmlm.corpus.reading.decoding import normalized
 from lstmlm.errors import DataError, shown
-from lstmlm.evaluation.perplexity import EVALUATIONS
+from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
 from lstmlm.evaluation.report import Value
 from lstmlm.evaluation.surprisal.formats import records
 from lstmlm.evaluation.surprisal.stimuli import lines_of_text, one_document
@@ -36,9 +37,6 @@ from lstmlm.generation.growing_text import GrowingText
 from lstmlm.generation.next_word import NextWords
 from lstmlm.scoring import score, score_each
 from lstmlm.workflows import TrainedModel, generate_texts
-
-WITHOUT_DOCUMENT_ENDS: Mapping[EosPlace, EosPlace] = {"document": "never", "line_and_document": "line"}
-"""How the text of a document that goes on is read, by `data.eos`."""
 
 
 class TokenScore(NamedTuple):
@@ -59,6 +57,11 @@ class Model(TrainedModel):
     Asking changes nothing in it. What is wrong with what it is given raises one of `lstmlm.errors`: `DataError` where
     a text is none, `ConfigError` where an option is.
     """
+
+    @classmethod
+    def load(cls, run: StrPath | None = None) -> Self:
+        """Load the best weights of a run with their tokenizer, verified; see `lstmlm.load`."""
+        return cls(**vars(workflows.load(None if run is None else path_of("run", run))))
 
     def __repr__(self) -> str:
         backbone = self.run.config.model.backbone
@@ -106,7 +109,8 @@ class Model(TrainedModel):
         Raises:
             DataError: it is no text, or empty.
         """
-        return EVALUATIONS["perplexity"](self.model, self._encoded(text), self.tokenizer, self.name).values
+        encoded, eos = self._encoded(text), self.run.config.data.eos
+        return evaluate_perplexity(self.model, encoded, self.tokenizer, self.name, eos=eos).values
 
     def surprisal(
         self,
@@ -133,7 +137,7 @@ class Model(TrainedModel):
             ConfigError: an option is wrong.
             DataError: there are no sentences, or the model's tokens do not tell where words end.
         """
-        require_context(context, first_word, join)
+        context = require_context(context, first_word, join)
         stimuli = one_document(_sentences(sentences))
         words, _ = questions.measure_surprisal(self, stimuli, context=context, first_word=first_word, join=join)
         return list(records(words))
@@ -184,7 +188,7 @@ class Model(TrainedModel):
         settled = sampling_options(options)
         if seed is None:
             seed = secrets.randbelow(1_000_000)
-        require_number("seed", seed, least=0)
+        seed = require_number("seed", seed, least=0)
         return (sample.piece for [sample] in generate_texts(self, read, settled, [seed]))
 
     def state(self, text: str = "") -> State:
@@ -193,7 +197,7 @@ class Model(TrainedModel):
         Raises:
             DataError: it is no text.
         """
-        state = State(GrowingText(self.model, self.tokenizer))
+        state = State(GrowingText(self.model, self.tokenizer), self.beginning)
         state.feed(text)
         return state
 
@@ -202,8 +206,7 @@ class Model(TrainedModel):
 
     def _encoded_open(self, line: str) -> Integer[np.ndarray, " tokens"]:
         """Token ids of lines of which the last one, or the document that they are, goes on."""
-        data = self.run.config.data
-        options = data.model_copy(update={"eos": WITHOUT_DOCUMENT_ENDS.get(data.eos, data.eos)})
+        line, options = self.beginning(line), self.run.config.data.model_copy(update={"eos": "line"})
         ids = encode_string(line, options, self.tokenizer).tokens
         return ids[:-1] if self.tokenizer.ends_open_lines and not line.endswith("\n") else ids
 

@@ -1,5 +1,7 @@
 """How far a model has read a text: kept, copied and continued, at the cost of what is new."""
 
+from collections.abc import Callable
+
 from lstmlm.api.arguments import require_number, require_text
 from lstmlm.corpus.reading.decoding import normalized
 from lstmlm.generation.growing_text import GrowingText
@@ -13,8 +15,10 @@ class State:
     step for each of its tokens, however long the text is by then. Fed in parts, a text is what it would be as a whole.
     """
 
-    def __init__(self, text: GrowingText, last: str = "") -> None:
+    def __init__(self, text: GrowingText, beginning: Callable[[str], str], last: str = "") -> None:
         self._text = text
+        self._beginning = beginning
+        """As `TrainedModel.beginning`."""
         self._last = last
         """The last character that was fed, which may be the first half of a line end."""
 
@@ -24,7 +28,7 @@ class State:
         Raises:
             DataError: it is no text.
         """
-        self._text.feed(normalized_after(self._last, require_text("text", text)))
+        self._text.feed(self._beginning(normalized_after(self._last, require_text("text", text))))
         self._last = text[-1:] or self._last
 
     def next_words(self, k: int = 10) -> NextWords:
@@ -38,7 +42,7 @@ class State:
 
     def copy(self) -> "State":
         """Return another state with the same beginning, to be continued by itself; nothing is read again."""
-        return State(self._text.copy(), self._last)
+        return State(self._text.copy(), self._beginning, self._last)
 
 
 def normalized_after(last: str, piece: str) -> str:

@@ -1,6 +1,5 @@
 """`lstmlm.train`: from a configuration to a model that answers."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,13 +7,13 @@ from typing import Any
 
 from lstmlm import workflows
 from lstmlm.api.arguments import StrPath, path_of
-from lstmlm.api.load import load
 from lstmlm.api.model import Model
 from lstmlm.config import RunConfig
-from lstmlm.config.recipes import find_config
+from lstmlm.config.recipes import load_config
 from lstmlm.errors import ConfigError, shown
 from lstmlm.training.events import Event
-from lstmlm.yaml.schema import from_overrides, load_yaml
+from lstmlm.yaml.schema import from_overrides
+from lstmlm.yaml.settings import as_override
 
 
 def train(
@@ -30,29 +29,31 @@ def train(
     where = path_of("run_dir", run_dir)
     observers = [] if on_event is None else [on_event]
     workflows.train(_checked(config, overrides), where, resume=resume, observers=observers, started=started)
-    return load(where)
+    return Model.load(where)
 
 
 def _checked(config: StrPath | Mapping[str, Any] | RunConfig, overrides: Sequence[str]) -> RunConfig:
-    if isinstance(overrides, str) or not all(isinstance(override, str) for override in overrides):
-        raise ConfigError(f"overrides: expected a list of key=value, got {shown(overrides)}. Put each into quotes.")
+    _require_overrides(overrides)
     match config:
         case RunConfig():
             if overrides:
                 raise ConfigError("overrides: have no effect on a RunConfig. Change it, or give a file or a mapping.")
             return config
         case str() | os.PathLike():
-            return load_yaml(find_config(os.fspath(config)), RunConfig, overrides)
+            return load_config(os.fspath(config), overrides, flag="")
         case Mapping():
-            return from_overrides(RunConfig, [*_as_overrides(config), *overrides])
+            return from_overrides(RunConfig, [*_as_overrides(config), *overrides], flag="")
     raise ConfigError(f"config: expected a name, a path or a mapping, got {shown(config)}. Name a YAML file.")
 
 
+def _require_overrides(given: object) -> None:
+    overrides = given if isinstance(given, Sequence) else [given]
+    if isinstance(given, str) or not all(isinstance(override, str) and "=" in override for override in overrides):
+        raise ConfigError(f"overrides: expected a list of key=value, got {shown(given)}. Put each into quotes.")
+
+
 def _as_overrides(config: Mapping[str, Any]) -> list[str]:
-    """Write sections as overrides, whose values are YAML, as JSON is."""
     try:
-        return [
-            f"{section}={json.dumps(value, ensure_ascii=False, default=os.fspath)}" for section, value in config.items()
-        ]
+        return [as_override(section, value) for section, value in config.items()]
     except (TypeError, ValueError) as error:
         raise ConfigError(f"config: holds what YAML does not have ({error}). Give texts, numbers, lists.") from None

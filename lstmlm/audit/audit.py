@@ -1,10 +1,11 @@
 """Parts of a finished training done again: are its checkpoints and metrics what configuration and corpus give?"""
 
+import copy
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from lstmlm.corpus.stream import TrainingStream
 from lstmlm.distributed import ALONE
 from lstmlm.errors import AuditError, CheckpointError, ConfigError, DivergenceError, as_command, in_proportion
 from lstmlm.evaluation.report import Report, Value
-from lstmlm.models.language_model import weights_of
+from lstmlm.models.language_model import LanguageModel, weights_of
 from lstmlm.training.preparation.execution import find_device
 from lstmlm.training.preparation.origin import (
     command_for_another,
@@ -67,7 +68,7 @@ class Audit:
     other_problems: Sequence[str]
     """What of the n-grams is not as the corpus gives it, and of the metrics' end not as the last checkpoint has it."""
     n_stretches: int
-    """All that there are between checkpoints."""
+    """All that there are between checkpoints, and can be trained again."""
     n_steps: int
     """From the first to the last checkpoint."""
     seed: int
@@ -128,7 +129,7 @@ class Audit:
 
 @dataclass(frozen=True)
 class _Recorded:
-    """A run, and all that a training of it begins with but the trainer, of which each stretch has its own."""
+    """A run, and all that a training of it begins with but trainer and model, of which each stretch has its own."""
 
     run: RunDirectory
     corpus: Corpus
@@ -145,10 +146,14 @@ class _Recorded:
         stream = TrainingStream(corpus.train, corpus.tokenizer.start_id, config.data, config.seed, device)
         return cls(run, corpus, stream, device)
 
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The model before the first step, to be copied: n-grams are counted once."""
+        return initial_model(self.run.config, self.corpus, None).to(self.device)
+
     def trainer(self) -> Trainer:
         """What trained the run, before its first step."""
-        config, corpus = self.run.config, self.corpus
-        model = initial_model(config, corpus, None).to(self.device)
+        config, model = self.run.config, copy.deepcopy(self.model)
         return build_trainer(config, model, self.stream, n_training_steps(config.training, self.stream))
 
 
@@ -170,8 +175,9 @@ def audit(run_dir: Path, n_segments: int, seed: int, tell: Callable[[str], None]
     verified = [run.verify(step) for step in run.steps]
     # Where another run's best weights were the start, they may be others by now.
     starts = run.steps if run.config.training.initialize_from else [0, *run.steps]
-    found = [*pairwise(starts)]
-    _require_enough(run, found, n_segments)
+    lost = _lost_ends(run)
+    found = [(start, end) for start, end in pairwise(starts) if not any(start < step < end for step in lost)]
+    _require_enough(run, found, lost, n_segments)
     recorded = _Recorded.of(run)
     n_threads, of_run = torch.get_num_threads(), run.environment
     try:
@@ -192,7 +198,7 @@ def audit(run_dir: Path, n_segments: int, seed: int, tell: Callable[[str], None]
         stretches=stretches,
         other_problems=[*ngram_problems, *_end_problems(run, last)],
         n_stretches=len(found),
-        n_steps=found[-1][1] - found[0][0],
+        n_steps=starts[-1] - starts[0],
         seed=seed,
         environment=environment,
         reasons=reasons,
@@ -216,7 +222,18 @@ def require_passed(audit: Audit) -> None:
         )
 
 
-def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], n_segments: int) -> None:
+def _lost_ends(run: RunDirectory) -> list[int]:
+    """Return at which steps the run had ended before it was made longer, where no checkpoint is left of that end.
+
+    There it has validated, sampled and reported as a training of the new length does not. This has left marks in what
+    follows, such as the best validation, so that a stretch with such an end within cannot be repeated.
+    """
+    lengths = run.metrics.read("length")
+    ends = [event.get("step") for event in lengths if event.get("step") == event.get("n_steps_before")]
+    return sorted({step for step in ends if isinstance(step, int)}.difference(run.steps))
+
+
+def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], lost: Sequence[int], n_segments: int) -> None:
     if n_segments < 1:
         raise ConfigError(f"--segments: {n_segments} says nothing. Ask for one or more.")
     if len(found) >= n_segments:
@@ -225,8 +242,12 @@ def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], n_segme
     again = command_for_another(run, {"training.keep": "all", "training.save_every": save_every}, "audited")
     fewer = as_command(["lstmlm", "audit", str(run.path), "--segments", str(len(found))])
     stretches = "one stretch" if len(found) == 1 else f"{len(found)} stretches"
+    reason = ""
+    if lost:
+        steps = ", ".join(f"{step:,}" for step in lost)
+        reason = f" that can be repeated (no checkpoint is left of step {steps}, where it had ended before)"
     raise CheckpointError(
-        f"{run.path}: has {stretches} between checkpoints, and {n_segments} were asked for. "
+        f"{run.path}: has {stretches} between checkpoints{reason}, and {n_segments} were asked for. "
         + (f"Ask for fewer: {fewer}\nOr train" if found else "Train")
         + f" a run that keeps them: {again}"
     )
@@ -235,8 +256,7 @@ def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], n_segme
 def _ngram_problems(recorded: _Recorded, *, exact: bool) -> list[str]:
     """Say where the n-grams that every figure of the run rests on are not those of its training split."""
     run = recorded.run
-    ngrams = None if run.config.model.ngram_order is None else initial_model(run.config, recorded.corpus, None).ngrams
-    if ngrams is None:
+    if run.config.model.ngram_order is None or (ngrams := recorded.model.ngrams) is None:
         return []
     found = ngram_differences(run.load_ngrams(), ngrams.tensors(), exact=exact)
     return [f"{run.path / NGRAMS}: {what}" for what in found]

@@ -65,10 +65,10 @@ class Checkpoints:
         step: int,
         content: Checkpoint,
         run_files: Mapping[str, FileRecord],
-        metrics: FileRecord | None = None,
+        metrics: FileRecord,
         *,
         is_best: bool,
-        keep: Keep = None,
+        keep: Keep,
     ) -> None:
         """Write a checkpoint, move `last` (and `best`) to it, and only then remove what is not kept.
 
@@ -76,7 +76,7 @@ class Checkpoints:
         """
         files.make_directory(self._directory)
         storage.publish_checkpoint(self.path(step), step, content, run_files, metrics)
-        # `last` comes second: a kill between the two resumes from the old `last` and reaches this step again.
+        # `last` comes second: after a kill between the two, `tidy_up` finds by `best` which step is the last.
         for pointer in [self._best, self._last] if is_best else [self._last]:
             _point(pointer, step)
         steps = self.steps
@@ -141,23 +141,29 @@ class Checkpoints:
         Afterwards `last` and `best` name intact checkpoints: where one was lost, the newest before `last`.
 
         Raises:
-            CheckpointError: None is intact; nothing was set aside.
+            CheckpointError: None is intact, or the disk does not give one now; nothing was set aside.
         """
         if self._directory.is_dir():
             files.remove_leftovers(self._directory)
         last, best = self.last, self.best
-        if last is None:
+        if last is None and best is None:
             return
         damage = {step: error for step in self.steps if (error := self._damage(step))}
-        # One beyond `last` was published by a process that was killed before it said so.
+        for error in damage.values():
+            # Of what the disk does not give now nothing may be wrong.
+            if isinstance(error, StorageError):
+                raise error
+        # One beyond both was published by a process that was killed before it said so.
+        last = max(last or 0, best or 0)
         intact = [step for step in self.steps if step <= last and step not in damage]
         if not intact:
             raise next(iter(damage.values()), self._no_such(last))
         newest = intact[-1]
         # First the pointers: readers hold no lock.
-        for pointer, step in ((self._last, last), (self._best, best)):
-            if step is not None and step not in intact:
-                _point(pointer, newest)
+        if self.last != newest:
+            _point(self._last, newest)
+        if best is not None and best not in intact:
+            _point(self._best, newest)
         for step, error in damage.items():
             logger.warning("%s It is set aside as %s.", error, files.set_aside(self.path(step)))
         if last != newest:

@@ -51,7 +51,7 @@ class MetricsLog:
         Raises:
             CheckpointError: The file cannot be read.
         """
-        return FileRecord.of([read_bytes(self.path, MOST_BYTES)] if self.path.exists() else [])
+        return FileRecord.of_file(self.path) if self.path.exists() else FileRecord.of([])
 
     def force_to_disk(self) -> None:
         """Let all events so far survive a loss of power.

@@ -15,7 +15,6 @@
 """
 
 import copy
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -40,7 +39,7 @@ from lstmlm.errors import (
     as_command,
 )
 from lstmlm.yaml.schema import dump_yaml, load_yaml
-from lstmlm.yaml.settings import MAX_BYTES
+from lstmlm.yaml.settings import MAX_BYTES, as_override
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,17 +103,18 @@ class RunDirectory:
             raise RunExistsError(f"{path}: is not empty and holds no run. Choose another --run-dir.")
 
     @classmethod
-    def require_space(cls, path: Path, checkpoint_bytes: int, n_checkpoints: int) -> None:
-        """Check that so many checkpoints at `path`, of about this size each, have room on the disk.
+    def require_space(cls, path: Path, checkpoint_bytes: int, n_checkpoints: int, ngram_bytes: int = 0) -> None:
+        """Check that so many checkpoints at `path`, of about this size each, and n-grams have room on the disk.
 
         Raises:
             CheckpointError: They have not.
         """
-        needed = (n_checkpoints - len(_checkpoints_of(path).steps)) * checkpoint_bytes
+        needed = (n_checkpoints - len(_checkpoints_of(path).steps)) * checkpoint_bytes + ngram_bytes
         n_free = files.free_bytes(path)
         if n_free < needed:
+            ngrams = f"n-grams ({ngram_bytes / 1e6:,.1f} MB) and " if ngram_bytes else ""
             raise StorageError(
-                f"{path}: has {n_free / 1e6:,.1f} MB free, but its checkpoints ({n_checkpoints} of "
+                f"{path}: has {n_free / 1e6:,.1f} MB free, but its {ngrams}checkpoints ({n_checkpoints} of "
                 f"{checkpoint_bytes / 1e6:,.1f} MB at most) still need {needed / 1e6:,.1f} MB. "
                 "Free some space there, or choose another --run-dir."
             )
@@ -204,9 +204,9 @@ class RunDirectory:
         Raises:
             CheckpointError: It cannot be written.
         """
-        lines = [f"{key}={json.dumps(value, ensure_ascii=False)}\n" for key, value in changes.items()]
-        if "".join(lines).splitlines() != changes_of(self.path):
-            files.write_atomically(self.path / CHANGES, "".join(lines).encode())
+        lines = [as_override(key, value) for key, value in changes.items()]
+        if lines != changes_of(self.path):
+            files.write_lines(self.path / CHANGES, lines)
 
     @property
     def config_as_started(self) -> RunConfig:
@@ -384,7 +384,8 @@ def changes_of(run_dir: Path) -> list[str]:
         CheckpointError: It cannot be read.
     """
     path = run_dir / CHANGES
-    return files.read_text(path, MAX_BYTES).splitlines() if path.exists() else []
+    # What else `str.splitlines` takes for the end of a line may be part of a path.
+    return files.read_text(path, MAX_BYTES).split("\n")[:-1] if path.exists() else []
 
 
 def last_step(run_dir: Path) -> int | None:

@@ -88,7 +88,7 @@ def publish_checkpoint(
     step: int,
     content: Checkpoint,
     run_files: Mapping[str, FileRecord],
-    metrics: FileRecord | None = None,
+    metrics: FileRecord,
 ) -> None:
     """Write a checkpoint: whole and durable, or not at all.
 

@@ -9,6 +9,7 @@ what moves or is drawn. A command parses, calls one function of the layers below
 imports from here.
 """
 
+import os
 import re
 import sys
 from inspect import getdoc
@@ -105,8 +106,16 @@ def _lstmlm(
     """
 
 
+def _open_what_is_closed() -> None:
+    """Let each standard stream be one, as in `lstmlm train … >&-`: what is closed is read and written as nothing."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - to the end
+
+
 def main() -> None:
     """Run the command line; the exit statuses are those of design.md, section 13."""
+    _open_what_is_closed()
     # Text goes out as UTF-8 whatever the terminal's locale: a generated character must never end the program.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -73,10 +73,10 @@ def bench(
 def _bench_restricted(isa: str | None, no_compiler: bool, quick: bool, as_json: bool) -> int:
     """Run the same command in a process that is restricted, since libraries look at the processor as they load."""
     from lstmlm.benchmark.restriction import ISAS, restricted
-    from lstmlm.errors import ConfigError, did_you_mean
+    from lstmlm.errors import ConfigError, unknown
 
     if isa is not None and isa not in ISAS:
-        raise ConfigError(f"--isa: unknown {isa!r}. {did_you_mean(isa, ISAS)}Choose one of: {', '.join(ISAS)}.")
+        raise ConfigError(f"--isa: {unknown('instruction set', isa, ISAS)}")
     options = [*(["--quick"] if quick else []), *(["--json"] if as_json else [])]
     with restricted(isa, no_compiler=no_compiler) as variables:
         command = [sys.executable, "-m", "lstmlm", "bench", *options]

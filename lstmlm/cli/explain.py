@@ -14,8 +14,8 @@ from lstmlm.errors import ConfigError, unknown
 
 _PAGE = re.compile(r"^## ([a-z-]+) \(([^)\n]+)\)\n\n(.*?)\s*(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
-A_SIGNAL = 128
-"""Statuses above say by which signal a command was ended."""
+SIGNALS = [str(128 + number) for number in range(1, 65)]
+"""Statuses that say by which signal a command was ended."""
 
 
 class ErrorPage(NamedTuple):
@@ -69,6 +69,8 @@ def explain(
     if as_json:
         rows = [page._asdict() | {"exit_status": page.number, "happened": page.happened} for page in found]
         print(json.dumps({"errors": rows}, ensure_ascii=False))
+    elif not found:
+        print("All is well.")
     elif len(found) > 1:
         print_table([{"code": page.code, "status": page.exit_status, "what": page.happened} for page in found])
     else:
@@ -76,13 +78,12 @@ def explain(
 
 
 def _asked_for(code: str, known: dict[str, ErrorPage]) -> list[ErrorPage]:
-    if code.isdecimal():
-        of_status = [page for page in known.values() if page.exit_status == code]
-        if found := of_status or ([known["interrupted"]] if int(code) > A_SIGNAL else []):
-            return found
-    if code not in known:
+    """Return the pages of a code or an exit status; of 0, by which nothing is wrong, none."""
+    code = "interrupted" if code in SIGNALS else code
+    found = [page for page in known.values() if code in (page.code, page.exit_status)]
+    if not found and code != "0":
         raise ConfigError(f"CODE: {unknown('code', code, known)}")
-    return [known[code]]
+    return found
 
 
 def _show(page: ErrorPage) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lstmlm.cli.options import RunOption, path
+from lstmlm.cli.options import RunOption, path, typed_text
 from lstmlm.cli.render import print_table, result_text, say, warn, warn_of_unknown
 from lstmlm.errors import ConfigError, DataError, as_command, shown
 from lstmlm.generation.options import SamplingOptions
@@ -26,6 +26,12 @@ SHOWN_PASSAGE = 60
 AFTER_TEMPERATURE = ("top_k", "top_p", "min_p", "typical_p")
 """What changes nothing where the likeliest token is taken."""
 
+PromptArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="PROMPT", parser=typed_text, help='How the text begins; "" starts a text, - reads standard input.'
+    ),
+]
 MaxTokensOption = Annotated[int, typer.Option(help="Length of the continuation (tokens).")]
 TemperatureOption = Annotated[
     list[float],
@@ -70,7 +76,7 @@ InteractiveOption = Annotated[
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text, - reads standard input.')] = "",
+    prompt: PromptArgument = "",
     run: RunOption = None,
     max_tokens: MaxTokensOption = SamplingOptions.max_tokens,
     temperature: TemperatureOption = [SamplingOptions.temperature],  # noqa: B006 - Typer reads it

@@ -16,6 +16,7 @@ from lstmlm.cli.options import (
     TextOption,
     refuse_two_texts,
     run_path,
+    typed_text,
 )
 from lstmlm.cli.render import print_table, say, warn_of_unknown
 
@@ -78,7 +79,7 @@ def gradients(
 
 @inspect_app.command(cls=TextCommand)
 def gates(
-    sentence: Annotated[str, typer.Argument(help="What the model reads.")],
+    sentence: Annotated[str, typer.Argument(metavar="SENTENCE", parser=typed_text, help="What the model reads.")],
     run: RunOption = None,
     layer: Annotated[
         int | None, typer.Option(help="Which layer, from 1, the lowest.", show_default="the last one")

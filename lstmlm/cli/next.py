@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, RunOption
+from lstmlm.cli.options import JsonOption, RunOption, typed_text
 from lstmlm.cli.render import print_table, say, warn_of_unknown
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ MOSTLY_COMPLETE = 0.5
 
 
 def next_word(
-    prompt: Annotated[str, typer.Argument(help='How the text begins; "" starts a text.')] = "",
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", parser=typed_text, help='How the text begins; "" starts a text.')
+    ] = "",
     run: RunOption = None,
     top: Annotated[int, typer.Option(min=1, help="Number of words.")] = 10,
     complete: Annotated[bool, typer.Option("--complete", help="Take the last word as the beginning of one.")] = False,

@@ -25,6 +25,13 @@ def encoding_name(text: str) -> str:
         raise ConfigError(f"--encoding: {error}") from None
 
 
+def typed_text(text: str) -> str:
+    """Read a text by the rules of a file: without a byte-order mark, each line's end a newline."""
+    from lstmlm.corpus.reading.decoding import normalized
+
+    return normalized(text)
+
+
 def name_or_path(text: str) -> str:
     """Read a name or a path, in which `~` and `${NAME}` are expanded also where no shell has done so."""
     from lstmlm.config.options import expanded
@@ -175,11 +182,11 @@ def corpus_config(config: str | None, overrides: Sequence[str], corpora: Sequenc
         ConfigError: something is wrong in it, or it is there to say which corpus and does not.
     """
     from lstmlm.config import RunConfig
-    from lstmlm.config.recipes import find_config
-    from lstmlm.yaml.schema import from_overrides, load_yaml
+    from lstmlm.config.recipes import load_config
+    from lstmlm.yaml.schema import from_overrides
 
     if config is not None:
-        return load_yaml(find_config(config), RunConfig, overrides)
+        return load_config(config, overrides)
     if not corpora:
         raise ConfigError("CORPUS: is missing. Name a corpus, or a configuration that does: --config CONFIG")
     return from_overrides(RunConfig, ["data.corpus=./", "training.n_epochs=1", *overrides])

@@ -76,19 +76,19 @@ def train(
     """
     # Read before torch is loaded, which takes seconds: they count.
     started = time.monotonic()
-    from lstmlm.config import RunConfig
-    from lstmlm.config.recipes import find_config
-    from lstmlm.yaml.schema import load_yaml
+    from lstmlm.config.recipes import load_config
 
     changes = _own_changes(run_dir) if config is None else []
     described = config or _own_config(run_dir, resume=resume)
-    checked = load_yaml(find_config(described), RunConfig, [*changes, *length(budget), *(overrides or [])])
-    if speaks():
-        warn(checked.warnings())
+    checked = load_config(described, [*changes, *length(budget), *(overrides or [])])
+    warn(checked.warnings() if speaks() else [])
     where = run_dir or Path("runs") / Path(described).stem
     if dry_run or overfit_batch:
         _refuse_beside_trial(dry_run, overfit_batch, resume)
-        (_try_out if dry_run else _overfit)(checked, where, started, as_json=as_json)
+        if dry_run:
+            _try_out(checked, where, started, as_json=as_json)
+        else:
+            _overfit(checked, where, as_json=as_json)
         return
     try:
         _train(checked, where, started, resume=resume, quiet=quiet, as_json=as_json)
@@ -153,7 +153,7 @@ def _try_out(config: "RunConfig", where: Path, started: float, *, as_json: bool)
         print(f"{name:<10}  {value}")
 
 
-def _overfit(config: "RunConfig", where: Path, _started: float, *, as_json: bool) -> None:
+def _overfit(config: "RunConfig", where: Path, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from lstmlm.workflows import overfit

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from lstmlm.config.averaging import AnyAveragingOptions, NoAveragingOptions
 from lstmlm.config.data import DataOptions
-from lstmlm.config.model import ForgetGateOptions, ModelOptions
+from lstmlm.config.model import ForgetGateOptions, ModelOptions, MogrifierOptions
 from lstmlm.config.optimizer import AnyOptimizerOptions, SGDOptions
 from lstmlm.config.options import Options
 from lstmlm.config.schedule import AnyScheduleOptions, ConstantOptions
@@ -78,6 +78,8 @@ class RunConfig(Options):
         backbone = self.model.backbone
         if isinstance(backbone, ForgetGateOptions) and backbone.input_gate_cap and backbone.coupled_gates:
             found.append("model.backbone.input_gate_cap: has no effect on coupled_gates, whose input gate is 1 - f.")
+        if isinstance(backbone, MogrifierOptions) and backbone.rounds == 0 and backbone.rank is not None:
+            found.append("model.backbone.rank: has no effect without rounds.")
         if self.model.backbone.implementation == "reference" and self.training.precision == "bfloat16":
             found.append("training.precision: layers with implementation: reference compute in float32 all the same.")
         if self.model.output.name == "adaptive" and self.data.tokenizer.name == "byte":

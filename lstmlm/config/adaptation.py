@@ -3,10 +3,12 @@
 from collections.abc import Collection, Iterable
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 from lstmlm.config.options import Options
-from lstmlm.errors import ConfigError, did_you_mean
+from lstmlm.errors import ConfigError, unknown
+
+Positive = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class DynamicOptions(Options):
@@ -14,10 +16,10 @@ class DynamicOptions(Options):
 
     part: ClassVar[str] = "form of dynamic evaluation"
 
-    learning_rate: PositiveFloat
+    learning_rate: Positive
     """Step size; each form has its own scale."""
 
-    decay: NonNegativeFloat = 1e-3
+    decay: Annotated[float, Field(ge=0, le=1e6)] = 1e-3
     """How far each update draws the average weight back toward its trained value, as a share of its distance."""
 
     window: PositiveInt = 5
@@ -29,10 +31,10 @@ class RMSOptions(DynamicOptions):
 
     name: Literal["rms"] = "rms"
 
-    learning_rate: PositiveFloat = 5e-4
+    learning_rate: Positive = 5e-4
     """Step size: about how far a weight moves in an update."""
 
-    epsilon: PositiveFloat = 0.5
+    epsilon: Positive = 0.5
     """Added to the root mean square of a weight's gradient, in units of its mean over all weights, so that rare
     gradients do not make huge steps."""
 
@@ -42,7 +44,7 @@ class SGDOptions(DynamicOptions):
 
     name: Literal["sgd"] = "sgd"
 
-    learning_rate: PositiveFloat = 0.1
+    learning_rate: Positive = 0.1
     """Step size on the mean loss a token."""
 
 
@@ -52,10 +54,10 @@ AnyDynamicOptions = Annotated[RMSOptions | SGDOptions, Field(discriminator="name
 class CacheOptions(Options):
     """The continuous cache (Grave et al. 2017)."""
 
-    size: PositiveInt = 500
+    size: Annotated[int, Field(gt=0, le=1_000_000)] = 500
     """How many of the latest tokens it holds."""
 
-    theta: PositiveFloat = 1.0
+    theta: Positive = 1.0
     """How strongly similarity counts; near 0 all tokens in the cache count alike."""
 
     weight: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -65,7 +67,7 @@ class CacheOptions(Options):
 class NgramOptions(Options):
     """A modified Kneser-Ney n-gram model of the training split (Chen & Goodman 1999), mixed with the rest."""
 
-    order: PositiveInt = 5
+    order: Annotated[int, Field(gt=0, le=64)] = 5
     """Length of the longest n-grams (tokens)."""
 
     weight: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -77,7 +79,7 @@ class AdaptationOptions(Options):
 
     dynamic: AnyDynamicOptions = RMSOptions()
 
-    temperature: PositiveFloat = 1.0
+    temperature: Positive = 1.0
     """What logits are divided by: above 1 the model is less sure of itself."""
 
     cache: CacheOptions = CacheOptions()
@@ -115,7 +117,5 @@ def methods_in_order(names: Collection[str]) -> list[str]:
     """
     for name in names:
         if name not in METHODS:
-            raise ConfigError(
-                f"METHOD: unknown method {name!r}. {did_you_mean(name, METHODS)}Choose among: {', '.join(METHODS)}."
-            )
+            raise ConfigError(f"METHOD: {unknown('method', name, METHODS)}")
     return [method for method in METHODS if method in names]

@@ -54,7 +54,7 @@ class ByteTokenizerOptions(TokenizerOptions):
 class SubwordTokenizerOptions(TokenizerOptions):
     """Parts of words, learnt on the training split: no text is unknown."""
 
-    vocab_size: Annotated[int, Field(ge=257)] = 8000
+    vocab_size: Annotated[int, Field(ge=257, le=10_000_000)] = 8000
     """Number of tokens, the 256 bytes among them; a short text may not yield as many."""
 
     sample_bytes: Annotated[int, Field(ge=1_000_000)] = 100_000_000
@@ -67,7 +67,7 @@ class BPETokenizerOptions(SubwordTokenizerOptions):
 
     name: Literal["bpe"] = "bpe"
 
-    min_count: PositiveInt = 2
+    min_count: Annotated[int, Field(gt=0, le=1_000_000_000)] = 2
     """Pairs seen less often than this in the training split are not joined."""
 
 

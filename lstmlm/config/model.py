@@ -72,7 +72,7 @@ class GRUOptions(BackboneOptions):
 class ForgetGateOptions(BackboneOptions):
     """What all kinds of LSTM have in common."""
 
-    forget_bias: float = 1.0
+    forget_bias: Annotated[float, Field(ge=-100, le=100)] = 1.0
     """Initial bias of the forget gate; 1 lets memories last from the start (Jozefowicz et al. 2015)."""
 
     input_gate_cap: bool = False

@@ -1,11 +1,19 @@
 """The configurations that come with the package: where a YAML file is expected, a bare name stands for one of them."""
 
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from lstmlm.config import RunConfig
 from lstmlm.errors import ConfigError, did_you_mean
+from lstmlm.yaml.schema import load_yaml
 
 _PACKAGE = Path(__file__).parent.parent
+
+
+def load_config(given: str, overrides: Sequence[str] = (), flag: str = "--set") -> RunConfig:
+    """Read a configuration by its name or path; see `load_yaml`, and `find_config` for which file is meant."""
+    return load_yaml(find_config(given), RunConfig, overrides, flag)
 
 
 def find_config(given: str) -> Path:

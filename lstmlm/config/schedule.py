@@ -41,7 +41,7 @@ class WarmupCosineOptions(ScheduleOptions):
 
     name: Literal["warmup_cosine"] = "warmup_cosine"
 
-    warmup_steps: NonNegativeInt = 100
+    warmup_steps: Annotated[int, Field(ge=0, le=10**12)] = 100
     """Steps from a rate of nearly zero to the full one."""
 
     final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -70,7 +70,7 @@ class WarmupLinearOptions(ScheduleOptions):
 
     name: Literal["warmup_linear"] = "warmup_linear"
 
-    warmup_steps: NonNegativeInt = 100
+    warmup_steps: Annotated[int, Field(ge=0, le=10**12)] = 100
     """Steps from a rate of nearly zero to the full one."""
 
     decay_start: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from lstmlm.config.duration import parse_duration
 from lstmlm.config.options import Options, PathText
@@ -14,11 +14,11 @@ class RegularizationOptions(Options):
     Reported losses are without it.
     """
 
-    alpha: NonNegativeFloat = 0.0
+    alpha: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """Activation regularisation (AR): weight of the mean square of the last layer's outputs after dropout; AWD-LSTM
     takes 2."""
 
-    beta: NonNegativeFloat = 0.0
+    beta: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """Temporal activation regularisation (TAR): weight of the mean square of the difference between the last layer's
     outputs, before dropout, at neighbouring time steps; AWD-LSTM takes 1."""
 
@@ -28,16 +28,20 @@ def _is_duration(text: object) -> object:
     return text
 
 
+Duration = Annotated[str, BeforeValidator(_is_duration)]
+"""A time such as `90s`, `10m` or `1h30m`."""
+
+
 class TrainingOptions(Options):
     """How long, how often to validate, save and report. Give one of `n_epochs`, `n_steps` and `budget`."""
 
-    n_epochs: PositiveInt | None = None
+    n_epochs: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
     """Passes over the training stream."""
 
-    n_steps: PositiveInt | None = None
+    n_steps: Annotated[int, Field(gt=0, le=10**12)] | None = None
     """Updates of the weights, one a window."""
 
-    budget: Annotated[str, BeforeValidator(_is_duration)] | None = None
+    budget: Duration | None = None
     """Time from the start of the command to its end, such as `90s`, `10m` or `1h30m`. The number of steps that fit is
     planned from the speed of this machine and corpus, and planned anew where that changes."""
 
@@ -93,7 +97,7 @@ class TrainingOptions(Options):
     patience: PositiveInt | None = None
     """Stop after this many validations in a row without improvement. Without it: never early."""
 
-    sample_tokens: NonNegativeInt = 30
+    sample_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 30
     """Length of the sample that is shown after each validation (tokens); 0 for none."""
 
     @model_validator(mode="after")

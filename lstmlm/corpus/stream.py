@@ -69,7 +69,9 @@ class TrainingStream:
         needed = batch_size * (options.bptt + 1)
         if self.n_tokens < needed:
             most = self.n_tokens // (options.bptt + 1)
-            advice = f"Lower data.batch_size to {most}." if most else "Lower data.bptt and data.batch_size."
+            advice = f"Lower data.batch_size to {most}." if most else "Take a longer text."
+            if not most and self.n_tokens > 1:
+                advice = f"Lower data.bptt to {self.n_tokens - 1} and data.batch_size to 1, or take a longer text."
             raise ShortTextError(
                 f"{text.name}: {self.n_tokens} tokens, but batch_size {batch_size} × (bptt {options.bptt} + 1) needs "
                 f"{needed}. {advice}"

@@ -17,14 +17,15 @@ Normalization = Callable[[str], str]
 
 _ABBREVIATION = (
     r"\b(?:(?:[a-z]\.)+|(?:mrs?|ms|dr|st|jr|sr|prof|gov|sen|rep|gen|lt|col|vs|inc|corp|co|ltd|bros)\."
+    r"|(?:messrs|rev|adm|sens|ariz|calif|colo|conn|fla|kan|ky|mich|minn|neb|nev|okla|tenn|wis)\."
     r"|(?:jan|feb|aug|sept|oct|nov|dec)\.)"
 )
-"""Keeps its period; any other one ends a sentence."""
+"""Keeps its period; any other one ends a sentence. What is a word too, as Ill. and Mass., is none of them."""
 
 _CLITIC = r"'(?:s|re|ve|ll|m|d)\b"
 
-_PTB_NUMBER = r"(?-i:N)|\d+(?:[.,]\d+)*"
-_PTB_WORD = rf"\w+?(?=n't\b)|n't\b|{_CLITIC}|\w+(?:(?!{_CLITIC})['&-]\w+)*"
+_PTB_NUMBER = r"(?-i:N)|\d+(?:[.,/]\d+)*"
+_PTB_WORD = rf"\bcan(?=not\b)|(?<=\bcan)not\b|\w+?(?=n't\b)|n't\b|{_CLITIC}|\w+(?:(?!{_CLITIC})['&-]\w+)*"
 _PTB_PIECE = re.compile(
     rf"{UNK}|{_ABBREVIATION}|(?:{_PTB_NUMBER})(?![\w-])|{_PTB_WORD}|(?<=s)'(?!\w)|(?<!\S)'(?!\S)|[$&#%]", re.IGNORECASE
 )
@@ -36,7 +37,7 @@ _WIKITEXT_PIECE = re.compile(
 
 
 def as_penn_treebank(text: str) -> str:
-    """Write `text` as Mikolov's Penn Treebank: lower case, `n't` and `'s` apart, `N` for numbers and `%`, no marks."""
+    """Write `text` as Mikolov's Penn Treebank: lower case, `n't`, `'s`, `not` apart, N for numbers and %, no marks."""
     pieces = _PTB_PIECE.findall(_straight(text))
     return " ".join("N" if re.fullmatch(rf"{_PTB_NUMBER}|%", piece) else piece.lower() for piece in pieces)
 

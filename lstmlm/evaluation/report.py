@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from lstmlm.errors import ConfigError
 from lstmlm.metrics import bits_per, finite, perplexity
 
 Value = str | int | float | None
@@ -42,6 +43,15 @@ class Report:
 def most_frequent(words: Iterable[str]) -> str | None:
     """Return the words that occur most often; None where there are none."""
     return " ".join(word for word, _ in Counter(words).most_common(N_EXAMPLES)) or None
+
+
+def require_names(names: Iterable[str]) -> None:
+    """Refuse two rows of one name, as where a run is called like the mixture that it is part of. Raises ConfigError."""
+    for name, n_rows in Counter(names).items():
+        if n_rows > 1:
+            raise ConfigError(
+                f"{name}: is what another row of the table is called. Give the run or model another name."
+            )
 
 
 def perplexity_rows(column: str, nats: Mapping[str, Float[np.ndarray, " tokens"]]) -> list[dict[str, Value]]:

@@ -75,6 +75,5 @@ class GrowingText:
 
     @torch.inference_mode()
     def _read(self, ids: list[int], state: BackboneState) -> Place:
-        device = next(self.model.parameters()).device
-        following, state = next_log_probabilities(self.model, torch.tensor(ids, device=device)[:, None], state)
+        following, state = next_log_probabilities(self.model, torch.tensor(ids)[:, None], state)
         return Place(ids[-1], state, following[0])

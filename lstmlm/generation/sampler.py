@@ -1,7 +1,7 @@
 """The sampler: reads a prompt into the state, then draws one token after another.
 
-What a sample becomes depends on the model, the prompt, the options and its own seed, and not on the samples drawn
-beside it: each token is chosen with one uniform number that belongs to (seed, position).
+What a sample becomes depends on the model, the prompt, the options and its own seed, and but for rounding not on the
+samples drawn beside it: each token is chosen with one uniform number that belongs to (seed, position).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +15,7 @@ from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DivergenceError
 from lstmlm.generation.filters import Texts, apply_filters
 from lstmlm.generation.options import SamplingOptions
+from lstmlm.models.backbone import join_states
 from lstmlm.models.language_model import LanguageModel, with_rounded_matrices
 from lstmlm.randomness import Randomness
 from lstmlm.scoring import next_log_probabilities
@@ -46,13 +47,15 @@ def generate(
     device = next(model.parameters()).device
     prompt_ids = tokenizer.encode_prompt(prompt)
     texts = [[*prompt_ids] for _ in seeds]
-    tokens = torch.tensor([tokenizer.start_id, *prompt_ids], device=device)[:, None].expand(-1, len(seeds)).contiguous()
-    state = model.initial_state(len(seeds))
+    tokens = torch.tensor([tokenizer.start_id, *prompt_ids], device=device)[:, None]
+    state = model.initial_state(1)
     of_one_token = with_rounded_matrices(model) if options.precision == "bfloat16" else model
     for position in range(options.max_tokens):
         # Not around the loop: a generator must not leave its caller in inference mode.
         with torch.inference_mode():
             log_probabilities, state = next_log_probabilities(model if position == 0 else of_one_token, tokens, state)
+            if position == 0:  # read once for all samples
+                log_probabilities, state = log_probabilities.expand(len(seeds), -1), join_states([state] * len(seeds))
             uniform = uniform_numbers((seed, position) for seed in seeds)
             sampled = draw(log_probabilities.cpu(), uniform, options, unk_id, texts)
             for text, token_id in zip(texts, sampled.ids.tolist(), strict=True):

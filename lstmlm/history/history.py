@@ -10,6 +10,9 @@ from lstmlm.checkpoint.metrics_file import MetricsReader
 Record = Mapping[str, Any]
 """An event as a line of metrics.jsonl has it."""
 
+NUMBERS = ("n_steps", "epoch", "perplexity", "tokens_per_second", "elapsed_seconds")
+"""What figures and curves are made of."""
+
 
 @dataclass
 class History:
@@ -32,7 +35,12 @@ class History:
         self.__init__(self.start)  # type: ignore[misc]
 
     def add(self, event: Record) -> None:
-        """Take note of an event; of a kind that is unknown, as of another version, nothing but the length."""
+        """Take note of an event; of a kind that is unknown, as of another version, nothing but the length.
+
+        A damaged line, which belongs to no step or has something else where a number is due, is passed over.
+        """
+        if not _is_whole(event):
+            return
         self.n_steps = event.get("n_steps") or self.n_steps
         match event.get("event"):
             case "start":
@@ -70,7 +78,7 @@ class History:
         if not self.steps or self.n_steps is None:
             return None
         last = self.steps[-1]
-        return float((self.n_steps - last["step"]) * last["elapsed_seconds"] / max(1, last["step"]))
+        return float((self.n_steps - last["step"]) * (last.get("elapsed_seconds") or 0.0) / max(1, last["step"]))
 
 
 class HistoryReader:
@@ -92,6 +100,10 @@ class HistoryReader:
         for event in events:
             self.history.add(event)
         return is_anew or bool(events)
+
+
+def _is_whole(event: Record) -> bool:
+    return isinstance(event.get("step"), int) and all(isinstance(event.get(key), int | float | None) for key in NUMBERS)
 
 
 def read_history(path: Path) -> History:

@@ -125,8 +125,7 @@ def build_language_model(options: ModelOptions, vocab_size: int, seed: int) -> L
 def with_rounded_matrices(model: LanguageModel) -> LanguageModel:
     """Return a copy whose matrices are rounded to bfloat16: half as much to read for each token that is drawn.
 
-    It reads windows of one token. States and all else stay in the precision of `model`, and so do sums but for those of
-    cells that run step by step, `layer_norm_lstm` and `mogrifier`.
+    It reads windows of one token. States, sums and all else stay in the precision of `model`.
     """
     rounded = deepcopy(model)
     for parameter in rounded.parameters():

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lstmlm.errors import LstmlmError
-from lstmlm.serving.completions import Completion, begin_completion, error_event
+from lstmlm.serving.completions import JSON, Completion, begin_completion, error_event
 from lstmlm.serving.engine import Engine
 from lstmlm.serving.errors import RequestError
 from lstmlm.serving.guard import Guard, read_body
@@ -45,8 +44,6 @@ PAGE = Path(__file__).parent / "page"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 Answer = TypeVar("Answer")
-
-_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def build_app(
@@ -156,9 +153,8 @@ class _LongAnswer(JSONResponse):
     """An answer whose JSON may take seconds to write, in a thread of its own."""
 
     def render(self, content: Any) -> bytes:
-        # By parts: at once it would be written in one operation, in which nobody else has a turn.
         written = io.BytesIO()
-        written.writelines(part.encode() for part in _JSON.iterencode(content))
+        written.writelines(part.encode() for part in JSON.iterencode(content))
         return written.getvalue()
 
 
@@ -182,7 +178,7 @@ async def _answered(request: Request, completion: Completion, *, is_streamed: bo
             _events(completion), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
         )
     try:
-        return JSONResponse(await _while_there(request, completion.answer()))
+        return await asyncio.to_thread(_LongAnswer, await _while_there(request, completion.answer()))
     finally:
         completion.cancel()
 

@@ -10,15 +10,17 @@ from functools import partial
 from typing import Any
 
 from lstmlm import __version__
-from lstmlm.errors import LstmlmError
 from lstmlm.generation.texts import Continuation
 from lstmlm.serving.engine import Column, Engine, Piece
-from lstmlm.serving.errors import RequestError, too_large
+from lstmlm.serving.errors import RequestError, told_of, too_large
 from lstmlm.serving.models import ServedModel
-from lstmlm.serving.prompts import Namer, Token, TokenizedPrompt, echo, logprobs_of, read_prompt
+from lstmlm.serving.prompts import Namer, Token, TokenizedPrompt, echo, logprobs_of, measure, read_prompt
 from lstmlm.serving.requests import CompletionRequest, Limits, Prompt, Sampling
 
 DONE = "data: [DONE]\n\n"
+
+JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+"""Its `iterencode` writes a long answer by parts: at once nobody else would have a turn meanwhile."""
 
 
 @dataclass
@@ -91,7 +93,8 @@ class Completion:
         for index, choice in enumerate(self.choices):
             if choice.prompt or choice.prompt_tokens or choice.column is None:
                 reason = None if choice.column else "length"
-                yield _event({**head, "choices": [self._choice(index, choice.prompt, choice.prompt_tokens, reason)]})
+                told = {**head, "choices": [self._choice(index, choice.prompt, choice.prompt_tokens, reason)]}
+                yield await asyncio.to_thread(_long_event, told)
         async for index, piece in self._events():
             yield _event({**head, "choices": [self._choice(index, piece.text, piece.tokens, piece.finish_reason)]})
         if wants_usage:
@@ -139,6 +142,10 @@ def _event(content: dict[str, Any]) -> str:
     return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
 
 
+def _long_event(content: dict[str, Any]) -> str:
+    return f"data: {''.join(JSON.iterencode(content))}\n\n"
+
+
 async def begin_completion(
     engine: Engine, served: ServedModel, request: CompletionRequest, limits: Limits
 ) -> Completion:
@@ -147,12 +154,17 @@ async def begin_completion(
     prompts = await asyncio.to_thread(lambda: [_tokenized(served, prompt, request) for prompt in request.prompt])
     n_texts, n_read = len(prompts) * request.n, sum(len(prompt.ids) for prompt in prompts)
     require_few(n_texts, n_read, request.max_tokens, limits)
+    if request.echo and request.logprobs is not None:
+        _require_few_echoed(n_read, request.n, limits)
     warnings = await served.warnings(" ".join(prompt for prompt in request.prompt if isinstance(prompt, str)))
     completion = Completion(served, request, n_read, limits.answer_seconds, warnings)
     echoed: list[list[Token]] = [[] for _ in prompts]
     model = served.model.model
     if request.echo and request.logprobs is not None:
-        echoed = await engine.ask(partial(echo, model, prompts, request.logprobs))
+        measured = await engine.ask(partial(measure, model, prompts, request.logprobs))
+        # Others are answered while tokens are named: for all that a request may have it takes seconds.
+        named = partial(echo, n_top=request.logprobs)
+        echoed = await asyncio.to_thread(lambda: [*map(named, prompts, measured)])
     try:
         for number, (prompt, tokens) in enumerate(zip(prompts, echoed, strict=True)):
             choices = _choices(completion, request, served, number, prompt, tokens)
@@ -167,8 +179,9 @@ async def begin_completion(
 
 
 def _tokenized(served: ServedModel, prompt: Prompt, request: CompletionRequest) -> TokenizedPrompt:
-    if isinstance(prompt, str) and request.max_tokens > 0:
-        opening = Continuation(served.tokenizer, prompt).opening
+    if isinstance(prompt, str):
+        prompt = served.model.beginning(prompt)
+        opening = Continuation(served.tokenizer, prompt).opening if request.max_tokens > 0 else prompt
         return TokenizedPrompt(served.tokenizer, opening, prompt)
     return TokenizedPrompt(served.tokenizer, prompt)
 
@@ -185,6 +198,14 @@ def require_few(n_texts: int, n_read: int, max_tokens: int, limits: Limits) -> N
             f"A request has {limits.tokens:,} at most.",
             "max_tokens" if n_read <= limits.tokens else "prompt",
         )
+
+
+def _require_few_echoed(n_read: int, n: int, limits: Limits) -> None:
+    if n_read * n > limits.tokens:
+        message = (
+            f"n: {n_read:,} tokens of prompts are to be told of {n:,} times. A request has {limits.tokens:,} at most."
+        )
+        raise too_large(message, "n")
 
 
 def _choices(
@@ -248,7 +269,6 @@ def _begin(engine: Engine, served: ServedModel, prompt: TokenizedPrompt, columns
     engine.begin(served.model.model, served.tokenizer.unk_id, columns, following, state)
 
 
-def error_event(error: LstmlmError | RequestError) -> str:
+def error_event(error: Exception) -> str:
     """Write an error that comes when an answer has begun."""
-    told = error if isinstance(error, RequestError) else RequestError(str(error))
-    return _event(told.body)
+    return _event(told_of(error).body)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.generation.filters import FILTERS
+from lstmlm.generation.filters import FILTERS, OF_TEXT
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.sampler import draw, uniform_numbers
 from lstmlm.generation.texts import Continuation
@@ -84,8 +84,8 @@ class Column:
         self.tell = tell
         self.position = 0
         """Tokens drawn so far."""
-        self.text_ids = [*prompt_ids]
-        """Of the prompt and of what is drawn."""
+        self.drawn_ids: list[int] = []
+        self._prompt_ids = prompt_ids
         self.is_over = False
         self.is_cancelled = False
         self.opening = continuation.opening
@@ -98,11 +98,17 @@ class Column:
         self._text_end, self._token_start = offset
         self._tokens: list[Token] = []
 
+    @property
+    def text_ids(self) -> list[int]:
+        """Of the prompt, which many choices may share, and of what is drawn; none where no filter considers them."""
+        is_considered = any(getattr(self.options, name) is not None for name in OF_TEXT)
+        return [*self._prompt_ids, *self.drawn_ids] if is_considered else []
+
     def take(self, token_id: int, log_probability: float, row: Float[Tensor, " vocab"]) -> Piece | None:
         """Take the next token; return what is to be told by now."""
         self.position += 1
         self._n_untold += 1
-        self.text_ids.append(token_id)
+        self.drawn_ids.append(token_id)
         if self._namer is not None:
             self._name(self._namer, token_id, log_probability, row)
         self._text += self._continuation.feed(token_id)
@@ -183,7 +189,7 @@ class Batch:
         self._change_columns()
         if not self._columns:
             return []
-        tokens = [column.text_ids[-1] for column in self._columns]
+        tokens = [column.drawn_ids[-1] for column in self._columns]
         n_idle = len(self._state[0][0]) - len(tokens)
         inputs = torch.tensor([tokens + [0] * n_idle])
         following, self._state = next_log_probabilities(self._model, inputs, self._state)

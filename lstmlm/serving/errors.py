@@ -5,6 +5,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from lstmlm.errors import LstmlmError
+
 TYPES = {
     401: "authentication_error",
     404: "not_found_error",
@@ -54,3 +56,14 @@ def too_large(message: str, param: str | None = None) -> RequestError:
 def busy(message: str, code: str = "too_many_requests") -> RequestError:
     """Return the error of a server that has enough to do."""
     return RequestError(message, status=429, code=code, headers={"Retry-After": "1"})
+
+
+def told_of(error: Exception) -> RequestError:
+    """Say what went wrong; of a fault of ours no more than that."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, LstmlmError):
+        return RequestError(str(error), param=str(error).partition(":")[0])
+    if isinstance(error, TimeoutError):
+        return RequestError("the answer took too long. Ask for less.", status=408, code="timeout")
+    return RequestError("the server made a mistake; its log says which.", status=500, code="internal_error")

@@ -8,8 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lstmlm.errors import LstmlmError
-from lstmlm.serving.errors import RequestError, busy, too_large
+from lstmlm.serving.errors import RequestError, busy, told_of, too_large
 from lstmlm.serving.requests import Limits
 
 DRAINED_BODIES = 16
@@ -62,7 +61,7 @@ class Guard:
             error = RequestError("the server is stopping. Ask again when it is back.", status=503, code="stopping")
             await error.response(scope, receive, send_in_time)
         except Exception as error:
-            told = _told(error)
+            told = told_of(error)
             if told.status >= 500:
                 logger.exception("%s %s", scope["method"], scope["path"])
             if is_started:
@@ -125,14 +124,3 @@ async def read_body(request: Request, limits: Limits) -> bytes:
             f"Content-Type: needs application/json, got {kind[:80]!r}.", status=415, code="unsupported_media_type"
         )
     return bytes(content)
-
-
-def _told(error: Exception) -> RequestError:
-    """Say what went wrong; of a fault of ours no more than that."""
-    if isinstance(error, RequestError):
-        return error
-    if isinstance(error, LstmlmError):
-        return RequestError(str(error), param=str(error).partition(":")[0])
-    if isinstance(error, TimeoutError):
-        return RequestError("the answer took too long. Ask for less.", status=408, code="timeout")
-    return RequestError("the server made a mistake; its log says which.", status=500, code="internal_error")

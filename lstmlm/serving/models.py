@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lstmlm.api.load import load
 from lstmlm.api.model import Model
 from lstmlm.corpus.tokenizers.tokenizer import warnings_of_unknown
 from lstmlm.errors import did_you_mean
@@ -60,7 +59,7 @@ class ServedModels:
     @classmethod
     def load(cls, runs: Sequence[Path]) -> "ServedModels":
         """Load runs; without one the newest. Raises CheckpointError if there is none, or one is damaged."""
-        loaded = [load(run) for run in dict.fromkeys(runs)] or [load()]
+        loaded = [Model.load(run) for run in dict.fromkeys(runs)] or [Model.load()]
         often = Counter(model.run.path.resolve().name for model in loaded)
         return cls(
             {

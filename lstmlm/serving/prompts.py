@@ -1,12 +1,13 @@
 """A prompt as its tokens: what each is called, where in the text it stands, how likely it was, what was likelier."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, pairwise, repeat
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from lstmlm.corpus.reading.white_space import cut_before_spaces, is_white
@@ -15,16 +16,12 @@ from lstmlm.corpus.tokenizers.joining import Joiner
 from lstmlm.errors import DataError
 from lstmlm.models.backbone import BackboneState
 from lstmlm.models.language_model import LanguageModel
-from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
-from lstmlm.scoring import next_log_probabilities, score_each
+from lstmlm.scoring import next_log_probabilities, of_distributions, score_each
 from lstmlm.serving.errors import RequestError
 from lstmlm.serving.requests import Prompt
 
 CONTINUATION = 0x80
 """The first two bits of a byte of UTF-8 with which no character begins."""
-
-BLOCK_BYTES = 16 << 20
-"""Largest block of log-probabilities."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class TokenizedPrompt:
             starts[-1] = len(self.text)
             return list(pairwise(starts))
         starts = _starts_in(self.text, self.read, self.tokenizer)
-        return list(zip(starts, [*starts[1:], len(self.text)], strict=True))
+        return list(zip(starts, [*starts, len(self.text)][1:], strict=True))
 
 
 def _require_ids(ids: Sequence[int], vocab_size: int) -> None:
@@ -183,46 +180,26 @@ def read_prompt(model: LanguageModel, prompt: TokenizedPrompt) -> tuple[Float[Te
         return next_log_probabilities(model, ids[:, None], model.initial_state(1))
 
 
-def echo(model: LanguageModel, prompts: Sequence[TokenizedPrompt], n_top: int) -> list[list[Token]]:
-    """Measure the tokens of prompts, and name the `n_top` likeliest at each place."""
-    return [
-        _echoed(prompt, measured, n_top)
-        for prompt, measured in zip(prompts, _measured(model, prompts, n_top), strict=True)
-    ]
-
-
-def _measured(model: LanguageModel, prompts: Sequence[TokenizedPrompt], n_top: int) -> list[Any]:
+def measure(model: LanguageModel, prompts: Sequence[TokenizedPrompt], n_top: int) -> list[Any]:
+    """Measure the tokens of prompts, for `echo`."""
     texts = [prompt.read for prompt in prompts]
     if not any(texts):
         return [[] for _ in texts]
-    return list(score_each(model, texts, prompts[0].tokenizer.start_id, measure=_measure_of(n_top, model.vocab_size)))
+    measures = of_distributions(partial(_measure_rows, min(n_top, model.vocab_size)))
+    return list(score_each(model, texts, prompts[0].tokenizer.start_id, measure=measures))
 
 
-def _measure_of(
-    n_top: int, vocab_size: int
-) -> Callable[[OutputLayer, Features, Targets], Float[Tensor, "time batch measures"]]:
-    """Return what measures of each token its log-probability, then the likeliest ids and theirs."""
-    n_best = min(n_top, vocab_size)
-
-    def measure(
-        output_layer: OutputLayer, features: Features, targets: Targets
-    ) -> Float[Tensor, "time batch measures"]:
-        n_rows = max(1, BLOCK_BYTES // (vocab_size * 4))
-        rows = []
-        for block, wanted in zip(
-            torch.split(features.flatten(0, 1), n_rows), torch.split(targets.flatten(), n_rows), strict=True
-        ):
-            known = output_layer.log_probabilities(block)
-            best = known.topk(n_best, dim=-1)
-            own = known.gather(1, wanted.clamp(min=0)[:, None])
-            rows.append(torch.cat([own.double(), best.indices.double(), best.values.double()], dim=1))
-        return torch.cat(rows).view(*targets.shape, -1)
-
-    return measure
+def _measure_rows(
+    n_best: int, log_probabilities: Float[Tensor, "rows vocab"], targets: Int[Tensor, " rows"]
+) -> Float64[Tensor, "rows measures"]:
+    """Measure of each token its log-probability, then the likeliest ids and theirs."""
+    best = log_probabilities.topk(n_best, dim=-1)
+    own = log_probabilities.gather(1, targets[:, None])
+    return torch.cat([own.double(), best.indices.double(), best.values.double()], dim=1)
 
 
-def _echoed(prompt: TokenizedPrompt, measured: Any, n_top: int) -> list[Token]:
-    """Name the tokens of a prompt, and say what was measured of them."""
+def echo(prompt: TokenizedPrompt, measured: Any, n_top: int) -> list[Token]:
+    """Name the tokens of a prompt and the `n_top` likeliest at each place, and say what was measured of them."""
     tokenizer = prompt.tokenizer
     tokens = [Token("", 0, None, None)] if prompt.begins_itself else []
     namer = Namer(tokenizer, tokenizer.joiner())

@@ -37,11 +37,12 @@ class Questions:
         """`/v1/next`."""
         served = self._models.find(request.model)
         await require_short(served, request.text, self._limits)
-        begun = words_of(request.text)[-1] if request.complete and request.text.strip() else ""
-        ask = partial(served.model.next_words, request.text, request.k, complete=request.complete)
+        text = served.model.beginning(request.text)
+        begun = words_of(text)[-1] if request.complete and text.strip() else ""
+        ask = partial(served.model.next_words, text, request.k, complete=request.complete)
         found = await self._engine.ask(ask)
-        answer = await asyncio.to_thread(next_words, served, found, request.text, begun)
-        return {**answer, **await served.warnings(request.text.removesuffix(begun))}
+        answer = await asyncio.to_thread(next_words, served, found, text, begun)
+        return {**answer, **await served.warnings(text.removesuffix(begun))}
 
     async def surprisal(self, request: SurprisalRequest) -> dict[str, Any]:
         """`/v1/surprisal`."""
@@ -56,6 +57,8 @@ class Questions:
         """`/v1/gates`."""
         served = self._models.find(request.model)
         n_tokens = await require_short(served, request.text, self._limits)
+        if n_tokens == 0:
+            raise RequestError("text: has no token. Give it some words.", param="text")
         if request.units:
             _require_few_units(n_tokens, max(served.model.run.config.model.backbone.hidden_sizes), self._limits)
         activity = await self._engine.ask(partial(_gates, served, request))
@@ -68,7 +71,7 @@ class Questions:
         """`/tokenize`."""
         served = self._models.find(request.model)
         tokenizer = served.tokenizer
-        ids = await asyncio.to_thread(tokenizer.encode_prompt, request.prompt)
+        ids = await asyncio.to_thread(tokenizer.encode_prompt, served.model.beginning(request.prompt))
         if request.add_special_tokens:
             ids = [tokenizer.start_id, *ids]
         names = [tokenizer.token(token_id) for token_id in ids] if request.return_token_strs else None

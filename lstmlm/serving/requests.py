@@ -107,7 +107,7 @@ class StreamOptions(Body):
 class Sampling(Body):
     """How a text is written."""
 
-    max_tokens: int = Field(16, ge=0)
+    max_tokens: int = Field(16, ge=0, le=2**31)
     temperature: float = Field(1.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int | None = Field(None, ge=1)
@@ -135,7 +135,7 @@ class CompletionRequest(Sampling, OfModel):
     """`POST /v1/completions`."""
 
     prompt: Annotated[list[Prompt], BeforeValidator(_prompts)] = [""]
-    n: int = Field(1, ge=1)
+    n: int = Field(1, ge=1, le=2**31)
     echo: bool = False
     user: str | None = None
     best_of: int | None = None
@@ -177,7 +177,7 @@ class SurprisalRequest(OfModel):
 class GatesRequest(OfModel):
     """`POST /v1/gates`."""
 
-    text: Text = Field(min_length=1)
+    text: Text
     layer: int | None = None
     units: bool = False
 
@@ -240,9 +240,13 @@ def _told(kind: type[BaseModel], error: ValidationError) -> RequestError:
         )
     name = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        known = kind.model_fields
+        *within, own = problem["loc"]
+        of: Any = kind
+        for field in within:
+            of = of.model_fields[field].annotation
         return RequestError(
-            f"{name[:80]}: no field of this request. {did_you_mean(name, known)}It has: {', '.join(known)}.",
+            f"{name[:80]}: no field of {within[-1] if within else 'this request'}. "
+            f"{did_you_mean(str(own), of.model_fields)}It has: {', '.join(of.model_fields)}.",
             code="unknown_field",
             param=name[:80],
         )

@@ -46,17 +46,21 @@ def serve(
         tell: Is called with the address and the names of the models once the server listens.
 
     Raises:
-        ConfigError: the port cannot be had, or the key is empty.
+        ConfigError: the port cannot be had, or the key is empty or not ASCII.
         CheckpointError: there is no such run, it has no checkpoint yet, or is damaged.
     """
     if api_key is not None and not api_key.strip():
         raise ConfigError("--api-key: is empty. Give one, or leave it out and let everybody ask.")
+    if api_key is not None and not api_key.isascii():
+        raise ConfigError(
+            "--api-key: has characters that are not ASCII, which clients send in different ways. Use others."
+        )
     limits = limits or Limits()
     listener = _listener(host, port)
     with listener:
         models = ServedModels.load(runs)
         # Under any other address it is not known by which names people will ask.
-        hosts = frozenset({*LOOPBACK, "[::1]", host}) if host in LOOPBACK else None
+        hosts = frozenset({*LOOPBACK, "[::1]"}) if host in LOOPBACK else None
         app = build_app(models, limits, api_key=api_key, hosts=hosts)
         shown = f"[{host}]" if ":" in host else host
         if tell is not None:

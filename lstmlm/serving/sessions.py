@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lstmlm.api.state import normalized_after
 from lstmlm.generation.growing_text import GrowingText
-from lstmlm.generation.next_word import find_following_words
+from lstmlm.generation.next_word import NextWords, find_following_words
 from lstmlm.models.backbone import BackboneState
 from lstmlm.scoring import next_log_probabilities
 from lstmlm.serving.completions import Choice, Completion, new_column, require_few, seed_of
@@ -22,6 +22,9 @@ from lstmlm.serving.errors import RequestError, busy
 from lstmlm.serving.models import ServedModel, ServedModels
 from lstmlm.serving.questions import next_words, require_short
 from lstmlm.serving.requests import FeedRequest, Limits, SessionGenerateRequest, SessionNextRequest, SessionRequest
+
+LINE_CHARS = 1 << 16
+"""Kept of a session's last line, on which quotes, spaces and what counts as repeated depend: it may never end."""
 
 
 class Session:
@@ -34,7 +37,7 @@ class Session:
         self.n_chars = 0
         self.text = GrowingText(served.model.model, served.tokenizer)
         self.line = ""
-        """Its last one, on whose quotes and words the spaces of what follows depend."""
+        """The end of its last one, on whose quotes and words the spaces of what follows depend."""
         self._last = ""
         """Its last character as it was given, which may be the first half of a line end."""
         self.feed(text)
@@ -45,11 +48,16 @@ class Session:
 
     def feed(self, text: str) -> str:
         """Read on; return what of a text has been read."""
-        read, self._last = normalized_after(self._last, text), text[-1:] or self._last
+        read = self.served.model.beginning(normalized_after(self._last, text))
+        self._last = text[-1:] or self._last
         self.text.feed(read)
         self.n_chars += len(read)
-        self.line = (self.line + read).rpartition("\n")[2]
+        self.line = (self.line + read).rpartition("\n")[2][-max(LINE_CHARS, len(self.text.unread)) :]
         return read
+
+    def find_next_words(self, k: int) -> tuple[NextWords, str]:
+        """Find what follows; return it with the line that it follows, as the next question may feed more."""
+        return find_following_words(self.text, k), self.line
 
     def begin(self, engine: Engine, completion: Completion, request: SessionGenerateRequest) -> None:
         """Begin a text that goes on from here."""
@@ -116,8 +124,8 @@ class Sessions:
     async def next(self, name: str, request: SessionNextRequest) -> dict[str, Any]:
         """`POST /v1/sessions/{id}/next`."""
         session = self._find(name)
-        found = await self._engine.ask(partial(find_following_words, session.text, request.k))
-        return await asyncio.to_thread(next_words, session.served, found, session.line, "")
+        found, line = await self._engine.ask(partial(session.find_next_words, request.k))
+        return await asyncio.to_thread(next_words, session.served, found, line, "")
 
     async def generate(self, name: str, request: SessionGenerateRequest) -> Completion:
         """`POST /v1/sessions/{id}/generate`."""

@@ -109,7 +109,7 @@ class Validate(Callback):
                     n_tokens=total.n_tokens,
                     nats=total.nats,
                     perplexity=total.perplexity,
-                    learning_rate=trainer.learning_rate,
+                    learning_rate=state.learning_rate,
                     is_best=is_best,
                     n_averaged=trainer.average.n_averaged,
                     seconds=time.monotonic() - started,
@@ -178,8 +178,9 @@ class Save(Callback):
         is_best = state.best_step == state.step or state.best_step != self._run.best
         with trainer.uninterrupted():
             self._run.save(state.step, Checkpoint(weights, tensors, state.to_json()), is_best=is_best)
-        self._saved = progress
-        trainer.emit(CheckpointEvent(step=state.step, is_best=is_best, seconds=time.monotonic() - started))
+            # Within: a signal that waits takes effect at the end of the block, and would save the same again.
+            self._saved = progress
+            trainer.emit(CheckpointEvent(step=state.step, is_best=is_best, seconds=time.monotonic() - started))
 
     @staticmethod
     def _progress(trainer: Trainer) -> tuple[int, int, int]:
@@ -194,7 +195,7 @@ def _require_finite(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
         if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
             raise DivergenceError(
                 f"step {trainer.state.step}: {name} has numbers that are not finite (learning rate "
-                f"{trainer.learning_rate:.4g}). It is not saved. Lower optimizer.learning_rate or set clip_norm."
+                f"{trainer.state.learning_rate:.4g}). It is not saved. Lower optimizer.learning_rate or set clip_norm."
             )
 
 

@@ -43,7 +43,7 @@ class StartEvent(Event):
 
     precision: str
     milliseconds: Mapping[str, float]
-    """What the layers' matrix products take in a step by each route that was measured; empty where none was."""
+    """What a step takes, forward and backward, by each route of matrix products that was measured; empty: none was."""
 
     warnings: tuple[str, ...]
 

@@ -116,11 +116,6 @@ class Trainer:
         return self.state.plans[-1].validate_every
 
     @property
-    def learning_rate(self) -> float:
-        """The rate of the last update."""
-        return self.state.learning_rate
-
-    @property
     def elapsed_seconds(self) -> float:
         """Time spent training so far, over all resumed parts."""
         return self.clock() - self._started
@@ -234,8 +229,8 @@ class Trainer:
     def _require_finite(self, what: str, value: float, step: int, *, last_good_step: int) -> None:
         if not math.isfinite(value):
             raise DivergenceError(
-                f"step {step}: {what} is {value} (learning rate {self.learning_rate:.4g}, last gradient norm "
-                f"{self._gradient_norm:.2g}). Last good step: {last_good_step}. "
+                f"step {step}: {what} is {value} (learning rate {self.state.learning_rate:.4g}, last gradient "
+                f"norm {self._gradient_norm:.2g}). Last good step: {last_good_step}. "
                 "Lower optimizer.learning_rate or set clip_norm."
             )
 
@@ -254,7 +249,7 @@ class Trainer:
                 n_tokens=self.state.n_tokens,
                 nats=since.per_token,
                 perplexity=since.perplexity,
-                learning_rate=self.learning_rate,
+                learning_rate=self.state.learning_rate,
                 gradient_norm=self._gradient_norm,
                 tokens_per_second=speed,
                 elapsed_seconds=self.elapsed_seconds,
@@ -320,6 +315,12 @@ class Trainer:
         n_numbers = 1 + n_moments(self._optimizer) + (not isinstance(self.average, NoAverage))
         return n_numbers * sum(parameter.nbytes for parameter in self.model.parameters())
 
+    @property
+    def ngram_bytes(self) -> int:
+        """What the n-grams that the model is mixed with take once in a run; 0 where there are none."""
+        ngrams = self.model.ngrams
+        return 0 if ngrams is None else sum(tensor.nbytes for tensor in ngrams.tensors().values())
+
     def restore(self, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], state: TrainState) -> None:
         """Continue from a checkpoint: the weights of `average.model`, `training_tensors` and `copy_of_state` then.
 
@@ -366,4 +367,7 @@ def n_training_steps(options: TrainingOptions, stream: TrainingStream) -> int:
         return NOT_PLANNED_YET
     if options.n_steps is not None:
         return options.n_steps
-    return sum(stream.epoch(number).n_windows for number in range(options.n_epochs or 0))
+    n_epochs = options.n_epochs or 0
+    if not stream.options.variable_bptt:
+        return n_epochs * stream.epoch(0).n_windows
+    return sum(stream.epoch(number).n_windows for number in range(n_epochs))

@@ -48,7 +48,7 @@ class Requirements:
     """Of the process, or on a GPU of its memory; None where the system does not tell."""
     checkpoint_bytes: int
     disk_bytes: int
-    """Of all checkpoints that lie there at a time."""
+    """Of all checkpoints that lie there at a time, and of the n-grams."""
 
 
 def measure_requirements(trainer: Trainer, corpus: Corpus, started: float) -> Requirements:
@@ -75,7 +75,7 @@ def measure_requirements(trainer: Trainer, corpus: Corpus, started: float) -> Re
         seconds=seconds,
         peak_memory_bytes=torch.cuda.max_memory_allocated() if is_on_gpu else resident_bytes("VmHWM"),
         checkpoint_bytes=n_bytes,
-        disk_bytes=n_bytes * most_checkpoints(trainer, validates=corpus.valid is not None),
+        disk_bytes=n_bytes * most_checkpoints(trainer, validates=corpus.valid is not None) + trainer.ngram_bytes,
     )
 
 

@@ -97,5 +97,5 @@ def _type(root: Mapping[str, Any], field: Mapping[str, Any]) -> str:
         return "a section"
     names = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
     names["null"] = "null"
-    bounds = [f"{words} {field[key]:g}" for key, words in _BOUNDS.items() if key in field]
+    bounds = [words + f" {field[key]:,}".removesuffix(".0") for key, words in _BOUNDS.items() if key in field]
     return ", ".join([names.get(field.get("type", ""), "anything"), *bounds])

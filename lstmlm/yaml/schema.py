@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, core_schema
@@ -31,6 +31,7 @@ _EXPECTED = {
     "float_type": "a number",
     "bool_type": "true or false",
     "tuple_type": "a list",
+    "dict_type": "a mapping of keys",
 }
 _UNQUOTED = {"int": "number", "float": "a number", "bool": "true or false"}
 _ELSEWHERE = {
@@ -53,7 +54,7 @@ _LIMITS = {
 }
 
 
-def load_yaml(path: Path, model: type[M], overrides: Sequence[str] = ()) -> M:
+def load_yaml(path: Path, model: type[M], overrides: Sequence[str] = (), flag: str = "--set") -> M:
     """Read a YAML file as an object of a pydantic class.
 
     Args:
@@ -61,21 +62,23 @@ def load_yaml(path: Path, model: type[M], overrides: Sequence[str] = ()) -> M:
         model: the class of the whole file; its fields are sections, unions of parts told apart by `name`, or values.
         overrides: texts `dotted.key=value` that replace single keys or whole sections. One that names another part
             leaves behind what the file has of options that are not that part's.
+        flag: what messages say that overrides are given by; "": nothing.
 
     Raises:
         ConfigError: all that is wrong, a line for each mistake: `file:line: dotted.key: what. What to do.`
     """
-    settings = Settings()
+    settings = Settings(flag)
     settings.read(path)
-    return _built(settings, model, overrides)
+    return build(settings, model, overrides)
 
 
-def from_overrides(model: type[M], overrides: Sequence[str]) -> M:
+def from_overrides(model: type[M], overrides: Sequence[str], flag: str = "--set") -> M:
     """Return the options that overrides alone describe; see `load_yaml`."""
-    return _built(Settings(), model, overrides)
+    return build(Settings(flag), model, overrides)
 
 
-def _built(settings: Settings, model: type[M], overrides: Sequence[str]) -> M:
+def build(settings: Settings, model: type[M], overrides: Sequence[str] = ()) -> M:
+    """Return the options that a file, which has been read, describes with overrides; see `load_yaml`."""
     for number, override in enumerate(overrides):
         settings.override(override, number)
     options = _Builder(settings, model).section(model, settings.values, ())
@@ -216,16 +219,17 @@ def _missing_blank(value: Value) -> str | None:
     return slip and f"A key {slip}"
 
 
-def _explain(field: FieldInfo, value: object, errors: list[ErrorDetails]) -> list[tuple[tuple[int, ...], str]]:
-    """Say what is wrong with one value: texts, each with the index of the item that it is about (empty: the value).
+def _explain(field: FieldInfo, value: object, errors: list[ErrorDetails]) -> list[tuple[KeyPath, str]]:
+    """Say what is wrong with one value: texts, each with the item that it is about, by index or key (empty: the value).
 
     A union of types, such as a number or a list, reports every alternative; those of the wrong type are left out where
     another one got further.
     """
     wrong_types: list[str] = []
-    others: list[tuple[tuple[int, ...], str]] = []
+    others: list[tuple[KeyPath, str]] = []
+    has_keys = get_origin(field.annotation) is dict
     for error in errors:
-        item = tuple(step for step in error["loc"][1:] if isinstance(step, int))
+        item = tuple(step for step in error["loc"][1:] if has_keys or isinstance(step, int))
         if error["type"] == "missing" or error["type"] == "too_long":
             n_items = len(get_args(field.annotation))
             others.append(((), f"expected a list of {n_items}, got {shown(value)}."))
@@ -237,7 +241,7 @@ def _explain(field: FieldInfo, value: object, errors: list[ErrorDetails]) -> lis
             others.append((item, _mismatch(_EXPECTED[error["type"]], error["input"])))
         else:
             wrong_types.append(_EXPECTED[error["type"]])
-    return list(dict.fromkeys(others)) or [((), _mismatch(_listed(wrong_types, "or"), value))]
+    return list(dict.fromkeys(others)) or [((), _mismatch(_listed(wrong_types, "or"), value, field))]
 
 
 def _meant(word: str, choices: Collection[str]) -> str:
@@ -251,7 +255,8 @@ def _explain_one(field: FieldInfo, error: ErrorDetails) -> str:
     if kind in _LIMITS:
         key, relation = _LIMITS[kind]
         limit = error["ctx"][key]
-        return f"must be {relation} {f'{limit:g}' if isinstance(limit, float) else limit}, got {shown(value)}."
+        text = f"must be {relation} {f'{limit:g}' if isinstance(limit, float) else limit}, got {shown(value)}."
+        return f"{text} For none write null." if value == 0 and _takes(field, None) else text
     if kind == "literal_error" and (choices := _literals(field.annotation)):
         if not isinstance(value, str):
             return _mismatch(f"one of {', '.join(choices)}", value)
@@ -265,8 +270,19 @@ def _explain_one(field: FieldInfo, error: ErrorDetails) -> str:
     return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {shown(value)}."
 
 
-def _mismatch(expected: str, value: object) -> str:
-    """Say that a value has the wrong type, and how YAML came to read it so."""
+def _takes(field: FieldInfo | None, value: object) -> bool:
+    """Whether a field can have a value, so that it can be advised."""
+    if field is None:
+        return False
+    try:
+        TypeAdapter(field.rebuild_annotation(), config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _mismatch(expected: str, value: object, field: FieldInfo | None = None) -> str:
+    """Say that a value has the wrong type, how YAML came to read it so, and what the field takes that may be meant."""
     text = f"expected {expected}, got {shown(value)}."
     wants_string = expected == "a string" or expected.startswith("one of ")
     if isinstance(value, bool) and wants_string:
@@ -277,8 +293,9 @@ def _mismatch(expected: str, value: object) -> str:
     if isinstance(value, float) and value.is_integer() and "whole number" in expected:
         return f"{text} Write {int(value)}."
     if isinstance(value, str) and value.lower() in ("none", "nil"):
-        return f"{text} For none write null, or 0."
-    if expected == "a list" and isinstance(value, int | float):
+        advice = next((f" For none write {shown(none)}." for none in (None, 0) if _takes(field, none)), "")
+        return text + advice
+    if "a list" in expected and isinstance(value, int | float) and _takes(field, (value,)):
         return f"{text} Write [{value}]."
     if isinstance(value, str) and _UNQUOTED.get(strict.kind_of(value), "-") in expected:
         return f"{text} Remove the quotes."
@@ -287,6 +304,8 @@ def _mismatch(expected: str, value: object) -> str:
             return f"{text} Write {float(percentage[1]) / 100:g}."
         if re.fullmatch(r"[0-9]{1,3}([, '’][0-9]{3})+", value):
             return f"{text} Write {re.sub('[^0-9]', '', value)}."
+    if isinstance(value, str) and field is not None:
+        return f"{text} {_meant(value, _literals(field.annotation))}".rstrip()
     return text
 
 

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,16 @@ class Origin:
 
 
 class Settings:
-    """What the user wrote, and what is wrong with it: problems gather here, so that all are told at once."""
+    """What the user wrote, and what is wrong with it: problems gather here, so that all are told at once.
 
-    def __init__(self) -> None:
+    Args:
+        flag: What overrides are given by; "": by no flag, so that messages name their keys alone.
+    """
+
+    def __init__(self, flag: str = "--set") -> None:
         self.values: dict[str, Value] = {}
-        self._origins: dict[KeyPath, Origin] = {(): Origin(is_override=True, number=0, label="--set")}
+        self._flag = flag
+        self._origins: dict[KeyPath, Origin] = {(): Origin(is_override=True, number=0, label=flag)}
         self._hidden: list[KeyPath] = []
         self._problems: list[tuple[Origin, KeyPath, str]] = []
 
@@ -62,7 +68,8 @@ class Settings:
             text: what the user gave after `--set`.
             number: its place among the overrides; messages come in this order.
         """
-        origin = Origin(is_override=True, number=number, label=f"--set {_printable(text)}")
+        label = f"{self._flag} {_printable(text)}" if self._flag else ""
+        origin = Origin(is_override=True, number=number, label=label)
         key, equals, value_text = text.partition("=")
         path = tuple(key.split("."))
         if not equals or not all(path):
@@ -73,9 +80,8 @@ class Settings:
         except UnreadableError as error:
             text = error.text
             if value_text.startswith(("[", "{")):
-                text += (
-                    f" If it is a text: {as_command(['--set', f'{key}={json.dumps(value_text, ensure_ascii=False)}'])}"
-                )
+                quoted = as_override(key, value_text)
+                text += f" If it is a text: {as_command([self._flag, quoted]) if self._flag else quoted}"
             self._problems.append((origin, path, text))
             return
         for problem in document.problems:
@@ -118,6 +124,18 @@ class Settings:
         if self._problems:
             problems = sorted(self._problems, key=lambda problem: problem[0])
             raise ConfigError("\n".join(": ".join(filter(None, (o.label, dotted(p), text))) for o, p, text in problems))
+
+
+def as_override(key: str, value: object) -> str:
+    """Write `key=value` so that it is read back as it is: JSON, whose values are YAML.
+
+    Raises:
+        TypeError: the value is nothing that JSON has, and no path.
+        ValueError: it contains itself.
+    """
+    text = json.dumps(value, ensure_ascii=False, default=os.fspath)
+    # YAML refuses some characters, and folds others, such as U+0085, into blanks. In JSON they are within texts only.
+    return f"{key}=" + "".join(c if c.isprintable() or c > "\uffff" else f"\\u{ord(c):04x}" for c in text)
 
 
 def dotted(path: KeyPath) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from machine import needs_bfloat16
 
 from lstmlm.benchmark import machine
 from lstmlm.benchmark.correctness import TOLERANCES, difference
@@ -79,6 +80,7 @@ def test_a_wrong_layer(tiny_benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert_no_figures(answers_of(layers.measure_layers, tiny_benchmark))
 
 
+@needs_bfloat16
 def test_one_wrong_number_format_does_not_cost_the_other_its_figure(
     tiny_benchmark: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

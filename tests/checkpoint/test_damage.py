@@ -10,7 +10,7 @@ import pytest
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.storage import Checkpoint
-from lstmlm.errors import CheckpointError
+from lstmlm.errors import CheckpointError, StorageError
 
 Content = Callable[..., Checkpoint]
 AssertHolds = Callable[..., None]
@@ -85,6 +85,41 @@ def test_a_checkpoint_beyond_the_last_is_not_gone_on_from(
     damage(300)
     tidied_up(saved, caplog)
     assert (saved.best, saved.last) == (200, 200)
+
+
+def test_a_kill_before_last_follows_best_loses_nothing(
+    saved: RunDirectory, content: Content, caplog: pytest.LogCaptureFixture
+) -> None:
+    with saved.lock():
+        saved.save(500, content(500), is_best=True)
+    Path("runs/a/last").write_text("400\n", "utf-8")
+    assert tidied_up(saved, caplog) == []
+    assert (saved.best, saved.last) == (500, 500)
+    Path("runs/a/last").unlink()
+    assert tidied_up(saved, caplog) == []
+    assert (saved.best, saved.last) == (500, 500)
+
+
+def test_what_the_disk_does_not_give_now_is_not_set_aside(
+    saved: RunDirectory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(Path("runs/a").rglob("*"))
+    damage(200)
+
+    def verify(path: Path, step: int, run_files: list[Path]) -> None:
+        if step == 400:
+            raise StorageError(f"{path}: cannot be read (Stale file handle).")
+        verify_checkpoint(path, step, run_files)
+
+    verify_checkpoint = storage.verify_checkpoint
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "verify_checkpoint", verify)
+        with pytest.raises(StorageError, match="Stale file handle"):
+            tidied_up(saved, caplog)
+    assert sorted(Path("runs/a").rglob("*")) == before
+    assert (saved.best, saved.last) == (200, 400)
+    tidied_up(saved, caplog)
+    assert (saved.best, saved.last) == (400, 400)
 
 
 def test_where_none_is_intact_nothing_is_changed(saved: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:

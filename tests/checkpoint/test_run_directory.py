@@ -216,6 +216,14 @@ def test_a_new_run_has_one_writer_from_the_first_file_on(run: RunDirectory) -> N
         pass
 
 
+@pytest.mark.parametrize("corpus", ["a\u2028b", "a\u2029b", "a\x85b", "a\x0cb"])
+def test_a_place_of_any_name_can_be_written_down(run: RunDirectory, corpus: str) -> None:
+    with run.lock():
+        run.record_changes({"data.corpus": corpus, "training.n_steps": 2000})
+    config = RunDirectory.open(run.path).config
+    assert (config.data.corpus, config.training.n_steps) == (corpus, 2000)
+
+
 def test_a_disk_without_room_for_the_checkpoints_is_refused_before_anything_is_written(
     run: RunDirectory, content: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,7 +95,7 @@ def test_people_see_a_table_and_small_numbers(trained: Path, lstmlm: Cli) -> Non
         (
             ("cahce",),
             2,
-            "METHOD: unknown method 'cahce'. Did you mean 'cache'? Choose among: dynamic, temperature, cache, ngram.",
+            "METHOD: unknown method 'cahce'. Did you mean 'cache'? Choose one of: dynamic, temperature, cache, ngram.",
         ),
         (("cache", "--tune", "vald"), 2, "--tune: unknown split 'vald'. Choose one of: train, valid, test."),
         (

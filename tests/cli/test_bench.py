@@ -8,14 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
-from machine import needs_avx2
+from machine import MULTIPLIES_BFLOAT16, needs_avx2
 
 from lstmlm.benchmark.restriction import restricted
-from lstmlm.models.kernels import GemmPath, available_paths
 
-HAS_BFLOAT16 = GemmPath.BFLOAT16 in available_paths(torch.device("cpu"))
-PRECISIONS = ["float32", "bfloat16"] if HAS_BFLOAT16 else ["float32"]
+PRECISIONS = ["float32", "bfloat16"] if MULTIPLIES_BFLOAT16 else ["float32"]
 UNITS = ("_milliseconds", "_per_second", "_bytes", "_share", "_gflops", "_share_of_speed_alone")
 SIZES = {"hidden_size", "batch_size", "vocab_size", "bptt", "n_tokens", "n_scored_tokens", "n_threads"}
 
@@ -40,7 +37,7 @@ def test_json_compares_what_it_says(lstmlm: Callable[..., Any], tiny_benchmark: 
     assert [row["precision"] for row in answers["layers"]["rows"]] == PRECISIONS * len(tiny_benchmark.layers)
     assert answers["layers"]["float32_n_rows"] == len(tiny_benchmark.layers)
     assert answers["layers"]["float32_times_as_fast_as_torch_float32_geometric_mean"] > 0
-    assert ("times_as_fast_as_torch_bfloat16" in answers["layers"]["rows"][0]) == HAS_BFLOAT16
+    assert ("times_as_fast_as_torch_bfloat16" in answers["layers"]["rows"][0]) == MULTIPLIES_BFLOAT16
     assert {"lstmlm_peak_extra_bytes", "torch_float32_peak_extra_bytes"} <= answers["loss"]["rows"][0].keys()
     assert {"gemm_peak_share", "lstmlm_tokens_per_second"} <= answers["training_steps"]["rows"][0].keys()
     [busy] = answers["busy"]["rows"]
@@ -143,7 +140,7 @@ def test_a_lesser_machine_is_another_process(
 def test_an_unknown_instruction_set_is_named(lstmlm: Callable[..., Any]) -> None:
     result = lstmlm("bench", "--isa", "avx")
     assert result.exit_code == 2
-    assert "unknown 'avx'. Did you mean 'avx2'? Choose one of: avx2, sse4." in result.stderr
+    assert "unknown instruction set 'avx'. Did you mean 'avx2'? Choose one of: avx2, sse4." in result.stderr
 
 
 @needs_avx2

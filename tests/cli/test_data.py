@@ -169,7 +169,7 @@ def test_check(lstmlm: Cli) -> None:
     result = lstmlm("data", "check", TINY)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0] == f"✔ {TINY}/train.txt: encoding: UTF-8."
+    assert lines[0] == f"✔ {TINY}/train.txt: encoding: no odd characters."
     assert [line.split(": ")[1] for line in lines if line[0] == "⚠"] == ["tokenisation", "training"]
 
 
@@ -181,9 +181,9 @@ def test_check_ends_with_3_where_something_is_wrong_and_says_the_rest(lstmlm: Cl
     assert result.stdout.splitlines()[0] == (
         "✘ train.txt: reading: not UTF-8 (byte 0xE9 at offset 3, line 1). "
         "It may be windows-1252, which reads 'café'. If that is right, give data.encoding or --encoding windows-1252, "
-        "or convert it: iconv -f windows-1252 -t utf-8 train.txt > train.utf8.txt"
+        "or, where other files are UTF-8, convert it: iconv -f windows-1252 -t utf-8 train.txt > train.utf8.txt"
     )
-    assert "✔ valid.txt: encoding: UTF-8." in result.stdout
+    assert "✔ valid.txt: encoding: no odd characters." in result.stdout
     as_json = lstmlm("data", "check", "./", "--json")
     assert as_json.exit_code == 3
     assert json.loads(as_json.stdout)["findings"][0]["level"] == "error"
@@ -219,7 +219,7 @@ def test_check_refuses_what_training_refuses_and_nothing_else(
 def test_check_of_the_corpus_of_a_configuration(lstmlm: Cli, here: Path) -> None:
     result = lstmlm("data", "check", "--config", "tiny.yaml")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == f"✔ {TINY}/train.txt: encoding: UTF-8."
+    assert result.stdout.splitlines()[0] == f"✔ {TINY}/train.txt: encoding: no odd characters."
     refused = lstmlm("data", "check", "--config", "tiny.yaml", "--set", "data.batch_size=4000")
     assert refused.exit_code == 3
     assert refused.stdout.splitlines()[-1].startswith(f"✘ {TINY}: training: {TINY}/train.txt: 3350 tokens, but batch")

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,15 @@ def test_before_the_first_report() -> None:
     assert lines_of(Screen(History(), "runs/a"), 80, 24) == ["runs/a", "starting"]
 
 
+@pytest.mark.parametrize("kind", ["start", "step", "validation", "sample", "end"])
+def test_an_event_that_lacks_figures_is_shown_without(kind: str) -> None:
+    for event in ({"event": kind}, {"event": kind, "step": 1}, {"event": kind, "step": 1, "perplexity": 3.0}):
+        found = History()
+        found.add(event)
+        shown = "\n".join(lines_of(Screen(found), 80, 24))
+        assert ("3.00" in shown) == ("perplexity" in event and kind in ("step", "validation"))
+
+
 def test_a_perplexity_beyond_a_float() -> None:
     found = history()
     found.add({"event": "validation", "step": 300, "epoch": 3.0, "perplexity": None})
@@ -123,11 +132,11 @@ def test_on_a_pseudo_terminal(here: Path, width: int, height: int) -> None:
     assert any("runs/tiny is ready" in line for line in shown)
 
 
-def test_a_run_that_goes_on_shows_what_it_has_behind_it(here: Path) -> None:
+def test_a_run_that_goes_on_shows_what_it_has_behind_it(here: Path, add_run: Callable[..., None]) -> None:
     """Of events after the checkpoint, which are dropped, nothing is left; of one that is over the end is shown."""
     pyte = pytest.importorskip("pyte", reason="needs an emulator of terminals")
     train = ("train", "--config", "tiny.yaml", "--set", "training.log_every=1", "--resume")
-    subprocess.run([sys.executable, "-m", "lstmlm", *train], cwd=here, capture_output=True, check=True)
+    add_run("runs/tiny", "training.log_every=1")
     with (here / "runs/tiny/metrics.jsonl").open("a", encoding="utf-8") as file:
         event = {"event": "validation", "step": 9, "epoch": 0.01, "perplexity": 1.25, "elapsed_seconds": 1.0}
         file.write(f"{json.dumps(event)}\n")

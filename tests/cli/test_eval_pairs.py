@@ -15,7 +15,7 @@ SUITE = str(GOLDEN / "reflexive.json")
 
 REPORT_KEYS = (
     "run normalization n_paradigms mean_accuracy mean_accuracy_known n_items accuracy low high n_ties "
-    "accuracy_ties_half n_known accuracy_known unk_rate unk_examples n_problems seconds rows"
+    "accuracy_ties_half n_known accuracy_known unk_rate unk_examples n_problems n_with_end seconds rows"
 ).split()
 
 

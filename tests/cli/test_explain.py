@@ -1,10 +1,9 @@
 """Every code of an error and every exit status is what a command ends with; the pages' examples are real."""
 
-import contextlib
 import json
 import os
-import pty
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,9 +15,12 @@ from typing import Any
 
 import pytest
 from documented import STAND_INS, Shell, furnish
+from run_facts import flip_last_byte
+from terminal import on_a_terminal
 
 from lstmlm import errors
 from lstmlm.cli.explain import error_pages
+from lstmlm.files import locked
 
 Cli = Callable[..., Any]
 
@@ -47,12 +49,6 @@ def test_every_page_says_what_happened_why_and_what_to_do_with_an_example() -> N
         assert EXAMPLE.search(page.text), page.code
 
 
-def damage(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
 def forge(path: Path) -> None:
     path.write_text(re.sub(r'("n_tokens": )(\d+)(?=[^\n]*\n\Z)', r"\g<1>9\2", path.read_text("utf-8")), "utf-8")
 
@@ -63,7 +59,7 @@ PREPARED: dict[str, Callable[[], object]] = {
     "text-too-short": lambda: Path("texts/short/train.txt").write_text("a b c\n", "utf-8"),
     "text-changed": lambda: Path("data/tiny/test.txt").write_text("The farmer sleeps.\n" * 9, "utf-8"),
     "token-store": lambda: Shell().run("lstmlm data encode texts/novel.txt --output texts/store"),
-    "run-damaged": lambda: damage(next(Path("runs/quickstart").glob("checkpoints/*/model.safetensors"))),
+    "run-damaged": lambda: flip_last_byte(next(Path("runs/quickstart").glob("checkpoints/*/model.safetensors"))),
     "run-altered": lambda: forge(Path("runs/quickstart/metrics.jsonl")),
 }
 """What has to be so for the example of a page to be true."""
@@ -71,7 +67,7 @@ PREPARED: dict[str, Callable[[], object]] = {
 TRAINS_ANEW = {"diverged", "storage", "text-encoding", "text-missing", "text-too-short"}
 
 IN_A_PROCESS = {"installation", "output-closed", "process-lost", "bug", "interrupted", "proof-failed", "out-of-memory"}
-"""Their tests are below: what they need is no file."""
+"""Their tests are below: what they need is no file. That of a failed proof is in test_prove.py."""
 
 
 @pytest.fixture
@@ -86,14 +82,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_runs: Path) -> Pa
 @pytest.fixture
 def _held(desk: Path) -> Any:
     """Hold the lock of the run, as a training does."""
-    script = "import sys; from lstmlm.files import locked; from pathlib import Path\n"
-    script += "with locked(Path('runs/quickstart/lock')): print('held', flush=True); sys.stdin.read()"
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
+    with locked(Path("runs/quickstart/lock")):
         yield
-        process.communicate()
 
 
 @pytest.mark.parametrize("code", sorted(set(PAGES) - IN_A_PROCESS))
@@ -166,6 +156,15 @@ def test_output_closed(arguments: tuple[str, ...], unbuffered: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("closing", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_may_be_closed_from_the_start(closing: str) -> None:
+    for arguments in ("runs --help", "config check quickstart", "explain data"):
+        command = ["sh", "-c", f"{shlex.quote(sys.executable)} -m lstmlm {arguments} {closing}"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (0, ""), arguments
+        assert (result.stdout == "") == (" >&-" in f" {closing}")
+
+
 def test_an_error_keeps_its_status_where_the_output_is_closed() -> None:
     with Path("/dev/full").open("w") as full:
         result = process("generate", "The", "--run", "runs/none", "--json", stdout=full)
@@ -216,14 +215,6 @@ def test_process_lost(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert matches(shown_by("process-lost"), result.stderr)
 
 
-def test_proof_failed(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lstmlm.models.output_layers.softmax import SoftmaxLayer
-
-    honest = SoftmaxLayer.nats
-    monkeypatch.setattr(SoftmaxLayer, "nats", lambda *arguments: 0.9 * honest(*arguments))
-    assert matches(shown_by("proof-failed"), Shell().run("lstmlm eval perplexity --prove", 1).stdout)
-
-
 def test_bug(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lstmlm import workflows
 
@@ -247,21 +238,17 @@ def test_the_list_has_each_code_and_status(lstmlm: Cli) -> None:
     assert PAGES["data"].number == 3
     assert PAGES["interrupted"].number is None
     assert lstmlm("explain", "3").stdout.count("text-") == 4
+    assert lstmlm("explain", "0").stdout == "All is well.\n"
+    assert json.loads(lstmlm("explain", "0", "--json").stdout) == {"errors": []}
+    assert lstmlm("explain", "192").stdout.startswith("## interrupted")
+    assert [lstmlm("explain", code).exit_code for code in ("128", "193", "300", "9" * 5000)] == [2] * 4
     unknown = lstmlm("explain", "run-mising")
     assert (unknown.exit_code, "Did you mean 'run-missing'?" in unknown.stderr) == (2, True)
 
 
 def test_on_a_terminal_the_code_stands_under_the_message(tmp_path: Path) -> None:
-    screen, terminal = pty.openpty()
-    command = [sys.executable, "-m", "lstmlm", "generate", "The", "--run", "runs/none"]
-    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"TERM": "xterm"}
-    with subprocess.Popen(command, stderr=terminal, cwd=tmp_path, env=environment):
-        os.close(terminal)
-        said = b""
-        with contextlib.suppress(OSError):  # Linux's word for the end of a terminal
-            while more := os.read(screen, 1000):
-                said += more
-    os.close(screen)
+    with on_a_terminal(tmp_path, 100, 24, "generate", "The", "--run", "runs/none", status=4) as terminal:
+        said = b"".join(terminal)
     assert said.decode().splitlines() == [
         "runs/none: no such run. Train one: lstmlm train --config quickstart --run-dir runs/none",
         "More: lstmlm explain run-missing",

@@ -54,6 +54,15 @@ def test_a_file_is_not_replaced_unless_asked_for(here: Path, lstmlm: Cli) -> Non
     assert load_yaml(Path("mine.yaml"), RunConfig).data.corpus == "./poem.txt"
 
 
+def test_the_text_itself_is_never_written_over(here: Path, lstmlm: Cli) -> None:
+    for text, options in (("poem.txt", ("-o", "poem.txt", "--force")), ("poem.yaml", ())):
+        Path(text).write_text(verses(80), "utf-8")
+        result = lstmlm("init", text, *options)
+        wanted = f"{text}: is what the command reads. Name another file to write.\n"
+        assert (result.exit_code, result.stderr) == (2, wanted)
+        assert Path(text).read_text("utf-8") == verses(80)
+
+
 def test_what_init_chooses_is_not_given(here: Path, lstmlm: Cli) -> None:
     Path("poem.txt").write_text(verses(80), "utf-8")
     result = lstmlm("init", "poem.txt", "--set", "data.tokenizer.name=char")

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from lstmlm import workflows
+from lstmlm.config import RunConfig
+
 Cli = Callable[..., Any]
 
 CELLS = ("lab", "--config", "tiny.yaml", "--vary", "model.backbone.name=rnn,lstm")
@@ -95,6 +98,23 @@ def test_a_combination_that_the_text_is_too_short_for_ends_no_other(here: Path, 
     result = lstmlm(*grid, "--json")
     assert result.exit_code == 0, result.stderr
     assert re.search("^runs/lab/bptt=50000/seed-1: .*tiny/train.txt: .* tokens, but ", result.stderr, re.MULTILINE)
+    assert [row["recipe"] for row in json.loads(result.stdout)["recipes"]] == ["bptt=7"]
+
+
+def test_a_combination_beyond_the_memory_ends_no_other(
+    here: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = workflows.train
+
+    def with_little_memory(config: RunConfig, *arguments: Any, **more: Any) -> Any:
+        if config.data.bptt == 5:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        return train(config, *arguments, **more)
+
+    monkeypatch.setattr(workflows, "train", with_little_memory)
+    result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "data.bptt=5,7", "--seeds", "1", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "runs/lab/bptt=5/seed-1: out of memory. It is left out.\n" in result.stderr
     assert [row["recipe"] for row in json.loads(result.stdout)["recipes"]] == ["bptt=7"]
 
 

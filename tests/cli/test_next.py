@@ -45,6 +45,16 @@ def test_the_last_word_is_completed(trained: Path, lstmlm: Cli) -> None:
     assert result.stderr == "runs/tiny\nwarning: the model does not know xyzzy: read as <unk>.\n"
 
 
+def test_a_prompt_is_read_as_a_file_is(trained: Path, lstmlm: Cli) -> None:
+    typed = lstmlm("next", "\ufeffThe farmer\r\nThe\r", "--json")
+    assert typed.stdout == lstmlm("next", "The farmer\nThe\n", "--json").stdout
+    assert typed.stderr == "runs/tiny\n"
+    generated, plain = (lstmlm("generate", text, "--seed", "1", "--json").stdout for text in ("\ufeffThe\r\n", "The\n"))
+    assert generated == plain
+    gates, plain = (lstmlm("inspect", "gates", text, "--json").stdout for text in ("\ufeffThe\r\n", "The\n"))
+    assert gates == plain
+
+
 def test_no_word_begins_so(trained: Path, lstmlm: Cli) -> None:
     result = lstmlm("next", "The xq", "--complete")
     wanted = "No word that the model knows begins so. Capitals and accents count.\n"

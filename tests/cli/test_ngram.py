@@ -16,11 +16,13 @@ Cli = Callable[..., Any]
 def test_the_ngram_model_the_run_and_their_mixture(trained: Path, lstmlm: Cli) -> None:
     result = lstmlm("eval", "ngram", "--order", "3", "--json")
     report = json.loads(result.stdout)
-    keys = ["run", "text", "split", "n_tokens", "order", "weights_from", "seconds", "rows"]
+    alone = json.loads(lstmlm("eval", "perplexity", "--json").stdout)
+    digests = ["context", "counted", "normalization", "text_sha256", "tokenizer_sha256", "fingerprint"]
+    keys = ["run", "text", "split", "n_tokens", "order", "weights_from", "seconds", *digests, "rows"]
     assert list(report) == keys
+    assert [report[name] for name in digests] == [alone[name] for name in digests]
     assert (report["run"], report["split"], report["order"]) == ("runs/tiny", "test", 3)
     assert Path(report["weights_from"]).name == "valid.txt"
-    alone = json.loads(lstmlm("eval", "perplexity", "--json").stdout)
     ngrams, run, mixture = report["rows"]
     assert list(run) == ["model", "nats", "bits_per_token", "perplexity", "weight"]
     assert [ngrams["model"], run["model"], mixture["model"]] == ["3-gram", "runs/tiny", "mixture"]

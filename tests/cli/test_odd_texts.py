@@ -36,19 +36,21 @@ REFUSED = {
     ),
     "one byte": (
         b"a",
-        "corpus/train.txt: {} tokens, but batch_size 4 × (bptt 7 + 1) needs 32. Lower data.bptt and data.batch_size.",
+        "corpus/train.txt: {} tokens, but batch_size 4 × (bptt 7 + 1) needs 32. {}",
     ),
     "latin1": (
         b"caf\xe9\n",
         "corpus/train.txt: not UTF-8 (byte 0xE9 at offset 3, line 1). "
         "It may be windows-1252, which reads 'café'. If that is right, give data.encoding or --encoding windows-1252, "
-        "or convert it: iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
+        "or, where other files are UTF-8, convert it: "
+        "iconv -f windows-1252 -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
     ),
     "half a surrogate pair": (
         b"a\xed\xa0\x80\n",
         "corpus/train.txt: not UTF-8 (byte 0xED at offset 1, line 1). "
         "It may be mac-cyrillic, which reads 'aн†А'. If that is right, give data.encoding or --encoding mac-cyrillic, "
-        "or convert it: iconv -f mac-cyrillic -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
+        "or, where other files are UTF-8, convert it: "
+        "iconv -f mac-cyrillic -t utf-8 corpus/train.txt > corpus/train.utf8.txt",
     ),
     "random bytes": (
         bytes(range(256)) * 8,
@@ -88,8 +90,10 @@ def test_is_refused(name: str, tokenizer: str, corpus: Path, lstmlm: Cli) -> Non
     content, message = REFUSED[name]
     corpus.write_bytes(content)
     result = lstmlm(*TRAIN, "--set", f"data.tokenizer={{name: {tokenizer}}}")
-    n_tokens = 2 if tokenizer == "word" else 1
-    assert (result.exit_code, result.stderr) == (3, message.format(n_tokens) + "\n")
+    n_tokens, advice = 1, "Take a longer text."
+    if tokenizer == "word":
+        n_tokens, advice = 2, "Lower data.bptt to 1 and data.batch_size to 1, or take a longer text."
+    assert (result.exit_code, result.stderr) == (3, message.format(n_tokens, advice) + "\n")
     assert not Path("runs").exists()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from run_facts import flip_last_byte
 
 Cli = Callable[..., Any]
 
@@ -229,6 +230,21 @@ MISTAKES = [
         "ConfigError",
         "overrides: expected a list of key=value, got 'x=1'.",
     ),
+    (
+        "lstmlm.train('tiny.yaml', 'a', overrides=None)",
+        "ConfigError",
+        "overrides: expected a list of key=value, got None.",
+    ),
+    (
+        "lstmlm.train({'data': {'corpus': 'x'}, 'training': {'n_steps': True}}, 'a')",
+        "ConfigError",
+        "training.n_steps: expected a whole number, got True.",
+    ),
+    (
+        "lstmlm.train('tiny.yaml', 'a', overrides=['training.n_step=1'])",
+        "ConfigError",
+        "training.n_step: unknown key. Did you mean 'n_steps'?",
+    ),
     ("lstmlm.train({'data': {'corpus': {1, 2}}}, 'a')", "ConfigError", "config: holds what YAML does not have ("),
 ]
 """What is asked, and the error that it is with the beginning of its message."""
@@ -269,9 +285,7 @@ def test_a_damaged_run_is_refused(trained: Path) -> None:
     import lstmlm
 
     for weights in trained.glob("runs/tiny/checkpoints/*/model.safetensors"):
-        content = bytearray(weights.read_bytes())
-        content[-1] ^= 1
-        weights.write_bytes(content)
+        flip_last_byte(weights)
     with pytest.raises(lstmlm.errors.CheckpointError, match=r"model\.safetensors"):
         lstmlm.load("runs/tiny")
 

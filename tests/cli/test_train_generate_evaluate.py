@@ -109,13 +109,6 @@ def test_an_empty_prompt_starts_a_text(trained: Path, lstmlm: Cli) -> None:
     assert generated.stdout.strip()
 
 
-def test_resume_starts_and_then_continues(here: Path, lstmlm: Cli) -> None:
-    for _ in range(2):
-        result = lstmlm("train", "--config", "tiny.yaml", "--resume")
-        assert result.exit_code == 0, result.stderr
-    assert "ended by the last step at step 6" in result.stderr
-
-
 def test_a_finished_run_says_that_it_is(here: Path, lstmlm: Cli) -> None:
     arguments = ["train", "--config", "tiny.yaml", "--run-dir", "runs/my run", "--resume"]
     assert "\nruns/my run is ready. Try it: lstmlm generate \"\" --run 'runs/my run'\n" in lstmlm(*arguments).stderr

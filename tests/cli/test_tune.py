@@ -125,12 +125,20 @@ def test_choices_may_be_lists_also_where_a_study_goes_on(here: Path, lstmlm: Cli
     assert config["model"]["backbone"]["hidden_size"] in widths
 
 
+def trials_behind_failures(lstmlm: Cli, status: int, reason: str) -> list[dict[str, Any]]:
+    """While all have failed the command ends with the reason; given again, it goes on with the next of six."""
+    for _ in range(6):
+        result = lstmlm("tune", "space.yaml", "--json")
+        if result.exit_code == 0:
+            break
+        assert (result.exit_code, reason in result.stderr) == (status, True), result.stderr
+    trials: list[dict[str, Any]] = json.loads(result.stdout)["trials"]
+    return trials
+
+
 def test_a_trial_for_which_the_text_is_too_short_has_failed(here: Path, lstmlm: Cli) -> None:
-    """While all have failed the command ends with the reason; given again, it goes on with the next."""
     write(search={"data.bptt": {"choice": [7, 5000]}}, trials=6, set={"training.n_steps": 2})
-    while (result := lstmlm("tune", "space.yaml", "--json")).exit_code:
-        assert "Lower data.bptt" in result.stderr
-    trials = json.loads(result.stdout)["trials"]
+    trials = trials_behind_failures(lstmlm, 3, "Lower data.bptt")
     assert {(trial["data.bptt"], trial["state"]) for trial in trials} == {(7, "complete"), (5000, "fail")}
 
 
@@ -144,9 +152,7 @@ def test_a_trial_beyond_the_memory_has_failed(here: Path, lstmlm: Cli, monkeypat
 
     monkeypatch.setattr(workflows, "train", with_little_memory)
     write(search={"data.bptt": {"choice": [7, 5]}}, trials=6, set={"training.n_steps": 2})
-    while (result := lstmlm("tune", "space.yaml", "--json")).exit_code:
-        assert result.exit_code == 5
-    trials = json.loads(result.stdout)["trials"]
+    trials = trials_behind_failures(lstmlm, 5, "out of memory.")
     found = {(trial["data.bptt"], trial["state"], trial["problem"]) for trial in trials}
     assert found == {(7, "fail", "out of memory."), (5, "complete", None)}
 
@@ -179,10 +185,29 @@ def test_a_line_that_a_loss_of_power_has_torn_is_dropped(here: Path, lstmlm: Cli
         ({"search": {"data.bptt": {"int": [9, 3]}}}, "int: low 9 is not below high 3."),
         ({"search": {"data.bptt": {"int": [1.5, 3]}}}, "int: expected [low, high], two whole numbers, got [1.5, 3]."),
         ({"search": {"data.bptt": {"choice": []}}}, "choice: an empty range, got []."),
+        ({"search": {"data.bptt": {"choice": 35}}}, "choice: expected a list, got 35."),
+        ({"search": {"data.bptt": {"int": [1, 3], "log": "no"}}}, "log: expected true or false, got 'no'."),
+        ({"search": {"data.bptt": {"int": [1, 3], "log": 3}}}, "log: expected true or false, got 3."),
+        ({"search": {"optimizer.clip_norm": {"float": [float("nan"), 1]}}}, "2^53 at most, got [nan, 1]."),
+        ({"search": {"data.bptt": {"int": [1, 10**400]}}}, "int: low and high must be finite, 2^53 at most, got [1, 1"),
+        ({"search": None}, "search: expected a mapping of keys, got null."),
+        ({"config": None}, "config: expected a string, got null."),
+        ({"set": 3}, "set: expected a mapping of keys, got 3."),
+        ({"set": {"data.bpt": 3}}, "set data.bpt=3: data.bpt: unknown key. Did you mean 'bptt'?"),
+        ({"set": {"model.tie_weights": False}}, "search.model.tie_weights: model.tie_weights is set, too."),
         ({"search": {"data.bptt": {"intt": [1, 3]}}}, "unknown key 'intt'. Did you mean 'int'?"),
         ({"search": {"data.bptt": {"int": [0, 3], "log": True}}}, "log: low 0 has no logarithm."),
-        ({"search": {"data.bptt": {"int": [-4, 3]}}}, "search: data.bptt at -4: --set data.bptt=-4: data.bptt: "),
-        ({"trials": 0}, "trials: expected a whole number of at least 1, got 0."),
+        ({"search": {"data.bptt": {"int": [-4, 3]}}}, "search.data.bptt: must be more than 0, got -4."),
+        (
+            {
+                "search": {
+                    "model.tie_weights": {"choice": [False, True]},
+                    "model.backbone.hidden_size": {"int": [4, 12]},
+                }
+            },
+            "space.yaml:7: search.model.tie_weights: needs the last layer as wide as the embedding, got 4 and 12.",
+        ),
+        ({"trials": 0}, "trials: must be more than 0, got 0."),
         ({"time": "soon"}, "time: "),
     ],
 )
@@ -192,6 +217,29 @@ def test_mistakes_come_before_the_first_trial(here: Path, lstmlm: Cli, changes: 
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
     assert not Path("runs").exists()
+
+
+def test_every_mistake_has_its_line(here: Path, lstmlm: Cli) -> None:
+    lines = ["config: tiny.yaml", "search:", "  data.bptt: {int: [-4, 3]}", "  model.dropout.outptu: {float: [0, 0.5]}"]
+    Path("space.yaml").write_text("\n".join(lines), "utf-8")
+    assert lstmlm("tune", "space.yaml").stderr.splitlines() == [
+        "space.yaml:3: search.data.bptt: must be more than 0, got -4.",
+        "space.yaml:4: search.model.dropout.outptu: unknown key. Did you mean 'output'?",
+    ]
+
+
+def test_what_is_searched_is_not_set_on_the_command_line(here: Path, lstmlm: Cli) -> None:
+    write()
+    result = lstmlm("tune", "space.yaml", "--set", "optimizer.learning_rate=0.01")
+    wanted = "search.optimizer.learning_rate: optimizer.learning_rate is set, too. Leave one of them out.\n"
+    assert (result.exit_code, result.stderr.endswith(wanted)) == (2, True)
+
+
+def test_what_is_odd_at_an_end_of_a_range_is_told_of(here: Path, lstmlm: Cli) -> None:
+    write(search={"optimizer.learning_rate": {"float": [0.001, 3.0]}}, trials=1, set={"training.n_steps": 1})
+    result = lstmlm("tune", "space.yaml", "--json")
+    assert result.exit_code == 0
+    assert result.stderr.count("warning: optimizer.learning_rate: 3 is unusual for adam") == 1
 
 
 def test_a_study_of_another_space_is_refused(here: Path, lstmlm: Cli) -> None:

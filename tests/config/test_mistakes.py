@@ -105,8 +105,16 @@ ADDED_LINES = [
     ("seed: 1e6", "3: seed: expected a whole number, got 1000000.0. Write 1000000."),
     (
         "optimizer: {clip_norm: none}",
-        "3: optimizer.clip_norm: expected a number, got 'none'. For none write null, or 0.",
+        "3: optimizer.clip_norm: expected a number, got 'none'. For none write null.",
     ),
+    ("optimizer: {clip_norm: 0}", "3: optimizer.clip_norm: must be more than 0, got 0. For none write null."),
+    ("model: {ngram_order: none}", "3: model.ngram_order: expected a whole number, got 'none'. For none write null."),
+    ("model: {dropout: {input: none}}", "3: model.dropout.input: expected a number, got 'none'. For none write 0."),
+    (
+        "model: {backbone: {hidden_size: none}}",
+        "3: model.backbone.hidden_size: expected a whole number or a list, got 'none'.",
+    ),
+    ("optimizer: {name: adam, betas: 0.9}", "3: optimizer.betas: expected a list, got 0.9."),
     ("schedule: {name: step, milestones: 5}", "3: schedule.milestones: expected a list, got 5. Write [5]."),
     ("model: {dropout: 0.5}", "3: model.dropout: expected a mapping of keys, got 0.5. Write its keys below it."),
     ("seed: true", "3: seed: expected a whole number, got True."),
@@ -128,7 +136,14 @@ ADDED_LINES = [
         "seed: !!python/object/apply:os.system [ls]",
         "3: seed: tag '!!python/object/apply:os.system' is not allowed. Remove it.",
     ),
-    ("model: {output: {name: adaptive, cutoffs: 5}}", "3: model.output.cutoffs: expected auto or a list, got 5."),
+    (
+        "model: {output: {name: adaptive, cutoffs: 5}}",
+        "3: model.output.cutoffs: expected auto or a list, got 5. Write [5].",
+    ),
+    (
+        "model: {output: {name: adaptive, cutoffs: Auto}}",
+        "3: model.output.cutoffs: expected auto or a list, got 'Auto'. Did you mean 'auto'?",
+    ),
     ("model: {output: {name: adaptive, cutoffs: all}}", "3: model.output.cutoffs: expected auto or a list, got 'all'."),
     (
         "model: {output: {name: adaptive, cutoffs: [9, x]}}",
@@ -142,6 +157,8 @@ ADDED_LINES = [
         "Choose one of: adaptive, mixture, softmax.",
     ),
     ("seed: -1", "3: seed: must be at least 0, got -1."),
+    ("model: {backbone: {forget_bias: 1e300}}", "3: model.backbone.forget_bias: must be at most 100, got 1e+300."),
+    ("model: {backbone: {forget_bias: -101}}", "3: model.backbone.forget_bias: must be at least -100, got -101."),
     ("model: {backbone: {n_layers: 101}}", "3: model.backbone.n_layers: must be at most 100, got 101."),
     ("model: {backbone: {hidden_size: [0, 3]}}", "3: model.backbone.hidden_size[0]: must be more than 0, got 0."),
     ("model: {dropout: {input: 1}}", "3: model.dropout.input: must be less than 1, got 1."),
@@ -382,7 +399,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
         "training: {n_epochs: 0}\nseed: x\nsede: 1\nmodel:\n  backbone: {name: xyz}\n  dropout: {input: 2}\nseed: 2\n"
     )
     assert message_about(text, "data.bptt=0", "seed.x=1").splitlines() == [
-        "configs/x.yaml:1: training.n_epochs: must be more than 0, got 0.",
+        "configs/x.yaml:1: training.n_epochs: must be more than 0, got 0. For none write null.",
         "configs/x.yaml:2: seed: expected a whole number, got 'x'.",
         "configs/x.yaml:3: sede: unknown key. Did you mean 'seed'?",
         f"configs/x.yaml:5: model.backbone.name: unknown cell 'xyz'. Choose one of: {CELLS}.",

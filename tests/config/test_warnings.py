@@ -68,6 +68,7 @@ def test_initial_values_that_are_replaced() -> None:
 
 LOCKED = "model.dropout.locked: has no effect without dropout of input, hidden or output."
 CAP = "model.backbone.input_gate_cap: has no effect on coupled_gates, whose input gate is 1 - f."
+RANK = "model.backbone.rank: has no effect without rounds."
 BETA = "training.regularization.beta: has no effect on windows of one token. Raise data.bptt."
 
 
@@ -78,6 +79,8 @@ BETA = "training.regularization.beta: has no effect on windows of one token. Rai
         ({"model": {"dropout": {"locked": True, "output": 0.1}}}, []),
         ({"model": {"backbone": {"name": "lstm", "input_gate_cap": True, "coupled_gates": True}}}, [CAP]),
         ({"model": {"backbone": {"name": "lstm", "coupled_gates": True}}}, []),
+        ({"model": {"backbone": {"name": "mogrifier", "rounds": 0, "rank": 5}}}, [RANK]),
+        ({"model": {"backbone": {"name": "mogrifier", "rank": 5}}}, []),
         ({"data": {"bptt": 1}, "training": {"regularization": {"alpha": 2.0, "beta": 1.0}}}, [BETA]),
         ({"training": {"regularization": {"alpha": 2.0, "beta": 1.0}, "state_reset": 0.01}}, []),
     ],

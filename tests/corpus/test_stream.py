@@ -181,8 +181,13 @@ def test_too_short_a_text() -> None:
         "some/train.txt: 412 tokens, but batch_size 20 × (bptt 35 + 1) needs 720. Lower data.batch_size to 11."
     )
     assert stream(412, 11, 35).n_tokens == 412
-    with pytest.raises(DataError, match=r"needs 36\. Lower data\.bptt and data\.batch_size\.$"):
+    with pytest.raises(DataError) as error:
         stream(16, 1, 35)
+    advice = "Lower data.bptt to 15 and data.batch_size to 1, or take a longer text."
+    assert str(error.value).endswith(f"needs 36. {advice}")
+    assert stream(16, 1, 15).n_tokens == 16
+    with pytest.raises(DataError, match=r"needs 36\. Take a longer text\.$"):
+        stream(1, 1, 35)
 
 
 def test_penn_treebank_loses_nothing(corpus_path: Callable[[str], Path]) -> None:

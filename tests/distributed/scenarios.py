@@ -81,17 +81,6 @@ def measured_nats(world: World, *, forgets: bool = True) -> np.ndarray:
     return score(model, long_text(), 0, 7, world=world)
 
 
-class Signal:
-    """An observer that sends its process a signal at a step."""
-
-    def __init__(self, step: int, number: int) -> None:
-        self.step, self.number = step, number
-
-    def __call__(self, event: Event) -> None:
-        if event.event == "step" and event.step == self.step:
-            signal.raise_signal(self.number)
-
-
 def error_of(act: Callable[[], object]) -> list[str]:
     """Return kind and text of the error that something ends with."""
     try:

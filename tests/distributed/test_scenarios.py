@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from processes import PROJECT, Ended, ends_of, start
-from run_facts import events_of, facts_of
+from run_facts import StopAfter, events_of, facts_of
 
 SCENARIOS = Path(__file__).parent / "scenarios.py"
 CORPUS = PROJECT / "data" / "tiny"
@@ -38,7 +38,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ended(here: Path, scenarios: Any) -> list[Ended]:
     """How the two processes ended, once they have gone through all scenarios."""
     with pytest.raises(scenarios.Interrupted):
-        scenarios.train(scenarios.config(), here / "chain", observers=[scenarios.Signal(STOPPED_AT, signal.SIGINT)])
+        scenarios.train(scenarios.config(), here / "chain", observers=[StopAfter(STOPPED_AT)])
     return ends_of(start([str(SCENARIOS), str(here)], 2, {0: here, 1: here}))
 
 

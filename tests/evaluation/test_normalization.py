@@ -24,6 +24,9 @@ from lstmlm.evaluation.normalization import NORMALIZATIONS, find_normalization
         ('"Go" (now)...', "go now", '" Go " ( now ) ...'),
         ("at A&B for $5", "at a&b for $ N", "at A & B for $ 5"),
         ("rose 12% to $3", "rose N N to $ N", "rose 12 % to $ 3"),
+        ("I cannot scan knots.", "i can not scan knots", "I cannot scan knots ."),
+        ("Messrs. Li of Calif.", "messrs. li of calif.", "Messrs. Li of Calif."),
+        ("8 1/2% and 9.5", "N N N and N", "8 1 / 2 % and 9 @.@ 5"),
         (", the <unk> .", "the <unk>", ", the <unk> ."),
     ],
 )
@@ -50,7 +53,7 @@ def test_the_corpus_itself_stays_almost_whole(name: str, split: str, corpus_path
     """Rare abbreviations lose their period, and the like."""
     counts = Counter(corpus_path(split).read_text(encoding="utf-8").split())
     n_changed = sum(n for word, n in counts.items() if NORMALIZATIONS[name](word) != word)
-    assert n_changed < 0.003 * counts.total()
+    assert n_changed < {"ptb": 0.001, "wikitext": 0.003}[name] * counts.total()
 
 
 def test_an_unknown_convention() -> None:

@@ -12,7 +12,9 @@ import pytest
 def make_run(tmp_path: Path) -> Callable[..., Any]:
     """Return a function that makes a trained model of options of `model` and `data.tokenizer`."""
 
-    def make(model: dict[str, Any], tokenizer: dict[str, Any] | None = None, name: str = "run") -> Any:
-        return drawn_run.make_run(tmp_path / name, model, tokenizer)
+    def make(
+        model: dict[str, Any], tokenizer: dict[str, Any] | None = None, name: str = "run", eos: str = "line"
+    ) -> Any:
+        return drawn_run.make_run(tmp_path / name, model, tokenizer, eos)
 
     return make

@@ -6,6 +6,7 @@ A place is a function from a trained model and its exported directory to the sur
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drawn_run import make_run
 
 import lstmlm
 from lstmlm import questions, workflows
 from lstmlm.evaluation.surprisal.stimuli import read_stimuli
-from lstmlm.export import EXPORTS
+from lstmlm.export.huggingface import export_huggingface
 from lstmlm.scoring import score
 
 N_TOKENS = 2000
@@ -50,7 +52,7 @@ def text_of(tokenizer: Any) -> str:
 def eval_perplexity(trained: Any, directory: Path, text: str, folder: Path) -> np.ndarray:
     (folder / "text.txt").write_text(text, encoding="utf-8")
     nats = score(trained.model, trained.tokenizer.encode(text), trained.tokenizer.start_id)
-    report = workflows.evaluate(trained, "perplexity", text=folder / "text.txt")
+    report = workflows.evaluate(trained, text=folder / "text.txt")
     assert report.values["nats"] == pytest.approx(nats.sum())
     return nats
 
@@ -93,21 +95,33 @@ PLACES: Mapping[str, Callable[[Any, Path, str, Path], np.ndarray]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Return a function that makes a run, its exported directory, a text and what it costs; the same only once."""
+
+    @cache
+    def make(cell: str, tokenizer: str, output: str) -> tuple[Any, Path, str, np.ndarray]:
+        folder = tmp_path_factory.mktemp("run")
+        backbone = {"name": cell, "n_layers": 2, "hidden_size": 8, **CELLS[cell]}
+        model = {"backbone": backbone, "embedding_size": 8, **OUTPUTS[output]}
+        trained = make_run(folder / "run", model, TOKENIZERS[tokenizer])
+        export_huggingface(trained.run, trained.model, trained.tokenizer, folder / "exported")
+        text = text_of(trained.tokenizer)
+        ids = [trained.tokenizer.start_id, *trained.tokenizer.encode(text).tolist()]
+        return trained, folder / "exported", text, reference(trained.model, ids)
+
+    return make
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_token_has_the_same_surprisal(
-    make_run: Callable[..., Any], tmp_path: Path, cell: str, tokenizer: str, place: str
+    exported: Callable[..., Any], tmp_path: Path, cell: str, tokenizer: str, place: str
 ) -> None:
-    for output, options in OUTPUTS.items():
-        backbone = {"name": cell, "n_layers": 2, "hidden_size": 8, **CELLS[cell]}
-        model = {"backbone": backbone, "embedding_size": 8, **options}
-        trained = make_run(model, TOKENIZERS[tokenizer], output)
-        text = text_of(trained.tokenizer)
-        directory = tmp_path / f"{output}-exported"
-        EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, directory)
-        wanted = reference(trained.model, [trained.tokenizer.start_id, *trained.tokenizer.encode(text).tolist()])
+    for output in OUTPUTS:
+        trained, directory, text, wanted = exported(cell, tokenizer, output)
         assert len(wanted) >= N_TOKENS
         np.testing.assert_allclose(
             PLACES[place](trained, directory, text, tmp_path), wanted, rtol=0, atol=TOLERANCE, err_msg=output

@@ -15,7 +15,7 @@ import tokenizers
 import torch
 
 from lstmlm.errors import CheckpointError, ConfigError
-from lstmlm.export import EXPORTS
+from lstmlm.export.huggingface import export_huggingface
 from lstmlm.export.huggingface.directory import load_network
 from lstmlm.scoring import score
 
@@ -58,7 +58,7 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
 
 
 def export(trained: Any, path: Path) -> Path:
-    EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, path)
+    export_huggingface(trained.run, trained.model, trained.tokenizer, path)
     return path
 
 
@@ -86,6 +86,17 @@ def test_the_tokenizer_gives_the_ids_of_the_run(make_run: Callable[..., Any], tm
     assert read.encode(TEXT).ids == [trained.tokenizer.start_id, *ids]
     assert read.encode(TEXT, add_special_tokens=False).ids == ids
     assert read.decode(ids, skip_special_tokens=False) == trained.tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("eos", ["never", "document"])
+@pytest.mark.parametrize("options", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_newlines_are_blanks_where_the_run_knows_no_lines(
+    make_run: Callable[..., Any], tmp_path: Path, options: Any, eos: str
+) -> None:
+    trained = make_run(small(), options, eos=eos)
+    read = tokenizers.Tokenizer.from_file(str(export(trained, tmp_path / "out") / "tokenizer.json"))
+    ids = trained.tokenizer.encode_prompt(TEXT.replace("\n", " "))
+    assert read.encode(TEXT).ids == [trained.tokenizer.start_id, *ids]
 
 
 def test_a_tokenizer_that_reads_line_by_line_is_refused(make_run: Callable[..., Any], tmp_path: Path) -> None:
@@ -166,7 +177,9 @@ def test_the_card_says_what_the_model_is(make_run: Callable[..., Any], tmp_path:
 
 
 def test_the_code_of_a_directory_imports_nothing_of_lstmlm(make_run: Callable[..., Any], tmp_path: Path) -> None:
-    for file in export(make_run(small()), tmp_path / "out").glob("*.py"):
+    files = {file.name: file for file in export(make_run(small()), tmp_path / "out").glob("*.py")}
+    assert files.keys() >= {"network.py", "modeling_lstmlm.py"}
+    for file in files.values():
         assert not re.search(r"^\s*(from|import) lstmlm", file.read_text(encoding="utf-8"), re.MULTILINE)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lstmlm.errors import ConfigError, MissingExtraError
-from lstmlm.export import EXPORTS
+from lstmlm.export.huggingface import export_huggingface
 from lstmlm.scoring import score
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -104,7 +104,7 @@ def test_both_ways_give_the_same_scores(
     huggingface = pytest.importorskip("lm_eval.models.huggingface", reason="needs lm-eval[hf]: make check-peers")
 
     trained = make_run(model() | {"ngram_order": ngram_order}, tokenizer)
-    EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
+    export_huggingface(trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
     theirs = huggingface.HFLM(pretrained=str(tmp_path / "exported"), trust_remote_code=True, device="cpu")
     accuracy, scores = asked_about(harness.LstmlmLM(trained), task)
     their_accuracy, their_scores = asked_about(theirs, task)

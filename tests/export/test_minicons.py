@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import lstmlm
-from lstmlm.export import EXPORTS
+from lstmlm.export.huggingface import export_huggingface
 
 TOLERANCE = 1e-3
 """Bits, of every word."""
@@ -44,7 +44,7 @@ def test_the_call_of_the_documentation_gives_our_surprisal(
         "ngram_order": ngram_order,
     }
     trained = make_run(model, tokenizer)
-    EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
+    export_huggingface(trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     names: dict[str, Any] = {"sentences": SENTENCES}

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from lstmlm.errors import CheckpointError, ConfigError, MissingExtraError
-from lstmlm.export import EXPORTS
-from lstmlm.export.onnx import export_onnx
 from lstmlm.scoring import score, score_each
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx: pip install 'lstmlm[onnx]'")
@@ -56,6 +54,8 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
 
 
 def export(trained: Any, path: Path, **options: Any) -> Path:
+    from lstmlm.export.onnx import export_onnx
+
     export_onnx(trained.run, trained.model, trained.tokenizer, path, **options)
     return path
 
@@ -229,6 +229,8 @@ def test_files_of_8_bits_have_the_perplexity_that_is_told(
 
 
 def test_8_bits_that_cost_more_than_a_hundredth_say_so(make_run: Callable[..., Any], tmp_path: Path) -> None:
+    from lstmlm.export.onnx import export_onnx
+
     trained = make_run(MODELS["lstm"] | {"tie_weights": False})
     weights = dict(trained.model.named_parameters())
     # A weight in each row beside which all others become nothing, of a unit whose gate is shut.
@@ -355,12 +357,14 @@ def test_a_model_too_large_for_a_file_is_refused(
 def test_without_the_libraries_the_error_names_the_extra(
     make_run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
+    from lstmlm.cli.export.onnx import onnx as command
+
     trained = make_run(small())
     monkeypatch.setitem(sys.modules, missing, None)
-    for name in [name for name in sys.modules if name.startswith("lstmlm.export.onnx.")]:
+    for name in [name for name in sys.modules if name.startswith("lstmlm.export.onnx")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtraError, match=rf"^{missing}: is not installed.*pip install 'lstmlm\[onnx\]'"):
-        EXPORTS["onnx"](trained.run, trained.model, trained.tokenizer, tmp_path / "out")
+        command(tmp_path / "out", trained.run.path)
     assert not (tmp_path / "out").exists()
 
 

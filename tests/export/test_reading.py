@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import lstmlm
 from lstmlm.errors import CheckpointError
-from lstmlm.export import EXPORTS
+from lstmlm.export.huggingface import export_huggingface
 
 TEXT = "the farmer waits by the old river\na cat , a sailor says\n"
 BACKBONE = {"name": "mogrifier", "n_layers": 2, "hidden_size": 8, "rounds": 3}
@@ -24,7 +24,7 @@ def both(make_run: Callable[..., Any], tmp_path: Path, request: pytest.FixtureRe
     """A run and its exported directory, as models of Python."""
     param = getattr(request, "param", {})
     trained = make_run(MODEL | param.get("model", {}), param.get("tokenizer"))
-    EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
+    export_huggingface(trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
     return lstmlm.load(trained.run.path), lstmlm.load(tmp_path / "exported")
 
 
@@ -72,7 +72,7 @@ def test_neither_transformers_nor_its_code_is_needed(both: tuple[Any, Any], tmp_
 @pytest.mark.parametrize("both", [{}, NGRAMS], indirect=True, ids=["network", "n-grams"])
 def test_it_can_be_exported_again(both: tuple[Any, Any], tmp_path: Path) -> None:
     again = tmp_path / "again"
-    EXPORTS["huggingface"](both[1].run, both[1].model, both[1].tokenizer, again)
+    export_huggingface(both[1].run, both[1].model, both[1].tokenizer, again)
     for name in ("config.json", "model.safetensors", "tokenizer.json", "lstmlm_tokenizer.json"):
         assert (again / name).read_bytes() == (tmp_path / "exported" / name).read_bytes()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lstmlm.export import EXPORTS
+from lstmlm.export.huggingface import export_huggingface
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 
@@ -26,7 +26,7 @@ def test_the_lines_of_the_documentation_sign_and_verify(make_run: Callable[..., 
     (tmp_path / "signing.pub").write_bytes(public)
     model = {"backbone": {"name": "gru", "n_layers": 1, "hidden_size": 8}, "embedding_size": 8}
     trained = make_run(model)
-    EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
+    export_huggingface(trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
     lines = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("model_signing ")]
     sign, verify = ([sys.executable, "-m", *shlex.split(line)] for line in lines)
 

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from lstmlm import workflows
 from lstmlm.errors import CheckpointError, ConfigError
-from lstmlm.export import EXPORTS
 from lstmlm.export.torch_import import import_torch
+from lstmlm.export.torch_weights import export_torch
 from lstmlm.scoring import score
 
 TEXT = "the farmer waits by the old river\na cat , a dog\n" * 5
@@ -41,7 +41,7 @@ MODELS = {
 def test_there_and_back_every_token_has_its_surprisal(make_run: Callable[..., Any], tmp_path: Path, name: str) -> None:
     trained = make_run(MODELS[name])
     file = tmp_path / "weights.safetensors"
-    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, file)
+    export_torch(trained.run, trained.model, trained.tokenizer, file)
     nonlinearity = "relu" if name == "relu" else None
     import_torch(file, trained.run.path, tmp_path / "imported", nonlinearity)
     np.testing.assert_allclose(nats_of(workflows.load(tmp_path / "imported")), nats_of(trained), atol=1e-4)
@@ -53,14 +53,14 @@ def test_a_wide_projection_is_multiplied_to_the_last_digit(make_run: Callable[..
     with torch.no_grad():
         trained.model.output_layer.projection.mul_(30)
     file = tmp_path / "weights.safetensors"
-    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, file)  # which refuses what is another model
+    export_torch(trained.run, trained.model, trained.tokenizer, file)  # which refuses what is another model
     product = trained.model.embedding.weight.double() @ trained.model.output_layer.projection.double()
     torch.testing.assert_close(load_file(file)["decoder.weight"], product.float(), rtol=0, atol=0)
 
 
 def test_torch_loads_the_names_of_its_example(make_run: Callable[..., Any], tmp_path: Path) -> None:
     trained = make_run(MODELS["gru"])
-    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")
+    export_torch(trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")
     vocab_size = trained.tokenizer.vocab_size
     example = torch.nn.ModuleDict(
         {
@@ -93,7 +93,7 @@ def test_what_the_format_cannot_say_is_named(
 ) -> None:
     trained = make_run(model)
     with pytest.raises(ConfigError, match=f"{problem}.*lstmlm export huggingface DIR"):
-        EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")
+        export_torch(trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")
     assert not (tmp_path / "weights.safetensors").exists()
 
 
@@ -116,7 +116,7 @@ def test_tensors_that_do_not_fit_have_a_line_each(
     make_run: Callable[..., Any], tmp_path: Path, name: str, value: Any, message: str
 ) -> None:
     trained = make_run(small(name="lstm"))
-    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, tmp_path / "good.safetensors")
+    export_torch(trained.run, trained.model, trained.tokenizer, tmp_path / "good.safetensors")
     file = tmp_path / "bad.safetensors"
     save_file(change(load_file(tmp_path / "good.safetensors"), name, value), file, metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=message):
@@ -126,13 +126,24 @@ def test_tensors_that_do_not_fit_have_a_line_each(
 
 def test_a_nonlinearity_is_of_an_rnn_alone(make_run: Callable[..., Any], tmp_path: Path) -> None:
     trained, file = make_run(small()), tmp_path / "weights.safetensors"
-    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, file)
+    export_torch(trained.run, trained.model, trained.tokenizer, file)
     with pytest.raises(ConfigError, match=f"--nonlinearity relu: is of an nn.RNN, and {file} has an nn.LSTM."):
         import_torch(file, trained.run.path, tmp_path / "imported", "relu")
 
 
 def test_a_vocabulary_of_another_size_is_refused(make_run: Callable[..., Any], tmp_path: Path) -> None:
     trained, other = make_run(small()), make_run(small(), {"name": "byte"}, "other")
-    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")
+    export_torch(trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")
     with pytest.raises(CheckpointError, match="encoder.weight has 20 rows, .*other 256 tokens"):
         import_torch(tmp_path / "weights.safetensors", other.run.path, tmp_path / "imported")
+
+
+def test_the_nonlinearity_that_the_file_does_not_say_is_named(
+    make_run: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lstmlm.cli.export.torch import torch as export_torch_command
+
+    for name, told in (("tanh", False), ("relu", True)):
+        trained = make_run(small(name="rnn", nonlinearity=name), name=name)
+        export_torch_command(tmp_path / f"{name}.safetensors", trained.run.path)
+        assert ("To import them: --nonlinearity relu" in capsys.readouterr().err) == told

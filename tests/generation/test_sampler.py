@@ -163,14 +163,14 @@ def test_no_tokens_where_none_are_wanted(bigram_model: BigramModel, tokenizer: T
 
 def test_an_empty_prompt_starts_a_text(bigram_model: BigramModel, tokenizer: Tokenizer) -> None:
     texts(bigram_model, tokenizer, ONE_TOKEN, prompt="", seeds=[1, 2])
-    assert bigram_model.windows == [[[tokenizer.start_id] * 2]]
+    assert bigram_model.windows == [[[tokenizer.start_id]]]
 
 
 def test_reads_start_and_prompt_once_then_each_token_drawn(bigram_model: BigramModel, tokenizer: Tokenizer) -> None:
     samples = texts(bigram_model, tokenizer, SamplingOptions(max_tokens=3), prompt="ac", seeds=[1, 2])
     first, second, _ = ([list(step)] for step in zip(*samples, strict=True))
     a, c = tokenizer.encode_prompt("ac")
-    assert bigram_model.windows == [[[tokenizer.start_id] * 2, [a, a], [c, c]], first, second]
+    assert bigram_model.windows == [[[tokenizer.start_id], [a], [c]], first, second]
 
 
 def test_carries_the_state_of_a_real_model(real_model: LanguageModel, tokenizer: Tokenizer) -> None:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from lstmlm.history.history import History, HistoryReader, points, read_history
+from lstmlm.history.history import History, HistoryReader, Record, points, read_history
 
 STEPS = [
     {"event": "step", "step": n, "perplexity": 100 / n, "n_steps": 40, "elapsed_seconds": n / 2, "tokens_per_second": n}
@@ -75,3 +75,22 @@ def test_lines_that_are_no_events_are_passed_over(tmp_path: Path) -> None:
     written(path, STEPS[0])
     assert read_history(path).steps == STEPS[:1]
     assert read_history(tmp_path / "none") == History()
+
+
+def test_damaged_lines_are_passed_over() -> None:
+    history = History()
+    damaged: list[Record] = [
+        {"event": "step"},
+        {"event": "step", "step": "10"},
+        {"event": "step", "step": 40, "n_steps": "many"},
+        {"event": "step", "step": 40, "tokens_per_second": "fast"},
+        {"event": "validation", "step": 40, "perplexity": "low"},
+        {"event": "validation", "step": 40, "perplexity": [7.0]},
+        {"event": "end", "step": 40, "elapsed_seconds": {}},
+    ]
+    for event in [*damaged, *STEPS, *VALIDATIONS, *damaged]:
+        history.add(event)
+    assert (history.steps, history.validations, history.end) == (STEPS, VALIDATIONS, None)
+    assert (history.best, history.n_steps, history.tokens_per_second) == (VALIDATIONS[1], 40, 20)
+    history.add({"event": "step", "step": 40})
+    assert history.seconds_left == 0

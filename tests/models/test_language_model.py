@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 
-import numpy as np
 import pytest
 import torch
 from machine import COMPILES
@@ -46,17 +45,6 @@ def test_the_same_seed_builds_the_same_model() -> None:
     first, second, other = (weights_of(build_language_model(options(), VOCAB, seed)) for seed in (1, 1, 2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(first["embedding.weight"], other["embedding.weight"])
-
-
-def test_log_probabilities_sum_to_one_and_are_the_loss() -> None:
-    model = build_language_model(options(), VOCAB, seed=1).double()
-    features, _ = model(tokens(), model.initial_state(3))
-    log_probabilities = model.output_layer.log_probabilities(features)
-    torch.testing.assert_close(log_probabilities.exp().sum(-1), torch.ones(5, 3).double())
-    targets = tokens().flip(0)
-    wanted = -log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-    torch.testing.assert_close(model.output_layer.nats(features, targets), wanted)
-    torch.testing.assert_close(model.output_layer.loss(features, targets), wanted.sum())
 
 
 def test_a_missing_target_costs_nothing() -> None:
@@ -130,8 +118,7 @@ def test_rounded_matrices_predict_what_a_model_with_these_very_weights_does(back
     with torch.no_grad():
         for parameter in wide.parameters():
             parameter.copy_(parameter.bfloat16() if parameter.dim() > 1 else parameter)
-    # Cells that run step by step round what they multiply the matrices with, too.
-    tolerance = 2e-2 if backbone in ("layer_norm_lstm", "mogrifier") or not COMPILES else 1e-5
+    tolerance = 1e-5 if COMPILES else 2e-2  # torch's product rounds what it multiplies the matrices with, too
     states = [each.initial_state(3) for each in (rounded, wide)]
     for row in tokens():
         (got, states[0]), (wanted, states[1]) = (
@@ -152,15 +139,6 @@ def test_weights_of_another_vocabulary_are_refused() -> None:
         "shape 11 x 6. It belongs to another model."
     )
     assert all(torch.equal(before[name], weight) for name, weight in weights_of(model).items())
-
-
-@pytest.mark.parametrize("tie_weights", [True, False])
-def test_a_unigram_bias_predicts_the_smoothed_frequencies_where_there_are_no_features(tie_weights: bool) -> None:
-    model = build_language_model(options(tie_weights=tie_weights), VOCAB, seed=1)
-    counts = np.array([7, 0, 3, 1, 1, 1, 1, 1, 1, 1, 2])
-    model.output_layer.start_from_unigram(counts)
-    wanted = torch.tensor([(count + 1) / (19 + 11) for count in counts]).float().log()
-    torch.testing.assert_close(model.output_layer.log_probabilities(torch.zeros(2, 6)), wanted.expand(2, VOCAB))
 
 
 def test_parts_of_a_batch_drop_what_the_whole_batch_does() -> None:

@@ -8,6 +8,9 @@ import pytest
 from drawn_run import make_run
 from served import TOKENIZERS, Server, model_options, running
 
+pytest.importorskip("starlette", reason="needs the serve extra: pip install 'lstmlm[serve]'")
+pytest.importorskip("uvicorn", reason="needs the serve extra: pip install 'lstmlm[serve]'")
+
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Any:

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -115,15 +116,52 @@ def asking(server: Any, path: str, **body: Any) -> Iterator[None]:
         yield
 
 
+def test_choices_share_the_tokens_of_their_prompt(models: Any) -> None:
+    import torch
+
+    from lstmlm.serving.completions import new_column
+    from lstmlm.serving.requests import CompletionRequest
+
+    def column(**options: Any) -> Any:
+        request = CompletionRequest(model="char", **options)
+        return new_column(models.find("char"), request, "", ids, 1, lambda piece: None)
+
+    ids = list(range(20_000))
+    tracemalloc.start()
+    try:
+        columns = [column() for _ in range(20)]
+        assert tracemalloc.get_traced_memory()[0] < 20 * 8 * len(ids) / 4
+    finally:
+        tracemalloc.stop()
+    for each, wanted in ((columns[0], []), (column(no_repeat_ngram_size=3), [*ids, 7])):
+        each.take(7, -1.0, torch.zeros(8))
+        assert each.text_ids == wanted
+
+
+def test_the_engine_does_not_name_what_is_echoed(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long prompt that takes seconds, in which the texts of others are written on."""
+    from lstmlm.serving import completions
+    from lstmlm.serving.engine import ENGINE
+
+    threads: list[str] = []
+    echo = completions.echo
+
+    def watched(*args: Any, **options: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return echo(*args, **options)
+
+    monkeypatch.setattr(completions, "echo", watched)
+    body = {"model": "char", "prompt": ["the", "a"], "echo": True, "logprobs": 1, "max_tokens": 0}
+    assert [choice["text"] for choice in server.post("/v1/completions", **body)["choices"]] == ["the", "a"]
+    assert len(threads) == 2
+    assert {ENGINE, threading.main_thread().name}.isdisjoint(threads)
+
+
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_nobody_writes_for_a_client_that_is_gone(server: Any, is_streamed: bool) -> None:
     with asking(server, "/v1/completions", max_tokens=60_000, stream=is_streamed):
-        while not server.get("/health")["n_running"]:
-            pass
-    for _ in range(200):
-        if not server.get("/health")["n_running"]:
-            return
-    pytest.fail("the text is still being written")
+        server.wait_until(lambda health: health["n_running"] > 0)
+    server.wait_until(lambda health: health["n_running"] == 0)
 
 
 def test_nothing_is_asked_for_a_client_that_is_gone(models: Any, serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,11 +181,8 @@ def test_nothing_is_asked_for_a_client_that_is_gone(models: Any, serving: Any, m
         is_asked.wait()
         try:
             with asking(server, "/v1/next", text="the"):
-                while not server.get("/health")["n_waiting"]:
-                    pass
-            for _ in range(200):
-                if not server.get("/health")["n_waiting"]:
-                    break
+                server.wait_until(lambda health: health["n_waiting"] > 0)
+            server.wait_until(lambda health: health["n_waiting"] == 0)
         finally:
             may_answer.set()
         answer.result()

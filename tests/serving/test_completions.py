@@ -79,7 +79,7 @@ def test_a_stream_joined_is_the_answer(server: Any, name: str, options: dict[str
     assert joined == whole["choices"]
 
 
-@pytest.mark.parametrize("prompt", ["the farmer, zyzzyva  waits", "don't\n\nask 東京 !", "a\tcat", "the ", "é東"])
+@pytest.mark.parametrize("prompt", ["the farmer, zyzzyva  waits", "don't\n\nask 東京 !", "a\tcat", "the ", "é東", ""])
 @pytest.mark.parametrize("name", NAMES)
 def test_log_probabilities_are_of_the_text_token_by_token(server: Any, name: str, prompt: str) -> None:
     choice = server.choice(model=name, prompt=prompt, echo=True, max_tokens=5, seed=1, logprobs=2)
@@ -134,6 +134,12 @@ def test_a_blank_that_ids_end_with_is_read(server: Any) -> None:
         for offset, token in zip(logprobs["text_offset"], logprobs["tokens"], strict=True):
             assert token.startswith("bytes:") or choice["text"][offset : offset + len(token)] == token
         assert logprobs["text_offset"][len(ids) + 1] == 6
+
+
+def test_a_prompt_without_tokens_has_none_to_echo(server: Any) -> None:
+    for prompt in ("", "  "):
+        choice = server.choice(model="word", prompt=prompt, echo=True, max_tokens=0, logprobs=1)
+        assert (choice["text"], choice["logprobs"]["tokens"]) == (prompt, [])
 
 
 def test_lm_eval_finds_what_it_sums(server: Any) -> None:

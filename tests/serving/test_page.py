@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("starlette", reason="needs the serve extra: pip install 'lstmlm[serve]'")
-pytest.importorskip("uvicorn", reason="needs the serve extra: pip install 'lstmlm[serve]'")
 playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -85,6 +85,24 @@ def test_a_line_end_may_be_fed_in_two_pieces(server: Any) -> None:
     assert [word.word for word in copied.next_words()] == [word["word"] for word in wanted]
 
 
+def test_a_session_keeps_so_much_of_a_line_that_never_ends(models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmlm.serving import sessions
+
+    monkeypatch.setattr(sessions, "LINE_CHARS", 4)
+    session = sessions.Session("a", models.find("char"), "the")
+    for text in (" farmer", " waits", "      "):
+        session.feed(text)
+        assert len(session.line) <= max(4, len(session.text.unread))
+    assert session.line == session.text.unread == "      "
+    session.feed("a")
+    assert (session.line, session.n_chars) == ("   a", 23)
+
+
+def test_a_text_without_tokens_has_no_gates(server: Any) -> None:
+    error = server.post_any("/v1/gates", {"model": "word", "text": " "}).json["error"]
+    assert (error["message"], error["param"]) == ("text: has no token. Give it some words.", "text")
+
+
 def test_units_are_told_of_short_texts(models: Any, serving: Any) -> None:
     with serving(models, units=16 * 5) as server:
         assert server.post("/v1/gates", model="char", text="the c", units=True)["units"]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from drawn_run import make_run
 from processes import environment
+from run_facts import flip_last_byte
 from served import Server, model_options
 
 pytestmark = pytest.mark.loopback
@@ -53,12 +54,15 @@ def test_an_empty_key(run: Path, key: str) -> None:
     assert refused(run, "--port", 0, "--api-key", key) == wanted
 
 
+def test_a_key_that_clients_send_in_different_ways(run: Path) -> None:
+    wanted = (2, "--api-key: has characters that are not ASCII, which clients send in different ways. Use others.")
+    assert refused(run, "--port", 0, "--api-key", "schlüssel") == wanted
+
+
 def test_a_run_that_is_missing_damaged_or_untrained(run: Path, tmp_path: Path) -> None:
     assert refused(tmp_path / "none", "--port", 0)[0] == 4
     [weights] = run.glob("checkpoints/*/model.safetensors")
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
+    flip_last_byte(weights)
     status, line = refused(run, "--port", 0)
     assert status == 4 and "model.safetensors" in line
     shutil.rmtree(run / "checkpoints")
@@ -86,8 +90,7 @@ def test_a_signal_lets_answers_come_to_their_end(run: Path, number: int) -> None
         found: list[Any] = []
         asking = threading.Thread(target=lambda: found.append(server.choice(prompt="the", max_tokens=2000, seed=1)))
         asking.start()
-        while not server.get("/health")["n_running"]:
-            pass
+        server.wait_until(lambda health: health["n_running"] > 0)
         process.send_signal(number)
         asking.join()
         rest = process.stderr.read()

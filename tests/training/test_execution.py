@@ -1,5 +1,6 @@
 """What `auto` means is decided once, told, and kept."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,12 +8,14 @@ import torch
 
 from lstmlm.config import RunConfig
 from lstmlm.config.model import ModelOptions
+from lstmlm.corpus.stream import Window
 from lstmlm.errors import ConfigError
 from lstmlm.models.kernels import GemmPath
 from lstmlm.training.preparation import execution
 from lstmlm.training.preparation.execution import execution_of, resolve_execution, resolve_like
 
 VOCAB = 11
+WINDOW = Window(*(torch.arange(start, start + 24).view(3, 8) % VOCAB for start in (0, 8)), n_tokens=24)
 
 
 def config(**training: Any) -> RunConfig:
@@ -25,7 +28,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[GemmPath, float]:
     seconds = {GemmPath.NATIVE: 3.0, GemmPath.ONEDNN: 2.0, GemmPath.OWN: 2.5, GemmPath.BFLOAT16: 1.0}
     seconds[GemmPath.OWN_BFLOAT16] = 0.99
 
-    def measure(_: object, __: int, paths: list[GemmPath], **options: object) -> dict[GemmPath, float]:
+    def measure(_: object, __: int, ___: Window, paths: list[GemmPath], **options: object) -> dict[GemmPath, float]:
         return {path: seconds[path] for path in paths}
 
     monkeypatch.setattr(execution, "seconds_of_paths", measure)
@@ -35,7 +38,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> dict[GemmPath, float]:
 
 
 def resolved(config: RunConfig, n_steps: int = 1000) -> tuple[str, str, str]:
-    training = resolve_execution(config, VOCAB, n_steps).config.training
+    training = resolve_execution(config, VOCAB, WINDOW, n_steps).config.training
     return training.precision, training.matmul, training.compile
 
 
@@ -58,19 +61,32 @@ def test_a_route_that_is_hardly_faster_is_not_taken(measured: dict[GemmPath, flo
 
 
 def test_whole_training_steps_are_measured_by_every_route() -> None:
-    given = config(n_steps=1).model_copy(update={"data": config().data.model_copy(update={"bptt": 3})})
     paths = list(GemmPath)
-    measured = execution.seconds_of_paths(given, VOCAB, paths, compiled=True)
+    measured = execution.seconds_of_paths(config(n_steps=1), VOCAB, WINDOW, paths, compiled=True)
     assert list(measured) == paths and all(seconds > 0 for seconds in measured.values())
 
 
 def test_clusters_without_targets_can_be_measured() -> None:
     output = {"name": "adaptive", "cutoffs": (2, 5)}
     model = {"output": output, "tie_weights": False, "embedding_size": 4, "backbone": {"name": "rnn", "hidden_size": 4}}
-    given = RunConfig.model_validate(
-        {"data": {"corpus": "./x", "batch_size": 1, "bptt": 1}, "model": model, "training": {"n_steps": 1}}
-    )
-    assert execution.seconds_of_paths(given, VOCAB, [GemmPath.NATIVE], compiled=False)
+    given = RunConfig.model_validate({"data": {"corpus": "./x"}, "model": model, "training": {"n_steps": 1}})
+    window = Window(torch.tensor([[0]]), torch.tensor([[1]]), n_tokens=1)
+    assert execution.seconds_of_paths(given, VOCAB, window, [GemmPath.NATIVE], compiled=False)
+
+
+def test_the_text_is_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an adaptive softmax a step takes what its targets ask for: rare words more than frequent ones."""
+    steps = []
+
+    def step(_: object, inputs: torch.Tensor, targets: torch.Tensor, __: object) -> Callable[[], None]:
+        steps.append((inputs, targets))
+        return lambda: None
+
+    monkeypatch.setattr(execution, "_step", step)
+    execution.seconds_of_paths(config(accumulate=2), VOCAB, WINDOW, [GemmPath.NATIVE], compiled=False)
+    [(inputs, targets)] = steps
+    assert torch.equal(inputs, WINDOW.inputs[:, :4])
+    assert torch.equal(targets, WINDOW.targets[:, :4])
 
 
 def test_a_choice_of_the_user_stays(measured: dict[GemmPath, float]) -> None:
@@ -84,9 +100,9 @@ def test_a_choice_of_the_user_stays(measured: dict[GemmPath, float]) -> None:
 
 
 def test_a_slow_choice_is_warned_of_with_the_figures(measured: dict[GemmPath, float]) -> None:
-    assert resolve_execution(config(precision="bfloat16"), VOCAB, 1000).warnings() == []
+    assert resolve_execution(config(precision="bfloat16"), VOCAB, WINDOW, 1000).warnings() == []
     measured |= {GemmPath.BFLOAT16: 9.0, GemmPath.OWN_BFLOAT16: 9.1}
-    assert resolve_execution(config(precision="bfloat16"), VOCAB, 1000).warnings() == [
+    assert resolve_execution(config(precision="bfloat16"), VOCAB, WINDOW, 1000).warnings() == [
         "training.precision: bfloat16 is slower here: 9000 ms a step, 3000 ms in float32."
     ]
 
@@ -103,7 +119,7 @@ def test_without_a_compiler_nothing_is_compiled(
 
 
 def test_a_resumed_run_keeps_what_was_decided(measured: dict[GemmPath, float]) -> None:
-    run = resolve_execution(config(), VOCAB, 1000).config
+    run = resolve_execution(config(), VOCAB, WINDOW, 1000).config
     assert resolve_like(config(), run) == run
     assert resolve_like(config(precision="float32"), run) != run
 
@@ -121,7 +137,7 @@ def test_what_the_kernels_are_told() -> None:
 def test_bfloat16_that_has_no_effect_on_the_layers_is_said(cell: str, measured: dict[GemmPath, float]) -> None:
     given = config(precision="bfloat16", compile="never")
     model = ModelOptions.model_validate({"backbone": {"name": cell, "hidden_size": 8}, "embedding_size": 8})
-    told = resolve_execution(given.model_copy(update={"model": model}), VOCAB, 1000).warnings()
+    told = resolve_execution(given.model_copy(update={"model": model}), VOCAB, WINDOW, 1000).warnings()
     said = [f"training.precision: layers of {cell} compute in float32 here, where no loop is compiled."]
     assert told == ([] if cell == "lstm" else said)
 
@@ -133,7 +149,7 @@ def test_the_same_configuration_can_always_resume(
     precision: str, matmul: str, compiled: str, measured: dict[GemmPath, float]
 ) -> None:
     given = config(precision=precision, matmul=matmul, compile=compiled)
-    run = resolve_execution(given, VOCAB, 1000).config
+    run = resolve_execution(given, VOCAB, WINDOW, 1000).config
     assert resolve_like(given, run) == run
     assert "auto" not in run.training.model_dump(exclude={"device"}).values()  # each machine has its own
 
@@ -141,10 +157,10 @@ def test_the_same_configuration_can_always_resume(
 def test_our_product_that_has_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "available_paths", lambda _: (GemmPath.NATIVE, GemmPath.OWN))
     with pytest.raises(ConfigError) as error:
-        resolve_execution(config(matmul="own", precision="bfloat16"), VOCAB, 1000)
+        resolve_execution(config(matmul="own", precision="bfloat16"), VOCAB, WINDOW, 1000)
     assert str(error.value) == "training.matmul: own has no bfloat16 here. Choose native or auto."
     with pytest.raises(ConfigError, match="own is not there on a GPU"):
-        resolve_execution(config(matmul="own", precision="bfloat16"), VOCAB, 1000, device=torch.device("cuda"))
+        resolve_execution(config(matmul="own", precision="bfloat16"), VOCAB, WINDOW, 1000, device=torch.device("cuda"))
 
 
 @pytest.mark.parametrize(
@@ -154,5 +170,5 @@ def test_our_product_that_has_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_library_that_is_not_there(matmul: str, lack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "available_paths", lambda _: (GemmPath.NATIVE,))
     with pytest.raises(ConfigError) as error:
-        resolve_execution(config(matmul=matmul), VOCAB, 1000)
+        resolve_execution(config(matmul=matmul), VOCAB, WINDOW, 1000)
     assert str(error.value) == f"training.matmul: {lack}. Choose native or auto."

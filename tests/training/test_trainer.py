@@ -50,6 +50,13 @@ def trainer(
     return Trainer(training, model, optimizer, schedule, stream, clip_norm=clip_norm, seed=1)
 
 
+def test_epochs_of_equal_windows_are_counted_by_one_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, epoch, asked = trainer(None).stream, TrainingStream.epoch, []
+    monkeypatch.setattr(TrainingStream, "epoch", lambda of, number: asked.append(number) or epoch(of, number))
+    assert n_training_steps(TrainingOptions(n_epochs=1_000), stream) == 4_000
+    assert asked == [0]
+
+
 @pytest.mark.parametrize("clip_norm", [None, 0.05])
 def test_a_step_descends_along_the_clipped_gradient_of_the_mean_loss(clip_norm: float | None) -> None:
     trained, copied = trainer(clip_norm), trainer(clip_norm)

@@ -1,11 +1,11 @@
 """The average is what is validated, saved and used; the trained weights go on beside it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from run_facts import events
 
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import ConfigError
@@ -34,11 +34,6 @@ def mean_of(weights: list[Weights]) -> Weights:
     return {name: torch.stack([each[name] for each in weights]).mean(dim=0) for name in weights[0]}
 
 
-def validations(run_dir: Path) -> list[dict[str, Any]]:
-    events = map(json.loads, (run_dir / "metrics.jsonl").read_text("utf-8").splitlines())
-    return [event for event in events if event["event"] == "validation"]
-
-
 def test_the_average_is_validated_saved_and_used(
     make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,10 +46,10 @@ def test_the_average_is_validated_saved_and_used(
         torch.testing.assert_close(weights[name], mean[name])
         assert torch.equal(tensors[f"trained/{name}"], seen[-1][name])
 
-    *_, last = validations(tmp_path / "run")
-    assert [event["n_averaged"] for event in validations(tmp_path / "run")] == [0, 0, 0, 2, 4]
+    *_, last = events(tmp_path / "run", "validation")
+    assert [event["n_averaged"] for event in events(tmp_path / "run", "validation")] == [0, 0, 0, 2, 4]
     assert run.best == 10
-    report = evaluate(load(tmp_path / "run"), "perplexity", split="valid")
+    report = evaluate(load(tmp_path / "run"), split="valid")
     assert report.values["nats"] == pytest.approx(last["nats"], rel=1e-9)
     assert torch.equal(load(tmp_path / "run").model.embedding.weight, weights["embedding.weight"])
 

@@ -1,6 +1,5 @@
 """Trainings with a budget, on a clock that only moves when the test says so."""
 
-import json
 import signal
 from collections.abc import Callable
 from itertools import pairwise
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from run_facts import StopAfter, events
 
 from lstmlm.audit import audit as audits
 from lstmlm.checkpoint.run_directory import RunDirectory
@@ -78,11 +78,6 @@ def config(make_config: Any) -> Any:
         schedule={"name": "warmup_linear", "warmup_steps": 10, "decay_start": 0.6},
         averaging={"name": "tail", "fraction": 0.2},
     )
-
-
-def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
-    lines = (run_dir / "metrics.jsonl").read_text("utf-8").splitlines()
-    return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
 def assert_anneals_and_averages(run_dir: Path) -> None:
@@ -171,15 +166,6 @@ def test_epochs_that_are_long_enough_validate(world: World, make_config: Any, tm
     epochs = [event["epoch"] for event in events(tmp_path / "run", "validation")]
     assert epochs[:-1] == list(range(1, len(epochs)))
     assert len(epochs) > 2
-
-
-class StopAfter:
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def __call__(self, event: Event) -> None:
-        if event.event == "step" and event.step == self.step:
-            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_resumed_training_goes_on_with_its_plan_and_its_time(

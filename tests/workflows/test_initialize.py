@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from run_facts import StopAfter
 
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import CheckpointError, Interrupted
@@ -13,7 +14,7 @@ from lstmlm.models.language_model import weights_of
 from lstmlm.training.trainer import Trainer
 from lstmlm.workflows import load, train
 
-from .test_resume import AddRun, StopAfter, assert_same_run, train_in_parts
+from .test_resume import AddRun, assert_same_run, train_in_parts
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ import json
 import shlex
 import shutil
 import signal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from run_facts import facts_of
+from run_facts import StopAfter, facts_of
 
 from lstmlm.audit import audit as audits
 from lstmlm.checkpoint.run_directory import RunDirectory
@@ -29,14 +30,6 @@ def facts(run_dir: Path, old_end: int | None = None) -> dict[str, Any]:
         if event["event"] != "length" and (event["event"], event.get("step")) != of_old_end
     ]
     return {**found, "events": [{**event, "n_steps": None} for event in events]}
-
-
-def stop_at(step: int) -> Any:
-    def stop(event: Event) -> None:
-        if event.event == "step" and event.step == step:
-            signal.raise_signal(signal.SIGTERM)
-
-    return stop
 
 
 ENDLESS = {
@@ -75,11 +68,11 @@ def test_a_finished_run_trains_longer(
 def test_an_interrupted_run_trains_longer(make_config: Any, tmp_path: Path) -> None:
     train(make_config(training__n_steps=16, training__validate_every=4), tmp_path / "whole")
     with pytest.raises(Interrupted):
-        train(make_config(training__validate_every=4), tmp_path / "run", observers=[stop_at(5)])
+        train(make_config(training__validate_every=4), tmp_path / "run", observers=[StopAfter(5, signal.SIGTERM)])
     longer = make_config(training__n_steps=16, training__validate_every=4)
     for step in (7, 9):
         with pytest.raises(Interrupted):
-            train(longer, tmp_path / "run", resume=True, observers=[stop_at(step)])
+            train(longer, tmp_path / "run", resume=True, observers=[StopAfter(step, signal.SIGTERM)])
     train(longer, tmp_path / "run", resume=True)
     assert facts(tmp_path / "run") == facts(tmp_path / "whole")
     assert len(RunDirectory.open(tmp_path / "run").metrics.read("length")) == 1
@@ -111,6 +104,26 @@ def test_an_audit_of_a_longer_run(log_every: int, make_config: Any, tmp_path: Pa
     train(make_config(training__n_steps=15, **options), tmp_path / "run", resume=True)
     found = audits.audit(tmp_path / "run", 3, 1, lambda _: None)
     assert found.problems == []
+
+
+@pytest.mark.parametrize("keep", ["2^k", 3, None])
+def test_an_audit_leaves_out_what_spans_an_old_end(keep: Any, make_config: Any, tmp_path: Path) -> None:
+    """A stretch that begins before step 10, the old end off every grid, and ends behind it."""
+    options = {"training__validate_every": 4, "training__keep": keep, "training__log_every": 4}
+    train(make_config(**options), tmp_path / "run")
+    train(make_config(training__n_steps=22, **options), tmp_path / "run", resume=True)
+    stretches = [*pairwise([0, *RunDirectory.open(tmp_path / "run").steps])]
+    repeatable = [(start, end) for start, end in stretches if not start < 10 < end]
+    assert len(repeatable) == len(stretches) - 1
+    found = audits.audit(tmp_path / "run", len(repeatable), 1, lambda _: None)
+    assert found.problems == []
+    assert [(stretch.start, stretch.end) for stretch in found.stretches] == repeatable
+    assert (found.n_stretches, found.n_steps) == (len(repeatable), 22)
+    reason = (
+        r"that can be repeated \(no checkpoint is left of step 10, where it had ended before\), and 9 were asked for"
+    )
+    with pytest.raises(CheckpointError, match=reason):
+        audits.audit(tmp_path / "run", 9, 1, lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -183,16 +196,16 @@ def test_a_run_and_its_corpus_move(make_config: Any, tmp_path: Path) -> None:
         (corpus / f"{split}.txt").write_text("a b c d e\n" * 100, "utf-8")
     here = {"training__save_every": 5, "training__keep": "all"}
     train(make_config(data__corpus=str(corpus), **here), tmp_path / "run")
-    figure = evaluate(load(tmp_path / "run"), "perplexity").values["nats"]
+    figure = evaluate(load(tmp_path / "run")).values["nats"]
     run = Path(shutil.move(tmp_path / "run", tmp_path / "renamed"))
     new = Path(shutil.move(corpus, tmp_path / "elsewhere"))
     with pytest.raises(DataError) as error:
-        evaluate(load(run), "perplexity")
+        evaluate(load(run))
     command = shlex.join(["lstmlm", "train", "--resume", "--run-dir", str(run), "--set", "data.corpus=PATH"])
     assert command in str(error.value)
     train(make_config(data__corpus=str(new), **here), run, resume=True)
     assert RunDirectory.open(run).config.data.corpus == str(new)
-    assert evaluate(load(run), "perplexity").values["nats"] == figure
+    assert evaluate(load(run)).values["nats"] == figure
     assert audits.audit(run, 2, 1, lambda _: None).problems == []
     # What advises another run names the new place, too.
     words = shlex.split(command_for_another(RunDirectory.open(run), {"training.keep": "all"}, "again"))

@@ -13,7 +13,7 @@ from lstmlm.checkpoint.run_directory import NGRAMS
 from lstmlm.config.adaptation import AdaptationOptions
 from lstmlm.errors import CheckpointError, ConfigError
 from lstmlm.evaluation.adaptation.adaptation import Adaptation
-from lstmlm.export import EXPORTS
+from lstmlm.export.torch_weights import export_torch
 from lstmlm.generation.growing_text import GrowingText
 from lstmlm.generation.next_word import find_next_words
 from lstmlm.generation.options import SamplingOptions
@@ -105,5 +105,5 @@ def test_an_order_beyond_the_text_is_refused_before_training(make_config: Any, t
 def test_no_layer_of_torch_holds_ngrams(run_dir: Path, tmp_path: Path) -> None:
     trained = workflows.load(run_dir)
     with pytest.raises(ConfigError, match=r"decoder: .*model.ngram_order is 3, .*lstmlm export huggingface DIR$"):
-        EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
+        export_torch(trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
     assert not (tmp_path / "exported").exists()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from run_facts import events_of, facts_of
+from run_facts import StopAfter, events, events_of, facts_of, flip_last_byte
 
 from lstmlm.audit.audit import audit
 from lstmlm.checkpoint.run_directory import RunDirectory
@@ -21,29 +21,12 @@ from lstmlm.workflows import load, train
 AddRun = Callable[[Any, Path], None]
 
 
-class StopAfter:
-    """Raises a signal when a step is reported, as a person pressing Ctrl-C would."""
-
-    def __init__(self, step: int, signal_number: int = signal.SIGINT) -> None:
-        self.step = step
-        self.signal_number = signal_number
-
-    def __call__(self, event: Event) -> None:
-        if event.event == "step" and event.step == self.step:
-            signal.raise_signal(self.signal_number)
-
-
 def train_in_parts(config: Any, run_dir: Path, stops: list[int]) -> None:
     for step in stops:
         with pytest.raises(Interrupted):
             train(config, run_dir, resume=True, observers=[StopAfter(step)])
         assert RunDirectory.open(run_dir).last == step
     train(config, run_dir, resume=True)
-
-
-def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
-    lines = (run_dir / "metrics.jsonl").read_text("utf-8").splitlines()
-    return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
 def assert_same_run(one: Path, other: Path) -> None:
@@ -143,6 +126,24 @@ def test_a_signal_saves_the_last_step(signal_number: int, make_config: Any, tmp_
         train(make_config(), tmp_path / "run", observers=[StopAfter(4, signal_number)])
     assert stop.value.signal_number == signal_number
     assert RunDirectory.open(tmp_path / "run").last == 4
+
+
+def test_a_signal_during_a_save_does_not_repeat_it(
+    make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, save = [], RunDirectory.save
+
+    def interrupted_save(run: RunDirectory, step: int, *arguments: Any, **options: Any) -> None:
+        saved.append(step)
+        save(run, step, *arguments, **options)
+        if step == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(RunDirectory, "save", interrupted_save)
+    with pytest.raises(Interrupted):
+        train(make_config(training__save_every=1), tmp_path / "run")
+    assert saved == [1, 2, 3, 4, 5]
+    assert [event["step"] for event in events(tmp_path / "run", "checkpoint")] == saved
 
 
 def test_a_signal_during_a_step_lets_it_end(
@@ -250,10 +251,6 @@ def test_a_signal_during_validation_does_not_lose_it(
 def test_a_kill_after_a_validation_that_a_signal_put_off_repeats_no_line(
     make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop_at_validation(event: Event) -> None:
-        if event.event == "step" and event.step == 4:
-            signal.raise_signal(signal.SIGTERM)
-
     class Killed(BaseException):
         pass
 
@@ -264,7 +261,7 @@ def test_a_kill_after_a_validation_that_a_signal_put_off_repeats_no_line(
     config = make_config(training__validate_every=4)
     train(config, tmp_path / "whole")
     with pytest.raises(Interrupted):
-        train(config, tmp_path / "parts", observers=[stop_at_validation])
+        train(config, tmp_path / "parts", observers=[StopAfter(4, signal.SIGTERM)])
     with pytest.raises(Killed):
         train(config, tmp_path / "parts", resume=True, observers=[killed_at_sample])
     assert [event["step"] for event in events(tmp_path / "parts", "validation")] == [4]
@@ -346,12 +343,6 @@ def test_an_existing_run_is_refused_without_resume(make_config: Any, add_run: Ad
     assert before == {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
 
 
-def damage(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
 @pytest.mark.parametrize("averaging", [{"name": "none"}, {"name": "ema", "decay": 0.8}], ids=["plain", "ema"])
 def test_from_the_checkpoint_before_a_damaged_one(
     averaging: dict[str, Any], make_config: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -360,7 +351,7 @@ def test_from_the_checkpoint_before_a_damaged_one(
     train(config, tmp_path / "whole")
     with pytest.raises(Interrupted):
         train(config, tmp_path / "parts", observers=[StopAfter(7)])
-    damage(tmp_path / "parts" / "checkpoints" / "00000007" / "training.safetensors")
+    flip_last_byte(tmp_path / "parts" / "checkpoints" / "00000007" / "training.safetensors")
     train(config, tmp_path / "parts", resume=True)
     assert f"{tmp_path / 'parts'}: step 7 is lost; training goes on from step 6." in caplog.text
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
@@ -371,7 +362,7 @@ def test_from_a_checkpoint_whose_best_one_is_damaged(make_config: Any, tmp_path:
     train(config, tmp_path / "whole")
     with pytest.raises(Interrupted):
         train(config, tmp_path / "parts", observers=[StopAfter(4)])
-    damage(tmp_path / "parts" / "checkpoints" / "00000003" / "model.safetensors")
+    flip_last_byte(tmp_path / "parts" / "checkpoints" / "00000003" / "model.safetensors")
     with pytest.raises(Interrupted):
         train(config, tmp_path / "parts", resume=True, observers=[StopAfter(5)])
     # What stands in moves on until something better has been validated.

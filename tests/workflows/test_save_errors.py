@@ -9,13 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from run_facts import facts_of
+from run_facts import StopAfter, facts_of
 
 from lstmlm import files
-from lstmlm.checkpoint.run_directory import RunDirectory
+from lstmlm.checkpoint.run_directory import NGRAMS, RunDirectory
 from lstmlm.errors import CheckpointError, DivergenceError, Interrupted
 from lstmlm.training.events import Event
-from lstmlm.workflows import train
+from lstmlm.workflows import train, try_out
 
 
 class Disk:
@@ -80,26 +80,18 @@ def test_the_last_checkpoint_must_succeed(make_config: Any, tmp_path: Path, disk
 
 
 def test_that_of_an_interruption_must_succeed_too(make_config: Any, tmp_path: Path, disk: Callable[..., Disk]) -> None:
-    def interrupt(event: Event) -> None:
-        if event.event == "step" and event.step == 5:
-            signal.raise_signal(signal.SIGTERM)
-
     config = make_config(training__save_every=2)
     with pytest.raises(CheckpointError, match="No space left on device"):
-        train(config, tmp_path / "run", observers=[disk(full_after=5), interrupt])
+        train(config, tmp_path / "run", observers=[disk(full_after=5), StopAfter(5, signal.SIGTERM)])
     assert RunDirectory.open(tmp_path / "run").last == 4
 
 
 def test_the_newest_weights_stand_in_for_the_best_ones_that_could_not_be_saved(
     make_config: Any, tmp_path: Path, disk: Callable[..., Disk]
 ) -> None:
-    def interrupt(event: Event) -> None:
-        if event.event == "step" and event.step == 5:
-            signal.raise_signal(signal.SIGINT)
-
     config = make_config(training__validate_every=4)
     with pytest.raises(Interrupted):
-        train(config, tmp_path / "run", observers=[disk(full_after=4, free_after=5), interrupt])
+        train(config, tmp_path / "run", observers=[disk(full_after=4, free_after=5), StopAfter(5)])
     run = RunDirectory.open(tmp_path / "run")
     assert (run.best, run.last) == (5, 5)
 
@@ -117,6 +109,25 @@ def test_a_disk_that_is_too_small_is_refused_before_training(
     assert not (tmp_path / "other").exists()
     # The estimate leaves out little: names, shapes, the carried state.
     monkeypatch.setattr(files, "free_bytes", lambda path: 4 * n_bytes)
+    train(config, tmp_path / "other")
+
+
+def test_n_grams_take_room_once(make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(training__save_every=5, model__ngram_order=3)
+    train(config, tmp_path / "run")
+    n_bytes = (tmp_path / "run" / NGRAMS).stat().st_size
+    found = try_out(config, tmp_path / "other", 0.0)
+    # The file has their names and shapes, too.
+    assert 0 < n_bytes - (found.disk_bytes - 2 * found.checkpoint_bytes) < 5_000
+    monkeypatch.setattr(files, "free_bytes", lambda path: 2 * found.checkpoint_bytes)
+    with pytest.raises(
+        CheckpointError, match=r"its n-grams \(\d\.\d MB\) and checkpoints \(2 of 0\.\d MB at most\) still"
+    ):
+        train(config, tmp_path / "other")
+    train(
+        make_config(training__n_steps=15, training__save_every=5, model__ngram_order=3), tmp_path / "run", resume=True
+    )
+    monkeypatch.setattr(files, "free_bytes", lambda path: found.disk_bytes)
     train(config, tmp_path / "other")
 
 

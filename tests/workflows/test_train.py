@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from run_facts import events
 
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import ConfigError, DivergenceError
@@ -16,11 +17,6 @@ from lstmlm.training.trainer import Trainer
 from lstmlm.workflows import evaluate, load, train
 
 AddRun = Callable[[Any, Path], None]
-
-
-def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
-    lines = (run_dir / "metrics.jsonl").read_text("utf-8").splitlines()
-    return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
 @pytest.mark.parametrize("name", ["gru", "layer_norm_lstm", "lstm", "mogrifier", "rnn"])
@@ -153,6 +149,10 @@ def test_options_that_need_a_validation_split(make_config: Any, tmp_path: Path) 
 def test_the_run_describes_itself(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:
     add_run(make_config(), tmp_path / "run")
     environment = json.loads((tmp_path / "run" / "environment.json").read_text("utf-8"))
+    assert environment.keys() == {  # nothing of host, user or place
+        *("python", "packages", "machine", "cpu_capability", "n_threads", "device", "n_processes"),
+        *("matmul_milliseconds", "data"),
+    }
     assert environment["packages"]["torch"] == version("torch")
     assert environment["n_threads"] == torch.get_num_threads()
     everything = "".join(path.read_text("utf-8") for path in (tmp_path / "run").glob("*.json*"))
@@ -171,7 +171,7 @@ def test_evaluation_counts_every_token_once(make_config: Any, add_run: AddRun, t
     add_run(make_config(), tmp_path / "run")
     text = "the cat sat .\nand a zebra\n"
     (tmp_path / "text.txt").write_text(text, "utf-8")
-    report = evaluate(load(tmp_path / "run"), "perplexity", text=tmp_path / "text.txt")
+    report = evaluate(load(tmp_path / "run"), text=tmp_path / "text.txt")
     values = report.values
     assert (values["n_tokens"], values["n_words"], values["n_chars"], values["n_bytes"]) == (9, 7, 26, 26)
     assert values["split"] is None

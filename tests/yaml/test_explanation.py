@@ -32,7 +32,7 @@ def test_a_choice_says_what_it_is() -> None:
 def test_a_key_that_stands_in_several_parts() -> None:
     found = {one.part: one for one in explain(RunConfig, "learning_rate")}
     assert set(found) == {"adam", "adamw", "sgd"}
-    assert found["adam"].type == "a number, above 0, at most 1e+06"
+    assert found["adam"].type == "a number, above 0, at most 1,000,000"
     assert (found["adam"].default, found["sgd"].default) == (0.003, 20.0)
 
 

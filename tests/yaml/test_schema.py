@@ -16,6 +16,7 @@ from lstmlm.config.options import Options
 from lstmlm.errors import ConfigError
 from lstmlm.yaml import strict
 from lstmlm.yaml.schema import dump_yaml, from_overrides, json_schema, load_yaml
+from lstmlm.yaml.settings import as_override
 
 VALID = "data: {corpus: data/ptb}\ntraining: {n_epochs: 1}\n"
 M = TypeVar("M", bound=BaseModel)
@@ -151,6 +152,25 @@ def test_overrides_alone_describe_options() -> None:
     with pytest.raises(ConfigError) as error:
         from_overrides(Vehicle, ["rear.name=track", "cod=y"])
     assert str(error.value) == "--set cod=y: cod: unknown key. Did you mean 'code'?"
+
+
+@pytest.mark.parametrize(
+    "text", ["x\x85y", "a\u2028b\u2029", "\x7f\xa0\ufeff", "naïve 𝄞 \U0010ffff", "#{[:", '\t\n\r"\\\\', ""]
+)
+def test_a_value_that_is_written_as_an_override_is_read_back(text: str) -> None:
+    written = as_override("code", text)
+    assert len(written.splitlines()) == 1
+    assert from_overrides(Vehicle, ["rear.name=track", written]).code == text
+
+
+def test_what_was_given_by_no_flag_is_named_by_its_key() -> None:
+    overrides = ['rear={"name": "wheel", "hidden_size": true}', "model.hidden=5"]
+    with pytest.raises(ConfigError) as error:
+        from_overrides(Vehicle, overrides, flag="")
+    assert str(error.value).splitlines() == [
+        "rear.hidden_size: expected a whole number, got True.",
+        "model.hidden: unknown key. Did you mean 'hidden_size'?",
+    ]
 
 
 def test_what_is_written_is_complete_and_reads_well(folder: Path) -> None:

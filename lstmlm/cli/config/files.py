@@ -15,11 +15,9 @@ def check(config: ConfigArgument, overrides: SetOption = None) -> None:
 
     Example: lstmlm config check quickstart
     """
-    from lstmlm.config import RunConfig
-    from lstmlm.config.recipes import find_config
-    from lstmlm.yaml.schema import load_yaml
+    from lstmlm.config.recipes import load_config
 
-    warn(load_yaml(find_config(config), RunConfig, overrides or []).warnings())
+    warn(load_config(config, overrides or []).warnings())
     print(f"{config}: ok")
 
 
@@ -28,11 +26,10 @@ def show(config: ConfigArgument, overrides: SetOption = None) -> None:
 
     Example: lstmlm config show quickstart --set optimizer.learning_rate=0.001
     """
-    from lstmlm.config import RunConfig
-    from lstmlm.config.recipes import find_config
-    from lstmlm.yaml.schema import dump_yaml, load_yaml
+    from lstmlm.config.recipes import load_config
+    from lstmlm.yaml.schema import dump_yaml
 
-    print(dump_yaml(load_yaml(find_config(config), RunConfig, overrides or [])), end="")
+    print(dump_yaml(load_config(config, overrides or [])), end="")
 
 
 def schema() -> None:

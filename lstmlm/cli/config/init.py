@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import SetOption, as_place, corpus_config, length, name_or_path, new_file
+from lstmlm.cli.options import SetOption, as_place, corpus_config, length, name_or_path, new_file, refuse_same_file
 from lstmlm.cli.render import say, warn, working
 from lstmlm.errors import ConfigError, as_command
 
@@ -43,6 +43,7 @@ def init(
     length(budget)
     corpus = text if "/" in text or not Path(text).exists() else f"./{text}"
     output = output or new_file(f"{_stem(corpus)}.yaml")
+    refuse_same_file(output, [Path(corpus)])
     if output.exists() and not force:
         sets = [part for override in overrides or [] for part in ("--set", override)]
         again = as_command(["lstmlm", "init", text, "--budget", budget, *sets, "-o", str(output), "--force"])

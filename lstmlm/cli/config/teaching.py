@@ -91,12 +91,10 @@ def diff(first: ConfigArgument, second: ConfigArgument, as_json: JsonOption = Fa
 
     lstmlm config diff mine.yaml runs/quickstart/config.yaml --json
     """
-    from lstmlm.config import RunConfig
-    from lstmlm.config.recipes import find_config
+    from lstmlm.config.recipes import load_config
     from lstmlm.yaml.comparison import differences
-    from lstmlm.yaml.schema import load_yaml
 
-    found = differences([load_yaml(find_config(config), RunConfig) for config in (first, second)])
+    found = differences([load_config(config) for config in (first, second)])
     if as_json:
         rows = [{"key": key, "first": a, "second": b} for key, (a, b) in found.items()]
         print(json.dumps({"differences": rows}, ensure_ascii=False))

@@ -1,7 +1,7 @@
 """A training at a glance: a screen that moves. It reads the history of a run and nothing else."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import cycle
 from typing import Any
@@ -23,6 +23,14 @@ FEWEST_COLUMNS, FEWEST_LINES = 40, 10
 
 MOST_CHART_LINES = 14
 MOST_SAMPLE_LINES = 3
+
+FIGURES_OF_STEP: Mapping[str, Callable[[float], str]] = {
+    "epoch": "epoch {:.2f}".format,
+    "learning_rate": "rate {:.2g}".format,
+    "gradient_norm": "gradient {:.2g}".format,
+    "tokens_per_second": lambda speed: f"{speed / 1000:.1f}k tokens/s",
+    "memory_bytes": lambda memory: f"{memory / 1e6:,.0f} MB",
+}
 
 MOST_POINTS = 500
 """Of a curve on a terminal: more than it has dots side by side would only take time."""
@@ -66,21 +74,18 @@ class Screen:
         return Text.assemble(("━" * n_full, "cyan"), ("─" * (n_bar - n_full), "dim"), said)
 
     def figures(self) -> Iterator[Text]:
-        """Yield what is known now, most asked for first."""
+        """Yield what is known now, most asked for first; what another program writes need not have all of it."""
         last: Any = self.history.steps[-1] if self.history.steps else {}
         if self.history.validations and (best := self.history.best):
-            now = self.history.validations[-1]
+            now = {"perplexity": None, **self.history.validations[-1]}
             yield Text(f"valid {perplexity(now)}", STYLES[1])
-            yield Text(f"best {perplexity(best)} in epoch {best['epoch']:.2f}", STYLES[1])
-        if not last:
-            return
-        yield Text(f"train {perplexity(last)}", STYLES[0])
-        yield Text(f"epoch {last['epoch']:.2f}")
-        yield Text(f"rate {last['learning_rate']:.2g}")
-        yield Text(f"gradient {last['gradient_norm']:.2g}")
-        yield Text(f"{last['tokens_per_second'] / 1000:.1f}k tokens/s")
-        if memory := last.get("memory_bytes"):
-            yield Text(f"{memory / 1e6:,.0f} MB")
+            epoch = "" if best.get("epoch") is None else f" in epoch {best['epoch']:.2f}"
+            yield Text(f"best {perplexity(best)}{epoch}", STYLES[1])
+        if "perplexity" in last:
+            yield Text(f"train {perplexity(last)}", STYLES[0])
+        for key, figure in FIGURES_OF_STEP.items():
+            if isinstance(value := last.get(key), int | float):
+                yield Text(figure(value))
 
     def _chart(self, width: int, height: int) -> list[Text]:
         history = self.history

@@ -60,7 +60,7 @@ class WritingSession:
         self._join = trained.reading(None).join
         self._words: list[NextWord] = []
         read = GrowingText(trained.model, trained.tokenizer)
-        read.feed(prompt)
+        read.feed(trained.beginning(prompt))
         self._steps = [(prompt, read)]
         self._saved = prompt
         self._saved_in: Path | None = None
@@ -148,7 +148,7 @@ class WritingSession:
     def _append(self, addition: str) -> None:
         text, read = self._steps[-1]
         read = read.copy()
-        read.feed(addition)
+        read.feed(self._trained.beginning(addition))
         self._steps.append((text + addition, read))
         self._show()
 

@@ -78,7 +78,6 @@ def perplexity(
         prover = trained.prover(seed) if should_prove else None
         report = workflows.evaluate(
             trained,
-            "perplexity",
             split=split,
             text=text,
             encoding=encoding,

@@ -27,8 +27,8 @@ def huggingface(
     lstmlm export huggingface ptb-lstm --run runs/ptb-lstm-small
     """
     from lstmlm import workflows
-    from lstmlm.export import EXPORTS
+    from lstmlm.export.huggingface import export_huggingface
 
     trained = workflows.load(run)
-    EXPORTS["huggingface"](trained.run, trained.model, trained.tokenizer, directory)
+    export_huggingface(trained.run, trained.model, trained.tokenizer, directory)
     say(f"{trained.run.path}: is exported to {directory}")

@@ -7,7 +7,7 @@ import typer
 
 from lstmlm.cli.options import EncodingOption, RunOption, SplitOption, TextOption, refuse_two_texts, unused_path
 from lstmlm.cli.render import say, warn
-from lstmlm.errors import ConfigError
+from lstmlm.errors import ConfigError, MissingExtraError
 
 
 def onnx(
@@ -47,8 +47,13 @@ def onnx(
         raise ConfigError("--no-int8: nothing is measured, so that no split or text is read. Leave one of them out.")
     from lstmlm import workflows
     from lstmlm.cli.render import print_table
-    from lstmlm.export.onnx import export_onnx
 
+    try:
+        from lstmlm.export.onnx import export_onnx
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in {"onnx", "onnxruntime"}:
+            raise
+        raise MissingExtraError(f"{error.name}: is not installed. Install it: pip install 'lstmlm[onnx]'") from error
     trained = workflows.load(run)
     measured = trained.encode(split, text, encoding) if int8 else None
     files = export_onnx(trained.run, trained.model, trained.tokenizer, directory, purpose, measured)

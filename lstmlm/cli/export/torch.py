@@ -26,8 +26,10 @@ def torch(
     lstmlm export torch ptb-lstm.safetensors --run runs/ptb-lstm-small
     """
     from lstmlm import workflows
-    from lstmlm.export import EXPORTS
+    from lstmlm.export.torch_weights import export_torch
 
     trained = workflows.load(run)
-    EXPORTS["torch"](trained.run, trained.model, trained.tokenizer, file)
+    export_torch(trained.run, trained.model, trained.tokenizer, file)
     say(f"{trained.run.path}: its weights are in {file}")
+    if (nonlinearity := getattr(trained.run.config.model.backbone, "nonlinearity", "tanh")) != "tanh":
+        say(f"It does not say of which nonlinearity they are. To import them: --nonlinearity {nonlinearity}")

@@ -9,7 +9,7 @@ import typer
 
 from lstmlm.cli.options import BudgetOption, JsonOption, LabConfigOption, PlotOption, SetOption, length, path
 from lstmlm.cli.render import print_table, say, warn
-from lstmlm.errors import ConfigError, DivergenceError, ShortTextError, as_command
+from lstmlm.errors import ConfigError, DivergenceError, ShortTextError, as_command, is_out_of_memory
 from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
@@ -77,16 +77,13 @@ def _checked(
     config: str, combinations: dict[str, list[str]], overrides: list[str], seeds: int
 ) -> "dict[Cell, RunConfig]":
     """Return the configuration of each training: every mistake comes before the first of them."""
-    from lstmlm.config import RunConfig
-    from lstmlm.config.recipes import find_config
-    from lstmlm.yaml.schema import load_yaml
+    from lstmlm.config.recipes import load_config
 
-    file = find_config(config)
     if any(override.partition("=")[0] == "seed" for override in overrides):
         raise ConfigError("--set: seed is what --seeds counts. Say how many: --seeds 5")
     return {
         # Seed by seed, so that all recipes can be compared early.
-        (name, seed): load_yaml(file, RunConfig, [*overrides, *chosen, f"seed={seed}"])
+        (name, seed): load_config(config, [*overrides, *chosen, f"seed={seed}"])
         for seed in range(1, seeds + 1)
         for name, chosen in combinations.items()
     }
@@ -106,6 +103,10 @@ def _trained(checked: "dict[Cell, RunConfig]", root: Path, *, quiet: bool) -> "I
                 workflows.train(config, where, resume=True, observers=[observer, require_validation])
         except (DivergenceError, ShortTextError) as error:
             say(f"{where}: {error}")
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            say(f"{where}: out of memory. It is left out.")
         yield (name, seed), read_run(where)
 
 

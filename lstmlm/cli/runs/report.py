@@ -91,7 +91,7 @@ def _computed(found: "Sequence[RecordedRun]", *, draws: bool) -> tuple[list[Mapp
             asked = f"{as_command(['lstmlm', 'eval', 'perplexity', '--run', str(run.path)])}: "
             for split in ("valid", "test"):
                 if trained.run.digest_of(split):
-                    values = workflows.evaluate(trained, "perplexity", split=split).values
+                    values = workflows.evaluate(trained, split=split).values
                     figures = {in_words(key): values[key] for key in SHOWN}
                     fingerprint = str(values["fingerprint"])[:FINGERPRINT_SHOWN]
                     scores.append({"run": run.summary.name, "split": split, **figures, "fingerprint": fingerprint})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lstmlm.cli.options import JsonOption, SetOption, path
-from lstmlm.cli.render import print_table, say
+from lstmlm.cli.render import print_table, say, warn
 from lstmlm.errors import MissingExtraError, as_command
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def tune(
     read = read_space(space, overrides or [])
     if trials is not None:
         read = replace(read, trials=trials)
+    warn(read.warnings())
 
     from lstmlm.cli.display import training_display
     from lstmlm.tuning.study import BEST, Study

@@ -174,7 +174,7 @@ def _encoding(seen: Observation, text: Text, encoding: str) -> Finding:
     if unseen:
         troubles.append(", ".join(unseen))
         remedies.append("remove what means nothing")
-    message = "; ".join(troubles or [encoding.upper()])
+    message = "; ".join(troubles or ["no odd characters"])
     if remedies:
         program = _cleaning("".join(sorted(counts)), to_compose=n_not_composed > 0)
         message += f": {_with_command(' and '.join(remedies), text, encoding, 'clean', *program)}"
@@ -193,7 +193,8 @@ def _cleaning(characters: str, *, to_compose: bool) -> Sequence[str]:
         "".join(f"\\x{{{ord(character):X}}}" for character in characters if (character in _GAPS) is is_gap)
         for is_gap in (True, False)
     )
-    steps = [f"s/[{gaps}]+/ /g"] if gaps else []
+    steps = [r"s/\x1B\[[0-9;]*[A-Za-z]//g"] if "\x1b" in characters else []  # all of a colour of terminals
+    steps += [f"s/[{gaps}]+/ /g"] if gaps else []
     steps += [f"s/[{others}]//g"] if others else []
     steps += ["$_ = NFC($_)"] if to_compose else []
     return ["-CSD", *(["-MUnicode::Normalize"] if to_compose else []), "-pe", "; ".join(steps)]

@@ -159,7 +159,7 @@ def _guess(name: str, content: bytes, place: int) -> str:
     shown = shown.lstrip("\ufeff").split("\n", maxsplit=1)[0][:_SHOWN_CHARS]
     return (
         f"It may be {encoding}, which reads {shown!r}. If that is right, give data.encoding or --encoding {encoding}, "
-        f"or convert it: {to_utf8(name, encoding)}"
+        f"or, where other files are UTF-8, convert it: {to_utf8(name, encoding)}"
     )
 
 

@@ -1,5 +1,6 @@
 """Documents: texts that end, in files of their own or as records of JSON lines, joined to one text."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -7,9 +8,12 @@ from typing import NamedTuple
 
 from lstmlm.config.data import EosPlace
 from lstmlm.corpus.reading.json_lines import parse_object, text_of
-from lstmlm.corpus.reading.recognition import Kind, kind_of, refuse_what_is_no_corpus
+from lstmlm.corpus.reading.recognition import Kind, kind_of, refuse_what_is_no_corpus, tell_once
 from lstmlm.corpus.reading.text_files import Line, Version, encoding_of, in_blocks, lines_of, name_of, read_blocks
 from lstmlm.errors import DataError, in_proportion
+
+_CALLED_SPLITS = ("train", "valid", "validation", "dev", "test")
+"""What records of other corpora may have as their `split`."""
 
 
 class Piece(NamedTuple):
@@ -78,7 +82,8 @@ def _problem_of(path: Path, version: Version | None, encoding: str, fields: Sequ
 
 
 def _read_records(lines: Iterable[Line], path: Path, encoding: str, fields: Sequence[str]) -> Iterator[str]:
-    records = (_text_or_problem(line, encoding, fields) for line in lines if line.text.strip())
+    splits = set[str]()
+    records = (_text_or_problem(line, encoding, fields, splits) for line in lines if line.text.strip())
     is_empty = True
     for text in records:
         if isinstance(text, DataError):
@@ -89,11 +94,21 @@ def _read_records(lines: Iterable[Line], path: Path, encoding: str, fields: Sequ
             yield text
     if is_empty:
         raise DataError(f"{name_of(path)}: holds no text. Put some into a record.")
+    if len(splits) > 1:
+        told = (
+            f"{name_of(path)}: is read as one text, though the 'split' of its records is {' or '.join(sorted(splits))}."
+        )
+        advice = "To have them as such, make a folder with train.jsonl, valid.jsonl and test.jsonl."
+        tell_once(logging.WARNING, f"{told} {advice}")
 
 
-def _text_or_problem(line: Line, encoding: str, fields: Sequence[str]) -> str | DataError:
+def _text_or_problem(line: Line, encoding: str, fields: Sequence[str], splits: set[str]) -> str | DataError:
+    """The text of a record, or what is wrong with it; what it says of its split is added to `splits`."""
     try:
-        return text_of(parse_object(line.text), fields, name_of(line.file), encoding)
+        record = parse_object(line.text)
+        if (split := record.get("split")) in _CALLED_SPLITS:
+            splits.add(split)
+        return text_of(record, fields, name_of(line.file), encoding)
     except ValueError as error:
         return line.error(str(error))
 

@@ -175,7 +175,8 @@ def refuse_what_is_no_corpus(name: str, path: PurePath, kind: Kind, beginning: s
         command = _command_for_records(name, beginning, encoding)
         problem = (
             f"{name}: {'is' if is_named else 'looks like'} a table, of which numbers and marks would be words too. "
-            f"Make JSON lines of it, and name the column of the text in data.field: {command}"
+            "Make JSON lines of it, for which its first row has to name the columns, and name that of the text in "
+            f"data.field: {command}"
         )
         if is_named:
             raise DataError(problem)

@@ -1,5 +1,6 @@
 """Texts that can be read again and again, and the splits of a corpus that is given by its path."""
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstmlm.config.data import DataOptions
-from lstmlm.corpus.reading.compression import COMPRESSIONS
+from lstmlm.corpus.reading.compression import COMPRESSIONS, split_suffixes
 from lstmlm.corpus.reading.decoding import normalized
 from lstmlm.corpus.reading.documents import (
     Piece,
@@ -20,9 +21,9 @@ from lstmlm.corpus.reading.documents import (
     open_text,
     read_documents,
 )
-from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES
+from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES, tell_once
 from lstmlm.corpus.reading.text_files import Version, explained, files_below, in_blocks, name_of
-from lstmlm.errors import ConfigError, DataError, MissingTextError, ShortTextError
+from lstmlm.errors import ConfigError, DataError, MissingTextError, ShortTextError, in_proportion
 
 SPLITS = ("train", "valid", "test")
 
@@ -68,6 +69,11 @@ def text_in_memory(content: str, options: DataOptions) -> Text:
     return Text(document.name, lambda: join_documents(pieces, options.eos))
 
 
+def beginning_of(content: str, options: DataOptions) -> str:
+    """The beginning of a text that is given as such, read as a model reads that of a file, or of its first document."""
+    return content.replace("\n", " ") if options.eos in ("document", "never") else content
+
+
 def text_of_files(paths: Sequence[Path], options: DataOptions) -> Text:
     """Files, folders of them and patterns as one text of a corpus, which must stay the same; not read yet."""
     files: list[Path] = []
@@ -88,6 +94,8 @@ def splits_of(options: DataOptions) -> dict[str, Text]:
     with explained(path):
         splits = _split_files(path)
         files = [] if splits else _files_of(options.corpus)
+        if splits:
+            _warn_of_files_beside(path, splits.values())
     _refuse_options_without_effect(options, [[file] for file in splits.values()] or [files])
     if splits:
         return {split: _joined(str(file), _versions([file]), options) for split, file in splits.items()}
@@ -155,6 +163,27 @@ def _split_files(folder: Path) -> dict[str, Path]:
     return found
 
 
+def _warn_of_files_beside(folder: Path, splits: Collection[Path]) -> None:
+    """Name the texts of a folder that are not read, as none of them is called as a split is."""
+    others = sorted(file.name for file in folder.iterdir() if file not in splits and _is_read_in_a_folder(file))
+    if others:
+        listed = ", ".join(in_proportion(others))
+        tell_once(logging.WARNING, f"{folder}: splits are called train.txt, valid.txt and test.txt. Not read: {listed}")
+
+
+def _is_read_in_a_folder(file: Path) -> bool:
+    return split_suffixes(file)[0] in SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
+def _warn_of_likely_splits(corpus: Path, names: Iterable[str]) -> None:
+    """Warn of files or folders called as splits are that become parts of one text, which is cut anew."""
+    stems = {name: name.split(".")[0].lower() for name in names}
+    likely = sorted(name for name, stem in stems.items() if stem in SPLITS)
+    if likely and len({*stems.values()}) > 1:  # the training splits of several corpora may well be one text
+        told = f"{corpus}: is read as one text, of which {', '.join(likely)} may be splits. To have them as such, name"
+        tell_once(logging.WARNING, f"{told} a folder with train.txt, valid.txt and test.txt.")
+
+
 def refuse_splits(folder: Path) -> None:
     """Refuse a folder as one text where its files are splits. Raises DataError, which names them."""
     with explained(folder):
@@ -168,6 +197,7 @@ def _files_of(corpus: str) -> list[Path]:
     path = Path(corpus)
     if path.is_dir():
         if texts := files_below(path, SUFFIXES):
+            _warn_of_likely_splits(path, (text.relative_to(path).parts[0] for text in texts))
             return texts
         raise MissingTextError(
             f"{path}: holds neither train.txt nor other text ({', '.join(SUFFIXES)}, compressed or not). "
@@ -188,6 +218,7 @@ def _files_of(corpus: str) -> list[Path]:
         raise MissingTextError(
             f"{corpus}: matches no file. Paths start at the working directory; ** stands for folders.{literal}"
         )
+    _warn_of_likely_splits(path, (file.name for file in files))
     return files
 
 

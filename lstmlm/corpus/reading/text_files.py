@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from glob import escape
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -134,10 +135,11 @@ def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     counted = [file for file in files if not suffixes or split_suffixes(file)[0] in suffixes]
     others = Counter(split_suffixes(file)[0] for file in {*files} - {*counted})
     if counted and others:
-        suffix = others.most_common(1)[0][0]
-        pattern = as_command([f"{folder}/**/*{suffix}"])
-        most = f"most others {f'end in {suffix}' if suffix else 'have no such ending'}. Name these: {pattern}"
-        tell_once(logging.WARNING, f"{folder}: read are {len(counted)} of {len(files)} files; {most}")
+        suffix, n_others = others.most_common(1)[0]
+        most = f"not {n_others} {f'that end in {suffix}' if suffix else 'without such an ending'}"
+        pattern = as_command([f"{escape(str(folder))}/**/*"])
+        told = f"{folder}: read are {len(counted)} of {len(files)} files, {most}. To read all of them: {pattern}"
+        tell_once(logging.WARNING, told)
     return sorted(file for file in counted if Version.of(file).size)
 
 

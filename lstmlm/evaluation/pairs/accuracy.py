@@ -103,6 +103,7 @@ def measure_accuracy(
                 **_summary(verdicts),
                 "unk_examples": most_frequent(chain.from_iterable(map(tokenizer.unknown_pieces, texts))),
                 "n_problems": len(items) - len(askable),
+                "n_with_end": sum(item.has_end for item in askable),
                 "seconds": round(time.monotonic() - started, 3),
             },
             rows=[{"paradigm": paradigm, **_summary(group)} for paradigm, group in by_paradigm.items()],
@@ -231,4 +232,6 @@ def wilson_interval(n_successes: int, n_trials: int) -> tuple[float, float]:
     centre = rate + z**2 / (2 * n_trials)
     half_width = z * math.sqrt(rate * (1 - rate) / n_trials + (z / (2 * n_trials)) ** 2)
     scale = 1 + z**2 / n_trials
-    return (centre - half_width) / scale, (centre + half_width) / scale
+    # Rounding leaves the ends a little beside 0 and 1.
+    low = 0.0 if n_successes == 0 else (centre - half_width) / scale
+    return low, 1.0 if n_successes == n_trials else (centre + half_width) / scale

@@ -7,10 +7,5 @@
 - `token_file`: what a model says of every token, as a file.
 - `combination`: several such files, with weights that are found on another text.
 
-Each returns a report. `interpolation`, in the folder above, averages the probabilities of the last two. What asks one
-model about one text is a file here and a line in `EVALUATIONS`, from which `workflows.evaluate` takes it.
+Each returns a report. `interpolation`, in the folder above, averages the probabilities of the last two.
 """
-
-from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
-
-EVALUATIONS = {"perplexity": evaluate_perplexity}

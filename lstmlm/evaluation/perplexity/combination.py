@@ -9,10 +9,13 @@ from jaxtyping import Float
 from lstmlm.errors import DataError
 from lstmlm.evaluation.interpolation import mixture_nats, mixture_weights
 from lstmlm.evaluation.perplexity.token_file import TokenFile, read_token_file, require_same
-from lstmlm.evaluation.report import Report, perplexity_rows
+from lstmlm.evaluation.report import Report, perplexity_rows, require_names
 
 Files = Mapping[str, TokenFile]
 """Of one text, by the name of the model."""
+
+EQUAL, COMBINED = "equal weights", "combined"
+"""What the rows of all models together are called."""
 
 
 def combine_files(paths: Sequence[Path], tune: str | None) -> Report:
@@ -24,6 +27,7 @@ def combine_files(paths: Sequence[Path], tune: str | None) -> Report:
             its first half is for the weights, and its second is measured.
 
     Raises:
+        ConfigError: a model is called like a row of all together.
         DataError: a file cannot be read; or files are of other texts, tokenizers or versions than they have to be.
     """
     by_split = _by_split([read_token_file(path) for path in paths])
@@ -31,6 +35,7 @@ def combine_files(paths: Sequence[Path], tune: str | None) -> Report:
         require_same(files)
     measured, tuning, weights_from = _texts(by_split, tune)
     names, of_measured = [*measured], [*measured.values()]
+    require_names([*names, EQUAL, COMBINED])
     nats, texts = np.stack([file.nats for file in of_measured]), dict[str, str | None](of_measured[0].texts)
     if tuning is None:
         half = nats.shape[1] // 2
@@ -55,8 +60,8 @@ def _report(
 ) -> Report:
     equal = np.full(len(names), 1 / len(names))
     by_name = dict(zip(names, nats, strict=True)) | {
-        "equal weights": mixture_nats(nats, equal),
-        "combined": mixture_nats(nats, weights),
+        EQUAL: mixture_nats(nats, equal),
+        COMBINED: mixture_nats(nats, weights),
     }
     rows = zip(perplexity_rows("model", by_name), [*weights.tolist(), None, None], strict=True)
     return Report(

@@ -11,8 +11,10 @@ from lstmlm.evaluation.fingerprint import fingerprint
 from lstmlm.evaluation.perplexity.perplexity import ModelScorer
 from lstmlm.evaluation.proof.checks import Reader, unproven
 from lstmlm.evaluation.proof.scorer import Mixture
-from lstmlm.evaluation.report import Report, perplexity_rows
+from lstmlm.evaluation.report import Report, perplexity_rows, require_names
 from lstmlm.models.language_model import LanguageModel
+
+ENSEMBLE = "ensemble"
 
 
 def evaluate_ensemble(
@@ -21,10 +23,14 @@ def evaluate_ensemble(
     """Measure how well models of one tokenizer, named as in the report, predict a text: each alone, and together.
 
     `read` may be a `Prover`.
+
+    Raises:
+        ConfigError: a model is called like the row of all together.
     """
+    require_names([*models, ENSEMBLE])
     started = time.monotonic()
     members = [ModelScorer(model, tokenizer.start_id, name) for name, model in models.items()]
-    found = read(Mixture(members, np.full(len(models), 1 / len(models)), "ensemble"), text.tokens)
+    found = read(Mixture(members, np.full(len(models), 1 / len(models)), ENSEMBLE), text.tokens)
     return Report(
         {
             "text": text.name,

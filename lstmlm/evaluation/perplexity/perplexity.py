@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from lstmlm.config.data import EosPlace
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
@@ -30,6 +31,7 @@ def evaluate_perplexity(
     context: Context = "document",
     world: World = ALONE,
     read: Reader = unproven,
+    eos: EosPlace = "line",
 ) -> Report:
     """Score `text` and report its likelihood per token, word, character and byte.
 
@@ -37,7 +39,7 @@ def evaluate_perplexity(
     text always; of these there are none where the tokens do not say all of it (`EncodedText.unsaid`). `run` is what the
     report calls the model, `context` what each token is predicted from. The processes of a world share the work, but
     lines by themselves are read by each. `perplexity_low` and `perplexity_high` are the limits of the perplexity, had
-    other lines been drawn, each a document where only these have an end. `read` may be a `Prover`.
+    other lines been drawn, or where only these have an end, as `eos` says, documents. `read` may be a `Prover`.
     """
     started = time.monotonic()
     scorer = ModelScorer(model, tokenizer.start_id, run, context, world)
@@ -73,7 +75,7 @@ def evaluate_perplexity(
             "perplexity_without_unk": perplexity(nats_without_unk, n_tokens_without_unk),
             "perplexity_low": perplexity(max(low, 0.0), 1),
             "perplexity_high": perplexity(high, 1),
-            "resampled": "lines",
+            "resampled": "documents" if eos == "document" else "lines",
             "n_resampled": len(lines),
             **fingerprint(text, tokenizer, context),
         },

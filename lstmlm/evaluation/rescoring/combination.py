@@ -80,8 +80,15 @@ class ErrorTable:
 def count_errors(
     lists: Sequence[Sequence[ScoredHypothesis]], references: Mapping[str, str], metric: Metric
 ) -> ErrorTable:
-    """Compare every hypothesis with what was said in its utterance; those without a reference are left out."""
-    lists = [scored_list for scored_list in lists if scored_list[0].hypothesis.utterance in references]
+    """Compare every hypothesis with what was said in its utterance; those without a reference are left out.
+
+    The first of each is the recogniser's: the one that the list numbers so, wherever it stands.
+    """
+    lists = [
+        sorted(scored_list, key=lambda scored: scored.hypothesis.number or 0)
+        for scored_list in lists
+        if scored_list[0].hypothesis.utterance in references
+    ]
     shape = len(lists), max(map(len, lists))
     acoustic_scores, lm_nats, lengths = np.full(shape, -np.inf), np.zeros(shape), np.zeros(shape, dtype=np.int64)
     first_pass_scores = np.zeros(shape)

@@ -23,6 +23,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from lstmlm import metrics
 from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.text_files import Line
 from lstmlm.errors import OutputPathError, conversion, shown
@@ -247,7 +248,7 @@ def _write_jsonl(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> Non
     lines = []
     for scored in chain.from_iterable(lists):
         found = {name: getattr(scored, name) for name in ("lm_nats", "n_tokens", "n_unk", "total")}
-        lines.append(json.dumps(json.loads(scored.hypothesis.kept) | found, ensure_ascii=False))
+        lines.append(json.dumps(metrics.finite(json.loads(scored.hypothesis.kept) | found), ensure_ascii=False))
     write_lines(file, lines)
 
 

@@ -15,6 +15,8 @@ from lstmlm.evaluation.rescoring.nbest import read_into, without
 
 _COMMENT = ";;"
 _NOT_SCORED = "ignore_time_segment_in_scoring"
+_ALTERNATIVES = re.compile(r"[{}]|(?<!\S)\(\S+\)(?!\S)")
+"""`{ um / uh / @ }`, any of which counts as right in NIST's sclite, and `(uh)`, which may be left out."""
 _STM = re.compile(r"(?P<name>\S+)\s+\w\s+\S+\s+\d+(\.\d+)?\s+\d+(\.\d+)?(\s+<[^>]*>)?(?P<text>\s.*)?")
 _TRN = re.compile(r"(?P<text>.*)\((?P<name>[^()\s]+)\)\s*")
 
@@ -35,7 +37,8 @@ def read_references(
 
     Kaldi's `UTTERANCE word…`; STM, `UTTERANCE channel speaker begin end <label> word…`; TRN, `word… (UTTERANCE)`; or
     objects with `utterance` or `id`, and `text`. Lines that begin with `;;` are comments. What is wrong with lines that
-    are left out is added to `problems`, and so are lists without a reference. `ignored` is as in `read_nbest`.
+    are left out is added to `problems`, and so are lists without a reference; lines of STM and TRN with alternatives
+    are among them. `ignored` is as in `read_nbest`.
 
     Raises:
         DataError: there is no reference for any list.
@@ -81,7 +84,11 @@ def _parse_matched(pattern: re.Pattern[str], line: Line) -> Parsed:
     match = pattern.fullmatch(line.text)
     if match is None or _NOT_SCORED in line.text.lower():
         return []  # blank, or a comment
-    return [(match["name"], match["text"] or "")]
+    text = match["text"] or ""
+    if found := _ALTERNATIVES.search(text):
+        what = "alternatives" if found[0] in "{}" else f"{found[0]}, which may be left out"
+        raise line.error(f"{match['name']} has {what}, and is not scored. Write the words that were said.")
+    return [(match["name"], text)]
 
 
 def _parse_object(line: Line) -> Parsed:

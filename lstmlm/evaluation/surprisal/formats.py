@@ -24,7 +24,10 @@ MISSING = "NA"
 def tsv(words: Iterable[MeasuredWord], other_columns: Sequence[str]) -> Iterator[str]:
     """Yield a header and a row a word, with the file's other columns after ours."""
     columns = [*COLUMNS, *other_columns]
-    rows = ({**dict.fromkeys(columns), **_row(word), **_as_text(word.others)} for word in words)
+    rows = (
+        {**dict.fromkeys(columns), **_row(word), **_as_text({"item": word.sentence.item, **word.others})}
+        for word in words
+    )
     return to_tsv(rows, columns)
 
 
@@ -104,11 +107,11 @@ def _row(word: MeasuredWord) -> dict[str, Any]:
     return dict(zip(COLUMNS, [*named, *measured, int(word.is_unknown)], strict=True))
 
 
-def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return text as it is, and other values as JSON has them."""
+def _as_text(values: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return text as it is, what is missing as None, and other values as JSON has them."""
     return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in values.items()
+        name: value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in finite(values).items()
     }
 
 

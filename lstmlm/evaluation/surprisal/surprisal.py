@@ -19,6 +19,7 @@ given by themselves is what joins them. Lines end as `data.eos` of the model's c
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any, Literal
 
@@ -41,14 +42,10 @@ from lstmlm.evaluation.proof.scorer import (
 from lstmlm.evaluation.reading import AS_LINES, Reading
 from lstmlm.evaluation.surprisal.stimuli import Sentence
 from lstmlm.models.language_model import LanguageModel
-from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
-from lstmlm.scoring import Measure, score_each
+from lstmlm.scoring import of_distributions, score_each
 
 WORDS = "words"
 """What a proof calls the scores."""
-
-BLOCK_BYTES = 16 << 20
-"""Largest block of log-probabilities; a few such blocks are in memory at a time."""
 
 N_MEASURES = 5
 NATS, ENTROPY, DELIMITER, RANK, RANK_OF_DELIMITER = range(N_MEASURES)
@@ -137,7 +134,8 @@ def measure_words(
     readings: list[Float64[np.ndarray, "tokens all"]] = []
 
     def scored(tokens: Tokens, positions: Positions) -> Mapping[str, Scored]:
-        measure = _measure(tokenizer)
+        delimiter_ids = torch.tensor(tokenizer.delimiter_ids, dtype=torch.int64)
+        measure = of_distributions(partial(_measure_rows, delimiter_ids))
         found = score_each(
             model,
             [text.tolist() for text in np.split(tokens, ends[ends < len(tokens)])],
@@ -153,7 +151,7 @@ def measure_words(
     read(scored, np.array([token for of_context in rows for row in of_context for token in row.ids], dtype=np.int64))
     measured = np.split(readings[0][:, :N_MEASURES], ends[:-1])
     for of_context in zip(rows, measured, strict=True):
-        yield from _measured_words(tokenizer, *of_context, skip_first=first_word == "skip")
+        yield from _measured_words(tokenizer, *of_context, reading, skip_first=first_word == "skip")
 
 
 @dataclass(frozen=True)
@@ -202,6 +200,7 @@ def _measured_words(
     tokenizer: Tokenizer,
     rows: Sequence[_Row],
     measured: Float64[np.ndarray, "tokens measures"],
+    reading: Reading,
     *,
     skip_first: bool,
 ) -> Iterator[MeasuredWord]:
@@ -236,11 +235,12 @@ def _measured_words(
             is_likeliest=bool((measured[first:end, RANK] == 1).all()),
         )
         is_skipped = skip_first and start == 0
+        read = map(reading.spell, sentence.words[index : index + 1])
         yield MeasuredWord(
             sentence,
             index,
             tokens=[EOS if i == tokenizer.start_id else tokenizer.token(i).replace(" ", "␣") for i in ids],
-            is_unknown=tokenizer.unk_id in ids or any(map(tokenizer.dropped, sentence.words[index : index + 1])),
+            is_unknown=tokenizer.unk_id in ids or any(map(tokenizer.dropped, read)),
             figures=None if is_skipped else figures,
         )
         is_after_complete, given_away, entropy_before = follows, received, None if is_skipped else entropy
@@ -256,26 +256,10 @@ def last_words(words: Iterable[MeasuredWord], context: WordContext) -> list[Meas
     return list(last.values())
 
 
-def _measure(tokenizer: Tokenizer) -> Measure:
-    """Return the measure of what is measured of each token, which sees a block of rows at a time."""
-    delimiter_ids = torch.tensor(tokenizer.delimiter_ids, dtype=torch.int64)
-
-    def measure(
-        output_layer: OutputLayer, features: Features, targets: Targets
-    ) -> Float64[Tensor, "time batch measures"]:
-        n_rows = max(1, BLOCK_BYTES // (tokenizer.vocab_size * features.element_size()))
-        blocks = zip(torch.split(features.flatten(0, 1), n_rows), torch.split(targets.flatten(), n_rows), strict=True)
-        rows = [_measure_rows(output_layer.log_probabilities(block), wanted, delimiter_ids) for block, wanted in blocks]
-        return torch.cat(rows).view(*targets.shape, -1)
-
-    return measure
-
-
 def _measure_rows(
-    log_probabilities: Float[Tensor, "rows vocab"], targets: Int[Tensor, " rows"], delimiter_ids: Int[Tensor, " ids"]
+    delimiter_ids: Int[Tensor, " ids"], log_probabilities: Float[Tensor, "rows vocab"], targets: Int[Tensor, " rows"]
 ) -> Float64[Tensor, "rows measures"]:
-    # What stands where there is no target is read by nobody.
-    of_targets = log_probabilities.gather(1, targets.clamp(min=0)[:, None])
+    of_targets = log_probabilities.gather(1, targets[:, None])
     entropy = torch.special.entr(log_probabilities.exp()).sum(1, dtype=torch.float64)
     is_likelier = log_probabilities > of_targets
     ranks = [1.0 + likelier.sum(1, dtype=torch.float64) for likelier in (is_likelier, is_likelier[:, delimiter_ids])]

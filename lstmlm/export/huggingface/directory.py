@@ -13,6 +13,7 @@ from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.storage import MODEL, json_bytes
 from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config.model import ModelOptions
+from lstmlm.corpus.reading.splits import beginning_of
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import CheckpointError
 from lstmlm.export.comparison import require_same_log_probabilities
@@ -32,6 +33,7 @@ from lstmlm.export.huggingface.tokenizer import (
     SPLIT_SPECIAL_TOKENS,
     engine_of_transformers,
     probe,
+    read_as_in_training,
     tokenizer_config,
     tokenizer_json,
 )
@@ -58,6 +60,7 @@ def export_huggingface(run: RunDirectory, model: LanguageModel, tokenizer: Token
     """
     weights = {f"{PREFIX}{name}": tensor for name, tensor in _tensors(model).items()}
     start_id, content = tokenizer.start_id, tokenizer_json(tokenizer)
+    config = tokenizer_config(tokenizer, content)
     generation: dict[str, object] = {"bos_token_id": start_id, "pad_token_id": start_id}
     if tokenizer.unk_id is not None:
         generation["suppress_tokens"] = [tokenizer.unk_id]
@@ -65,13 +68,13 @@ def export_huggingface(run: RunDirectory, model: LanguageModel, tokenizer: Token
         MODEL: TensorFile.of(weights),
         CONFIG: [json_bytes(_config(run, model))],
         "generation_config.json": [json_bytes(generation)],
-        "tokenizer.json": [content.encode()],
-        "tokenizer_config.json": [json_bytes(tokenizer_config(tokenizer, content))],
+        "tokenizer.json": [read_as_in_training(content, run.config.data).encode()],
+        "tokenizer_config.json": [json_bytes(config)],
         TOKENIZER: [tokenizer.to_json().encode()],
         "README.md": [model_card(path.name, run, model, tokenizer).encode()],
         **{name: [(CODE / name).read_bytes()] for name in (NETWORK, MODELING)},
     }
-    publish_directory(path, files, lambda written: _verify(written, path, model, tokenizer))
+    publish_directory(path, files, lambda written: _verify(written, path, run, model, tokenizer))
 
 
 def _tensors(model: LanguageModel) -> dict[str, Tensor]:
@@ -124,14 +127,14 @@ def load_network(directory: Path) -> nn.Module:
     return network
 
 
-def _verify(directory: Path, path: Path, model: LanguageModel, tokenizer: Tokenizer) -> None:
+def _verify(directory: Path, path: Path, run: RunDirectory, model: LanguageModel, tokenizer: Tokenizer) -> None:
     """Compare what is read from a directory, which is to become `path`, with what was written to it."""
     content, config = (
         json.loads((directory / name).read_bytes()) for name in ("tokenizer.json", "tokenizer_config.json")
     )
     engine = engine_of_transformers(content, tokenizer, splits_special_tokens=config[SPLIT_SPECIAL_TOKENS])
     text = probe(tokenizer)
-    if engine.encode(text).ids != [tokenizer.start_id, *tokenizer.encode_prompt(text)]:
+    if engine.encode(text).ids != [tokenizer.start_id, *tokenizer.encode_prompt(beginning_of(text, run.config.data))]:
         raise CheckpointError(f"{path}: its tokenizer gives other ids. Check the disk.")
     network = load_network(directory).double()
 

@@ -7,6 +7,8 @@ from typing import Any
 import tokenizers as library
 from tokenizers import decoders
 
+from lstmlm.config.data import DataOptions
+from lstmlm.corpus.reading.splits import beginning_of
 from lstmlm.corpus.tokenizers import EOS, Tokenizer
 from lstmlm.errors import ConfigError
 
@@ -54,6 +56,17 @@ def tokenizer_json(tokenizer: Tokenizer) -> str:
         raise ConfigError(
             f"tokenizer.json: reads each line by itself, which a plain tokenizer of transformers cannot. {_ANOTHER}"
         )
+    return json.dumps(content, ensure_ascii=False, indent=2)
+
+
+def read_as_in_training(json_text: str, options: DataOptions) -> str:
+    """The content of tokenizer.json for a run of these options: if it knows no lines, newlines are read as blanks."""
+    if (blank := beginning_of("\n", options)) == "\n":
+        return json_text
+    content = json.loads(json_text)
+    blanks = {"type": "Replace", "pattern": {"String": "\n"}, "content": blank}
+    after = [content["normalizer"]] if content["normalizer"] else []
+    content["normalizer"] = {"type": "Sequence", "normalizers": [blanks, *after]}
     return json.dumps(content, ensure_ascii=False, indent=2)
 
 

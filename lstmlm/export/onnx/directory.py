@@ -17,12 +17,12 @@ from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import ConfigError
 from lstmlm.export.comparison import require_same_nats
-from lstmlm.export.huggingface.tokenizer import tokenizer_json
+from lstmlm.export.huggingface.tokenizer import read_as_in_training, tokenizer_json
 from lstmlm.export.onnx.card import card
 from lstmlm.export.onnx.graph import OPSET, quantized
 from lstmlm.export.onnx.graphs import Network, scorer, step, window
 from lstmlm.export.onnx.ngrams import tables_of
-from lstmlm.export.onnx.running import nats_at_once, nats_by_pieces, nats_by_steps, nats_of_sentences, session_of
+from lstmlm.export.onnx.running import nats_at_once, nats_by_steps, nats_of_sentences, session_of
 from lstmlm.export.onnx.sherpa import no_state, tokens_txt, with_state
 from lstmlm.files import Block, publish_directory
 from lstmlm.metrics import finite, perplexity
@@ -49,7 +49,7 @@ class Kind(NamedTuple):
 PURPOSES: Mapping[str, Mapping[str, Kind]] = {
     "onnxruntime": {
         "step": Kind(step, nats_by_steps),
-        "window": Kind(window, nats_by_pieces),
+        "window": Kind(window, partial(nats_by_steps, n_at_once=5)),
         "scorer": Kind(scorer, nats_at_once),
     },
     "sherpa": {"with-state": Kind(with_state, nats_by_steps), "no-state": Kind(no_state, nats_of_sentences)},
@@ -76,15 +76,31 @@ class ExportedFile:
         return f"8 bits change the perplexity by {self.change:+.1%}. Prefer the file of 32 bits."
 
 
-def write_directory(
+def export_onnx(
     run: RunDirectory,
     model: LanguageModel,
     tokenizer: Tokenizer,
     path: Path,
-    purpose: str,
-    text: EncodedText | None,
+    purpose: str = "onnxruntime",
+    text: EncodedText | None = None,
 ) -> list[ExportedFile]:
-    """Write the files of a purpose, also of 8 bits if there is a text to measure them; see `export_onnx`."""
+    """Write a model as a directory of ONNX files.
+
+    Args:
+        run: Where the model is from.
+        model: Its best weights.
+        tokenizer: Its tokenizer.
+        path: The directory to make.
+        purpose: "onnxruntime", or "sherpa" for the names and metadata of icefall, which sherpa-onnx reads.
+        text: What the perplexities of files of 8 bits are measured on; without one there are no such files.
+
+    Returns:
+        What each file has lost.
+
+    Raises:
+        ConfigError: the model is too large for a file, or the tokenizer cannot be expressed.
+        CheckpointError: the directory cannot be written.
+    """
     _require_small_enough(run, model)
     models = {"": model} | ({".int8": with_rounded_weights(model)} if text is not None else {})
     networks = {suffix: network_of(run, model, tokenizer, is_int8=suffix != "") for suffix in models}
@@ -106,7 +122,7 @@ def write_directory(
     if purpose == "sherpa":
         files["tokens.txt"] = [tokens_txt(tokenizer)]
     else:
-        files["tokenizer.json"] = [tokenizer_json(tokenizer).encode()]
+        files["tokenizer.json"] = [read_as_in_training(tokenizer_json(tokenizer), run.config.data).encode()]
 
     def verify(directory: Path) -> None:
         for check in checks.values():

@@ -38,13 +38,6 @@ def nats_by_steps(
     return nats
 
 
-def nats_by_pieces(
-    session: onnxruntime.InferenceSession, network: Network, texts: Texts, lengths: Sequence[int]
-) -> Float[np.ndarray, "batch time"]:
-    """The same, several tokens at a time."""
-    return nats_by_steps(session, network, texts, lengths, n_at_once=5)
-
-
 def nats_at_once(
     session: onnxruntime.InferenceSession, _: Network, texts: Texts, lengths: Sequence[int]
 ) -> Float[np.ndarray, "batch time"]:

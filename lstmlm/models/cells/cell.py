@@ -10,6 +10,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
+def linear(
+    rows: Float[Tensor, "*batch in"], weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None = None
+) -> Float[Tensor, "*batch out"]:
+    """Return x Wᵀ + b in the number format of x and b; a W of another one is multiplied in its own."""
+    if weight.dtype == rows.dtype:
+        return nn.functional.linear(rows, weight, bias)
+    product = nn.functional.linear(rows.to(weight.dtype), weight).to(rows.dtype)
+    return product if bias is None else product + bias
+
+
 @dataclass(frozen=True)
 class CellWeights:
     """The parameters of a cell, gates stacked along the first axis. Iterating gives each tensor, in the order below."""
@@ -25,6 +35,9 @@ class CellWeights:
 
     extra: tuple[Tensor, ...] = ()
     """What a cell has beyond these, such as the gains of its normalisation; its docstring gives the order."""
+
+    linear: Callable[..., Tensor] = linear
+    """What multiplies by them; a kernel's is faster."""
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter((self.weight_ih, self.weight_hh, self.bias, *self.extra))
@@ -110,16 +123,6 @@ class Cell(nn.Module, ABC):
         The arguments are those of `forward`.
         """
         return NoGates()
-
-
-def linear(
-    rows: Float[Tensor, "*batch in"], weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None = None
-) -> Float[Tensor, "*batch out"]:
-    """Return x Wᵀ + b in the number format of x and b; a W of another one is multiplied in its own."""
-    if weight.dtype == rows.dtype:
-        return nn.functional.linear(rows, weight, bias)
-    product = nn.functional.linear(rows.to(weight.dtype), weight).to(rows.dtype)
-    return product if bias is None else product + bias
 
 
 def masked(hidden: Hidden, state_mask: Mask) -> Tensor:

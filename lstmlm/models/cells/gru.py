@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, Mask, linear, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, Mask, masked
 
 
 class GRUState(NamedTuple):
@@ -73,7 +73,7 @@ class GRUCell(Cell):
         w = weights or self.weights()
         (bias_hn,) = w.extra
         (hidden,) = state
-        x_r, x_z, x_n = linear(x_t, w.weight_ih, w.bias).chunk(3, dim=1)
-        h_r, h_z, h_n = linear(masked(hidden, state_mask), w.weight_hh).chunk(3, dim=1)
+        x_r, x_z, x_n = w.linear(x_t, w.weight_ih, w.bias).chunk(3, dim=1)
+        h_r, h_z, h_n = w.linear(masked(hidden, state_mask), w.weight_hh).chunk(3, dim=1)
         r, z = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
         return GRUGates(r, z, torch.tanh(x_n + r * (h_n + bias_hn)))

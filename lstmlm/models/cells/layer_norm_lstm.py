@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn.functional import layer_norm
 
-from lstmlm.models.cells.cell import CellState, CellWeights, Hidden, Input, Mask, linear, masked
+from lstmlm.models.cells.cell import CellState, CellWeights, Hidden, Input, Mask, masked
 from lstmlm.models.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 EPSILON = 1e-5
@@ -62,7 +62,7 @@ class LayerNormLSTMCell(LSTMCell):
         w = weights or self.weights()
         gain_ih, gain_hh, *_ = w.extra
         hidden, _ = state
-        from_input = layer_norm(linear(x_t, w.weight_ih), gain_ih.shape, gain_ih, w.bias, EPSILON)
-        recurrent = linear(masked(hidden, state_mask), w.weight_hh)
+        from_input = layer_norm(w.linear(x_t, w.weight_ih), gain_ih.shape, gain_ih, w.bias, EPSILON)
+        recurrent = w.linear(masked(hidden, state_mask), w.weight_hh)
         from_hidden = layer_norm(recurrent, gain_hh.shape, gain_hh, eps=EPSILON)
         return self.activate(from_input + from_hidden)

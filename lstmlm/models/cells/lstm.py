@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, Mask, linear, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, Mask, masked
 
 
 class LSTMState(NamedTuple):
@@ -84,7 +84,7 @@ class LSTMCell(Cell):
         """Return the gates of a step; see `Cell.gates`."""
         w = weights or self.weights()
         hidden, _ = state
-        return self.activate(linear(x_t, w.weight_ih, w.bias) + linear(masked(hidden, state_mask), w.weight_hh))
+        return self.activate(w.linear(x_t, w.weight_ih, w.bias) + w.linear(masked(hidden, state_mask), w.weight_hh))
 
     def activate(self, sums: Float[Tensor, "batch gates"]) -> LSTMGates:
         """Return the gates from the sums that they are functions of."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from lstmlm.models.cells.cell import CellState, CellWeights, Input, Mask, linear, masked
+from lstmlm.models.cells.cell import CellState, CellWeights, Input, Mask, masked
 from lstmlm.models.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 
@@ -67,9 +67,9 @@ class MogrifierCell(LSTMCell):
         x, h = x_t, masked(hidden, state_mask)
         for number, (*matrices, bias) in enumerate(self._by_round(w.extra), start=1):
             if number % 2 == 1:
-                x = _gate(h, matrices, bias) * x
+                x = _gate(w, h, matrices, bias) * x
             else:
-                h = _gate(x, matrices, bias) * h
+                h = _gate(w, x, matrices, bias) * h
         return super().gates(x, LSTMState(h, cell), w)
 
     def _by_round(self, weights: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
@@ -91,7 +91,7 @@ class MogrifierRound(nn.Module):
         self.bias = nn.Parameter(torch.empty(target_size))
 
 
-def _gate(source: Tensor, matrices: Sequence[Tensor], bias: Tensor) -> Tensor:
+def _gate(w: CellWeights, source: Tensor, matrices: Sequence[Tensor], bias: Tensor) -> Tensor:
     for matrix in matrices:
-        source = linear(source, matrix)
+        source = w.linear(source, matrix)
     return 2 * torch.sigmoid(source + bias)

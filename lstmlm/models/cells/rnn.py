@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import nn
 
-from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, Mask, linear, masked
+from lstmlm.models.cells.cell import Cell, CellState, CellWeights, Hidden, Input, Mask, masked
 
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
@@ -51,6 +51,6 @@ class RNNCell(Cell):
         w = weights or self.weights()
         (hidden,) = state
         hidden = ACTIVATIONS[self.nonlinearity](
-            linear(x_t, w.weight_ih, w.bias) + linear(masked(hidden, state_mask), w.weight_hh)
+            w.linear(x_t, w.weight_ih, w.bias) + w.linear(masked(hidden, state_mask), w.weight_hh)
         )
         return hidden, RNNState(hidden)

@@ -7,6 +7,7 @@ this page alone, where `KERNELS` has a line for each cell that has a kernel.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ from lstmlm.models.kernels.mixture import mixture_cross_entropy, mixture_nats
 from lstmlm.models.kernels.mogrifier import run_mogrifier
 from lstmlm.models.kernels.native import library
 from lstmlm.models.kernels.rnn import run_rnn
-from lstmlm.models.kernels.window import EVALUATION, Execution, is_compiled
+from lstmlm.models.kernels.window import EVALUATION, Execution, is_compiled, needs_gradient
 
 __all__ = [
     "EVALUATION",
@@ -78,6 +79,9 @@ def run_window(
     Returns:
         The outputs of all steps and the state after the last one, which still belongs to the graph.
     """
+    if len(inputs) == 1 and not execution.gemm_path.rounds and not needs_gradient(inputs, *state, *weights):
+        # To lay out matrices for a single product, as in generation, does not pay.
+        return run_steps(cell, inputs, state, replace(weights, linear=linear), state_mask)
     kernel = KERNELS.get(type(cell)) if _fit_together(inputs, state, weights) else None
     result = None if kernel is None else kernel(cell, inputs, state, weights, state_mask, execution)
     if result is None:
@@ -90,10 +94,9 @@ def run_window(
 def _fit_together(inputs: Inputs, state: CellState, weights: CellWeights) -> bool:
     """Whether kernels can take these: C++ is told sizes and one format. The cell itself broadcasts, or refuses."""
     real, n_columns = inputs.dtype, inputs.shape[1]
-    of_one_token = {torch.bfloat16} if len(inputs) == 1 else set()  # matrices alone: see `with_rounded_matrices`
     return (
         real in (torch.float32, torch.float64)
         and n_columns > 0
         and all(part.dtype == real and len(part) == n_columns for part in state)
-        and all(part.dtype == real or part.dtype in of_one_token for part in weights)
+        and all(part.dtype == real for part in weights)
     )

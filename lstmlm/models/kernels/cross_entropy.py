@@ -138,9 +138,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
         execution: Execution,
     ) -> tuple[Tensor, Tensor]:
         needs_features, needs_weight, needs_bias, *_ = ctx.needs_input_grad
-        grad_features = torch.zeros_like(features) if needs_features else None
+        # By their shapes: `zeros_like` would keep a transposed memory, and C++ is told of rows.
+        grad_features = features.new_zeros(features.shape) if needs_features else None
         # The first block fills it; without rows there is none.
-        grad_weight = (torch.empty_like if len(features) else torch.zeros_like)(weight) if needs_weight else None
+        new = weight.new_empty if len(features) else weight.new_zeros
+        grad_weight = new(weight.shape) if needs_weight else None
         grad_bias = torch.zeros_like(bias) if needs_bias else None
         gradients = _Gradients(grad_features, grad_weight, grad_bias)
         given = None if beside is None else Beside(beside, least_share)

@@ -27,7 +27,7 @@ class GemmPath(StrEnum):
     """oneDNN in float32, with the matrix of a window laid out for it once."""
 
     OWN = "own"
-    """Our own product in float32 (native/cpp/product.cpp), compiled for the processor."""
+    """Our own product in float32 and float64 (native/cpp/product.cpp), compiled for the processor."""
 
     BFLOAT16 = "bfloat16"
     """bfloat16 operands, summed in float32; results are rounded to bfloat16. Layout as with `ONEDNN`."""

@@ -25,7 +25,7 @@ from lstmlm.models.cells.cell import CellState, CellWeights, Inputs, Mask, Outpu
 from lstmlm.models.cells.layer_norm_lstm import EPSILON, LayerNormLSTMCell
 from lstmlm.models.kernels.lstm import variant_of
 from lstmlm.models.kernels.native import LayerNormLSTM, native_function
-from lstmlm.models.kernels.window import Execution, all_steps, first_operands, is_compiled, is_one_token, needs_gradient
+from lstmlm.models.kernels.window import Execution, all_steps, first_operands, is_compiled, needs_gradient
 
 
 def run_layer_norm_lstm(
@@ -38,9 +38,9 @@ def run_layer_norm_lstm(
 ) -> tuple[Outputs, tuple[Tensor, ...]] | None:
     """Run a window; returns the outputs and the memory after the last step, or None where the cell itself is to run."""
     name = f"layer_norm_lstm{variant_of(cell)}"
-    keep = needs_gradient(inputs, *state, *weights)
-    if is_one_token(inputs, keep, execution) or not is_compiled(name, inputs, execution):
+    if not is_compiled(name, inputs, execution):
         return None
+    keep = needs_gradient(inputs, *state, *weights)
     outputs, memory = _LayerNormLSTM.apply(  # type: ignore[no-untyped-call]
         name, execution, keep, state_mask, inputs, *state, *weights
     )

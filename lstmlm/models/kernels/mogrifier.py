@@ -33,7 +33,7 @@ from lstmlm.models.cells.mogrifier import MogrifierCell
 from lstmlm.models.kernels.gemm import Gemm
 from lstmlm.models.kernels.lstm import variant_of
 from lstmlm.models.kernels.native import Mogrifier, native_function
-from lstmlm.models.kernels.window import Execution, all_steps, is_compiled, is_one_token, needs_gradient
+from lstmlm.models.kernels.window import Execution, all_steps, is_compiled, needs_gradient
 
 
 def run_mogrifier(
@@ -41,9 +41,9 @@ def run_mogrifier(
 ) -> tuple[Outputs, tuple[Tensor, ...]] | None:
     """Run a window; returns the outputs and the memory after the last step, or None where the cell itself is to run."""
     name = f"mogrifier{variant_of(cell)}"
-    keep = needs_gradient(inputs, *state, *weights)
-    if is_one_token(inputs, keep, execution) or not is_compiled(name, inputs, execution):
+    if not is_compiled(name, inputs, execution):
         return None
+    keep = needs_gradient(inputs, *state, *weights)
     layout = _Layout(cell.input_size, cell.hidden_size, len(cell.rounds), cell.rank or 0)
     outputs, memory = _Mogrifier.apply(  # type: ignore[no-untyped-call]
         name, layout, execution, keep, state_mask, inputs, *state, *weights

@@ -38,7 +38,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lstmlm.models.cells.cell import CellState, CellWeights, Hidden, Inputs, Mask, Outputs, masked
-from lstmlm.models.kernels.gemm import Gemm, GemmPath, linear
+from lstmlm.models.kernels.gemm import Gemm, GemmPath
 from lstmlm.models.kernels.native import Arguments, Window, native_function
 from lstmlm.models.kernels.pointwise import bind
 from lstmlm.models.kernels.step import WindowKernel
@@ -73,8 +73,6 @@ def run_kernel(
 ) -> tuple[Outputs, tuple[Tensor, ...]]:
     """Run `kernel` over a window; returns the outputs and the memory after the last step."""
     keep = needs_gradient(inputs, *state, *weights)
-    if is_one_token(inputs, keep, execution):
-        return _single_step(kernel, inputs, state, weights, state_mask, recurrent_bias)
     outputs, *last_memory = _Window.apply(  # type: ignore[no-untyped-call]
         kernel,
         execution,
@@ -90,30 +88,9 @@ def run_kernel(
     return outputs, tuple(last_memory)
 
 
-def _single_step(
-    kernel: WindowKernel,
-    inputs: Float[Tensor, "1 batch input"],
-    state: CellState,
-    weights: CellWeights,
-    state_mask: Mask,
-    recurrent_bias: Float[Tensor, " gates"] | None,
-) -> tuple[Float[Tensor, "1 batch hidden"], tuple[Tensor, ...]]:
-    """Run a window of one token."""
-    hidden, *memory = state
-    projected = linear(inputs[0], weights.weight_ih, weights.bias)
-    recurrent = linear(masked(hidden, state_mask), weights.weight_hh, recurrent_bias)
-    output, last_memory, _ = kernel.forward(projected, recurrent, hidden, *(memory or (None,)))
-    return output[None], () if last_memory is None else (last_memory,)
-
-
 def needs_gradient(*tensors: Tensor) -> bool:
     """Return whether a backward pass may follow, for which everything of it must be kept."""
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-
-
-def is_one_token(inputs: Inputs, keep: bool, execution: Execution) -> bool:
-    """Return whether a window is a token, as in generation: to lay out matrices for a single product does not pay."""
-    return len(inputs) == 1 and not keep and not execution.gemm_path.rounds
 
 
 def is_compiled(name: str, inputs: Inputs, execution: Execution) -> bool:

@@ -19,11 +19,15 @@ const MEANINGS = {
 
 const FIRST_SHOWN = ["f", "z", "hidden"];
 
+const NOTHING_READ = "Nothing has been read yet.";
+
 /** One model's heat map with its choices; `ask(layer)` is to answer with `show`. */
 export class GateMap {
   #shown = "";
   /** @type {Gates | null} */
   #gates = null;
+  /** Why there are none. */
+  #reason = NOTHING_READ;
 
   constructor(model, ask) {
     this.model = model;
@@ -46,9 +50,10 @@ export class GateMap {
     });
   }
 
-  /** @param {Gates | null} gates null where nothing has been read */
-  show(gates) {
+  /** @param {Gates | null} gates null where nothing has been read, for a reason that is said */
+  show(gates, reason = NOTHING_READ) {
     this.#gates = gates;
+    this.#reason = reason;
     if (gates && !this.choices.hasChildNodes()) this.#offerChoices(gates);
     this.draw();
   }
@@ -73,7 +78,7 @@ export class GateMap {
   /** Draw anew, also where colours have changed. */
   draw() {
     const tokens = this.#gates?.tokens ?? [];
-    this.about.textContent = this.#gates ? this.#inWords() : "Nothing has been read yet.";
+    this.about.textContent = this.#gates ? this.#inWords() : this.#reason;
     this.strips.replaceChildren(...(tokens.length ? this.#drawStrips() : []));
     this.table.replaceChildren(...(tokens.length ? [this.#drawTable()] : []));
   }
@@ -95,7 +100,7 @@ export class GateMap {
     const n = values[0].length;
     const means = values[0].map((_, unit) => values.reduce((sum, row) => sum + row[unit], 0));
     const order = means.map((_, unit) => unit).sort((a, b) => means[b] - means[a]);
-    const most = Math.max(1, ...values.flat().map(Math.abs));
+    const most = values.reduce((most, row) => Math.max(most, ...row.map(Math.abs)), 1);
     const style = getComputedStyle(this.root);
     const [above, below] = ["--above", "--below"].map((name) => style.getPropertyValue(name).trim());
     return tokens.map((token, index) => {

@@ -131,7 +131,13 @@ async function readGates(signal, indices = maps.map((_, index) => index)) {
   await Promise.all(
     indices.map(async (index) => {
       const { model, layer } = maps[index];
-      maps[index].show(measured.trim() ? await api.readGates(model.id, measured, layer, signal) : null);
+      try {
+        maps[index].show(measured.trim() ? await api.readGates(model.id, measured, layer, signal) : null);
+      } catch (error) {
+        // Next words are found for the same text, which would take a notice away.
+        if (!(error instanceof api.Refused) || error.status === 401) throw error;
+        maps[index].show(null, error.message);
+      }
     }),
   );
 }

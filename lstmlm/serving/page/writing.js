@@ -23,6 +23,8 @@ export class Writing extends EventTarget {
   #chosen = null;
   /** Up to where the last word is known to be whole, as it was taken and not typed. */
   #wholeLength = 0;
+  /** The `prefix` that words were asked for. */
+  #askedPrefix = "";
 
   /** @param {HTMLTextAreaElement} field */
   constructor(field, mirror, rankings) {
@@ -30,7 +32,11 @@ export class Writing extends EventTarget {
     Object.assign(this, { field, mirror, rankings });
     field.addEventListener("input", () => this.#changed(true));
     field.addEventListener("keydown", (event) => this.#onKey(event));
-    field.addEventListener("blur", () => this.#setOpen(false));
+    field.addEventListener("focus", () => this.#moved());
+    field.addEventListener("blur", () => {
+      this.#setOpen(false);
+      this.#moved();
+    });
     document.addEventListener("selectionchange", () => document.activeElement === field && this.#moved());
     rankings.addEventListener("pointerdown", (event) => event.preventDefault());
     rankings.addEventListener("click", (event) => this.#onClick(event));
@@ -118,16 +124,18 @@ export class Writing extends EventTarget {
     this.#draw();
   }
 
-  #changed(isTyped) {
+  #changed(isOpen) {
     this.#words = this.#words.map(() => null);
     this.rankings.ariaBusy = "true";
-    this.#setOpen(isTyped);
+    this.#setOpen(isOpen);
     this.#choose(null);
+    this.#askedPrefix = this.prefix;
     this.dispatchEvent(new Event("change"));
   }
 
+  /** Words are taken where the text is read up to: elsewhere others are asked for. */
   #moved() {
-    if (!this.#isAtEnd && this.#isOpen) this.#setOpen(false);
+    if (this.prefix !== this.#askedPrefix) this.#changed(this.#isOpen && this.#isAtEnd);
   }
 
   #setOpen(isOpen) {

@@ -10,18 +10,19 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Int
+from torch import Tensor
 
 from lstmlm.benchmark.plan import Effort
 from lstmlm.benchmark.timing import measure
 from lstmlm.config import RunConfig
 from lstmlm.config.output import AdaptiveOptions
 from lstmlm.config.training import TrainingOptions
+from lstmlm.corpus.stream import Window
 from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
 from lstmlm.models.kernels import Execution, GemmPath, available_paths, is_compiled, library
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.models.output_layers.cutoffs import choose_cutoffs
-from lstmlm.randomness import Randomness
 
 STEPS_WORTH_TUNING = 300
 """A shorter training is over before measuring has paid for itself."""
@@ -122,7 +123,7 @@ def resolve_cutoffs(config: RunConfig, counts: Int[np.ndarray, " vocab"]) -> Run
 
 
 def resolve_execution(
-    config: RunConfig, vocab_size: int, n_steps: int, *, device: torch.device = CPU, n_processes: int = 1
+    config: RunConfig, vocab_size: int, window: Window, n_steps: int, *, device: torch.device = CPU
 ) -> ResolvedExecution:
     """Replace every `auto` of the training options by what is fastest here.
 
@@ -131,9 +132,10 @@ def resolve_execution(
     Args:
         config: The configuration as the user gave it.
         vocab_size: Size of the vocabulary, on which it depends how much the softmax weighs.
+        window: The columns of this process in a window of the text: which tokens are how frequent matters to some
+            softmaxes.
         n_steps: Length of the training; a short one is not worth measuring.
         device: What it computes on.
-        n_processes: How many share the columns.
 
     Raises:
         ConfigError: this build of torch lacks the library that the user chose.
@@ -149,8 +151,7 @@ def resolve_execution(
     path, paths = allowed[0], [*allowed, *compared]
     if is_worth_it and len(paths) > 1:
         compiled = changes.get("compile", training.compile) == "always"
-        n_columns = config.data.batch_size // n_processes
-        measured = seconds_of_paths(config, vocab_size, paths, compiled=compiled, device=device, n_columns=n_columns)
+        measured = seconds_of_paths(config, vocab_size, window, paths, compiled=compiled, device=device)
         for other in allowed[1:]:
             path = other if measured[other] < CLEARLY_FASTER * measured[path] else path
     changes["precision"] = "bfloat16" if path.rounds else "float32"
@@ -163,23 +164,24 @@ def resolve_execution(
 def seconds_of_paths(
     config: RunConfig,
     vocab_size: int,
+    window: Window,
     paths: list[GemmPath],
     *,
     compiled: bool,
     device: torch.device = CPU,
-    n_columns: int | None = None,
 ) -> dict[GemmPath, float]:
     """Measure the passes of a training step, forward and backward, by each route in turn (seconds, medians)."""
     model = build_language_model(config.model, vocab_size, config.seed).to(device)
-    shape = (2, config.data.bptt, (n_columns or config.data.batch_size) // config.training.accumulate)
-    window = torch.randint(vocab_size, shape, generator=Randomness(config.seed).generator("execution")).to(device)
-    steps = {path: _step(model, window, Execution(path, compiled)) for path in paths}
+    inputs, targets = (
+        ids.to(device).chunk(config.training.accumulate, dim=1)[0] for ids in (window.inputs, window.targets)
+    )
+    steps = {path: _step(model, inputs, targets, Execution(path, compiled)) for path in paths}
     return {path: median(seconds) for path, seconds in measure(steps, EFFORT).items()}
 
 
-def _step(model: LanguageModel, window: torch.Tensor, execution: Execution) -> Callable[[], None]:
-    inputs, targets = window
-
+def _step(
+    model: LanguageModel, inputs: Int[Tensor, "time batch"], targets: Int[Tensor, "time batch"], execution: Execution
+) -> Callable[[], None]:
     def step() -> None:
         features, _ = model(inputs, model.initial_state(inputs.shape[1]), execution=execution)
         loss = model.output_layer.loss(features, targets, execution)

@@ -86,9 +86,11 @@ class Preparation:
             yield replace(self.run, directory=directory)
 
     def require_space(self, run_dir: Path) -> None:
-        """Check that the checkpoints of this training have room in `run_dir`. Raises CheckpointError if not."""
+        """Check that what this training writes has room in `run_dir`. Raises CheckpointError if not."""
         n_checkpoints = most_checkpoints(self.trainer, validates=self.corpus.valid is not None)
-        RunDirectory.require_space(run_dir, self.trainer.checkpoint_bytes, n_checkpoints)
+        # A run that goes on has them already.
+        ngram_bytes = 0 if self.run.directory else self.trainer.ngram_bytes
+        RunDirectory.require_space(run_dir, self.trainer.checkpoint_bytes, n_checkpoints, ngram_bytes)
 
     def _announcement(self, warnings: Sequence[str]) -> StartEvent:
         corpus, config = self.corpus, self.execution.config
@@ -133,7 +135,7 @@ def prepared(
             require_same_corpus(origin.run, corpus)
         stream = _suitable_stream(config, corpus, device)
         n_steps = n_training_steps(config.training, stream)
-        execution = _shared_execution(config, origin, corpus, n_steps, device, world)
+        execution = _shared_execution(config, origin, corpus, stream, n_steps, device, world)
         model = initial_model(execution.config, corpus, origin.source).to(device)
         trainer = build_trainer(execution.config, model, stream, n_steps, world, clock)
         run = SharedRun(run_dir, origin.run, world)
@@ -174,7 +176,13 @@ def _shared_corpus(config: RunConfig, tokenizer: Tokenizer | None, world: World)
 
 
 def _shared_execution(
-    config: RunConfig, origin: Origin, corpus: Corpus, n_steps: int, device: torch.device, world: World
+    config: RunConfig,
+    origin: Origin,
+    corpus: Corpus,
+    stream: TrainingStream,
+    n_steps: int,
+    device: torch.device,
+    world: World,
 ) -> ResolvedExecution:
     """Replace every `auto`: the main process takes what the run has that goes on, or finds out what is best here."""
     execution = ResolvedExecution(origin.run.config if origin.run else config, {})
@@ -182,7 +190,8 @@ def _shared_execution(
         counts = corpus.train.count_tokens(corpus.tokenizer.vocab_size)
         config = config if origin.source is None else with_cutoffs_of(config, origin.source.config)
         config = resolve_cutoffs(config, counts)
-        execution = resolve_execution(config, len(counts), n_steps, device=device, n_processes=world.size)
+        window = stream.epoch(0).window(0, world.rank, world.size)
+        execution = resolve_execution(config, len(counts), window, n_steps, device=device)
     of_main = world.broadcast(execution.config.model_dump_json())
     return execution if world.is_main else ResolvedExecution(RunConfig.model_validate_json(of_main), {})
 

@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 import subprocess
 import textwrap
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machine import needs_ordinary_user
+from machine import needs_iconv, needs_ordinary_user, needs_perl
 
 from lstmlm.config.data import CharTokenizerOptions, DataOptions, WordTokenizerOptions
 from lstmlm.corpus.inspection import health
@@ -68,7 +67,7 @@ def test_a_healthy_corpus(corpus: Callable[..., str]) -> None:
         *(("valid", "overlap"), ("test", "overlap")),
     ]
     messages = {(Path(finding.text).stem, finding.check): finding.message for finding in findings}
-    assert messages["train", "encoding"] == "UTF-8."
+    assert messages["train", "encoding"] == "no odd characters."
     assert messages["train", "tokenisation"] == (
         "100% of the commas stand alone: the text is tokenised, which split: whitespace suits."
     )
@@ -99,6 +98,7 @@ def test_characters_that_should_make_one_look_twice(addition: str, message: str,
     assert (finding.check, finding.level, finding.message) == ("encoding", "warning", message)
 
 
+@needs_perl
 def test_letters_apart_from_their_marks_are_named_with_what_composes_them(
     corpus: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -107,17 +107,17 @@ def test_letters_apart_from_their_marks_are_named_with_what_composes_them(
     remedy = "compose letters with their marks and remove what means nothing"
     assert finding.check == "encoding"
     assert said == f"2 lines not in composed form; 2 U+200B ZERO WIDTH SPACE: {remedy}"
-    needed = ["perl", "-MUnicode::Normalize", "-e", "1"]
-    if shutil.which("perl") and subprocess.run(needed, check=False).returncode == 0:
-        subprocess.run(command, shell=True, check=True)
-        assert (tmp_path / "train.clean.txt").read_text("utf-8").endswith("caf\u00e9\ncaf\u00e9\n")
+    subprocess.run(command, shell=True, check=True)
+    assert (tmp_path / "train.clean.txt").read_text("utf-8").endswith("caf\u00e9\ncaf\u00e9\n")
 
 
+@needs_perl
 @pytest.mark.parametrize(
     ("addition", "named", "kept"),
     [
         ("a\0b\0\n", "2 U+0000 NULL", "ab"),
         ("a\x07 \x0cb\x85\n", "1 U+0007 ALERT, 1 U+000C FORM FEED, 1 U+0085 NEXT LINE", "a  b "),
+        ("a \x1b[1;31mred\x1b[0m b\x1b\n", "3 U+001B ESCAPE", "a red b"),
         ("so\xadft zero\u200bspace\n", "1 U+00AD SOFT HYPHEN, 1 U+200B ZERO WIDTH SPACE", "soft zerospace"),
         ("a\ufeffb\u2060c\n", "1 U+FEFF BYTE ORDER MARK, 1 U+2060 WORD JOINER", "abc"),
         ("\u200ea\u202ab\u202c\n", (
@@ -131,15 +131,15 @@ def test_characters_that_nobody_sees_are_named_with_what_removes_them(
     finding = only(found(corpus(train=HEALTHY + addition)))
     said, _, command = finding.message.partition(": remove what means nothing: ")
     assert (finding.check, said) == ("encoding", named)
-    assert shutil.which("perl") is None or subprocess.run(command, shell=True, check=True)
-    assert not shutil.which("perl") or (tmp_path / "train.clean.txt").read_text("utf-8").splitlines()[-1] == kept
+    subprocess.run(command, shell=True, check=True)
+    assert (tmp_path / "train.clean.txt").read_text("utf-8").splitlines()[-1] == kept
 
 
 @pytest.mark.parametrize(
     "text", ["می\u200cبیند کتاب\u200cها", "👨\u200d👩\u200d👧 ❤\ufe0f", "a\xa0b\u202f!", "ක්\u200dර"]
 )
 def test_joiners_and_blanks_that_languages_need_are_no_trouble(text: str, corpus: Callable[..., str]) -> None:
-    assert found(corpus(train=HEALTHY + text + "\n"))[0].message == "UTF-8."
+    assert found(corpus(train=HEALTHY + text + "\n"))[0].message == "no odd characters."
 
 
 SENTENCES = [
@@ -157,7 +157,7 @@ SENTENCES = [
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_letters_that_are_meant_are_no_mojibake(sentence: str, corpus: Callable[..., str]) -> None:
     findings = found(corpus(train=HEALTHY + sentence + "\n"))
-    assert findings[0].message == "UTF-8."
+    assert findings[0].message == "no odd characters."
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "iso-8859-2", "cp1250"])
@@ -191,7 +191,8 @@ def test_what_reading_does_away_with_is_told_once(corpus: Callable[..., str]) ->
             b"a caf\xe9\n",
             "not UTF-8 (byte 0xE9 at offset 5, line 1). "
             "It may be windows-1252, which reads 'a café'. If that is right, give data.encoding or --encoding "
-            "windows-1252, or convert it: iconv -f windows-1252 -t utf-8 {path}.txt > {path}.utf8.txt",
+            "windows-1252, or, where other files are UTF-8, convert it: "
+            "iconv -f windows-1252 -t utf-8 {path}.txt > {path}.utf8.txt",
         ),
     ],
 )
@@ -391,6 +392,7 @@ def test_all_files_of_a_folder_that_cannot_be_read_are_told(tmp_path: Path) -> N
     ]
 
 
+@needs_perl
 def test_lines_that_are_wrapped_and_what_unwraps_them(corpus: Callable[..., str], tmp_path: Path) -> None:
     paragraphs = [" ".join(sentences(seed, 5).split()) for seed in range(12)]
     wrapped = "\n\n".join(textwrap.fill(paragraph, 64) for paragraph in paragraphs) + "\n"
@@ -398,9 +400,8 @@ def test_lines_that_are_wrapped_and_what_unwraps_them(corpus: Callable[..., str]
     said, _, command = finding.message.partition(", or make a paragraph a line: ")
     assert finding.check == "lines"
     assert said.endswith(" characters, within sentences. Set data.eos=never")
-    if shutil.which("perl"):
-        subprocess.run(command, shell=True, check=True)
-        assert (tmp_path / "train.lines.txt").read_text("utf-8").splitlines() == paragraphs
+    subprocess.run(command, shell=True, check=True)
+    assert (tmp_path / "train.lines.txt").read_text("utf-8").splitlines() == paragraphs
     assert not [one for one in found(corpus(train=wrapped), eos="never") if one.check == "lines" and one.level != "ok"]
 
 
@@ -459,6 +460,8 @@ def test_a_file_without_permission(corpus: Callable[..., str], tmp_path: Path) -
     assert only(found(folder)).message == "cannot be read (Permission denied). Check its permissions."
 
 
+@needs_iconv
+@needs_perl
 def test_an_encoding_is_the_one_that_was_read_and_commands_read_it_too(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text(sentences(1) + "a\xadb\n", "utf-16")
@@ -469,4 +472,11 @@ def test_an_encoding_is_the_one_that_was_read_and_commands_read_it_too(tmp_path:
     assert (tmp_path / "texts.clean.txt").read_text("utf-8") == sentences(1) + "ab\n"
     path.write_text(sentences(1), "utf-16")
     told = next(iter(check_texts(open_texts([str(path)], options), options)))
-    assert (told.check, told.message) == ("encoding", "UTF-16.")
+    assert (told.check, told.message) == ("encoding", "no odd characters.")
+
+
+def test_no_encoding_is_named_that_is_not_the_one_that_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_text(sentences(1), "utf-16")
+    told = next(iter(check_texts(open_texts([str(path)], DataOptions(corpus=str(path))), DataOptions(corpus="a/b"))))
+    assert (told.check, told.level, told.message) == ("encoding", "ok", "no odd characters.")

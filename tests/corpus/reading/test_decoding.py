@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from machine import needs_iconv
 
 from lstmlm.corpus.reading.decoding import decoded
 from lstmlm.errors import DataError
@@ -102,7 +103,8 @@ def test_utf16_without_a_mark(encoding: str) -> None:
     assert refusal("a text of short words\n".encode(encoding), name="my text.txt.gz") == (
         "my text.txt.gz: not UTF-8 (over a third of its bytes are NUL). It may be "
         f"{encoding}, which reads 'a text of short words'. If that is right, give data.encoding or --encoding "
-        f"{encoding}, or convert it: gzip -dc 'my text.txt.gz' | iconv -f {encoding} -t utf-8 > 'my text.utf8.txt'"
+        f"{encoding}, or, where other files are UTF-8, convert it: "
+        f"gzip -dc 'my text.txt.gz' | iconv -f {encoding} -t utf-8 > 'my text.utf8.txt'"
     )
 
 
@@ -122,6 +124,7 @@ def test_what_is_not_in_the_encoding_that_was_given() -> None:
     assert refusal("é".encode()[:1]).startswith("a.txt: not UTF-8 (byte 0xC3 at offset 0, line 1). ")
 
 
+@needs_iconv
 def test_the_command_can_be_pasted(tmp_path: Path) -> None:
     encoding, text = TEXTS[0]
     path = tmp_path / "my text.txt"

@@ -222,3 +222,22 @@ def test_records_without_any_text(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         list(read_documents({path: None}, "utf-8", ["text"]))
     assert str(caught.value) == f"{path}: holds no text. Put some into a record."
+
+
+def test_records_that_have_splits_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = [{"text": split, "split": split} for split in ("train", "dev", "train", "a word")]
+    path = records(tmp_path / "all.jsonl", *made)
+    one = records(tmp_path / "train.jsonl", {"text": "a", "split": "train"}, {"text": "b", "split": ["train"]})
+    with caplog.at_level("WARNING", "lstmlm"):
+        list(read_documents({path: None, one: None}, "utf-8", ["text"]))
+    assert caplog.messages == [
+        f"{path}: is read as one text, though the 'split' of its records is dev or train. "
+        "To have them as such, make a folder with train.jsonl, valid.jsonl and test.jsonl."
+    ]
+
+
+def test_the_command_for_a_table_says_what_the_first_row_is_taken_for(tmp_path: Path) -> None:
+    path = tmp_path / "sentences.csv"
+    path.write_text("".join(f"{n},a sentence\n" for n in range(5)), "utf-8")
+    with pytest.raises(DataError, match=r"for which its first row has to name the columns, and name that of the text"):
+        list(read_documents({path: None}, "utf-8", ["text"]))

@@ -64,6 +64,35 @@ class TestSplits:
         names = {split: text.name for split, text in splits_of(options_of(tmp_path)).items()}
         assert names["train"] == f"{tmp_path}/train.jsonl.gz"
 
+    @pytest.mark.parametrize("other", ["dev.txt", "Valid.txt", "validation.jsonl.gz"])
+    def test_texts_beside_them_are_named(self, other: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        put(tmp_path, {"train.txt": "a\n", other: "b\n", "test.txt": "c\n"})
+        put(tmp_path, {".hidden.txt": "no", "table.csv": "no", "below/a.txt": "no"})
+        with caplog.at_level("WARNING", "lstmlm"):
+            assert [contents(options_of(tmp_path)) for _ in range(2)] == [{"train": "a\n", "test": "c\n"}] * 2
+        assert caplog.messages == [
+            f"{tmp_path}: splits are called train.txt, valid.txt and test.txt. Not read: {other}"
+        ]
+
+    @pytest.mark.parametrize(
+        ("corpus", "names", "likely"),
+        [
+            ("", ["Train.txt", "Valid.txt", "Test.txt"], "Test.txt, Train.txt, Valid.txt"),
+            ("", ["train/a.txt", "valid/a.txt", "more/test.txt"], "train, valid"),
+            ("/*.txt", ["train.txt", "dev.txt", "test.txt"], "test.txt, train.txt"),
+            ("/*/train.txt", ["a/train.txt", "b/train.txt"], None),
+            ("", ["b/train.txt", "c.txt"], None),
+        ],
+    )
+    def test_what_may_be_splits_and_becomes_one_text_is_told(
+        self, corpus: str, names: list[str], likely: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        put(tmp_path, dict.fromkeys(names, "".join(STORIES)))
+        with caplog.at_level("WARNING", "lstmlm"):
+            splits_of(options_of(f"{tmp_path}{corpus}"))
+        told = f"{tmp_path}{corpus}: is read as one text, of which {likely} may be splits. To have them as such, name"
+        assert caplog.messages == ([f"{told} a folder with train.txt, valid.txt and test.txt."] if likely else [])
+
     def test_two_files_for_one_split(self, tmp_path: Path) -> None:
         put(tmp_path, {"train.txt": "a\n", "train.jsonl.gz": json_lines("a")})
         with pytest.raises(DataError) as caught:

@@ -153,7 +153,7 @@ def test_files_of_a_folder_that_are_left_out_are_named_once(tmp_path: Path, capl
     with caplog.at_level("WARNING", "lstmlm"):
         assert [list(files_in([tmp_path], (".txt",))) for _ in range(2)] == [[tmp_path / "notes.txt"]] * 2
     assert caplog.messages == [
-        f"{tmp_path}: read are 1 of 4 files; most others end in .md. Name these: '{tmp_path}/**/*.md'"
+        f"{tmp_path}: read are 1 of 4 files, not 2 that end in .md. To read all of them: '{tmp_path}/**/*'"
     ]
 
 

@@ -198,5 +198,5 @@ def test_methods_have_one_order() -> None:
     with pytest.raises(ConfigError) as error:
         methods_in_order(["dynamc"])
     assert str(error.value) == (
-        "METHOD: unknown method 'dynamc'. Did you mean 'dynamic'? Choose among: dynamic, temperature, cache, ngram."
+        "METHOD: unknown method 'dynamc'. Did you mean 'dynamic'? Choose one of: dynamic, temperature, cache, ngram."
     )

@@ -169,6 +169,7 @@ def test_a_sentence_that_breaks_off_has_no_end() -> None:
     [of_whole, of_prefix] = judge([whole, replace(whole, has_end=False)], WORDS, ids_as_nats)
     assert (of_whole.nats_good, of_whole.nats_bad, of_whole.n_tokens) == (6, 11, 5)
     assert (of_prefix.nats_good, of_prefix.nats_bad, of_prefix.n_tokens) == (5, 10, 5)
+    assert measured(whole, replace(whole, has_end=False), whole).report.values["n_with_end"] == 2
     characters = train_tokenizer(CharTokenizerOptions(), ["a b c\n"])
     with pytest.raises(DataError, match="runs/x: cannot say how likely a word is at which a sentence breaks off"):
         measure_accuracy([replace(whole, has_end=False)], characters, ids_as_nats, "runs/x", None)
@@ -181,6 +182,14 @@ def test_a_sentence_that_breaks_off_has_no_end() -> None:
 def test_the_interval_of_wilson(n_correct: int, n: int, low: float, high: float) -> None:
     """The last one is the example of Newcombe (1998, table I, method 3)."""
     assert wilson_interval(n_correct, n) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+@pytest.mark.parametrize("n", range(1, 200))
+def test_an_interval_ends_at_0_and_1(n: int) -> None:
+    """Rounding had left 3.1e-17 for 0 of 5, and 1.0000000000000002 for 9 of 9."""
+    assert wilson_interval(0, n)[0] == 0
+    assert wilson_interval(n, n)[1] == 1
+    assert all(0 < low < high < 1 for low, high in (wilson_interval(part, n) for part in range(1, n)))
 
 
 TEXT = "The dogs bark. Ann's dog barks at themselves, itself and é 🙂 .\n"

@@ -14,10 +14,10 @@ import torch
 
 from lstmlm.checkpoint.tensor_file import TensorFile
 from lstmlm.config.data import CharTokenizerOptions, WordTokenizerOptions
-from lstmlm.errors import DataError
-from lstmlm.evaluation.perplexity import EVALUATIONS
+from lstmlm.errors import ConfigError, DataError
 from lstmlm.evaluation.perplexity.combination import combine_files
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
+from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
 from lstmlm.evaluation.perplexity.token_file import read_token_file, write_token_file
 
 WORDS = WordTokenizerOptions()
@@ -34,7 +34,7 @@ def write(read: Any, tmp_path: Path) -> Write:
     def write(text: str, split: str, seed: int, options: Any = WORDS, context: str = "document") -> Path:
         asked = read(text, VALID, options, run=f"runs/{seed}", seed=seed)
         encoded = replace(asked.text, split=split)
-        report = EVALUATIONS["perplexity"](asked.model, encoded, asked.tokenizer, asked.run, context)
+        report = evaluate_perplexity(asked.model, encoded, asked.tokenizer, asked.run, context)
         path = tmp_path / f"{seed}-{split}-{context}-{options.name}.safetensors"
         write_token_file(path, report)
         return path
@@ -56,7 +56,7 @@ def test_a_file_is_what_its_description_says(write: Write, read: Any) -> None:
     asked = read(TEST, VALID, WORDS, run="runs/1", seed=1)
     n_tokens = asked.text.n_tokens
     assert header["log_probabilities"] == {"dtype": "F64", "shape": [n_tokens], "data_offsets": [0, 8 * n_tokens]}
-    report = EVALUATIONS["perplexity"](asked.model, asked.text, asked.tokenizer, asked.run)
+    report = evaluate_perplexity(asked.model, asked.text, asked.tokenizer, asked.run)
     assert header["__metadata__"] == {
         "format": "lstmlm log-probabilities 1",
         "model": "runs/1",
@@ -177,6 +177,13 @@ def test_files_that_are_none(write: Write, tmp_path: Path) -> None:
     assert "has torch.int64 [55] as log_probabilities, not a number for each token" in message([one, other])
     other.write_bytes(b"".join(TensorFile.of({"x": torch.ones(55)}, {"format": "lstmlm log-probabilities 1"})))
     assert message([one, other]).startswith(f"{other}: does not say model, split, text_sha256,")
+
+
+@pytest.mark.parametrize("name", ["combined", "equal weights"])
+def test_a_model_that_is_called_like_all_together_is_refused(write: Write, name: str) -> None:
+    paths = [write(TEST, "test", 1), edited(write(TEST, "test", 2), {"model": name})]
+    with pytest.raises(ConfigError, match=f"^{name}: is what another row of the table is called"):
+        combine_files(paths, None)
 
 
 def test_splits_and_models_that_are_missing(write: Write) -> None:

@@ -1,11 +1,13 @@
 """Ensembles: the mean of probabilities, token by token."""
 
 import numpy as np
+import pytest
 
 from lstmlm.config.data import WordTokenizerOptions
 from lstmlm.config.model import ModelOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import train_tokenizer
+from lstmlm.errors import ConfigError
 from lstmlm.evaluation.perplexity.ensemble import evaluate_ensemble
 from lstmlm.models.language_model import LanguageModel, build_language_model
 from lstmlm.scoring import score
@@ -28,6 +30,14 @@ def test_probabilities_are_averaged() -> None:
     found = [row["nats"] for row in report.rows]
     np.testing.assert_allclose(found, [*(-np.log(p).sum() for p in probabilities), wanted], rtol=1e-12)
     assert (report.values["n_models"], report.values["n_tokens"]) == (3, 50)
+
+
+def test_a_run_that_is_called_like_all_together_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        evaluate_ensemble({"a": model(1), "ensemble": model(2)}, TEXT, TOKENIZER)
+    assert str(caught.value) == (
+        "ensemble: is what another row of the table is called. Give the run or model another name."
+    )
 
 
 def test_a_model_beside_itself_is_itself() -> None:

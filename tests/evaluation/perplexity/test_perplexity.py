@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+import torch
 
 from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions, WordTokenizerOptions
 from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
@@ -62,6 +63,12 @@ def test_lines_do_not_know_of_each_other(options: Any, read: Any) -> None:
     assert (of_lines["context"], of_document["context"]) == ("line", "document")
 
 
+def test_what_would_be_drawn_again_is_said(read: Any) -> None:
+    asked = read(TEXT, VOCABULARY, WordTokenizerOptions())
+    found = [evaluated(asked, eos=eos)["resampled"] for eos in ("line", "line_and_document", "document")]
+    assert found == ["lines", "lines", "documents"]
+
+
 def test_a_text_of_one_line_is_its_document(read: Any) -> None:
     asked = read("the cat sat " * 50 + "\n", VOCABULARY, WordTokenizerOptions())
     assert evaluated(asked, context="line")["nats"] == pytest.approx(evaluated(asked)["nats"], rel=1e-12)
@@ -101,3 +108,38 @@ def test_what_was_counted(read: Any) -> None:
         for options in (WordTokenizerOptions(), CharTokenizerOptions(), ByteTokenizerOptions())
     ]
     assert counted == [f"every token, {end} included" for end in ("<eos>", "newlines", "newlines")]
+
+
+def test_reports_json_and_repeats(read: Any) -> None:
+    asked = read(TEXT, VOCABULARY, WordTokenizerOptions())
+    first, second = (
+        json.loads(evaluate_perplexity(asked.model, asked.text, asked.tokenizer, asked.run).to_json()) for _ in range(2)
+    )
+    assert {**first, "seconds": 0} == {**second, "seconds": 0}
+    assert (first["run"], first["text"], first["n_tokens"]) == ("runs/x", asked.text.name, asked.text.n_tokens)
+
+
+def test_leaves_the_model_as_it_was(read: Any) -> None:
+    asked = read(TEXT, VOCABULARY, WordTokenizerOptions())
+    before = {name: weight.clone() for name, weight in asked.model.state_dict().items()}
+    evaluated(asked)
+    assert all(torch.equal(before[name], weight) for name, weight in asked.model.state_dict().items())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in asked.model.parameters())
+
+
+def test_a_text_without_words_has_no_perplexity_per_word(read: Any) -> None:
+    asked = read("\n\n", VOCABULARY, WordTokenizerOptions())
+    report = evaluate_perplexity(asked.model, asked.text, asked.tokenizer, asked.run)
+    assert json.loads(report.to_json())["perplexity_per_word"] is None
+
+
+def test_by_hand(read: Any) -> None:
+    asked = read("a b c\n" * 3, "a b c\n", WordTokenizerOptions())
+    with torch.no_grad():
+        asked.model.embedding.weight.zero_()
+    values = evaluated(asked)
+    # a, b, c, <unk> and <eos>, all as likely.
+    assert values["perplexity"] == pytest.approx(5, rel=1e-12)
+    assert values["nats"] == pytest.approx(12 * math.log(5), rel=1e-12)
+    assert values["perplexity_per_word"] == pytest.approx(5 ** (12 / 9), rel=1e-12)
+    assert values["bits_per_byte"] == pytest.approx(12 * math.log2(5) / 18, rel=1e-12)

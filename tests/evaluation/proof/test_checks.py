@@ -149,6 +149,25 @@ def test_a_figure_that_is_not_the_sum_of_its_scores_is_caught() -> None:
     assert failed(prover) == {"count"}
 
 
+class Uniform(Honest):
+    def predicted(self, tokens: Any, position: int) -> Any:
+        return np.full(VOCAB, 1 / VOCAB)
+
+    def scores(self, tokens: Any) -> Any:
+        return np.full(len(tokens), np.log(VOCAB))
+
+
+def test_one_token_that_is_left_out_of_a_figure_is_caught() -> None:
+    """It is 2.9e-6 of 350,000, less than two ways to compute a surprisal may differ by."""
+    prover = proven(Uniform(), text(350_000))
+    nats = prover.whole.found["model"].nats
+    prover.require({"model": sum(nats.tolist())}, {})
+    assert prover.passed  # added in another order
+    prover.require({"model": float(nats[1:].sum())}, {})
+    assert failed(prover) == {"count"}
+    assert str(prover.checks[3]).endswith("the scores sum to 839263.345479, not 839260.947584")
+
+
 def test_a_tokenizer_that_normalises_before_counting_is_caught() -> None:
     from lstmlm.config.data import CharTokenizerOptions
     from lstmlm.corpus.encoded_text import TextCounter, encode_text

@@ -74,6 +74,18 @@ def test_rates_by_hand() -> None:
     assert (rows[0]["low"], rows[0]["high"]) == (0.0, pytest.approx(4.4))
 
 
+def test_the_first_is_what_the_list_numbers_so() -> None:
+    """Kaldi's lists are sorted as text, or in no order at all."""
+    [given] = [scored("a", ("x y", 0, 9), ("a b", 0, 5), ("a y", 0, 7))]
+    numbered = [
+        replace(one, hypothesis=replace(one.hypothesis, number=number))
+        for one, number in zip(given, (10, 1, 2), strict=True)
+    ]
+    table = count_errors([numbered], {"a": "a b"}, "wer")
+    assert table.errors.tolist() == [[0, 1, 2]]
+    assert error_rates(table, Combination())[0]["n_errors"] == 0
+
+
 def test_an_utterance_in_which_nothing_was_said() -> None:
     table = count_errors([scored("a", ("x", 0, 0)), scored("b", ("x y", 0, 0))], {"a": "", "b": "x y"}, "wer")
     [row, *_] = error_rates(table, Combination())

@@ -38,6 +38,26 @@ def test_every_format_says_the_same(name: str, tmp_path: Path) -> None:
     assert problems == []
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("the { um / uh / @ } wheat (b)\nripe (a)\n", "alternatives"),
+        ("(uh) wheat (b)\nripe (a)\n", "(uh), which may be left out"),
+        ("b A spk 0 2.5 <o> the (whe-) wheat\na A spk 3 4 <o> ripe\n", "(whe-), which may be left out"),
+        ("b A spk 0 2.5 {um / uh} wheat\na A spk 3 4 ripe\n", "alternatives"),
+    ],
+)
+def test_alternatives_of_nist_are_no_words(content: str, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "ref"
+    path.write_text(content, "utf-8")
+    problems: list[str] = []
+    assert read_references(path, lists_of("a", "b"), problems) == {"a": "ripe"}
+    assert problems == [
+        f"{path}:1: b has {what}, and is not scored. Write the words that were said.",
+        f"lists:1: no reference for b. Add one to {path}.",
+    ]
+
+
 def test_silence_and_noises_are_no_words(tmp_path: Path) -> None:
     (tmp_path / "ref").write_text("a <s> the [noise] wheat </s>\n", "utf-8")
     assert read_references(tmp_path / "ref", lists_of("a"), [], ["[noise]"]) == {"a": "the wheat"}

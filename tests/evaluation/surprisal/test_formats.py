@@ -61,6 +61,28 @@ def test_json_has_numbers_and_the_values_of_the_file() -> None:
     assert [row["word"] for row in rows] == ["The", "dog", "slept.", "<eos>", "<eos>", "New York", "<eos>"]
 
 
+def test_what_is_missing_is_an_empty_cell_and_items_are_not_rounded() -> None:
+    others = {"rt": None, "frequency": math.nan, "times": [1.5, math.nan, {"at": math.inf}], "note": "NA"}
+    words = [
+        MeasuredWord(Sentence(item, 1, ["a"], [others, {}]), 0, ["a"], False, None)
+        for item in (100000001.0, 100000002.0, 3, "x")
+    ]
+    _, *rows = (line.split("\t") for line in FORMATS["tsv"](words, list(others)))
+    assert [row[0] for row in rows] == ["100000001.0", "100000002.0", "3", "x"]
+    assert rows[0][-4:] == ["", "", '[1.5, null, {"at": null}]', "NA"]
+
+    def refused(constant: str) -> None:
+        raise AssertionError(constant)
+
+    record = json.loads(next(iter(FORMATS["jsonl"](words, list(others)))), parse_constant=refused)
+    assert {name: record[name] for name in others} == {
+        "rt": None,
+        "frequency": None,
+        "times": [1.5, None, {"at": None}],
+        "note": "NA",
+    }
+
+
 def test_sentences_are_numbered_by_the_rows_that_are_shown() -> None:
     words = [word for word in WORDS if not word.is_end]
     numbers = [line.split("\t")[0] for line in FORMATS["lm-zoo"](words, [])]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lstmlm import scoring
 from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions, WordTokenizerOptions
 from lstmlm.config.model import LSTMOptions, ModelOptions, RNNOptions
 from lstmlm.corpus.reading.white_space import words_of
@@ -236,6 +237,15 @@ def test_a_region_of_several_words_is_one_row() -> None:
         np.testing.assert_allclose(joined, [apart[0], apart[1] + apart[2], *apart[3:]], rtol=0, atol=1e-9)
 
 
+def test_unknown_is_what_was_read_not_what_the_file_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = train_tokenizer(OPTIONS["char"], [TEXT])
+    monkeypatch.setattr(tokenizer, "dropped", lambda text: [letter for letter in text if letter.isupper()])
+    asked, given = model(tokenizer), sentences("The cat")
+    for reading, unknown in ((AS_LINES, True), (AS_LINES._replace(spell=str.lower), False)):
+        words = list(measure_words(asked, tokenizer, given, reading=reading))
+        assert words[0].is_unknown == unknown
+
+
 def test_tokens_are_shown_with_their_spaces() -> None:
     shown = {}
     for name, options in OPTIONS.items():
@@ -254,7 +264,7 @@ def test_tokens_are_shown_with_their_spaces() -> None:
 def test_blocks_of_rows_change_nothing(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = model(tokenizer)
     whole = nats(list(measure_words(asked, tokenizer, sentences(*LINES))))
-    monkeypatch.setattr(surprisal, "BLOCK_BYTES", 5 * tokenizer.vocab_size * 8)
+    monkeypatch.setattr(scoring, "DISTRIBUTIONS_BYTES", 5 * tokenizer.vocab_size * 8)
     np.testing.assert_allclose(
         nats(list(measure_words(asked, tokenizer, sentences(*LINES)))), whole, rtol=0, atol=1e-12
     )
@@ -265,9 +275,9 @@ def test_a_long_line_costs_no_more_beside_short_ones(tokenizer: Tokenizer, monke
     n_rows = []
     measure = surprisal._measure_rows
 
-    def counted(log_probabilities: torch.Tensor, *arguments: torch.Tensor) -> torch.Tensor:
-        n_rows.append(len(log_probabilities))
-        return measure(log_probabilities, *arguments)
+    def counted(delimiter_ids: torch.Tensor, *arguments: torch.Tensor) -> torch.Tensor:
+        n_rows.append(len(arguments[0]))
+        return measure(delimiter_ids, *arguments)
 
     monkeypatch.setattr(surprisal, "_measure_rows", counted)
     items = [*sentences("cat " * 500, item=0), *(sentences("the cat", item=item)[0] for item in range(1, 40))]

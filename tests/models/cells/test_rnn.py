@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch import nn
 
 from lstmlm.config.model import DropoutOptions, RNNOptions
@@ -63,6 +64,13 @@ def test_one_step_by_hand() -> None:
     x, h = torch.tensor([[2.0]], dtype=torch.float64), torch.tensor([[0.5]], dtype=torch.float64)
     output, _ = cell(x, RNNState(h))
     assert output.item() == pytest.approx(math.tanh(0.3 * 2.0 - 0.7 * 0.5 + 0.1), abs=1e-7)
+
+
+def test_shapes_are_checked() -> None:
+    """That of the input lacks the batch."""
+    cell = RNNCell(INPUT, HIDDEN, "tanh")
+    with pytest.raises(TypeCheckError):
+        cell(torch.zeros(INPUT), cell.initial_state(BATCH))
 
 
 def test_the_recurrence_starts_without_stretching_or_shrinking() -> None:

@@ -1,6 +1,7 @@
 """The fused last layer and loss against the plain one: values, gradients, ignored targets, memory."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,6 +113,20 @@ def test_nats_of_each_token(execution: Execution) -> None:
     assert distances([nats], [wanted])[0] < TOLERANCES[execution.gemm_path]
     with torch.no_grad():
         torch.testing.assert_close(linear_cross_entropy(*leaves, targets, execution), nats.sum())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@each_execution
+def test_operands_may_lie_transposed_in_memory(execution: Execution, compiled: bool) -> None:
+    *leaves, targets = operands(torch.float32)
+    execution = replace(execution, compiled=compiled)
+    wanted = torch.autograd.grad(linear_cross_entropy(*leaves, targets, execution), leaves)
+    features, weight, bias = (leaf.detach().t().contiguous().t().requires_grad_() for leaf in leaves)
+    got = torch.autograd.grad(
+        linear_cross_entropy(features, weight, bias, targets, execution), (features, weight, bias)
+    )
+    for ours, theirs in zip(got, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_a_uniform_model_costs_the_logarithm_of_the_vocabulary() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from machine import needs_compiler
+from machine import COMPILES, MULTIPLIES_BFLOAT16, needs_compiler
 
 from lstmlm.models.kernels import Execution, gemm
 from lstmlm.models.kernels.gemm import Gemm, GemmPath, available_paths, linear
@@ -80,6 +80,14 @@ def test_a_binding_that_fails_is_not_used(failure: Exception, monkeypatch: pytes
 
 def test_the_native_route_is_always_there() -> None:
     assert available_paths(torch.device("cpu"))[0] == GemmPath.NATIVE
+
+
+def test_the_routes_of_the_machine_are_offered() -> None:
+    """One that is not would cost nothing but speed, so that no other test would notice."""
+    paths = available_paths(torch.device("cpu"))
+    assert (GemmPath.OWN in paths) == COMPILES
+    assert (GemmPath.BFLOAT16 in paths) == MULTIPLIES_BFLOAT16
+    assert (GemmPath.OWN_BFLOAT16 in paths) == (COMPILES and MULTIPLIES_BFLOAT16)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 5, 8, 9])

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from machine import needs_bfloat16, needs_compiler
 from torch import Tensor
 
 from lstmlm.models.kernels.gemm import multiply
-from tests.machine import needs_bfloat16, needs_compiler
 
 pytestmark = needs_compiler
 
