@@ -123,7 +123,7 @@ def test_a_drawn_window_moves_the_weights_in_proportion_to_its_length() -> None:
     for (name, weight), parameter in zip(weights_of(trained.model).items(), model.parameters(), strict=True):
         assert parameter.grad is not None
         torch.testing.assert_close(weight, parameter.detach() - rate * parameter.grad, msg=name)
-    assert trained.learning_rate == 2.0  # what is reported is the schedule's
+    assert trained.state.learning_rate == 2.0  # what is reported is the schedule's
 
 
 def test_counts_of_drawn_windows() -> None:

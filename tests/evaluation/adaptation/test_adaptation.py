@@ -187,7 +187,8 @@ def test_it_repeats_and_leaves_the_model_as_it_was() -> None:
 
 
 def test_a_learning_rate_that_diverges_is_an_error() -> None:
-    options: Any = AdaptationOptions(dynamic=RMSOptions(learning_rate=1e200, window=4))
+    beyond_bounds = RMSOptions.model_construct(learning_rate=1e200, window=4)
+    options: Any = AdaptationOptions(dynamic=beyond_bounds)
     with pytest.raises(DivergenceError) as error:
         adaptation_of(["dynamic"]).report(text(), options, "runs/x", None)
     assert str(error.value) == "dynamic.learning_rate: 1e+200 makes the loss nan. Lower it."
