@@ -141,7 +141,7 @@ class Checkpoints:
         Afterwards `last` and `best` name intact checkpoints: where one was lost, the newest before `last`.
 
         Raises:
-            CheckpointError: None is intact, or the disk does not give one now; nothing was set aside.
+            CheckpointError: None is intact, or the disk does not give the best or the last now; nothing was set aside.
         """
         if self._directory.is_dir():
             files.remove_leftovers(self._directory)
@@ -149,23 +149,25 @@ class Checkpoints:
         if last is None and best is None:
             return
         damage = {step: error for step in self.steps if (error := self._damage(step))}
-        for error in damage.values():
-            # Of what the disk does not give now nothing may be wrong.
-            if isinstance(error, StorageError):
-                raise error
         # One beyond both was published by a process that was killed before it said so.
         last = max(last or 0, best or 0)
         intact = [step for step in self.steps if step <= last and step not in damage]
         if not intact:
             raise next(iter(damage.values()), self._no_such(last))
         newest = intact[-1]
+        # Of what the disk does not give now nothing may be wrong: it stays, and nothing stands in where it is needed.
+        withheld = {step: error for step, error in damage.items() if isinstance(error, StorageError)}
+        for step, error in withheld.items():
+            if step == best or newest < step <= last:
+                raise error
         # First the pointers: readers hold no lock.
         if self.last != newest:
             _point(self._last, newest)
         if best is not None and best not in intact:
             _point(self._best, newest)
         for step, error in damage.items():
-            logger.warning("%s It is set aside as %s.", error, files.set_aside(self.path(step)))
+            if step not in withheld:
+                logger.warning("%s It is set aside as %s.", error, files.set_aside(self.path(step)))
         if last != newest:
             logger.warning("%s: step %d is lost; training goes on from step %d.", self._run, last, newest)
         if best is not None and best not in intact:

@@ -385,7 +385,7 @@ def changes_of(run_dir: Path) -> list[str]:
     """
     path = run_dir / CHANGES
     # What else `str.splitlines` takes for the end of a line may be part of a path.
-    return files.read_text(path, MAX_BYTES).split("\n")[:-1] if path.exists() else []
+    return [line for line in files.read_text(path, MAX_BYTES).split("\n") if line] if path.exists() else []
 
 
 def last_step(run_dir: Path) -> int | None:

@@ -1,7 +1,8 @@
 """A damaged checkpoint is named and set aside, and an intact one takes its place."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,22 +101,30 @@ def test_a_kill_before_last_follows_best_loses_nothing(
     assert (saved.best, saved.last) == (500, 500)
 
 
-def test_what_the_disk_does_not_give_now_is_not_set_aside(
-    saved: RunDirectory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = sorted(Path("runs/a").rglob("*"))
-    damage(200)
+@contextmanager
+def withheld(wanted: int) -> Iterator[None]:
+    """Let the disk not give the checkpoint of a step."""
 
     def verify(path: Path, step: int, run_files: list[Path]) -> None:
-        if step == 400:
+        if step == wanted:
             raise StorageError(f"{path}: cannot be read (Stale file handle).")
         verify_checkpoint(path, step, run_files)
 
     verify_checkpoint = storage.verify_checkpoint
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(storage, "verify_checkpoint", verify)
-        with pytest.raises(StorageError, match="Stale file handle"):
-            tidied_up(saved, caplog)
+        yield
+
+
+def test_what_the_disk_does_not_give_now_is_not_set_aside(
+    saved: RunDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = sorted(Path("runs/a").rglob("*"))
+    with withheld(300):  # neither the best nor the last
+        assert tidied_up(saved, caplog) == []
+    damage(200)
+    with withheld(400), pytest.raises(StorageError, match="Stale file handle"):
+        tidied_up(saved, caplog)
     assert sorted(Path("runs/a").rglob("*")) == before
     assert (saved.best, saved.last) == (200, 400)
     tidied_up(saved, caplog)

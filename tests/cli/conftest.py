@@ -43,6 +43,24 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that lets the memory not suffice for trainings with a `data.bptt`."""
+    from lstmlm import workflows
+
+    def lack(bptt: int) -> None:
+        train = workflows.train
+
+        def hungry(config: Any, *arguments: Any, **more: Any) -> Any:
+            if config.data.bptt == bptt:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+            return train(config, *arguments, **more)
+
+        monkeypatch.setattr(workflows, "train", hungry)
+
+    return lack
+
+
 @pytest.fixture(scope="session")
 def train_once(lstmlm: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Return a function that trains with `--set` values, the same ones only once; the run is to be copied."""

@@ -14,9 +14,6 @@ from typing import Any
 
 import pytest
 
-from lstmlm import workflows
-from lstmlm.config import RunConfig
-
 Cli = Callable[..., Any]
 
 CELLS = ("lab", "--config", "tiny.yaml", "--vary", "model.backbone.name=rnn,lstm")
@@ -102,16 +99,9 @@ def test_a_combination_that_the_text_is_too_short_for_ends_no_other(here: Path, 
 
 
 def test_a_combination_beyond_the_memory_ends_no_other(
-    here: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch
+    here: Path, lstmlm: Cli, little_memory: Callable[[int], None]
 ) -> None:
-    train = workflows.train
-
-    def with_little_memory(config: RunConfig, *arguments: Any, **more: Any) -> Any:
-        if config.data.bptt == 5:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-        return train(config, *arguments, **more)
-
-    monkeypatch.setattr(workflows, "train", with_little_memory)
+    little_memory(5)
     result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "data.bptt=5,7", "--seeds", "1", "--json")
     assert result.exit_code == 0, result.stderr
     assert "runs/lab/bptt=5/seed-1: out of memory. It is left out.\n" in result.stderr

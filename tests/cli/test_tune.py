@@ -14,9 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from lstmlm import workflows
-from lstmlm.config import RunConfig
-
 Cli = Callable[..., Any]
 
 SPACE: dict[str, Any] = {
@@ -142,15 +139,8 @@ def test_a_trial_for_which_the_text_is_too_short_has_failed(here: Path, lstmlm: 
     assert {(trial["data.bptt"], trial["state"]) for trial in trials} == {(7, "complete"), (5000, "fail")}
 
 
-def test_a_trial_beyond_the_memory_has_failed(here: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    train = workflows.train
-
-    def with_little_memory(config: RunConfig, *arguments: Any, **more: Any) -> Any:
-        if config.data.bptt == 7:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-        return train(config, *arguments, **more)
-
-    monkeypatch.setattr(workflows, "train", with_little_memory)
+def test_a_trial_beyond_the_memory_has_failed(here: Path, lstmlm: Cli, little_memory: Callable[[int], None]) -> None:
+    little_memory(7)
     write(search={"data.bptt": {"choice": [7, 5]}}, trials=6, set={"training.n_steps": 2})
     trials = trials_behind_failures(lstmlm, 5, "out of memory.")
     found = {(trial["data.bptt"], trial["state"], trial["problem"]) for trial in trials}
