@@ -18,7 +18,7 @@ def cache_directory() -> Path:
         ConfigError: the user has no home directory.
     """
     if chosen := os.environ.get("LSTMLM_CACHE"):
-        return Path(chosen)
+        return Path(chosen).absolute()  # a library named without a folder is sought elsewhere
     return _platform_cache() / "lstmlm"
 
 

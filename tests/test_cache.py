@@ -33,6 +33,13 @@ def test_the_users_choice_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_directory() == Path("/mine")
 
 
+def test_the_users_choice_may_be_relative(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A library in "." would be sought on the system's path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LSTMLM_CACHE", ".")
+    assert cache_directory() == tmp_path
+
+
 def test_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")

@@ -30,8 +30,13 @@ SOURCES = Path(__file__).parent / "cpp"
 COMPILERS = ("c++", "g++", "clang++")
 SECONDS_TO_COMPILE = 300
 
-FLAGS = ("-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-"""Not -ffast-math: a loss that is not a number must stay one."""
+FLAGS = (
+    *("-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"),
+    "--param=avoid-fma-max-bits=0",
+)
+"""Not -ffast-math: a loss that is not a number must stay one. The parameter because GCC, where it tunes for Zen or
+Alder Lake, rounds the products of a lone sum before it adds them, not of several: rows would depend on each other.
+"""
 
 
 def _machine_flags() -> tuple[tuple[str, ...], ...]:
@@ -94,7 +99,7 @@ def _load_or_build() -> ctypes.CDLL:
 
 
 def _kept(path: Path) -> ctypes.CDLL | None:
-    if path.exists():
+    if path.exists() and _is_ours_alone(path.stat()):
         try:
             return ctypes.CDLL(str(path))
         except OSError:
@@ -114,6 +119,7 @@ def _compile(to: Path, where: str, unfit: Sequence[str]) -> ctypes.CDLL:
             command = [*compiler, *FLAGS, *machine_flags, *map(str, sorted(SOURCES.glob("*.cpp"))), "-o", str(made)]
             result = subprocess.run(command, capture_output=True, timeout=SECONDS_TO_COMPILE, check=False)
             if result.returncode == 0:
+                made.chmod(CACHE_MODE)  # a linker asks the umask who may write
                 made.replace(to)
                 if refused := " ".join(flag for flag in _machine_flags()[1] if flag not in machine_flags):
                     logger.info("The kernels are slower for want of %s (%s).", refused, complaint)
@@ -151,6 +157,10 @@ def _directories() -> Iterator[Path]:
         yield Path(tempfile.gettempdir()) / f"lstmlm-{os.getuid()}"
 
 
+def _is_ours_alone(status: os.stat_result) -> bool:
+    return sys.platform == "win32" or (status.st_uid in (0, os.getuid()) and not status.st_mode & 0o022)
+
+
 def _trouble_with(directory: Path) -> str | None:
     """Say why nothing may be loaded from there; make the directory where it is missing."""
     try:
@@ -158,7 +168,7 @@ def _trouble_with(directory: Path) -> str | None:
         status = directory.stat()
     except OSError as error:
         return f"cannot be made ({error.strerror})"
-    if sys.platform != "win32" and (status.st_uid not in (0, os.getuid()) or status.st_mode & 0o022):
+    if not _is_ours_alone(status):
         return "can be written by others"
     if sys.platform == "linux" and os.statvfs(directory).f_flag & os.ST_NOEXEC:
         return "is on a file system that runs no programs"

@@ -150,7 +150,21 @@ def test_a_new_cache_is_for_its_owner_to_write_whatever_the_umask(umask: int, sm
     finally:
         os.umask(before)
     assert stat.S_IMODE(small.stat().st_mode) == 0o755
-    assert [path.suffix for path in small.iterdir()] == [".so"]
+    [made] = small.iterdir()
+    assert made.suffix == ".so"
+    assert stat.S_IMODE(made.stat().st_mode) == 0o755
+
+
+@needs_compiler
+def test_what_others_may_write_is_compiled_again(small: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert answer() == 42
+    [made] = small.iterdir()
+    made.chmod(0o775)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert answer() == 42
+    assert caplog.messages == ["Compiling the kernels for this machine, once."]
+    assert stat.S_IMODE(made.stat().st_mode) == 0o755
 
 
 def make_unfit(directory: Path, trouble: str, monkeypatch: pytest.MonkeyPatch) -> None:

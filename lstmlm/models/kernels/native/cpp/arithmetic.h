@@ -97,7 +97,7 @@ inline double exponential(double x) { return std::exp(x); }
 
 template <class Real> inline Real sigmoid(Real x) { return 1 / (1 + exponential(-x)); }
 
-// tanh x = 2 σ(2x) − 1 is off by 1e-7 at most.
+// tanh x = 2 σ(2x) − 1 is off by 2e-7 at most.
 inline float hyperbolic_tangent(float x) { return 2 * sigmoid(2 * x) - 1; }
 inline double hyperbolic_tangent(double x) { return std::tanh(x); }
 

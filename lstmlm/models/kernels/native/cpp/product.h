@@ -12,8 +12,8 @@
 //   │      │  │         │    │
 //   └──────┘  └─────────┴────┴──
 //
-// Two panels of a block are in the first cache while rows pass by, the packed rows of a block in the second, all panels
-// of a block in the third, where threads share them. Rows may also be read where they lie, if they are few. Every sum is
+// Two panels of a block pass through the first cache for every tile, the packed rows of a block are in the second, all
+// panels of a block in the third, where threads share them. Rows may also be read where they lie, if they are few. Every sum is
 // added up in the same order, whatever rows are beside it and however threads divide the work.
 #pragma once
 
