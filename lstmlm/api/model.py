@@ -188,7 +188,7 @@ class Model(TrainedModel):
         settled = sampling_options(options)
         if seed is None:
             seed = secrets.randbelow(1_000_000)
-        seed = require_number("seed", seed, least=0)
+        seed = require_number("seed", seed, least=-(2**63))
         return (sample.piece for [sample] in generate_texts(self, read, settled, [seed]))
 
     def state(self, text: str = "") -> State:

@@ -30,6 +30,11 @@ def without_token(log_probabilities: LogProbabilities, token: int) -> LogProbabi
     return others.masked_fill(nothing_left & ~removed, 0.0).log_softmax(dim=-1)
 
 
+def with_only(log_probabilities: LogProbabilities, tokens: Sequence[int]) -> LogProbabilities:
+    """Keep these tokens; where none of them is possible, all stay."""
+    return _keeping(log_probabilities, _said(log_probabilities, [tokens] * len(log_probabilities)))
+
+
 def with_repetition_penalty(log_probabilities: LogProbabilities, penalty: float, texts: Texts) -> LogProbabilities:
     """Raise the probability of what the text has already to the power `penalty` (Keskar et al. 2019, section 4.1).
 
@@ -48,9 +53,7 @@ def without_repeated_ngrams(log_probabilities: LogProbabilities, size: int, text
     Where every possible token does, all stay.
     """
     last_tokens = [_ends_of_repeated(text, size) for text in texts]
-    kept = ~_said(log_probabilities, last_tokens)
-    nothing_left = log_probabilities.masked_fill(~kept, -torch.inf).isneginf().all(dim=-1, keepdim=True)
-    return _renormalized(log_probabilities, kept | nothing_left)
+    return _keeping(log_probabilities, ~_said(log_probabilities, last_tokens))
 
 
 def _ends_of_repeated(text: Sequence[int], size: int) -> list[int]:
@@ -129,6 +132,7 @@ Filter = Callable[..., Tensor]
 # In the order in which they are applied; the key is what the setting is called.
 FILTERS: Mapping[str, Filter] = {
     "without_token": without_token,
+    "only": with_only,
     "repetition_penalty": with_repetition_penalty,
     "no_repeat_ngram_size": without_repeated_ngrams,
     "temperature": with_temperature,
@@ -161,6 +165,12 @@ def _first_with_share(
     chosen = ranked.cumsum(dim=-1) - ranked < share - ROUNDING
     chosen[:, 0] = True
     return torch.zeros_like(chosen).scatter(-1, ids, chosen)
+
+
+def _keeping(log_probabilities: LogProbabilities, kept: Bool[Tensor, "batch vocab"]) -> LogProbabilities:
+    """Keep some tokens; all where none of them is possible."""
+    nothing_left = log_probabilities.masked_fill(~kept, -torch.inf).isneginf().all(dim=-1, keepdim=True)
+    return _renormalized(log_probabilities, kept | nothing_left)
 
 
 def _renormalized(log_probabilities: LogProbabilities, kept: Bool[Tensor, "batch vocab"]) -> LogProbabilities:

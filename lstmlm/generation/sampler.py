@@ -31,11 +31,17 @@ class Sampled:
 
 
 def generate(
-    model: LanguageModel, tokenizer: Tokenizer, prompt: str, options: SamplingOptions, seeds: Sequence[int]
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    prompt: str,
+    options: SamplingOptions,
+    seeds: Sequence[int],
+    first_ids: Sequence[int] | None = None,
 ) -> Iterator[Sampled]:
     """Continue a prompt once for each seed, all samples side by side.
 
     The prompt is read like any text: after the implicit start token, from the zero state. An empty one starts a text.
+    The first token is one of `first_ids`, if they are given.
 
     Raises:
         DivergenceError: the model gives no probabilities but NaN.
@@ -57,7 +63,8 @@ def generate(
             if position == 0:  # read once for all samples
                 log_probabilities, state = log_probabilities.expand(len(seeds), -1), join_states([state] * len(seeds))
             uniform = uniform_numbers((seed, position) for seed in seeds)
-            sampled = draw(log_probabilities.cpu(), uniform, options, unk_id, texts)
+            sampled = draw(log_probabilities.cpu(), uniform, options, unk_id, texts, first_ids)
+            first_ids = None
             for text, token_id in zip(texts, sampled.ids.tolist(), strict=True):
                 text.append(token_id)
             tokens = sampled.ids[None].to(device)
@@ -79,8 +86,11 @@ def draw(
     options: SamplingOptions,
     unk_id: int | None,
     texts: Texts,
+    only: Sequence[int] | None = None,
 ) -> Sampled:
     """Choose the token of each row, which goes on from its text, by its number in [0, 1), never `unk_id`.
+
+    It is one of `only`, if they are given.
 
     Raises DivergenceError as `generate` does.
     """
@@ -89,7 +99,7 @@ def draw(
             "the model's probabilities are not numbers: its training diverged. "
             "Train it again with a lower optimizer.learning_rate, or set clip_norm."
         )
-    settings = {"without_token": unk_id, **vars(options)}
+    settings = {"without_token": unk_id, "only": only, **vars(options)}
     ids = choose(apply_filters(log_probabilities.double(), settings, texts), uniform)
     return Sampled(ids=ids[:, 0], log_probabilities=log_probabilities.gather(-1, ids)[:, 0])
 

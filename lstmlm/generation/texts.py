@@ -19,7 +19,8 @@ def continue_prompt(
     """
     continuations = [Continuation(tokenizer, prompt, options.stop, raw=options.raw) for _ in seeds]
     samples = [SampledText(continuation, seed) for continuation, seed in zip(continuations, seeds, strict=True)]
-    for step in generate(model, tokenizer, continuations[0].opening, options, seeds):
+    opening, first_ids = continuations[0].opening, continuations[0].next_ids
+    for step in generate(model, tokenizer, opening, options, seeds, first_ids):
         drawn = zip(step.ids.tolist(), step.log_probabilities.tolist(), strict=True)
         for sample, (token_id, log_probability) in zip(samples, drawn, strict=True):
             sample.take(token_id, log_probability)
@@ -94,6 +95,7 @@ class Continuation:
         """What is to be read of the prompt before the first token."""
         self.n_chars = 0
         """Of the text that tokens have added, with what cannot be shown yet."""
+        self._tokenizer = tokenizer
         self._given_blank = prompt[len(self.opening) :]
         self._joiner = (tokenizer.raw_joiner if raw else tokenizer.joiner)(self.opening)
         self._end = StopBefore(stops)
@@ -102,6 +104,11 @@ class Continuation:
     def is_over(self) -> bool:
         """Whether a stop text has come."""
         return self._end.is_over
+
+    @property
+    def next_ids(self) -> list[int] | None:
+        """The tokens that may come next: before the first one those that begin with a blank left to it; None is all."""
+        return list(_beginning_with(self._given_blank, self._tokenizer)) if self._given_blank else None
 
     def feed(self, token_id: int) -> str:
         """Take the next token; return what can be shown of the text by now."""
@@ -113,7 +120,9 @@ class Continuation:
 
     def _piece(self, text: str) -> str:
         """Leave out the blank that the prompt has already."""
-        piece, self._given_blank = text.removeprefix(self._given_blank), ""
+        piece = text.removeprefix(self._given_blank)
+        if text:
+            self._given_blank = ""
         self.n_chars += len(piece)
         return piece
 
@@ -124,7 +133,12 @@ def _without_open_blank(prompt: str, tokenizer: Tokenizer) -> str:
     is_begun = prompt.endswith(" ") and any(
         tokenizer.encode_prompt(f" {letter}")[: len(blank)] != blank for letter in set(prompt) if letter.isalpha()
     )
-    return prompt[:-1] if is_begun else prompt
+    return prompt[:-1] if is_begun and any(True for _ in _beginning_with(" ", tokenizer)) else prompt
+
+
+def _beginning_with(blank: str, tokenizer: Tokenizer) -> Iterator[int]:
+    content = blank.encode()
+    return (token_id for token_id in range(tokenizer.vocab_size) if tokenizer.content(token_id).startswith(content))
 
 
 class StopBefore:

@@ -88,8 +88,7 @@ class Column:
         self._prompt_ids = prompt_ids
         self.is_over = False
         self.is_cancelled = False
-        self.opening = continuation.opening
-        self._continuation = continuation
+        self.continuation = continuation
         self._is_streamed = is_streamed
         self._namer = namer
         self._n_top = n_top
@@ -111,11 +110,11 @@ class Column:
         self.drawn_ids.append(token_id)
         if self._namer is not None:
             self._name(self._namer, token_id, log_probability, row)
-        self._text += self._continuation.feed(token_id)
+        self._text += self.continuation.feed(token_id)
         is_last = self.position == self.options.max_tokens
         if is_last:
-            self._text += self._continuation.flush()
-        if self._continuation.is_over:
+            self._text += self.continuation.flush()
+        if self.continuation.is_over:
             return self._end("stop")
         if is_last:
             return self._end("length")
@@ -137,10 +136,15 @@ class Column:
         return self._piece(reason)
 
     def _piece(self, finish_reason: str | None) -> Piece:
-        """Take what has not been told: tokens that begin in the text told, and at the end what adds nothing to it."""
+        """Take what has not been told: tokens that are whole in the text told, and all where no stop text ends it."""
         text, self._text = self._text, ""
         self._text_end += len(text)
-        told = [token for token in self._tokens if token.offset < self._text_end or finish_reason == "length"]
+        ends = [*(token.offset for token in self._tokens[1:]), self._token_start]
+        told = [
+            token
+            for token, end in zip(self._tokens, ends, strict=False)
+            if token.offset < self._text_end >= end or finish_reason == "length"
+        ]
         self._tokens = self._tokens[len(told) :]
         n_tokens, self._n_untold = self._n_untold, 0
         return Piece(text, told, n_tokens, finish_reason)
@@ -180,7 +184,7 @@ class Batch:
         self, columns: Sequence[Column], following: Float[Tensor, "1 vocab"], state: BackboneState
     ) -> list[tuple[Column, Piece | Exception]]:
         """Begin texts that go on from one place, with their first token."""
-        told = self._draw(columns, following.expand(len(columns), -1))
+        told = self._draw(columns, following.expand(len(columns), -1), columns[0].continuation.next_ids)
         self._waiting.extend((column, state) for column in columns if not column.is_over)
         return told
 
@@ -211,7 +215,7 @@ class Batch:
         self._columns = [*(self._columns[index] for index in kept), *(column for column, _ in joining)]
 
     def _draw(
-        self, columns: Sequence[Column], following: Float[Tensor, "columns vocab"]
+        self, columns: Sequence[Column], following: Float[Tensor, "columns vocab"], only: Sequence[int] | None = None
     ) -> list[tuple[Column, Piece | Exception]]:
         """Draw a token for each column: at once for all that draw alike."""
         alike: dict[Any, list[int]] = {}
@@ -224,7 +228,7 @@ class Batch:
             uniform = uniform_numbers((column.seed, column.position) for column in group)
             try:
                 texts = [column.text_ids for column in group]
-                sampled = draw(rows, uniform, group[0].options, self._unk_id, texts)
+                sampled = draw(rows, uniform, group[0].options, self._unk_id, texts, only)
             except Exception as error:  # noqa: BLE001 - whoever waits for these texts is told
                 told += [(column, self._failed(column, error)) for column in group]
                 continue

@@ -63,7 +63,8 @@ def told_of(error: Exception) -> RequestError:
     if isinstance(error, RequestError):
         return error
     if isinstance(error, LstmlmError):
-        return RequestError(str(error), param=str(error).partition(":")[0])
+        name = str(error).partition(":")[0]
+        return RequestError(str(error), param=name if name.isidentifier() else None)
     if isinstance(error, TimeoutError):
         return RequestError("the answer took too long. Ask for less.", status=408, code="timeout")
     return RequestError("the server made a mistake; its log says which.", status=500, code="internal_error")

@@ -60,7 +60,7 @@ class TokenizedPrompt:
         self.begins_itself = False
         """Whether its first token is the one that is read before every text."""
         if isinstance(prompt, str):
-            self.text, self.ids = text or prompt, tokenizer.encode_prompt(prompt)
+            self.text, self._opening, self.ids = text or prompt, prompt, tokenizer.encode_prompt(prompt)
         else:
             _require_ids(prompt, tokenizer.vocab_size)
             self.begins_itself = prompt[:1] == [tokenizer.start_id]
@@ -77,15 +77,15 @@ class TokenizedPrompt:
         return self.ids[1:] if self.begins_itself else self.ids
 
     def spans(self) -> list[tuple[int, int]]:
-        """Where in the text each token of `read` begins and ends; together they are the text."""
+        """Where in the text each token of `read` begins and ends; together they are the text, but for an open blank."""
         if self.is_read:
             starts = [0]
             for piece in self._pieces:
                 starts.append(starts[-1] + len(piece))
             starts[-1] = len(self.text)
             return list(pairwise(starts))
-        starts = _starts_in(self.text, self.read, self.tokenizer)
-        return list(zip(starts, [*starts, len(self.text)][1:], strict=True))
+        starts = _starts_in(self._opening, self.read, self.tokenizer)
+        return list(zip(starts, [*starts, len(self._opening)][1:], strict=True))
 
 
 def _require_ids(ids: Sequence[int], vocab_size: int) -> None:

@@ -48,6 +48,7 @@ class Questions:
         """`/v1/surprisal`."""
         served = self._models.find(request.model)
         n_tokens = await require_short(served, request.text, self._limits)
+        _require_some(request.text)
         if isinstance(request.context, int):
             _require_few_readings(n_tokens, request.context, self._limits)
         ask = partial(served.model.surprisal, request.text, context=request.context, first_word=request.first_word)
@@ -57,8 +58,7 @@ class Questions:
         """`/v1/gates`."""
         served = self._models.find(request.model)
         n_tokens = await require_short(served, request.text, self._limits)
-        if n_tokens == 0:
-            raise RequestError("text: has no token. Give it some words.", param="text")
+        _require_some(n_tokens)
         if request.units:
             _require_few_units(n_tokens, max(served.model.run.config.model.backbone.hidden_sizes), self._limits)
         activity = await self._engine.ask(partial(_gates, served, request))
@@ -106,6 +106,11 @@ async def require_short(served: ServedModel, text: str, limits: Limits) -> int:
     if n_tokens > limits.tokens:
         raise too_large(f"text: has {n_tokens:,} tokens. A request has {limits.tokens:,} at most.", "text")
     return n_tokens
+
+
+def _require_some(of_text: object) -> None:
+    if not of_text:
+        raise RequestError("text: has no token. Give it some words.", param="text")
 
 
 def _require_few_readings(n_tokens: int, n_context_tokens: int, limits: Limits) -> None:

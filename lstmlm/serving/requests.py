@@ -98,6 +98,12 @@ def _stops(given: object) -> object:
     return [given] if isinstance(given, str) else given
 
 
+def _context(given: object) -> object:
+    if given in ("document", "sentence") or (type(given) is int and given > 0):
+        return given
+    raise ValueError('needs "document", "sentence" or a number of tokens above 0')
+
+
 class StreamOptions(Body):
     """What else is streamed."""
 
@@ -170,7 +176,7 @@ class SurprisalRequest(OfModel):
     """`POST /v1/surprisal`."""
 
     text: Text
-    context: WordContext = "document"
+    context: Annotated[WordContext, BeforeValidator(_context)] = "document"
     first_word: FirstWord = "after-eos"
 
 

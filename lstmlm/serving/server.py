@@ -1,6 +1,7 @@
 """The server: takes a port before anything is loaded, answers until a signal comes, and then ends what it has begun."""
 
 import asyncio
+import errno
 import math
 import socket
 import sys
@@ -46,7 +47,7 @@ def serve(
         tell: Is called with the address and the names of the models once the server listens.
 
     Raises:
-        ConfigError: the port cannot be had, or the key is empty or not ASCII.
+        ConfigError: the port cannot be had, the host is none of this machine, or the key is empty or not ASCII.
         CheckpointError: there is no such run, it has no checkpoint yet, or is damaged.
     """
     if api_key is not None and not api_key.strip():
@@ -89,6 +90,7 @@ def uvicorn_server(app: Starlette, limits: Limits) -> uvicorn.Server:
         http=protocol_of(limits),
         ws="none",
         log_config=None,
+        log_level="critical",  # what fails is told and logged by `Guard`; clients that leave and stopping are no faults
         access_log=False,
         server_header=False,
         timeout_keep_alive=math.ceil(limits.read_seconds),
@@ -98,7 +100,7 @@ def uvicorn_server(app: Starlette, limits: Limits) -> uvicorn.Server:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """Take the port. Raises ConfigError if it cannot be had."""
+    """Take the port. Raises ConfigError if it cannot be had, or the host is none of this machine."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -109,8 +111,13 @@ def _listener(host: str, port: int) -> socket.socket:
         except BaseException:
             listener.close()
             raise
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
+        number = getattr(error, "errno", None)
+        if isinstance(error, socket.gaierror | UnicodeError) or number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            raise ConfigError(
+                f"--host: {host} is no address of this machine ({reason}). Name one, or 0.0.0.0 for all."
+            ) from None
         raise ConfigError(f"--port: {host}:{port} cannot be had ({reason}). Choose another, or 0 for any.") from None
     return listener
 

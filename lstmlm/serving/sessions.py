@@ -65,7 +65,9 @@ class Session:
         line_ids = self.served.tokenizer.encode_prompt(self.line)
         column = new_column(self.served, request, self.line, line_ids, seed_of(request), listener, n_before)
         completion.choices.append(Choice("", [], column))
-        engine.begin(self.served.model.model, self.served.tokenizer.unk_id, [column], *self._place(column.opening))
+        engine.begin(
+            self.served.model.model, self.served.tokenizer.unk_id, [column], *self._place(column.continuation.opening)
+        )
 
     def _place(self, opening: str) -> tuple[Float[Tensor, "1 vocab"], BackboneState]:
         """Return what follows the opening of the last line, and the state there: white space at its end is read."""

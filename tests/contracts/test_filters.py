@@ -11,6 +11,7 @@ from lstmlm.generation.filters import FILTERS, OF_TEXT
 VOCAB_SIZE = 5
 SETTINGS = {
     "without_token": [0, VOCAB_SIZE - 1],
+    "only": [[0], [1, VOCAB_SIZE - 1]],
     "temperature": [0.0, 1e-300, 0.5, 1.0, 1e300, float("inf")],
     "top_k": [1, 3, VOCAB_SIZE, 10 * VOCAB_SIZE],
     "top_p": [1e-12, 0.5, 0.999999999, 1.0],

@@ -6,7 +6,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -107,13 +107,13 @@ def test_texts_that_were_begun_end_with_a_request_that_fails(models: Any) -> Non
 
 
 @contextmanager
-def asking(server: Any, path: str, **body: Any) -> Iterator[None]:
+def asking(server: Any, path: str, **body: Any) -> Iterator[socket.socket]:
     """Ask the model of characters, as a client that is gone at the end of a `with` block."""
     content = json.dumps({"model": "char", **body}).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(f"{head}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
-        yield
+        yield connection
 
 
 def test_choices_share_the_tokens_of_their_prompt(models: Any) -> None:
@@ -162,6 +162,36 @@ def test_nobody_writes_for_a_client_that_is_gone(server: Any, is_streamed: bool)
     with asking(server, "/v1/completions", max_tokens=60_000, stream=is_streamed):
         server.wait_until(lambda health: health["n_running"] > 0)
     server.wait_until(lambda health: health["n_running"] == 0)
+
+
+def test_a_client_that_stops_reading_is_no_fault(
+    models: Any, serving: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    from uvicorn.protocols.http.h11_impl import RequestResponseCycle
+
+    send = RequestResponseCycle.send
+
+    async def send_head_alone(cycle: RequestResponseCycle, message: Any) -> None:
+        if message["type"] == "http.response.body":  # the buffers on the way are full
+            await asyncio.Event().wait()
+        await send(cycle, message)
+
+    monkeypatch.setattr(RequestResponseCycle, "send", send_head_alone)
+    body = {"max_tokens": 60_000, "stream": True}
+    with serving(models, read_seconds=1) as server, asking(server, "/v1/completions", **body) as connection:
+        assert b"".join(iter(lambda: connection.recv(4096), b"")).startswith(b"HTTP/1.1 200 ")
+    assert caplog.messages == []
+
+
+def test_stopping_while_a_text_is_streamed_is_no_fault(
+    models: Any, serving: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as client, serving(models, stop_seconds=0) as server:
+        client.enter_context(asking(server, "/v1/completions", max_tokens=60_000, stream=True))
+        server.wait_until(lambda health: health["n_running"] > 0)
+    assert caplog.messages == []
 
 
 def test_nothing_is_asked_for_a_client_that_is_gone(models: Any, serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,5 +264,6 @@ def test_a_model_without_probabilities_fails_its_own_request_alone(models: Any, 
             with torch.no_grad():
                 weight.copy_(before)
         assert answer.status == 400 and "its training diverged" in answer.json["error"]["message"]
+        assert answer.json["error"]["param"] is None
         assert server.choice(model="char", max_tokens=3)
         assert server.choice(model="bpe", max_tokens=3)

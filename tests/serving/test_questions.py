@@ -98,9 +98,18 @@ def test_a_session_keeps_so_much_of_a_line_that_never_ends(models: Any, monkeypa
     assert (session.line, session.n_chars) == ("   a", 23)
 
 
-def test_a_text_without_tokens_has_no_gates(server: Any) -> None:
-    error = server.post_any("/v1/gates", {"model": "word", "text": " "}).json["error"]
+@pytest.mark.parametrize(("path", "text"), [("/v1/gates", " "), ("/v1/surprisal", ""), ("/v1/surprisal", "\ufeff")])
+def test_a_text_without_tokens_says_nothing(server: Any, path: str, text: str) -> None:
+    error = server.post_any(path, {"model": "word", "text": text}).json["error"]
     assert (error["message"], error["param"]) == ("text: has no token. Give it some words.", "text")
+
+
+@pytest.mark.parametrize("context", ["page", 0, 1.5, True, []])
+def test_a_context_is_one_of_three(server: Any, context: object) -> None:
+    error = server.post_any("/v1/surprisal", {"text": "a", "context": context}).json["error"]
+    wanted = 'context: needs "document", "sentence" or a number of tokens above 0, got '
+    assert error["message"].startswith(wanted)
+    assert (error["param"], error["code"]) == ("context", "invalid_value")
 
 
 def test_units_are_told_of_short_texts(models: Any, serving: Any) -> None:

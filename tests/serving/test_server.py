@@ -48,6 +48,13 @@ def test_a_port_in_use(run: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["no host", "a" * 64, "192.0.2.1"])
+def test_a_host_that_is_none_of_this_machine(run: Path, host: str) -> None:
+    status, line = refused(run, "--host", host, "--port", 0, "--api-key", "secret")
+    assert status == 2 and line.startswith(f"--host: {host} is no address of this machine (")
+    assert line.endswith("). Name one, or 0.0.0.0 for all.")
+
+
 @pytest.mark.parametrize("key", ["", " "])
 def test_an_empty_key(run: Path, key: str) -> None:
     wanted = (2, "--api-key: is empty. Give one, or leave it out and let everybody ask.")
