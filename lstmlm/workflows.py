@@ -33,6 +33,7 @@ from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
 from lstmlm.evaluation.proof.checks import Prover, unproven
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
+from lstmlm.export import NO_CORPUS
 from lstmlm.export.huggingface import open_run
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.texts import SampledText, continue_prompt
@@ -188,9 +189,12 @@ class TrainedModel:
         """Read and encode a split of the run's own corpus, as `load_split` does, and check that it is still that text.
 
         Raises:
-            DataError: the corpus cannot be read, has no such split, or another text than in training.
+            DataError: there is no corpus, it cannot be read, has no such split, or another text than in training.
         """
         data = self.run.config.data
+        if data.corpus == NO_CORPUS:
+            problem = "was exported or imported, and has no corpus. Ask the run that it was made from, if there is one."
+            raise DataError(f"{self.name}: {problem}")
         with reading_corpus_of(self.run):
             encoded = load_split(data, split, self.tokenizer, flag=flag)
         self.run.require_same_text(data.corpus, str(encoded.split), encoded.sha256, "Restore that text.")

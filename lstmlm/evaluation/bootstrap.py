@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Integer
 
+from lstmlm.config.data import EosPlace
+
 N_RESAMPLES = 2_000
 CONFIDENCE = 0.95
 SEED = 1
@@ -45,6 +47,11 @@ def ratio_interval(amounts: Float[np.ndarray, " items"], units: Integer[np.ndarr
     ends = [(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2]
     high, low = np.quantile(np.concatenate(distances), ends)
     return float(ratio - high * error), float(ratio - low * error)
+
+
+def what_is_resampled(eos: EosPlace) -> str:
+    """Return what the items of a text are called whose ends are where `eos` says."""
+    return "documents" if eos == "document" else "lines"
 
 
 def _ratio_and_error(

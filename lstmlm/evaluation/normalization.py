@@ -24,6 +24,8 @@ _ABBREVIATION = (
 
 _CLITIC = r"'(?:s|re|ve|ll|m|d)\b"
 
+_STRAIGHT = str.maketrans("’‘“”", "''\"\"")
+
 _PTB_NUMBER = r"(?-i:N)|\d+(?:[.,/]\d+)*"
 _PTB_WORD = rf"\bcan(?=not\b)|(?<=\bcan)not\b|\w+?(?=n't\b)|n't\b|{_CLITIC}|\w+(?:(?!{_CLITIC})['&-]\w+)*"
 _PTB_PIECE = re.compile(
@@ -48,7 +50,7 @@ def as_wikitext(text: str) -> str:
 
 
 def _straight(text: str) -> str:
-    return text.replace("’", "'")
+    return text.translate(_STRAIGHT)
 
 
 NORMALIZATIONS: Mapping[str, Normalization] = {

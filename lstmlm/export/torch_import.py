@@ -8,6 +8,7 @@ from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.config import RunConfig
 from lstmlm.corpus.tokenizers import read_tokenizer
 from lstmlm.errors import RunMismatchError
+from lstmlm.export import NO_CORPUS
 from lstmlm.export.comparison import require_same_log_probabilities
 from lstmlm.export.torch_weights import from_torch, options_of, read_tensors, torch_model
 from lstmlm.models.language_model import build_language_model, load_weights, weights_of
@@ -38,8 +39,7 @@ def import_torch(path: Path, tokenizer_path: Path, run_dir: Path, nonlinearity: 
             f"{path}: encoder.weight has {n_rows:,} rows, {tokenizer_path} {tokenizer.vocab_size:,} tokens. "
             "Give the tokenizer that the weights were trained with."
         )
-    # There is no corpus: a question needs a text of its own, and says so.
-    data = {"corpus": "./imported-without-corpus", "tokenizer": tokenizer_options.model_dump()}
+    data = {"corpus": NO_CORPUS, "tokenizer": tokenizer_options.model_dump()}
     if RunDirectory.exists(tokenizer_path):
         data["eos"] = RunDirectory.open(tokenizer_path).config.data.eos
     config = RunConfig.model_validate(

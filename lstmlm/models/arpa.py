@@ -158,6 +158,8 @@ def _sections(
     for number, line in enumerate(lines, start=1):
         text, title = line.strip(_BETWEEN_FIELDS), _TITLE.fullmatch(line.strip())
         if title or text == "\\end\\":
+            if not title and n_found == sizes.get(length, 0) and length + 1 in sizes:
+                length, n_found = length + 1, 0  # declared, but it never began
             if n_found != sizes.get(length, 0):
                 problem = f"expected {sizes.get(length, 0)} {length}-grams, got {n_found}. Mend it."
                 raise DataError(f"{file}:{number}: {problem}")

@@ -22,6 +22,7 @@ from lstmlm.evaluation.normalization import NORMALIZATIONS, find_normalization
         ("1,000 and 3.5 in 1980s", "N and N in 1980s", "1 @,@ 000 and 3 @.@ 5 in 1980s"),
         ("Dr. O'Hara of the U.S. left.", "dr. o'hara of the u.s. left", "Dr. O 'Hara of the U.S. left ."),
         ('"Go" (now)...', "go now", '" Go " ( now ) ...'),
+        ("“Go” ‘now’", "go now", "\" Go \" ' now '"),
         ("at A&B for $5", "at a&b for $ N", "at A & B for $ 5"),
         ("rose 12% to $3", "rose N N to $ N", "rose 12 % to $ 3"),
         ("I cannot scan knots.", "i can not scan knots", "I cannot scan knots ."),

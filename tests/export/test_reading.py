@@ -83,9 +83,13 @@ def test_no_path_of_the_run_is_in_it(both: tuple[Any, Any], tmp_path: Path) -> N
     assert str(tmp_path) not in json.dumps(config)
 
 
-def test_a_question_of_its_corpus_asks_for_a_text(both: tuple[Any, Any]) -> None:
-    with pytest.raises(lstmlm.errors.DataError, match=r"exported-without-corpus.*name a text to measure: --text FILE"):
+def test_a_question_of_its_corpus_asks_for_the_run_or_a_text(both: tuple[Any, Any], tmp_path: Path) -> None:
+    problem = "has no corpus. Ask the run that it was made from, if there is one."
+    with pytest.raises(lstmlm.errors.DataError) as refusal:
         both[1].encode(None, None)
+    assert str(refusal.value) == (
+        f"{tmp_path / 'exported'}: was exported or imported, and {problem} Or name a text to measure: --text FILE"
+    )
 
 
 def damage(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:

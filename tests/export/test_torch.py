@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lstmlm import workflows
-from lstmlm.errors import CheckpointError, ConfigError
+from lstmlm.errors import CheckpointError, ConfigError, DataError
 from lstmlm.export.torch_import import import_torch
 from lstmlm.export.torch_weights import export_torch
 from lstmlm.scoring import score
@@ -44,7 +44,10 @@ def test_there_and_back_every_token_has_its_surprisal(make_run: Callable[..., An
     export_torch(trained.run, trained.model, trained.tokenizer, file)
     nonlinearity = "relu" if name == "relu" else None
     import_torch(file, trained.run.path, tmp_path / "imported", nonlinearity)
-    np.testing.assert_allclose(nats_of(workflows.load(tmp_path / "imported")), nats_of(trained), atol=1e-4)
+    imported = workflows.load(tmp_path / "imported")
+    np.testing.assert_allclose(nats_of(imported), nats_of(trained), atol=1e-4)
+    with pytest.raises(DataError, match=r"imported: was exported or imported, and has no corpus\."):
+        imported.encode_split("train")
 
 
 def test_a_wide_projection_is_multiplied_to_the_last_digit(make_run: Callable[..., Any], tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def test_an_arpa_file_of_another_tool() -> None:
         ("\\end\\\n", "", r"x.arpa: ends before \\end\\"),
         ("\\1-grams:", "\\3-grams:", r"x.arpa:5: expected 1-grams, got 3-grams"),
         ("cat -0.125", "cat 1e9", r"x.arpa:9: expected a logarithm and 1 words, got '-0.25 cat 1e9'"),
+        ("ngram 2=3", "ngram 2=3\nngram 3=7", r"x.arpa:18: expected 7 3-grams, got 0"),
         ("ngram 2=3", "ngram 2=4", r"x.arpa:17: expected 4 2-grams, got 3"),
         ("-0.25 cat -0.125", "0.25 cat", r"x.arpa:9: expected a logarithm and 1 words, got '0.25 cat'"),
         ("-0.1\tbird cat", "-0.1\tbird", r"x.arpa:14: expected a logarithm and 2 words, got '-0.1\\tbird'"),

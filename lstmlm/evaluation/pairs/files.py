@@ -6,7 +6,7 @@ stand before them, as Marvin & Linzen have it. The forms of some published bench
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -21,7 +21,7 @@ from lstmlm.errors import ConfigError, DataError, as_command, conversion, shown,
 from lstmlm.evaluation.normalization import Normalization
 from lstmlm.evaluation.pairs.items import BAD, GOOD, PAIR_FORMULA, Item, make_item
 from lstmlm.evaluation.pairs.suites import read_suite
-from lstmlm.evaluation.pairs.tables import Pair, find_names, pairs_of_table
+from lstmlm.evaluation.pairs.tables import Pair, find_names, pairs_of_table, without_numbers
 
 SUFFIXES = (*RECORD_SUFFIXES, *TABLE_SUFFIXES)
 """What files are called that are read where a folder is named."""
@@ -41,7 +41,7 @@ def read_items(
     """Yield the items of a file, all sentences normalized, and in place of what cannot be used the error that says why.
 
     The format is a name in `FORMATS`; where not given, it is recognised by the content. `columns` are those of the
-    better and the worse sentence, by name or number.
+    better and the worse sentence.
 
     Raises:
         ConfigError: there is no format of that name.
@@ -54,7 +54,7 @@ def read_items(
             case "syntaxgym":
                 yield from read_suite(file.name, file.content, normalize)
             case "blimp":
-                yield from _items(file, normalize, _pairs_of_records(file, columns))
+                yield from _items(file, normalize, without_numbers(list(_pairs_of_records(file, columns))))
             case name:
                 delimiter = "\t" if name == "tsv" else ";" if _delimiter_of(file) == ";" else ","
                 yield from _items(file, normalize, pairs_of_table(file, delimiter, columns))
@@ -107,9 +107,9 @@ def _pairs_of_records(file: WholeFile, columns: Sequence[str]) -> Iterator[Pair 
         if found is None and not is_known:
             raise line.error(_advice(file, record))
         is_known = True
-        good, bad = (list(record.values())[place] for place in found[1:]) if found else (None, None)
+        values = list(record.values())
+        paradigm, good, bad = (None if place is None else values[place] for place in found or (None, None, None))
         if isinstance(good, str) and isinstance(bad, str):
-            paradigm = record.get("UID")
             yield Pair(line.number, None if paradigm is None else str(paradigm), good, bad)
         else:
             got = f"{shown(good)} and {shown(bad)}" if found else ", ".join(map(repr, record))
@@ -132,7 +132,7 @@ def _advice(file: WholeFile, record: Mapping[str, Any]) -> str:
     return f"has no sentence_good and sentence_bad, got {names}. Call them so, or say what has them: --columns GOOD,BAD"
 
 
-def _items(file: WholeFile, normalize: Normalization, pairs: Iterator[Pair | DataError]) -> Iterator[Item | DataError]:
+def _items(file: WholeFile, normalize: Normalization, pairs: Iterable[Pair | DataError]) -> Iterator[Item | DataError]:
     stem = PurePath(file.path.stem).stem if split_suffixes(file.path)[1] else file.path.stem
     for pair in pairs:
         if isinstance(pair, DataError):

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ValidationError
 from lstmlm.corpus.reading.json_lines import parse_json
 from lstmlm.errors import DataError, shown
 from lstmlm.evaluation.normalization import Normalization
-from lstmlm.evaluation.pairs.formulas import parse_formula
-from lstmlm.evaluation.pairs.items import Item, make_item
+from lstmlm.evaluation.pairs.formulas import Region, parse_formula
+from lstmlm.evaluation.pairs.items import Item, Sentences, make_item
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -75,13 +75,22 @@ def read_suite(file: str, content: str, normalize: Normalization) -> Iterator[It
         for position, value in enumerate(suite.items, start=1):
             try:
                 item = _validated(_SuiteItem, value)
-                sentences = {
-                    condition.condition_name: {region.region_number: region.content for region in condition.regions}
-                    for condition in item.conditions
-                }
-                yield make_item(file, str(item.item_number), paradigm, sentences, formula, normalize)
+                yield make_item(file, str(item.item_number), paradigm, _sentences(item), formula, normalize)
             except DataError as error:
                 yield DataError(f"{file}: item {value.get('item_number', position)}: {error}")
+
+
+def _sentences(item: _SuiteItem) -> Sentences:
+    """Raises DataError where a region would take the place of another."""
+    sentences: dict[str, dict[int, str]] = {}
+    for condition in item.conditions:
+        regions = sentences.setdefault(condition.condition_name, {})
+        for region in condition.regions:
+            if region.region_number in regions:
+                found = Region(condition.condition_name, region.region_number)
+                raise DataError(f"has two regions {found}. Give each a number of its own, each condition a name.")
+            regions[region.region_number] = region.content
+    return sentences
 
 
 def _validated(options: type[M], value: Any) -> M:

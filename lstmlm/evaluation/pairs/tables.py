@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from lstmlm.corpus.reading.tables import DELIMITERS, Row, is_number
+from lstmlm.corpus.reading.tables import DELIMITERS, Row, first_rows, is_number
 from lstmlm.corpus.reading.text_files import WholeFile, read_file
 from lstmlm.errors import DataError
 
@@ -62,10 +62,7 @@ def find_names(names: Sequence[str], columns: Sequence[str] = ()) -> _Places | N
         plain, known = [name.strip() for name in names], [(columns[0], columns[1])]
     for good, bad in known:
         if plain.count(good) == plain.count(bad) == 1:
-            places = plain.index(good), plain.index(bad)
-            others = [place for place in range(len(names)) if place not in places]
-            paradigm = paradigms[0] if paradigms else others[0] if len(others) == 1 else None
-            return paradigm, *places
+            return paradigms[0] if paradigms else None, plain.index(good), plain.index(bad)
     return None
 
 
@@ -82,29 +79,32 @@ def pairs_of_table(file: WholeFile, delimiter: str, columns: Sequence[str] = ())
     named = find_names(first.cells, columns)
     if columns and named is None:
         raise first.error(f"has no columns {' and '.join(columns)}, got {_listed(first)}. Give two of them: --columns")
-    if named and named[0] is not None and _numbers_the_rows(rows[1:], named[0]):
-        named = (None, *named[1:])
+    if named and named[0] is None and len(first.cells) == 3:
+        [paradigm] = {0, 1, 2}.difference(named)
+        named = (paradigm, *named[1:])
     if special := _pairs_of_benchmark(file, rows):
         if row := next((row for row in rows if len(row.cells) != len(first.cells)), None):
             raise row.error(f"expected {len(first.cells)} columns, got {len(row.cells)}. Mend the line.")
         pairs = list[Pair | DataError](special)
     else:
-        kinds = [named] if named else _BY_NUMBER.get(len(first.cells), []) if not _has_commas(rows, delimiter) else []
+        kinds = [named] if named else _BY_NUMBER.get(len(first.cells), []) if not _has_commas(file, delimiter) else []
         if not kinds or (named is None and _is_header(rows, kinds[0][1:])):
             quotes = " Put quotes around sentences that have commas." if delimiter == "," else ""
             raise first.error(
                 f"nothing says which two columns have the better and the worse sentence, got {_listed(first)} between "
                 f"{DELIMITERS[delimiter]}.{quotes} {_NAME_THEM}"
             )
-        pairs = list(_pairs(rows[1:] if named else rows, len(first.cells), kinds, delimiter))
+        pairs = without_numbers(list(_pairs(rows[1:] if named else rows, len(first.cells), kinds, delimiter)))
     _refuse_what_is_no_pair(file, [pair for pair in pairs if isinstance(pair, Pair)], is_named=named is not None)
     return iter(pairs)
 
 
-def _numbers_the_rows(rows: Sequence[Row], place: int) -> bool:
-    """Whether a column has a number of its own for each row, as a count or a score, and so names no paradigm."""
-    cells = [cell for row in rows for cell in row.cells[place : place + 1]]
-    return len(set(cells)) == len(cells) > 1 and all(map(is_number, cells))
+def without_numbers(pairs: list[Pair | DataError]) -> list[Pair | DataError]:
+    """Pairs without what is a number of its own for each, as a count or a score, and so names no paradigm."""
+    names = [pair.paradigm or "" for pair in pairs if isinstance(pair, Pair)]
+    if len(set(names)) < len(names) or len(names) < 2 or not all(map(is_number, names)):
+        return pairs
+    return [pair._replace(paradigm=None) if isinstance(pair, Pair) else pair for pair in pairs]
 
 
 def _pairs_of_benchmark(file: WholeFile, rows: Sequence[Row]) -> Iterator[Pair] | None:
@@ -139,9 +139,10 @@ def _pairs(rows: Sequence[Row], n_columns: int, kinds: Sequence[_Places], delimi
             yield Pair(row.number, name, row.cells[good], row.cells[bad])
 
 
-def _has_commas(rows: Sequence[Row], delimiter: str) -> bool:
-    """Whether commas seem to be those of sentences, with a blank after them."""
-    return delimiter == "," and 2 * sum(any(cell.startswith(" ") for cell in row.cells) for row in rows) > len(rows)
+def _has_commas(file: WholeFile, delimiter: str) -> bool:
+    """Whether commas seem to be those of sentences, with a blank after them and no quote that begins a cell."""
+    rows = first_rows(file.content, delimiter, keeps_blanks=True) if delimiter == "," else []
+    return 2 * sum(any(re.match(' +[^ "]', cell) for cell in cells) for cells in rows) > len(rows)
 
 
 def _is_header(rows: Sequence[Row], places: Sequence[int]) -> bool:

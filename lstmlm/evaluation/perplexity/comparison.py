@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Integer, Shaped
 
+from lstmlm.config.data import EosPlace
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
-from lstmlm.evaluation.bootstrap import CONFIDENCE, N_RESAMPLES, ratio_interval
+from lstmlm.evaluation.bootstrap import CONFIDENCE, N_RESAMPLES, ratio_interval, what_is_resampled
 from lstmlm.evaluation.fingerprint import fingerprint
 from lstmlm.evaluation.report import Report, Row
 from lstmlm.metrics import bits_per, perplexity
@@ -20,12 +21,13 @@ from lstmlm.scoring import score
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model and the text as its tokenizer cuts it; `run` is what reports and messages call the model."""
+    """A model and the text as its tokenizer cuts it, with ends by `eos`; `run` is what reports call the model."""
 
     run: str
     model: LanguageModel
     tokenizer: Tokenizer
     text: EncodedText
+    eos: EosPlace = "line"
 
     @property
     def fingerprint(self) -> str:
@@ -50,7 +52,8 @@ def compare_models(a: Contestant, b: Contestant) -> Report:
     """Compare perplexities where both cut the text into the same tokens, else bits per character and byte.
 
     The report has a row for each figure: that of both, the ratio or difference of b to a, and the limits of that by a
-    paired bootstrap over lines. `better` is "a" or "b", or None where the limits disagree.
+    paired bootstrap over lines, or where only these have an end, documents. `better` is "a" or "b", or None where the
+    limits disagree.
 
     Raises:
         DataError: the texts differ; or the tokens do, and those of one leave out what the text says.
@@ -76,6 +79,7 @@ def compare_models(a: Contestant, b: Contestant) -> Report:
             "text": a.text.name,
             "split": a.text.split,
             "n_lines": a.text.n_lines,
+            "resampled": what_is_resampled(a.eos),
             "better": "a" if low > 0 else "b" if high < 0 else None,
             "confidence": CONFIDENCE,
             "n_resamples": N_RESAMPLES,
@@ -127,8 +131,9 @@ def _require_tokens_that_say_all(a: Contestant, b: Contestant) -> None:
         n_lines = len(one.split_lines(one.text.tokens))
         if n_lines != one.text.n_lines:
             raise DataError(
-                f"{one.text.name}: has {one.text.n_lines:,} lines, but {one.run} reads {n_lines:,}, because the word "
-                f"{one.tokenizer.token(one.tokenizer.start_id)} ends one. Remove that word from the text."
+                f"{one.text.name}: has {one.text.n_lines:,} {what_is_resampled(one.eos)}, but {one.run} reads "
+                f"{n_lines:,}, because the word {one.tokenizer.token(one.tokenizer.start_id)} ends one. "
+                "Remove that word from the text."
             )
     if unsaid := [f"of {one.run}, {one.text.unsaid}" for one in (a, b) if one.text.unsaid]:
         raise DataError(

@@ -12,7 +12,7 @@ from lstmlm.config.data import EosPlace
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.distributed import ALONE, World
-from lstmlm.evaluation.bootstrap import ratio_interval
+from lstmlm.evaluation.bootstrap import ratio_interval, what_is_resampled
 from lstmlm.evaluation.fingerprint import Context, fingerprint
 from lstmlm.evaluation.proof.checks import Reader, unproven
 from lstmlm.evaluation.proof.scorer import Positions, Scored, Tokens, distributions, with_features, without_positions
@@ -75,7 +75,7 @@ def evaluate_perplexity(
             "perplexity_without_unk": perplexity(nats_without_unk, n_tokens_without_unk),
             "perplexity_low": perplexity(max(low, 0.0), 1),
             "perplexity_high": perplexity(high, 1),
-            "resampled": "documents" if eos == "document" else "lines",
+            "resampled": what_is_resampled(eos),
             "n_resampled": len(lines),
             **fingerprint(text, tokenizer, context),
         },

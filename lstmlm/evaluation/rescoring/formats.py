@@ -17,14 +17,16 @@ import logging
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from lstmlm import metrics
+from lstmlm.corpus.reading.compression import split_suffixes
 from lstmlm.corpus.reading.json_lines import parse_object
+from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES
 from lstmlm.corpus.reading.text_files import Line
 from lstmlm.errors import OutputPathError, conversion, shown
 from lstmlm.files import make_directory, write_lines
@@ -36,7 +38,7 @@ LN_10 = math.log(10)
 NATS_PER_BYTELOG = 1024 / 10000.5
 """A bytelog is a logarithm to base 1.0001, divided by 1024; SRILM takes 10000.5 for 1 / ln 1.0001."""
 
-_SRILM_SUFFIX = re.compile(r"(\.score|\.nbest)?(\.gz)?$")
+_SRILM_SUFFIXES = (".score", ".nbest")
 _HMM_STATE = re.compile(r"-\d$")
 _FIELDS_OF_A_WORD = 11
 _KALDI_ID = re.compile(r"(.+)-([1-9]\d*)")
@@ -120,9 +122,15 @@ def _parse_srilm(line: Line) -> Parsed:
             f"no scores, got {shown(line.text)}. A line reads: ascore lscore nwords word word; "
             "after NBestList1.0: (score) word word."
         ) from None
-    utterance, text = _SRILM_SUFFIX.sub("", line.file.name), " ".join(words)
+    utterance, text = _named_by(line.file, _SRILM_SUFFIXES), " ".join(words)
     hypothesis = Hypothesis(utterance, text, acoustic_score, line, first_pass_score, n_words, kept=text)
     return [(f"{utterance}:{line.number}", hypothesis)]
+
+
+def _named_by(file: Path, suffixes: Collection[str]) -> str:
+    """Return the name of a file without a suffix that says what it holds and one that says how it is compressed."""
+    suffix, compression = split_suffixes(file)
+    return file.name[: len(file.name) - len(compression) - (len(suffix) if suffix in suffixes else 0)]
 
 
 def _words_with_times(fields: Sequence[str]) -> tuple[list[str], tuple[float, float]]:
@@ -166,7 +174,7 @@ def require_apart(output: Path, list_format: str, lists: Iterable[Sequence[Hypot
 
 
 def _parse_kaldi(line: Line) -> Parsed:
-    name, *words = line.text.split() or [""]
+    name, *words = line.text.split()
     match = _KALDI_ID.fullmatch(name)
     if not match:
         raise line.error(f"no hypothesis id, got {shown(line.text)}. A line reads: UTTERANCE-N word word, N from 1.")
@@ -181,20 +189,22 @@ def _write_kaldi(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> Non
 
 
 def _parse_jsonl(line: Line) -> Parsed:
-    record = object_of(line)
+    record, place = object_of(line), f"{line.file}:{line.number}"
+    if "alternatives" in record and not {"utterance", "id"} & record.keys():
+        # Files that are called alike would have one utterance of both.
+        place = record["utterance"] = f"{_named_by(line.file, RECORD_SUFFIXES)}-{line.number}"
     records = [record] if "alternatives" not in record else _records_of_vosk(line, record)
-    return [(f"{line.file}:{line.number}:{number}", _hypothesis(line, one)) for number, one in enumerate(records)]
+    return [(f"{place}:{number}", _hypothesis(line, one)) for number, one in enumerate(records, start=1)]
 
 
 def _records_of_vosk(line: Line, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a record for each of the `alternatives`; they name no utterance, and `confidence` is a logarithm."""
+    """Return a record for each of the `alternatives`, of which `confidence` is a logarithm."""
     alternatives = record["alternatives"]
     if not isinstance(alternatives, list) or not all(isinstance(one, dict) for one in alternatives):
         raise line.error(
             f"alternatives: expected a list of objects, got {shown(alternatives)}. Write one a hypothesis."
         )
     named = {name: record[name] for name in ("utterance", "id") if name in record}
-    named = named or {"utterance": f"{line.file.name.partition(chr(46))[0]}-{line.number}"}
     return [{**named, "score": one.get("confidence"), **one} for one in alternatives]
 
 

@@ -37,8 +37,8 @@ _FOREIGN = (
 )
 """How the first line of other programs' lists begins, whose they are, and the program for `jq` that makes objects."""
 
-_COSTS = re.compile(r"(\S+-[1-9]\d*[ \t]+-?\d+\.\d+\s*)+")
-"""All lines of a file of costs; a hypothesis here and there may be a number."""
+_COSTS = re.compile(r"(\S+-[1-9]\d*[ \t]+-?\d+([.eE][-+\deE]+)?\s*)+")
+"""All lines of a file of costs, group 2 the last fraction or exponent; hypotheses may be whole numbers."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def recognise_format(paths: Sequence[Path], encoding: str = UTF8) -> str:
         DataError: there is no such file, or it is empty.
     """
     file = read_file(next(files_in(paths)), encoding)
-    first = "{" if file.kind == "json" else file.content.partition("\n")[0]
+    first = "{" if file.kind == "json" else file.content.lstrip().partition("\n")[0]
     return next(name for name, nbest_format in FORMATS.items() if nbest_format.begins_with(first))
 
 
@@ -101,7 +101,7 @@ def read_nbest(
 
 
 def _refuse_foreign(file: WholeFile) -> None:
-    if _COSTS.fullmatch(file.content):
+    if (costs := _COSTS.fullmatch(file.content)) and costs[2]:
         raise DataError(f"{file.name}: has costs and no words. Name the list, and these as --scores.")
     for beginning, what, program in _FOREIGN:
         if re.match(beginning, file.content, re.MULTILINE):
@@ -131,12 +131,14 @@ def _warn_of_counts(hypotheses: Sequence[Hypothesis]) -> None:
 def read_into(
     found: dict[str, Value], file: WholeFile, parse: Callable[[Line], Iterable[tuple[str, Value]]], problems: list[str]
 ) -> None:
-    """Add what each line of a file says, by the name that it says it of; what is wrong is added to `problems`."""
+    """Add what each line says that is not blank, by the name that it says it of; what is wrong, to `problems`."""
     for line in file.lines():
+        if not line.text.strip():
+            continue
         with _listed(problems):
             for name, value in parse(line):
                 if name in found:
-                    raise line.error(f"{name} comes a second time. Remove one of them.")
+                    raise line.error(f"{name} comes a second time. Remove or rename one of them.")
                 found[name] = value
 
 

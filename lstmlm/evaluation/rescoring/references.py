@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,7 @@ def read_references(
     are among them. `ignored` is as in `read_nbest`.
 
     Raises:
-        DataError: there is no reference for any list.
+        DataError: there is no reference for any list, or an STM has several for one name.
     """
     found: dict[str, str] = {}
     file = read_file(path, encoding)
@@ -65,25 +66,34 @@ def _parser_of(file: WholeFile) -> Callable[[Line], Parsed]:
     lines = [line.text for line in file.lines() if line.text.strip() and not line.text.startswith(_COMMENT)]
     if file.kind == "jsonl" or (lines and lines[0].startswith("{")):
         return _parse_object
-    for pattern in (_STM, _TRN):
-        if all(map(pattern.fullmatch, lines)):
-            return partial(_parse_matched, pattern)
-    return _parse_kaldi
+    if all(map(_STM.fullmatch, lines)):
+        _refuse_recordings(file, lines)
+        return partial(_parse_matched, _STM)
+    return partial(_parse_matched, _TRN) if all(map(_TRN.fullmatch, lines)) else _parse_kaldi
+
+
+def _refuse_recordings(file: WholeFile, lines: Iterable[str]) -> None:
+    """Refuse an STM that names recordings in its first field, of which each has several segments."""
+    n_segments = Counter(line.split(maxsplit=1)[0] for line in lines if _NOT_SCORED not in line.lower())
+    for name, number in n_segments.most_common(1):
+        if number > 1:
+            raise DataError(
+                f"{file.name}: has {number:,} segments of {name}, but lists are of utterances. Write into the first "
+                "field of each segment the name of its utterance in the lists."
+            )
 
 
 def _parse_kaldi(line: Line) -> Parsed:
     if line.text.startswith(_COMMENT):
         return []
     name, _, text = line.text.strip().replace("\t", " ").partition(" ")
-    if not name:
-        raise line.error("is blank. A line reads: UTTERANCE word word.")
     return [(name, text)]
 
 
 def _parse_matched(pattern: re.Pattern[str], line: Line) -> Parsed:
     match = pattern.fullmatch(line.text)
     if match is None or _NOT_SCORED in line.text.lower():
-        return []  # blank, or a comment
+        return []  # a comment, or a stretch that is left out
     text = match["text"] or ""
     if found := _ALTERNATIVES.search(text):
         what = "alternatives" if found[0] in "{}" else f"{found[0]}, which may be left out"

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from lstmlm.corpus.encoded_text import MANY_UNKNOWN
 from lstmlm.corpus.reading.white_space import words_of
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import DataError
+from lstmlm.errors import ConfigError, DataError
 from lstmlm.evaluation.reading import AS_LINES, Reading
 from lstmlm.evaluation.report import Report, Row, Value, most_frequent
 from lstmlm.evaluation.rescoring.combination import Combination, count_errors, error_rates, find_combination
@@ -130,9 +130,12 @@ def evaluate_rescoring(
     said in each utterance; `run` is what the report calls the model, `reading` is how words make a line.
 
     Raises:
-        DataError: a combination is to be searched, and fewer than two utterances have a reference.
+        ConfigError: a weight is given to the first pass, of which the lists have no score.
+        DataError: a combination is to be searched, and the lists have no acoustic score, or fewer than two utterances a
+            reference.
     """
     started = time.monotonic()
+    _require_scores(lists, options.combination)
     _warn_of_other_spelling(lists, references, options.metric)
     combination = options.combination or Combination()
     rescorer = Rescorer(model, tokenizer, combination, options.metric, reading)
@@ -168,6 +171,19 @@ def evaluate_rescoring(
         "seconds": round(time.monotonic() - started, 3),
     }
     return Rescoring(rescored, Report(values, rates or list(_rows(rescored))))
+
+
+def _require_scores(lists: Sequence[Sequence[Hypothesis]], combination: Combination | None) -> None:
+    every = list(chain.from_iterable(lists))
+    if combination and combination.first_pass_weight and not any(one.first_pass_score for one in every):
+        weight = f"--first-pass-weight {combination.first_pass_weight:g}"
+        raise ConfigError(f"{weight}: has no effect, as no hypothesis has a first-pass score. Leave it out.")
+    if any(one.acoustic_score for one in every):
+        return
+    problem = "no hypothesis has an acoustic score. Those of Kaldi lists are in a file of their own: --scores FILE"
+    if combination is None:
+        raise DataError(f"--tune: {problem}")
+    _log.warning("%s", problem)
 
 
 def _warn_of_other_spelling(

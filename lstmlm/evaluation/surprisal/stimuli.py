@@ -27,6 +27,9 @@ TABLE_COLUMNS = ("item", "sentence", "word")
 SENTENCE_COLUMNS = ("text", "sentence")
 """Where a table has no column of words, one of these may hold whole sentences."""
 
+CONDITION_COLUMNS = ("condition", "cond", "list")
+"""What tells apart the versions in which an item occurs, each a document of its own."""
+
 THE_ITEM = 1
 """What the only item of a file is called that names none."""
 
@@ -36,15 +39,18 @@ _OF_JSON = re.compile(r'\s*(\[\s*)?\{\s*"')
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NUMBER = re.compile(r"\s*[-+]?[\d.,]+\s*")
 
+_Document = tuple[Any, tuple[str, ...]]
+"""An item, and in which condition."""
+
 
 @dataclass(frozen=True)
 class Sentence:
     """The words of one line."""
 
     item: Any
-    """To what it belongs: sentences of one item are a document, and items know nothing of each other."""
+    """To what it belongs: its sentences are a document, in each condition one, and know nothing of others."""
     number: Any
-    """What the file calls it; its number in the item, from 1, where it does not say."""
+    """What the file calls it; its number in the document, from 1, where it does not say."""
     words: Sequence[str]
     others: Sequence[Mapping[str, Any]]
     """What else the file says of each word, and after them of the end of the sentence, by the names of columns."""
@@ -55,8 +61,8 @@ class Sentence:
 
     @property
     def document(self) -> Any:
-        """What is the same for the sentences of an item, and for no others beside them."""
-        return self.unnamed, self.item
+        """What is the same for the sentences of an item in one condition, and for no others beside them."""
+        return self.unnamed, self.item, _condition(self.others[0])
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Stimuli:
     """What a file holds."""
 
     sentences: Sequence[Sentence]
-    """Those of one item follow each other."""
+    """Those of one document follow each other."""
     other_columns: Sequence[str]
     """The names in `others`, in the order of the file."""
     problems: Sequence[str]
@@ -138,9 +144,11 @@ def _is_unnamed_table(content: str) -> bool:
 
 
 def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
-    """Read rows of cells; rows of an item and sentence belong together wherever they stand."""
+    """Read rows of cells; rows of an item, condition and sentence belong together wherever they stand."""
     delimiter = delimiter or _delimiter_of_header(file.content) or find_delimiter(file.content) or "\t"
-    table = list(dropwhile(lambda row: not row.cells, read_table(file.name, file.content.rstrip("\n"), delimiter)))
+    table = list(dropwhile(_is_empty, read_table(file.name, file.content, delimiter)))
+    while table and _is_empty(table[-1]):
+        table.pop()
     if not table:
         raise DataError(f"{file.name}: holds no words. {_PUT_WORDS}")
     header, *rows = table
@@ -151,31 +159,31 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
         raise header.error(
             f"looks like a table ({DELIMITERS[delimiter]} between cells), but has no column 'word', got "
             f"{', '.join(repr(name[:60]) for name in header.cells)}. Write a row a word, under names of which one is "
-            "word, or a row a sentence, under sentence; or if it is text, a sentence a line: --format text"
+            "word, or a row a sentence, each once, under sentence; or if it is text, a sentence a line: --format text"
         )
     others = {name: place for place, name in enumerate(header.cells) if place not in columns.values()}
-    items: dict[Any, dict[Any, list[Sequence[str]]]] = {}
+    labels = {name: place for name, place in columns.items() if name != "word"}
+    documents: dict[_Document, dict[Any, list[tuple[str, Mapping[str, str]]]]] = {}
     problems = []
     for row in rows:
         try:
-            cells = _cells(row, len(header.cells), delimiter)
+            cells = _cells(row, len(header.cells), labels, delimiter)
             if not words_of(cells[columns["word"]]):
                 raise row.error("has no word. Put one there, or remove the line.")
         except DataError as error:
             problems.append(str(error))
             continue
-        sentences = items.setdefault(cells[columns["item"]] if "item" in columns else THE_ITEM, {})
-        sentences.setdefault(cells[columns["sentence"]] if "sentence" in columns else 1, []).append(cells)
+        beside = {name: cells[place] for name, place in others.items()}
+        item = cells[columns["item"]] if "item" in columns else THE_ITEM
+        sentences = documents.setdefault((item, _condition(beside)), {})
+        number = cells[columns["sentence"]] if "sentence" in columns else 1
+        sentences.setdefault(number, []).append((cells[columns["word"]], beside))
+    _refuse_gaps(header, documents)
     return Stimuli(
         [
-            Sentence(
-                item,
-                number,
-                words=[cells[columns["word"]] for cells in of_sentence],
-                others=[*({name: cells[place] for name, place in others.items()} for cells in of_sentence), {}],
-            )
-            for item, sentences in items.items()
-            for number, of_sentence in sentences.items()
+            Sentence(item, number, [word for word, _ in words], [*(beside for _, beside in words), {}])
+            for (item, _), sentences in documents.items()
+            for number, words in sentences.items()
         ],
         list(others),
         problems,
@@ -185,13 +193,17 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
 def _sentence_column(header: Row, rows: Sequence[Row]) -> str | None:
     """What holds whole sentences in a table that has no column of words.
 
-    Numbers of sentences are none; nor is what neighbouring rows share, as if they were words of a sentence.
+    Numbers of sentences are none; nor is what most neighbouring rows share in one condition, as if they were words of a
+    sentence.
     """
     columns = find_columns(header.cells, ("word", *SENTENCE_COLUMNS))
+    conditions = find_columns(header.cells, CONDITION_COLUMNS).values()
     for name, place in columns.items():
-        cells = [row.cells[place] for row in rows if place < len(row.cells)]
-        is_words = "word" in columns or any(cell == following for cell, following in pairwise(cells))
-        if not is_words and any(len(words_of(cell)) > 1 for cell in cells):
+        filled = [row.cells for row in rows if words_of("".join(row.cells[place : place + 1]))]
+        neighbours = pairwise([cells[other : other + 1] for other in (place, *conditions)] for cells in filled)
+        n_repeated = sum(labels == following for labels, following in neighbours)
+        is_words = "word" in columns or 2 * n_repeated >= len(filled)
+        if not is_words and any(len(words_of(cells[place])) > 1 for cells in filled):
             return name
     return None
 
@@ -202,37 +214,66 @@ def _of_sentences(header: Row, rows: Sequence[Row], name: str, delimiter: str) -
     numbered = columns["sentence"] if "sentence" in columns and name != "sentence" else None
     known = {columns[name], numbered, columns.get("item")}
     others = {other: place for place, other in enumerate(header.cells) if place not in known}
-    items: dict[Any, list[Sentence]] = {}
+    labels = {other: place for other, place in columns.items() if other != name}
+    documents: dict[_Document, list[Sentence]] = {}
     problems = []
     for row in rows:
         try:
-            cells = _cells(row, len(header.cells), delimiter)
+            cells = _cells(row, len(header.cells), labels, delimiter)
             if not words_of(cells[columns[name]]):
                 raise row.error("has no words. Put some there, or remove the line.")
         except DataError as error:
             problems.append(str(error))
             continue
         item = cells[columns["item"]] if "item" in columns else row.number
-        sentences = items.setdefault(item, [])
+        beside = {other: cells[place] for other, place in others.items()}
+        sentences = documents.setdefault((item, _condition(beside)), [])
         number = len(sentences) + 1 if numbered is None else cells[numbered]
         line = re.sub(r"[\r\n]+", " ", cells[columns[name]])  # a quoted cell may have lines
-        sentences.append(_sentence(item, number, f"{line}\n", {other: cells[place] for other, place in others.items()}))
-    return Stimuli([sentence for of_item in items.values() for sentence in of_item], list(others), problems)
+        sentences.append(_sentence(item, number, f"{line}\n", beside))
+    _refuse_gaps(header, documents)
+    return Stimuli([sentence for sentences in documents.values() for sentence in sentences], list(others), problems)
 
 
-def _cells(row: Row, n_cells: int, delimiter: str) -> Sequence[str]:
-    if not any(cell.strip() for cell in row.cells):
+def _is_empty(row: Row) -> bool:
+    return not any(map(str.strip, row.cells))
+
+
+def _cells(row: Row, n_cells: int, labels: Mapping[str, int], delimiter: str) -> Sequence[str]:
+    """The cells of a row that has all, and under the labels something that says to what it belongs."""
+    if _is_empty(row):
         raise row.error("is empty. If empty lines part sentences, add a column sentence that numbers them; remove it.")
     if len(row.cells) != n_cells:
         found = f"{len(row.cells)} cell{'s' * (len(row.cells) != 1)}"
-        between = f"one {DELIMITERS[delimiter][:-1]}"
-        raise row.error(f"has {found} where the header has {n_cells}. Put {between} between two cells.")
+        between = f"one {DELIMITERS[delimiter][:-1]} between two cells"
+        of_r = ", and if R has named the rows, leave that out: row.names=FALSE" if len(row.cells) == n_cells + 1 else ""
+        raise row.error(f"has {found} where the header has {n_cells}. Put {between}{of_r}.")
+    for name, place in labels.items():
+        if not row.cells[place].strip():
+            raise row.error(f"names no {name}. Fill in the cell.")
     return row.cells
+
+
+def _condition(beside: Mapping[str, Any]) -> tuple[str, ...]:
+    """In which of its conditions an item is, by what its file says beside a word."""
+    return tuple(str(value) for name, value in beside.items() if name.strip().casefold() in CONDITION_COLUMNS)
+
+
+def _refuse_gaps(header: Row, documents: Iterable[_Document]) -> None:
+    """Refuse items of which some rows name a condition and others do not, as where cells were merged.
+
+    Raises:
+        DataError: names the first such item.
+    """
+    named = {(item, n) for item, condition in documents for n, value in enumerate(condition) if value.strip()}
+    for item, condition in documents:
+        if any((item, n) in named for n, value in enumerate(condition) if not value.strip()):
+            raise header.error(f"some rows of item {item!r} name a condition, and others do not. Fill in the cells.")
 
 
 def _read_records(file: WholeFile) -> Stimuli:
     """Read objects; what they hold beside item and text is passed on at each word. One that names no item is one."""
-    items: dict[tuple[str, Any], list[Sentence]] = {}
+    documents: dict[tuple[str, _Document], list[Sentence]] = {}
     other_columns: list[str] = []
     problems = []
     for line in file.lines():
@@ -247,15 +288,15 @@ def _read_records(file: WholeFile) -> Stimuli:
             continue
         others = {name: value for name, value in record.items() if name not in (key, *TEXT_KEYS)}
         other_columns += [name for name in others if name not in other_columns]
-        sentences = items.setdefault((str(key), item), [])
+        sentences = documents.setdefault((str(key), (item, _condition(others))), [])
         for of_line in lines:
             sentence = _sentence(item, len(sentences) + 1, of_line, others)
             sentences.append(replace(sentence, unnamed=key is None))
-    return Stimuli([sentence for sentences in items.values() for sentence in sentences], other_columns, problems)
+    return Stimuli([sentence for sentences in documents.values() for sentence in sentences], other_columns, problems)
 
 
 def _item_of(value: Any) -> Any:
-    if not isinstance(value, str | int | float):
+    if not isinstance(value, str | int | float) or not str(value).strip():
         raise ValueError(f"item: expected text or a number, got {shown(value)}. Name it, or leave it out.")
     return value
 

@@ -14,6 +14,7 @@ from lstmlm.checkpoint.storage import MODEL, MOST_JSON_BYTES, json_object
 from lstmlm.config import RunConfig
 from lstmlm.config.data import MOST_TOKENIZER_BYTES
 from lstmlm.errors import RESTORE, CheckpointError, shown
+from lstmlm.export import NO_CORPUS
 from lstmlm.export.torch_weights import read_tensors
 from lstmlm.files import read_bytes, read_text
 
@@ -73,8 +74,7 @@ class ExportedRun(RunDirectory):
             )
         try:
             found = content[SECTION]
-            # There is no corpus: a question needs a text of its own, and says so.
-            data = {**found["data"], "corpus": "./exported-without-corpus"}
+            data = {**found["data"], "corpus": NO_CORPUS}
             settings = {"data": data, "model": found["model"], "training": {"n_steps": 1}}
             config = RunConfig.model_validate_json(json.dumps(settings))
             step, environment = int(found["step"]), dict(found["environment"])

@@ -159,6 +159,37 @@ def test_a_number_of_its_own_for_each_row_is_no_paradigm(name: str) -> None:
     assert [item.paradigm for item in items] == ["x", "x"]
     items, _ = read("x.csv", f"{name};good;bad\n1;a b;a c\n1;d e;d f\n2;d e;d g\n")
     assert [item.paradigm for item in items] == ["x/1", "x/1", "x/2"]
+    items, _ = read("x.csv", "1;a b;a c\n2;d e;d f\n")
+    assert [item.paradigm for item in items] == ["x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "paradigms"),
+    [
+        ("UID", ["a", None], ["x/a", "x"]),
+        ("paradigm", ["a", "b"], ["x/a", "x/b"]),
+        ("uid", [7, 8], ["x", "x"]),
+        ("language", ["a", "b"], ["x", "x"]),
+    ],
+)
+def test_paradigms_of_records(name: str, values: list[Any], paradigms: list[str]) -> None:
+    records = [json.dumps({"good": "a b", "bad": "a c", name: value}) for value in values]
+    items, problems = read("x.jsonl", "\n".join(records))
+    assert ([item.paradigm for item in items], problems) == (paradigms, [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "good, bad\nthe dog barks, the dog bark\n",
+        "bad; good\nthe dog bark; the dog barks\n",
+        'good, bad\n"the dog barks", "the dog bark"\n',
+        '"the dog barks", "the dog bark"\n',
+    ],
+)
+def test_blanks_after_a_delimiter_are_none_of_a_sentence(content: str) -> None:
+    items, problems = read("x.csv", content)
+    assert (shown(items), problems) == (EXPECTED[:1], [])
 
 
 def test_columns_can_be_said() -> None:
@@ -256,7 +287,7 @@ UNLIKE = "holds no minimal pairs, as most have no word in common, such as"
         (
             "x.csv",
             "Yes, he sleeps,Yes, he sleep\nNo, he runs,No, he run\n",
-            f"x.csv:1: {UNSAID} 'Yes', ' he sleeps', 'Yes', ' he sleep' between commas. Put quotes around sentences "
+            f"x.csv:1: {UNSAID} 'Yes', 'he sleeps', 'Yes', 'he sleep' between commas. Put quotes around sentences "
             f"that have commas. {NAME_THEM}",
         ),
         (
@@ -389,6 +420,15 @@ def test_an_item_that_is_none_is_named_and_the_others_are_asked() -> None:
         "x.json: item 2: conditions.0.regions.0.content: is missing. Add it.",
         "x.json: item 3: has no (3;%mismatch%), which its formula asks about. Add it.",
     ]
+
+
+def test_a_region_that_is_there_twice() -> None:
+    suite = suite_with(predictions=[{"formula": "(3;%match%) < (3;%mismatch%)"}])
+    suite["items"][0]["conditions"][1]["regions"][1]["region_number"] = 1
+    assert read("x.json", json.dumps(suite)) == (
+        [],
+        ["x.json: item 1: has two regions (1;%mismatch%). Give each a number of its own, each condition a name."],
+    )
 
 
 def test_a_region_of_which_nothing_is_left() -> None:

@@ -45,7 +45,8 @@ def test_the_same_tokens_compare_by_perplexity(read: Any) -> None:
     assert (
         list(report.values)
         == (
-            "run_a run_b text split n_lines better confidence n_resamples text_sha256 fingerprint_a fingerprint_b"
+            "run_a run_b text split n_lines resampled better confidence n_resamples text_sha256 "
+            "fingerprint_a fingerprint_b"
         ).split()
     )
     assert (report.values["run_a"], report.values["run_b"], report.values["n_lines"]) == ("runs/1", "runs/2", 5)

@@ -66,16 +66,29 @@ def test_silence_and_noises_are_no_words(tmp_path: Path) -> None:
 def test_what_does_not_suit_the_lists(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """References of utterances without a list are normal; their number is told, and nothing is wrong."""
     path = tmp_path / "ref"
-    path.write_text("harvest the  wheat\n\nbarn full\nharvest again\nfield green\n", "utf-8")
+    path.write_text("harvest the  wheat\n \nbarn full\nharvest again\nfield green\n", "utf-8")
     problems: list[str] = []
     with caplog.at_level(logging.INFO):
         assert read_references(path, lists_of("harvest", "orchard"), problems) == {"harvest": "the wheat"}
     assert problems == [
-        f"{path}:2: is blank. A line reads: UTTERANCE word word.",
-        f"{path}:4: harvest comes a second time. Remove one of them.",
+        f"{path}:4: harvest comes a second time. Remove or rename one of them.",
         f"lists:1: no reference for orchard. Add one to {path}.",
     ]
     assert caplog.messages == [f"{path}: 2 of its utterances have no list, such as barn"]
+
+
+def test_an_stm_of_recordings_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ref"
+    gaps = "talk A gap 2 3 <o> ignore_time_segment_in_scoring\ntalk A gap 5 6 <o> ignore_time_segment_in_scoring\n"
+    path.write_text(f"talk A spk 0 2 <o> the wheat\n{gaps}", "utf-8")
+    assert read_references(path, lists_of("talk"), []) == {"talk": "the wheat"}
+    path.write_text(f"talk A spk 0 2 <o> the wheat\n{gaps}talk A spk 6 7 <o> was cut\n", "utf-8")
+    with pytest.raises(DataError) as refusal:
+        read_references(path, lists_of("talk"), [])
+    assert str(refusal.value) == (
+        f"{path}: has 2 segments of talk, but lists are of utterances. Write into the first field of each segment the "
+        "name of its utterance in the lists."
+    )
 
 
 def test_references_of_other_lists_are_refused(tmp_path: Path) -> None:

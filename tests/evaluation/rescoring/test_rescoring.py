@@ -18,7 +18,7 @@ from lstmlm.config.data import (
 from lstmlm.config.model import LSTMOptions, ModelOptions, RNNOptions
 from lstmlm.corpus.reading.text_files import Line
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
-from lstmlm.errors import DataError
+from lstmlm.errors import ConfigError, DataError
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.rescoring.combination import Combination
 from lstmlm.evaluation.rescoring.formats import Hypothesis, ScoredHypothesis
@@ -172,6 +172,25 @@ def test_weights_are_searched_on_the_first_half_and_measured_on_the_second() -> 
     for scored in (one for of_one in rescoring.lists for one in of_one):
         assert scored.total == combination.total(scored.hypothesis.acoustic_score, scored.lm_nats, scored.length, 0.0)
     assert all(of_one[1].total > of_one[0].total for of_one in rescoring.lists)
+
+
+def test_lists_without_the_scores_that_are_weighed(caplog: pytest.LogCaptureFixture) -> None:
+    silent = [[replace(one, acoustic_score=0.0) for one in hypotheses] for hypotheses in lists_of(TEXTS)]
+
+    def ask(options: RescoringOptions) -> None:
+        evaluate_rescoring(*trained(WordTokenizerOptions()), silent, {}, options, "runs/x")
+
+    problem = "no hypothesis has an acoustic score. Those of Kaldi lists are in a file of their own: --scores FILE"
+    with pytest.raises(DataError) as refusal:
+        ask(RescoringOptions(None))
+    assert str(refusal.value) == f"--tune: {problem}"
+    ask(RescoringOptions())
+    assert caplog.messages == [problem]
+    with pytest.raises(ConfigError) as useless:
+        ask(RescoringOptions(Combination(first_pass_weight=0.7)))
+    assert str(useless.value) == (
+        "--first-pass-weight 0.7: has no effect, as no hypothesis has a first-pass score. Leave it out."
+    )
 
 
 def test_a_single_utterance_cannot_be_tuned_and_measured() -> None:

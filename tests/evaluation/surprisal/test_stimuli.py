@@ -28,12 +28,47 @@ def test_a_table_may_have_a_row_a_sentence(name: str, tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", rows)
     assert shown(path) == [
         ("1", 1, ["The", "cat,", "of", "course,", "sat."]),
-        ("1", 2, ["It", "slept."]),
+        ("1", 1, ["It", "slept."]),
         ("2", 1, ["Yes"]),
     ]
     stimuli = read_stimuli(path)
     assert stimuli.other_columns == ["condition"]
     assert stimuli.sentences[1].others == [{"condition": "b"}] * 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "item,condition,word\n1,a,The\n1,a,cat\n1,b,The\n1,b,dog\n2,a,It\n",
+        "word;Cond;list\nThe;a;1\nThe;b;1\ncat;a;1\ndog;b;1\nIt;b;2\n",
+        "item,list,sentence\n1,1,The cat\n1,2,The dog\n2,1,It\n",
+        '{"item": 1, "list": 1, "text": "The cat"}\n{"item": 1, "list": 2, "text": "The dog"}\n{"text": "It"}\n',
+    ],
+)
+def test_an_item_is_a_document_in_each_of_its_conditions(content: str, tmp_path: Path) -> None:
+    stimuli = read_stimuli(written(tmp_path, "a", content))
+    assert [list(sentence.words) for sentence in stimuli.sentences] == [["The", "cat"], ["The", "dog"], ["It"]]
+    assert {sentence.number for sentence in stimuli.sentences} == {1}
+    assert len({sentence.document for sentence in stimuli.sentences}) == 3
+
+
+def test_sentences_of_one_condition_are_one_document(tmp_path: Path) -> None:
+    rows = "item,condition,sentence\n1,a,The cat sat.\n1,b,A cat sat.\n1,a,It slept.\n"
+    sentences = read_stimuli(written(tmp_path, "a.csv", rows)).sentences
+    assert [(sentence.number, sentence.words[0]) for sentence in sentences] == [(1, "The"), (2, "It"), (1, "A")]
+    assert sentences[0].document == sentences[1].document != sentences[2].document
+
+
+@pytest.mark.parametrize("name", ["word", "sentence"])
+def test_conditions_of_an_item_are_named_in_each_row(name: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", f"item,condition,{name}\n1,a,The cat\n1,,dog\n")
+    with pytest.raises(DataError) as error:
+        read_stimuli(path)
+    assert str(error.value) == (
+        f"{path}:1: some rows of item '1' name a condition, and others do not. Fill in the cells."
+    )
+    path = written(tmp_path, "a.csv", f"item,condition,{name}\n1,a,The cat\n2,,A dog\n")  # a filler
+    assert [sentence.item for sentence in read_stimuli(path).sentences] == ["1", "2"]
 
 
 def test_sentences_may_have_numbers_of_their_own(tmp_path: Path) -> None:
@@ -43,12 +78,36 @@ def test_sentences_may_have_numbers_of_their_own(tmp_path: Path) -> None:
 
 
 def test_rows_of_sentences_that_cannot_be_read(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.tsv", "sentence\tcondition\nThe cat sat.\ta\n \ta\nIt slept.\n\n")
-    assert shown(path) == [(2, 1, ["The", "cat", "sat."])]
+    path = written(tmp_path, "a.tsv", "sentence\titem\nThe cat sat.\ta\n \ta\nIt slept.\nIt is.\t \n\n")
+    assert shown(path) == [("a", 1, ["The", "cat", "sat."])]
     assert read_stimuli(path).problems == [
         f"{path}:3: has no words. Put some there, or remove the line.",
         f"{path}:4: has 1 cell where the header has 2. Put one tab between two cells.",
+        f"{path}:5: names no item. Fill in the cell.",
     ]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "1,1,The cat sat.\n2,1,It slept.\n,,\n,,\n",
+        "1,1,The cat sat.\n1,2,The cat sat.\n2,1,It slept.\n2,2,It slept.\n",
+        "1,1,The cat sat.\n2,1,The cat sat.\n3,1,It slept.\n4,1,It ate.\n",
+    ],
+)
+def test_sentences_may_occur_again(rows: str, tmp_path: Path) -> None:
+    """In another list, or of a few fillers; and empty rows at the end are none."""
+    stimuli = read_stimuli(written(tmp_path, "a.csv", f"item,list,sentence\n{rows}"))
+    assert stimuli.problems == []
+    assert [sentence.words for sentence in stimuli.sentences] == [
+        row.split(",")[2].split() for row in rows.splitlines() if row != ",,"
+    ]
+
+
+def test_the_first_line_of_excel_is_no_row(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "sep=;\nitem;word\n1;The\n\n;\n")
+    assert shown(path) == [("1", 1, ["The"])]
+    assert read_stimuli(path).problems == []
 
 
 @pytest.mark.parametrize("header", ["sentence,a,a", "sentence,sentence", "Sentence,sentence"])
@@ -111,19 +170,19 @@ def test_a_table_without_items_is_one_sentence(tmp_path: Path) -> None:
 
 def test_objects_hold_text_or_words(tmp_path: Path) -> None:
     lines = [
-        '{"item": "x", "text": "One cat.\\nTwo cats.\\n", "condition": "a"}',
+        '{"item": "x", "text": "One cat.\\nTwo cats.\\n", "tag": "a"}',
         '{"item": 2, "sentence": "A dog"}',
         '{"item": "x", "words": ["New York", "\\u00e9"], "n": [1, 2]}',
     ]
     stimuli = read_stimuli(written(tmp_path, "a.jsonl", "\n".join(lines) + "\n"))
-    a, n = {"condition": "a"}, {"n": [1, 2]}
+    a, n = {"tag": "a"}, {"n": [1, 2]}
     assert stimuli.sentences == [
         Sentence("x", 1, ["One", "cat."], [a, a, a], "One cat.\n"),
         Sentence("x", 2, ["Two", "cats."], [a, a, a], "Two cats.\n"),
         Sentence("x", 3, ["New York", "é"], [n, n, n]),
         Sentence(2, 1, ["A", "dog"], [{}, {}, {}], "A dog\n"),
     ]
-    assert stimuli.other_columns == ["condition", "n"]
+    assert stimuli.other_columns == ["tag", "n"]
 
 
 def test_an_object_without_item_is_one(tmp_path: Path) -> None:
@@ -179,8 +238,8 @@ def test_text_is_text(content: str, words: list[str], tmp_path: Path) -> None:
 def table_without_word(delimiters: str, names: str) -> str:
     return (
         f":1: looks like a table ({delimiters} between cells), but has no column 'word', got {names}. Write a row a "
-        "word, under names of which one is word, or a row a sentence, under sentence; or if it is text, a sentence a "
-        "line: --format text"
+        "word, under names of which one is word, or a row a sentence, each once, under sentence; or if it is text, a "
+        "sentence a line: --format text"
     )
 
 
@@ -190,7 +249,7 @@ def table_without_word(delimiters: str, names: str) -> str:
         ("a.txt", "1\tThe\t312\n1\tcat\t280\n", table_without_word("tabs", "'1', 'The', '312'")),
         ("a.txt", "The\tDT\ncat\tNN\n", table_without_word("tabs", "'The', 'DT'")),
         ("a.txt", "nr,token\n1,The\n2,cat\n", table_without_word("commas", "'nr', 'token'")),
-        ("a.txt", "7, The\n8, cat\n", table_without_word("commas", "'7', ' The'")),
+        ("a.txt", "7, The\n8, cat\n", table_without_word("commas", "'7', 'The'")),
         ("a.tsv", "The cat sat.\n", table_without_word("tabs", "'The cat sat.'")),
         ("a.txt", "token;rt\nThe;0,3\ncat;0,4\n", table_without_word("semicolons", "'token', 'rt'")),
         (
@@ -210,7 +269,9 @@ def test_what_looks_like_something_else_is_no_text(name: str, content: str, mess
     assert [word for sentence in as_text.sentences for word in sentence.words] == content.split()
 
 
-@pytest.mark.parametrize("name", ["sentence_id", "sentid", "sent", "Sentence Number", "items", "item_id"])
+@pytest.mark.parametrize(
+    "name", ["sentence_id", "sentid", "sent", "sent_id", "sent.no", "Sentence Number", "items", "item_id"]
+)
 def test_what_is_nearly_a_column_is_asked_about(name: str, tmp_path: Path) -> None:
     path = written(tmp_path, "a.tsv", f"{name}\tword\n1\tThe\n2\tA\n")
     wanted = "item" if name.startswith("item") else "sentence"
@@ -251,7 +312,12 @@ def test_a_file_in_another_encoding(tmp_path: Path) -> None:
     ("line", "problem"),
     [
         ("1", "has 1 cell where the header has 2. Put one tab between two cells."),
-        ("1\tcat\tdog", "has 3 cells where the header has 2. Put one tab between two cells."),
+        (
+            "1\tcat\tdog",
+            "has 3 cells where the header has 2. Put one tab between two cells, and if R has named the rows, leave "
+            "that out: row.names=FALSE.",
+        ),
+        (" \tcat", "names no item. Fill in the cell."),
         ("", "is empty. If empty lines part sentences, add a column sentence that numbers them; remove it."),
         ("1\t ", "has no word. Put one there, or remove the line."),
     ],
@@ -277,6 +343,7 @@ def test_a_wrong_row_is_left_out_and_listed(line: str, problem: str, tmp_path: P
         ('{"text": " \\n"}', "text: holds no words. Leave the object out, or give it some."),
         ('{"words": []}', "words: holds no words. Leave the object out, or give it some."),
         ('{"text": "a", "item": [1]}', "item: expected text or a number, got [1]. Name it, or leave it out."),
+        ('{"text": "a", "item": " "}', "item: expected text or a number, got ' '. Name it, or leave it out."),
     ],
 )
 def test_a_wrong_object_is_left_out_and_listed(line: str, problem: str, tmp_path: Path) -> None:
