@@ -10,13 +10,12 @@ Example::
 
 from typing import TYPE_CHECKING
 
-from lstmlm import errors as errors
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
     from typing import Any
 
+    from lstmlm import errors as errors
     from lstmlm.api.model import Model
     from lstmlm.config import RunConfig
     from lstmlm.training.events import Event
@@ -68,7 +67,11 @@ def train(
     return train(config, run_dir, overrides=overrides, resume=resume, on_event=on_event)
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> object:
+    if name == "errors":  # not at once: an old Python, which `__main__` is to name, could not read it
+        from importlib import import_module
+
+        return import_module("lstmlm.errors")
     if name == "__version__":
         from importlib.metadata import version
 

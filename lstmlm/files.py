@@ -27,7 +27,6 @@ from lstmlm.errors import RESTORE, CheckpointError, RunInUseError, explained
 
 _TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
 _ASIDE_NAME = re.compile(r"\.(.+)\.replaced")
-_DAMAGED = ".damaged"
 LOCK_TRIES, LOCK_PAUSE_SECONDS = 10, 0.01
 """A lock is tried again, as `is_locked` has it for a moment; who takes it names itself at once, but after that."""
 
@@ -110,21 +109,24 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_blocks_atomically(path: Path, blocks: Iterable[Block], verify: Callable[[Path], None] | None = None) -> None:
-    """Replace a file as `write_atomically` does, by content that need not be in memory as a whole.
-
-    `verify` may refuse what was written, by an error.
+    """Replace a file as `write_atomically` does, by blocks that need not be in memory as one; `verify` may refuse them.
 
     Raises:
         CheckpointError: The disk is full, not writable or failing; the old content is still there.
     """
-    temporary = _temporary_beside(path)
     with explained(path, "written"):
+        if path.exists() and not path.is_file():  # a pipe or a device, such as /dev/stdout, stays what it is
+            with _opened(path, os.O_WRONLY) as descriptor:
+                _write_all(descriptor, blocks)
+            return
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path  # and so does a link
+        temporary = _temporary_beside(target)
         with _removed_on_error(temporary):
             _write_new(temporary, blocks)
             if verify is not None:
                 verify(temporary)
-            os.replace(temporary, path)
-        _sync_directory(path.parent)
+            os.replace(temporary, target)
+        _sync_directory(target.parent)
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
@@ -152,7 +154,7 @@ def append(path: Path, content: bytes) -> None:
     with explained(path, "written"), _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as descriptor:
         size = os.fstat(descriptor).st_size
         try:
-            _write_all(descriptor, content)
+            _write_all(descriptor, [content])
         except OSError:
             with suppress(OSError):
                 os.ftruncate(descriptor, size)
@@ -226,9 +228,7 @@ def published(path: Path) -> Path:
 def make_directory(path: Path, mode: int = 0o777) -> None:
     """Create a directory and the parents it lacks, durably; one that exists is left as it is.
 
-    Args:
-        path: The directory.
-        mode: Permissions of what is created, less those that the umask takes away.
+    `mode` has the permissions of what is created, less those that the umask takes away.
 
     Raises:
         CheckpointError: A part of the path is a file, or its parent is not writable.
@@ -259,7 +259,7 @@ def set_aside(path: Path) -> Path:
     Raises:
         CheckpointError: It cannot be renamed.
     """
-    aside = path.with_name(path.name + _DAMAGED)
+    aside = path.with_name(f"{path.name}.damaged")
     with explained(path, "set aside"):
         if aside.exists():
             _delete(aside)
@@ -307,7 +307,7 @@ def locked(path: Path) -> Iterator[None]:
                 raise RunInUseError(f"{path.parent}: is in use by {whose}. {advice}")
             held.callback(unlock_descriptor, descriptor)
             os.lseek(descriptor, 0, os.SEEK_SET)  # a try that failed has read whose it was
-            _write_all(descriptor, b"%*d\n" % (OWNER_BYTES, os.getpid()))
+            _write_all(descriptor, [b"%*d\n" % (OWNER_BYTES, os.getpid())])
             if is_new:
                 # What is written under the lock must not outlive it when power is lost: the lock says whose it is.
                 _sync_directory(path.parent)
@@ -346,15 +346,15 @@ def _aside(path: Path) -> Path:
 
 def _write_new(path: Path, blocks: Iterable[Block]) -> None:
     with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
-        for block in blocks:
-            _write_all(descriptor, block)
+        _write_all(descriptor, blocks)
         os.fsync(descriptor)
 
 
-def _write_all(descriptor: int, content: Block) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+def _write_all(descriptor: int, blocks: Iterable[Block]) -> None:
+    for block in blocks:
+        rest = memoryview(block)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
 
 
 def _holds(path: Path, blocks: Iterable[Block]) -> bool:

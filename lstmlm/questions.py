@@ -55,7 +55,8 @@ def compare(
     Raises:
         DataError: the text cannot be read, is not the same for both, or leaves nothing to compare.
     """
-    return compare_models(*(Contestant(t.name, t.model, t.tokenizer, t.encode(split, text, encoding)) for t in (a, b)))
+    runs = ((t, t.encode(split, text, encoding)) for t in (a, b))
+    return compare_models(*(Contestant(t.name, t.model, t.tokenizer, read, t.run.config.data.eos) for t, read in runs))
 
 
 def measure_surprisal(
@@ -187,9 +188,8 @@ def evaluate_ngrams(
             of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
             logger.info("%s: does not know %s", name_of(foreign), of_text)
     report = evaluate_ngram_mixture(model, ngrams, measured, validation, tokenizer, trained.name, prover or unproven)
-    if prover is None:
-        return report
-    return prover.proven(report, measured, None if is_half else trained.source(split, text, encoding))
+    source = None if is_half else trained.source(split, text, encoding)
+    return report if prover is None else prover.proven(report, measured, source)
 
 
 def write_ngrams(trained: TrainedModel, order: int, path: Path) -> None:

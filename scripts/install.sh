@@ -29,7 +29,8 @@ explain() {
             tmp=${TMPDIR:-/tmp}
             room="$(free_in "$(dirname "$venv")") are free there, $(free_in "$tmp") in $tmp"
             elsewhere="make VENV=/elsewhere/venv TMPDIR=/elsewhere demo"
-            fail "$venv: no room for the environment, which takes 1.3 GB ($room). Free some, or take another disk: $elsewhere" ;;
+            size="several gigabytes with PyTorch for NVIDIA cards, 1.3 GB with its CPU build (README, Install)"
+            fail "$venv: no room for the environment, which takes $size; $room. Free some, or take another disk: $elsewhere" ;;
     esac
     echo "$1" >&2
     exit 1

@@ -61,7 +61,8 @@ FILES = {
     "subordination.json": SUITE,
     "own.csv": "good,bad\nThe cat sleeps.,The cat sleep.\n",
     "blimp/agreement.jsonl": BLIMP,
-    "nbest/talk.txt": "call-1-1 the farmer goes\ncall-1-2 the farmer go\ncall-2-1 the cat sleeps\n",
+    "nbest/call-1": "-3.5 -2 3 the farmer goes\n-3.25 -2 3 the farmer go\n",
+    "nbest/call-2": "-1 -2 3 the cat sleeps\n",
     "dev.stm": "call-1 1 a 0 1 the farmer goes\ncall-2 1 a 0 1 the cat sleeps\n",
     "nbest.txt": "call-1-1 the farmer goes\ncall-1-2 the farmer go\ncall-2-1 the cat sleeps\n",
     "acoustic.txt": "call-1-1 3.5\ncall-1-2 3.25\ncall-2-1 1\n",
@@ -73,6 +74,7 @@ FILES = {
     "texts/posts.jsonl": '{"body": "The farmer goes to the market"}\n',
     "texts/pairs.tsv": PAIRS,
     "texts/nbest.txt": NBEST,
+    "texts/acoustic.txt": "call-1 3.5\ncall-2 3.25\ntalk-1 1\ntalk-2 2\n",
     "texts/references.txt": "call the farmer goes\ntalk the cat sleeps\n",
     "mine.yaml": "data: {corpus: ./data/tiny}\nmodel: {backbone: {name: lstm}}\ntraining: {n_epochs: 1}\n",
 }

@@ -42,6 +42,17 @@ def test_every_command_runs(page: Path, workplace: Path, tiny_runs: Path) -> Non
         shell.run(line)
 
 
+EXTRAS = {"plot": "--plot", "serve": "lstmlm serve", "onnx": "export onnx", "tune": "lstmlm tune"}
+"""What commands need beside a plain installation."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_the_extras_that_its_commands_need(page: Path) -> None:
+    needed = {extra for extra, words in EXTRAS.items() if words in "\n".join(lines_of(page))}
+    named = {name for names in re.findall(r"lstmlm\[([\w,]+)\]'", page.read_text("utf-8")) for name in names.split(",")}
+    assert needed <= named
+
+
 NOTEBOOK = PROJECT / "docs" / "python.ipynb"
 
 

@@ -69,6 +69,28 @@ def test_a_write_in_blocks_is_one_write() -> None:
     assert (Path("best").read_bytes(), names()) == (b"1\n2\n", ["best"])
 
 
+def test_what_is_no_file_is_written_to_and_stays_what_it_is() -> None:
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    files.write_blocks_atomically(Path("pipe"), [b"1\n", b"2\n"])
+    assert os.read(reader, 9) == b"1\n2\n"
+    os.close(reader)
+    Path("null").symlink_to(os.devnull)
+    files.write_atomically(Path("null"), b"1\n")
+    assert (Path("pipe").is_fifo(), Path("null").readlink(), names()) == (True, Path(os.devnull), ["null", "pipe"])
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_stays_and_the_file_that_it_names_is_replaced(is_there: bool) -> None:
+    Path("reports").mkdir()
+    if is_there:
+        Path("reports/best").write_bytes(b"1\n")
+    Path("link").symlink_to("reports/best")
+    files.write_atomically(Path("link"), b"2\n")
+    assert (Path("link").is_symlink(), Path("reports/best").read_bytes()) == (True, b"2\n")
+    assert [path.name for path in Path("reports").iterdir()] == ["best"]
+
+
 def test_a_file_is_readable_for_whom_the_umask_allows() -> None:
     mask = os.umask(0o022)
     try:

@@ -162,6 +162,12 @@ def test_an_old_python_can_read_what_tells_it_so(name: str) -> None:
     assert not evaluated  # `X | Y` in an annotation
 
 
+def test_nothing_else_is_read_before_an_old_python_is_told() -> None:
+    program = "import sys, lstmlm.__main__; print(*sorted(name for name in sys.modules if name.startswith('lstmlm')))"
+    result = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["lstmlm", "lstmlm.__main__"]
+
+
 def test_what_an_old_python_is_told_agrees_with_what_is_declared_elsewhere() -> None:
     assert MissingExtraError.exit_status == start.LACKS_SOMETHING
     assert DECLARED["requires-python"] == f">={'.'.join(map(str, start.OLDEST_PYTHON))}"

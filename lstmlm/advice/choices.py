@@ -110,14 +110,12 @@ def _characters(seen: Survey) -> list[Choice]:
         why = f"a script of {seen.n_characters:,} characters, and most words occur too rarely to be learnt"
     if not seen.has_words:
         why = f"no spaces part words: {seen.n_chars / max(1, seen.n_pieces):.0f} characters from one to the next"
-    return [
-        Choice("data.tokenizer.name", "char", why),
-        Choice(
-            "data.tokenizer.min_count",
-            2,
-            f"{seen.n_rare_characters:,} of {seen.n_characters:,} characters occur once: they teach what <unk> is like",
-        ),
-    ]
+    rare = f"each of {seen.n_characters:,} characters occurs more than once: others will be <unk>"
+    if seen.n_rare_characters:
+        rare = (
+            f"{seen.n_rare_characters:,} of {seen.n_characters:,} characters occur once: they teach what <unk> is like"
+        )
+    return [Choice("data.tokenizer.name", "char", why), Choice("data.tokenizer.min_count", 2, rare)]
 
 
 def choose_windows(seen: Survey, tokenizer: str, n_tokens: int) -> list[Choice]:

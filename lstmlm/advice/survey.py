@@ -16,7 +16,7 @@ from lstmlm.corpus.inspection.layout import is_indented
 from lstmlm.corpus.loading import require_text, training_text
 from lstmlm.corpus.reading.documents import holds_records
 from lstmlm.corpus.reading.json_lines import parse_object
-from lstmlm.corpus.reading.splits import text_of_files
+from lstmlm.corpus.reading.splits import split_files, text_of_files
 from lstmlm.corpus.reading.text_files import lines_of, read_blocks
 from lstmlm.corpus.tokenizers import train_tokenizer
 from lstmlm.corpus.tokenizers.training_text import pieces_of
@@ -119,7 +119,8 @@ def text_field(options: DataOptions) -> str:
     if "/" not in options.corpus:
         return options.field
     require_text(options)
-    first = text_of_files([Path(options.corpus)], options).files[0]
+    path = Path(options.corpus)
+    first, *_ = [*split_files(path).values()] or text_of_files([path], options).files
     if not holds_records(first, options.encoding):
         return options.field
     lengths = Counter[str]()

@@ -394,4 +394,4 @@ def last_step(run_dir: Path) -> int | None:
 
 
 def _checkpoints_of(path: Path) -> Checkpoints:
-    return Checkpoints(path, [path / CONFIG, path / TOKENIZER, *path.glob(NGRAMS)])
+    return Checkpoints(path, [path / CONFIG, path / TOKENIZER, path / NGRAMS])

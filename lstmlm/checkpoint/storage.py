@@ -176,8 +176,8 @@ def read_manifest(directory: Path, step: int, run_files: Sequence[Path]) -> Mani
     except ValidationError as error:
         _refuse(path, error.errors()[0]["msg"])
     # Only names that are known beforehand are ever joined to a path.
-    names = (sorted(manifest.checkpoint), sorted(manifest.run))
-    if (manifest.step, names) != (step, (sorted(CHECKPOINT_FILES), sorted(path.name for path in run_files))):
+    of_run = {path.name for path in run_files if path.name in manifest.run or path.exists()}
+    if (manifest.step, {*manifest.checkpoint}, {*manifest.run}) != (step, {*CHECKPOINT_FILES}, of_run):
         raise CheckpointError(f"{path}: is of another checkpoint (of step {manifest.step}). {_REMEDY}")
     return manifest
 
@@ -189,7 +189,8 @@ def verify_run_files(manifest: Manifest, run_files: Sequence[Path]) -> None:
         CheckpointError: One of them is missing or damaged.
     """
     for path in run_files:
-        _verify(path, manifest.run[path.name])
+        if path.name in manifest.run:
+            _verify(path, manifest.run[path.name])
 
 
 def verify_metrics(path: Path, record: FileRecord) -> None:

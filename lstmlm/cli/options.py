@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,14 @@ def name_or_path(text: str) -> str:
         return expanded(text)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+
+
+def corpus_place(text: str) -> str:
+    """Read a corpus: its name, or a path, which needs no slash where something lies there."""
+    found = name_or_path(text)
+    with suppress(OSError):  # which is told where the corpus is read
+        return found if "/" in found or not Path(found).exists() else f"./{found}"
+    return found
 
 
 def path(text: str) -> Path:
@@ -168,7 +177,7 @@ CorpusArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CORPUS…",
-        parser=name_or_path,
+        parser=corpus_place,
         help="A corpus as in data.corpus, or text files, each read as a whole.",
         show_default="data.corpus of --config",
     ),

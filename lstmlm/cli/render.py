@@ -79,6 +79,8 @@ class ErrorRenderingGroup(TyperGroup):
             with Interruption().active(), _refusals_explained():
                 return super().invoke(ctx)
         except typer.TyperException as error:  # which Typer shows itself
+            if "unexpected extra argument" in error.message and _takes_run(getattr(error, "ctx", None)):
+                error.message += ". A run is named with --run."
             if ctx.meta[AS_JSON]:
                 _print_error(error.format_message(), error.exit_code, "usage")
             raise
@@ -97,6 +99,10 @@ class ErrorRenderingGroup(TyperGroup):
             if not is_out_of_memory(error):
                 raise
             fail(_MEMORY_ADVICE, OUT_OF_MEMORY, "out-of-memory")
+
+
+def _takes_run(context: Any) -> bool:
+    return context is not None and any("--run" in parameter.opts for parameter in context.command.params)
 
 
 _MEMORY_ADVICE = "out of memory. Lower data.batch_size, data.bptt, model.backbone.hidden_size or the vocabulary."

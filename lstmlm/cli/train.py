@@ -181,7 +181,8 @@ def _own_config(run_dir: Path | None, *, resume: bool) -> str:
     from lstmlm.checkpoint.run_directory import CONFIG, RunDirectory
 
     if run_dir is None or not resume:
-        raise ConfigError("--config: is missing. Name a YAML file, or continue a run: --resume --run-dir RUN")
+        advice = "Name one, such as quickstart, or a YAML file; or continue a run: --resume --run-dir RUN"
+        raise ConfigError(f"--config: is missing. {advice}")
     own = run_dir / CONFIG
     if not own.exists() and not RunDirectory.exists(run_dir):
         begin = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(run_dir), "--resume"])

@@ -6,6 +6,7 @@ files that come with the package, and `options` is what all classes of options h
 nowhere else. Anyone may import from here.
 """
 
+import math
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -66,6 +67,8 @@ class RunConfig(Options):
                 f"with {lowest:g} to {highest:g}. Check it, and optimizer.name."
             )
         found += self._schedule_warnings()
+        training = self.training
+        found += self.length_warnings(training.n_steps, training.n_epochs, training.validate_every)
         averaging, patience = self.averaging, self.training.patience
         if patience is not None and (
             averaging.name == "tail" or (averaging.name == "nt_asgd" and patience <= averaging.nonmonotone_interval)
@@ -86,27 +89,42 @@ class RunConfig(Options):
             found.append("model.output.name: adaptive saves work where ids go by frequency, and bytes do not.")
         return found
 
-    def length_warnings(self, n_steps: int) -> list[str]:
-        """Say what will disappoint in a training of that many steps, which epochs or a budget may have told."""
-        schedule = self.schedule
-        if schedule.name in ("warmup_cosine", "warmup_linear") and schedule.warmup_steps >= n_steps:
-            return ["schedule.warmup_steps: the training ends before the learning rate has risen. Lower it."]
-        return []
+    def length_warnings(self, n_steps: int | None, n_epochs: int | None, validate_every: int | None) -> list[str]:
+        """Say what will disappoint in a training of that length, as far as it is known: corpus or budget may tell.
+
+        Args:
+            n_steps: Updates of the weights.
+            n_epochs: Passes over the training stream that are begun.
+            validate_every: Steps between validations; None: at the end of every epoch.
+        """
+        schedule, averaging = self.schedule, self.averaging
+        found = []
+        if schedule.name in ("warmup_cosine", "warmup_linear") and n_steps and schedule.warmup_steps >= n_steps:
+            found.append("schedule.warmup_steps: the training ends before the learning rate has risen. Lower it.")
+        if schedule.name == "step" and schedule.milestones:
+            length, last = n_epochs if schedule.unit == "epochs" else n_steps, max(schedule.milestones)
+            if length and last >= length:
+                found.append(f"schedule.milestones: {last} has no effect on a training of {length:,} {schedule.unit}.")
+        if averaging.name == "nt_asgd":
+            n_validations = n_steps and math.ceil(n_steps / validate_every) if validate_every else n_epochs
+            # The first that can be worse has one before the interval; what it starts needs a step after it.
+            if n_validations and n_validations < averaging.nonmonotone_interval + 3:
+                found.append(
+                    f"averaging.nonmonotone_interval: nt_asgd never begins to average in a training of {n_validations} "
+                    f"validations. Make them {averaging.nonmonotone_interval + 3} or more, or lower it."
+                )
+        return found
 
     def _schedule_warnings(self) -> list[str]:
-        schedule, training = self.schedule, self.training
+        schedule, patience = self.schedule, self.training.patience
         found = []
-        if schedule.ends_with_training and training.patience is not None:
+        if schedule.ends_with_training and patience is not None:
             found.append(f"training.patience: may stop before {schedule.name} has lowered the learning rate.")
-        if training.n_steps is not None:
-            found += self.length_warnings(training.n_steps)
-        if schedule.name == "step":
-            length = training.n_epochs if schedule.unit == "epochs" else training.n_steps
-            if not schedule.milestones:
-                found.append("schedule.milestones: none are given, so the learning rate stays the same. List some.")
-            elif length is not None and max(schedule.milestones) >= length:
-                found.append(
-                    f"schedule.milestones: {max(schedule.milestones)} has no effect on a training of {length} "
-                    f"{schedule.unit}."
-                )
+        if schedule.name == "anneal_on_plateau" and patience is not None and patience <= schedule.patience + 1:
+            least = schedule.patience + 2
+            found.append(
+                f"training.patience: stops before a lowered learning rate is used. Raise it to {least} or more."
+            )
+        if schedule.name == "step" and not schedule.milestones:
+            found.append("schedule.milestones: none are given, so the learning rate stays the same. List some.")
         return found

@@ -80,7 +80,8 @@ class TrainingOptions(Options):
     a small part of a budget. The last step always validates."""
 
     save_every: PositiveInt | None = None
-    """Steps between checkpoints beside those that follow every validation."""
+    """Steps between checkpoints beside those that follow every validation, or come in its place where the corpus has no
+    validation split."""
 
     keep: Literal["all", "2^k"] | PositiveInt | None = None
     """Checkpoints that stay beside the best, the last and the one before it: `all`; so many, spread over the training

@@ -32,7 +32,7 @@ from lstmlm.corpus.reading.text_files import Version, explained
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
 from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
-from lstmlm.errors import ConfigError, DataError, MissingTextError, unknown
+from lstmlm.errors import ConfigError, DataError, MissingTextError, ShortTextError, unknown
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +148,8 @@ def encode_string(content: str, options: DataOptions, tokenizer: Tokenizer) -> E
 def open_texts(corpora: Sequence[str], options: DataOptions) -> dict[str, Text]:
     """The texts to look at, not read yet: a file as a whole, and the splits of whatever else `data.corpus` can be.
 
+    What is too short for splits is one text too.
+
     Args:
         corpora: Files, or what `data.corpus` can be.
         options: How they are read; its own corpus is left out of account.
@@ -161,9 +163,23 @@ def open_texts(corpora: Sequence[str], options: DataOptions) -> dict[str, Text]:
             is_file = Path(corpus).is_file()
         one = options.model_copy(update={"corpus": corpus})
         if len(corpora) == 1 and not is_file:
-            return _texts(one)
-        texts += [text_of(Path(corpus), options)] if is_file else _texts(one).values()
+            return _splits_or_whole(one)
+        texts += [text_of(Path(corpus), options)] if is_file else _splits_or_whole(one).values()
     return {text.name: text for text in texts}
+
+
+def _splits_or_whole(options: DataOptions) -> dict[str, Text]:
+    try:
+        return _texts(options)
+    except ShortTextError:
+        whole = _whole(options)
+        return {whole.name: whole}
+
+
+def _whole(options: DataOptions) -> Text:
+    """A corpus that is given by its path as one text."""
+    path = Path(options.corpus)
+    return replace(text_of_files([path], options), name=str(path))
 
 
 def open_corpus(options: DataOptions) -> tuple[dict[str, Text], dict[str, Text]]:
@@ -182,8 +198,7 @@ def open_corpus(options: DataOptions) -> tuple[dict[str, Text], dict[str, Text]]
         splits = _texts(options)
     if len({text.files for text in splits.values()}) == len(splits) > 0:
         return splits, splits
-    path = Path(options.corpus)
-    return {"": replace(text_of_files([path], options), name=str(path))}, splits
+    return {"": _whole(options)}, splits
 
 
 def encode_files(
@@ -291,6 +306,11 @@ def _texts(options: DataOptions) -> dict[str, Text]:
         if lies_here:
             raise ConfigError(
                 f"data.corpus: {options.corpus!r} lies here, but a path has a slash. Write ./{options.corpus}"
+            )
+        if Path(options.corpus).suffix and not any(mark in options.corpus for mark in "*?["):
+            raise MissingTextError(
+                f"{options.corpus}: no such file or corpus. Check the path; "
+                "lstmlm data list shows the corpora that have a name."
             )
         raise ConfigError(
             f"data.corpus: {unknown('corpus', options.corpus, DATASETS)} A path has a slash: ./{options.corpus}"

@@ -1,6 +1,6 @@
 """The events of a run, taken in one by one, as the curves and figures that people look at."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,8 +117,7 @@ def read_history(path: Path) -> History:
     return reader.history
 
 
-def points(events: list[Record], x: str, y: str) -> Iterator[tuple[float, float]]:
-    """Yield the points of a curve, such as perplexity by step, without what is missing."""
-    for event in events:
-        if event.get(x) is not None and event.get(y) is not None:
-            yield float(event[x]), float(event[y])
+def perplexities(events: Sequence[Record]) -> list[tuple[float, float]]:
+    """Return the curve of perplexity by step, without the events that have none."""
+    known = (event for event in events if event.get("perplexity") is not None)
+    return [(float(event["step"]), float(event["perplexity"])) for event in known]

@@ -22,7 +22,7 @@ RESERVE_SECONDS, RESERVE_SHARE = 1.0, 0.01
 """What of a budget is not planned: for the start and end of the interpreter, and for a machine that slows down late."""
 
 VALIDATION_SHARE = 0.03
-"""Validations that nobody asked for take no more of the time than this."""
+"""Validations that nobody asked for, or the checkpoints in their place, take no more of the time than this."""
 
 FEWEST_STEPS = 20
 """A budget in which fewer fit is refused."""
@@ -54,10 +54,15 @@ class Costs:
     """To learn from a token, mean."""
 
     validation_seconds: float
-    """A validation, with the sample and the checkpoint that follow it."""
+    """A validation, with the sample and the checkpoint that follow it; 0 without a validation split."""
 
     checkpoint_seconds: float
     """A checkpoint."""
+
+    @property
+    def interval_seconds(self) -> float:
+        """What each interval of validations ends with: a validation, or without a validation split a checkpoint."""
+        return self.validation_seconds or self.checkpoint_seconds
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,8 @@ class Forecast:
 
     tokens_per_step: float
 
-    validate_every: int | None
-    """Steps between validations; None where there is nothing to validate on."""
+    validate_every: int
+    """Steps between validations; between checkpoints where there is nothing to validate on."""
 
     save_every: int | None
 
@@ -84,14 +89,13 @@ class Forecast:
         What is due after the update number `done` counts, and so do the last validation, the last checkpoint, and the
         evaluation of the best weights, which are read back for it.
         """
-        n_checkpoints = _n_due(self.save_every, done, n_steps)
-        seconds = (n_steps - done) * self.step_seconds
-        if self.validate_every is None:
-            return seconds + (n_checkpoints + 1) * self.costs.checkpoint_seconds
+        n_intervals = _n_due(self.validate_every, done, n_steps) + 1
+        seconds = (n_steps - done) * self.step_seconds + n_intervals * self.costs.interval_seconds
         if self.save_every is not None:
-            n_checkpoints -= _n_due(math.lcm(self.validate_every, self.save_every), done, n_steps)
-        n_scorings = _n_due(self.validate_every, done, n_steps) + 2
-        return seconds + n_scorings * self.costs.validation_seconds + n_checkpoints * self.costs.checkpoint_seconds
+            n_together = _n_due(math.lcm(self.validate_every, self.save_every), done, n_steps)
+            n_further = _n_due(self.save_every, done, n_steps) - n_together
+            seconds += n_further * self.costs.checkpoint_seconds
+        return seconds + self.costs.validation_seconds
 
     def n_steps_within(self, seconds: float, done: int) -> int:
         """Return how many updates the longest training makes that ends within `seconds` from the one number `done`.
@@ -102,24 +106,24 @@ class Forecast:
         lengths = range(done + 1, done + 2 + max(0, int(seconds / self.step_seconds)))
         n_fitting = bisect_right(lengths, seconds, key=lambda n_steps: self.seconds(done, n_steps))
         n_steps = lengths[max(0, n_fitting - 1)]
-        beyond = n_steps % (self.validate_every or n_steps)
-        is_too_little = beyond * self.step_seconds < self.costs.validation_seconds
+        beyond = n_steps % self.validate_every
+        is_too_little = beyond * self.step_seconds < self.costs.interval_seconds
         return n_steps - beyond if is_too_little and n_steps - beyond > done else n_steps
 
     def seldom(self, seconds: float) -> int:
-        """Return the interval of validations that take a small part of `seconds` and come evenly, the last at the end.
+        """Return an interval of `validate_every` that takes a small part of `seconds`, the last one ending with them.
 
         Returns:
             Steps between two of them.
         """
-        shortest = math.ceil(self.costs.validation_seconds / VALIDATION_SHARE / self.step_seconds)
+        shortest = math.ceil(self.costs.interval_seconds / VALIDATION_SHARE / self.step_seconds)
         n_steps = replace(self, validate_every=shortest).n_steps_within(seconds, 0)
         return math.ceil(n_steps / max(1, n_steps // shortest))
 
 
-def _n_due(every: int | None, done: int, n_steps: int) -> int:
+def _n_due(every: int, done: int, n_steps: int) -> int:
     """Count the multiples of `every` among the steps from `done` to the one before the last; 0 counts for none."""
-    return 0 if every is None else (n_steps - 1) // every - (max(done, 1) - 1) // every
+    return (n_steps - 1) // every - (max(done, 1) - 1) // every
 
 
 class Budget(Callback):
@@ -163,11 +167,10 @@ class Budget(Callback):
                 f"{needed - steps:.1f} s. Give {enough}s or more."
             )
         every = trainer.options.validate_every
-        if forecast.validate_every is not None and every is None:
-            of_epochs = forecast.validate_every * forecast.step_seconds
-            if of_epochs * VALIDATION_SHARE < self._costs.validation_seconds:
-                every = forecast.seldom(self._target - spent)
-                forecast = replace(forecast, validate_every=every)
+        of_epochs = forecast.validate_every * forecast.step_seconds
+        if every is None and of_epochs * VALIDATION_SHARE < self._costs.interval_seconds:
+            every = forecast.seldom(self._target - spent)
+            forecast = replace(forecast, validate_every=every)
         trainer.plan(forecast.n_steps_within(self._target - spent, 0), every)
 
     def on_start(self, trainer: Trainer) -> None:
@@ -252,7 +255,7 @@ def forecast_of(trainer: Trainer, costs: Costs) -> Forecast:
     """Return how long `trainer`, as it is planned, takes at these costs."""
     # With windows of drawn length other epochs have a few more or less; the check at the next validation sees it.
     n_windows = trainer.stream.epoch(0).n_windows
-    every = (trainer.validate_every or n_windows) if costs.validation_seconds > 0 else None
+    every = trainer.validate_every or n_windows
     return Forecast(costs, trainer.stream.n_tokens / n_windows, every, trainer.options.save_every)
 
 

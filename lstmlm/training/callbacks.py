@@ -94,7 +94,8 @@ class Validate(Callback):
     def after_step(self, trainer: Trainer) -> None:
         """Validate if it is due and not yet done: every token once, in order, with carried state."""
         state = trainer.state
-        if state.step == state.validated_step or not self._is_due(trainer):
+        is_due = state.step >= trainer.n_steps or trainer.is_validation_due
+        if state.step == state.validated_step or not is_due:
             return
         started = time.monotonic()
         nats = score(trainer.average.model, self._text.tokens, self._start_id, world=trainer.world)
@@ -117,17 +118,12 @@ class Validate(Callback):
                 )
             )
 
-    @staticmethod
-    def _is_due(trainer: Trainer) -> bool:
-        state, every = trainer.state, trainer.validate_every
-        return state.step >= trainer.n_steps or (state.window == 0 if every is None else state.step % every == 0)
 
-
-def most_checkpoints(trainer: Trainer, *, validates: bool) -> int:
+def most_checkpoints(trainer: Trainer) -> int:
     """How many checkpoints of a training, as it is planned, `Save` leaves on the disk at once, at most."""
     n_steps, keep = trainer.n_steps, trainer.options.keep
-    of_validations = (trainer.validate_every or trainer.stream.epoch(0).n_windows) if validates else 0
-    intervals = [every for every in (of_validations, trainer.options.save_every) if every]
+    of_validations = trainer.validate_every or trainer.stream.epoch(0).n_windows
+    intervals = [of_validations, trainer.options.save_every] if trainer.options.save_every else [of_validations]
     n_saved = 1 + sum((n_steps - 1) // every for every in intervals)
     if len(intervals) > 1:
         n_saved -= (n_steps - 1) // math.lcm(*intervals)
@@ -136,7 +132,7 @@ def most_checkpoints(trainer: Trainer, *, validates: bool) -> int:
 
 
 class Save(Callback):
-    """Publishes a checkpoint after each validation, every `save_every` steps, at the end and at an interruption."""
+    """Publishes a checkpoint where a validation is due, every `save_every` steps, at the end and at an interruption."""
 
     def __init__(self, run: SharedRun) -> None:
         self._run = run
@@ -151,7 +147,7 @@ class Save(Callback):
         """Save if it is due."""
         state, every = trainer.state, trainer.options.save_every
         is_last = state.step == trainer.n_steps or trainer.stop_reason is not None
-        is_due = is_last or state.step == state.validated_step or (every and state.step % every == 0)
+        is_due = is_last or trainer.is_validation_due or (every and state.step % every == 0)
         if state.step == 0 or not is_due:
             return
         try:

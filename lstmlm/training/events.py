@@ -26,7 +26,7 @@ class SplitSummary:
 
     split: str
     n_tokens: int
-    n_unk: int
+    unk_rate: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from lstmlm.config.averaging import NoAveragingOptions
 from lstmlm.config.training import TrainingOptions
 from lstmlm.corpus.stream import TrainingStream, Window
 from lstmlm.distributed import ALONE, World
-from lstmlm.errors import CheckpointError, DivergenceError, Interrupted
+from lstmlm.errors import CheckpointError, ConfigError, DivergenceError, Interrupted
 from lstmlm.metrics import NatsTotal
 from lstmlm.models.backbone import BackboneState, part_of_state
 from lstmlm.models.kernels import EVALUATION, Execution
@@ -114,6 +114,12 @@ class Trainer:
     def validate_every(self) -> int | None:
         """Steps between validations, as planned now; None: at the end of every epoch."""
         return self.state.plans[-1].validate_every
+
+    @property
+    def is_validation_due(self) -> bool:
+        """Whether the plan has a validation after this step; a checkpoint in its place without a validation split."""
+        state, every = self.state, self.validate_every
+        return state.window == 0 if every is None else state.step % every == 0
 
     @property
     def elapsed_seconds(self) -> float:
@@ -361,13 +367,26 @@ NOT_PLANNED_YET = 10**9
 """Length of a training with a budget until it is planned: in its first steps, long schedules do the same."""
 
 
+MOST_DRAWN_WINDOWS = 10**7
+"""Counted by drawing all of them, which takes some ten seconds."""
+
+
 def n_training_steps(options: TrainingOptions, stream: TrainingStream) -> int:
-    """Return the number of updates of the whole training."""
+    """Return the number of updates of the whole training.
+
+    Raises:
+        ConfigError: it cannot be counted in a time that anyone waits.
+    """
     if options.budget is not None:
         return NOT_PLANNED_YET
     if options.n_steps is not None:
         return options.n_steps
-    n_epochs = options.n_epochs or 0
+    n_epochs, n_windows = options.n_epochs or 0, stream.epoch(0).n_windows
     if not stream.options.variable_bptt:
-        return n_epochs * stream.epoch(0).n_windows
+        return n_epochs * n_windows
+    if n_epochs * n_windows > MOST_DRAWN_WINDOWS:
+        raise ConfigError(
+            f"training.n_epochs: {n_epochs:,} epochs of about {n_windows:,} windows are too many to draw before the "
+            "first step (data.variable_bptt). Lower it, or give training.n_steps instead."
+        )
     return sum(stream.epoch(number).n_windows for number in range(n_epochs))

@@ -75,7 +75,7 @@ def measure_requirements(trainer: Trainer, corpus: Corpus, started: float) -> Re
         seconds=seconds,
         peak_memory_bytes=torch.cuda.max_memory_allocated() if is_on_gpu else resident_bytes("VmHWM"),
         checkpoint_bytes=n_bytes,
-        disk_bytes=n_bytes * most_checkpoints(trainer, validates=corpus.valid is not None) + trainer.ngram_bytes,
+        disk_bytes=n_bytes * most_checkpoints(trainer) + trainer.ngram_bytes,
     )
 
 

@@ -15,7 +15,7 @@ from lstmlm.config.recipes import load_config
 from lstmlm.config.training import Duration
 from lstmlm.errors import ConfigError, unknown
 from lstmlm.yaml.schema import build
-from lstmlm.yaml.settings import Settings, as_override, shown
+from lstmlm.yaml.settings import Settings, as_override, brief
 
 KINDS = ("choice", "int", "float")
 KEYS = (*KINDS, "log")
@@ -46,24 +46,24 @@ def _read_range(given: Any) -> Range:
         if name not in KEYS:
             raise ValueError(unknown("key", name, KEYS))
     if len(kinds) != 1:
-        raise ValueError(f"expected one of choice, int and float, got {shown(given)}. Write {{float: [0, 0.5]}} or so.")
+        raise ValueError(f"expected one of choice, int and float, got {brief(given)}. Write {{float: [0, 0.5]}} or so.")
     [kind], values, log = kinds, given[kinds[0]], given.get("log", False)
     if not isinstance(values, tuple | list):
-        raise ValueError(f"{kind}: expected a list, got {shown(values)}.")
+        raise ValueError(f"{kind}: expected a list, got {brief(values)}.")
     if not values:
         raise ValueError(f"{kind}: an empty range, got []. List values.")
     if not isinstance(log, bool):
-        raise ValueError(f"log: expected true or false, got {shown(log)}.")
+        raise ValueError(f"log: expected true or false, got {brief(log)}.")
     if kind == "choice":
         if log:
             raise ValueError("log: has no meaning for a choice. Remove it.")
         return Range(kind, tuple(values))
     numbers, what = (int, "whole numbers") if kind == "int" else (int | float, "numbers")
     if len(values) != 2 or any(isinstance(value, bool) or not isinstance(value, numbers) for value in values):
-        raise ValueError(f"{kind}: expected [low, high], two {what}, got {shown(tuple(values))}.")
+        raise ValueError(f"{kind}: expected [low, high], two {what}, got {brief(tuple(values))}.")
     low, high = values
     if not (abs(low) <= LARGEST and abs(high) <= LARGEST):  # so that what is no number is none of them
-        raise ValueError(f"{kind}: low and high must be finite, 2^53 at most, got {shown(tuple(values))}.")
+        raise ValueError(f"{kind}: low and high must be finite, 2^53 at most, got {brief(tuple(values))}.")
     if low >= high:
         raise ValueError(f"{kind}: low {low} is not below high {high}. Exchange them, or give the value under set.")
     if log and low <= 0:
@@ -191,4 +191,4 @@ def _problems(space: Space) -> Iterator[tuple[tuple[str, ...], str]]:
                 elif varied is None:
                     yield ("search",), line
                 else:
-                    yield ("search", varied), f"at {shown(values[varied])}: {line}"
+                    yield ("search", varied), f"at {brief(values[varied])}: {line}"

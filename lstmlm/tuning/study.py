@@ -5,6 +5,7 @@ is not finished is taken over by whoever comes next, and its run goes on from it
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -167,14 +168,19 @@ class Study:
 
     def _try(self, trial: Trial, watch: Callable[[Path], "Any"]) -> None:
         where = self.run_of(trial.number)
-        reported = {*self.trials[trial.number].intermediate_values}
+        reported, n_steps = {*self.trials[trial.number].intermediate_values}, math.inf
 
         def prune(event: Event) -> None:
+            nonlocal n_steps
+            # That of a budget is told by its plans alone.
+            n_steps = getattr(event, "n_steps", None) or n_steps
             if isinstance(event, ValidationEvent) and event.step not in reported:
                 trial.report(event.perplexity, event.step)
+                reported.add(event.step)
             # At the start, too: a trial may have been killed between its report and what follows from it.
-            is_due = isinstance(event, ValidationEvent) or (isinstance(event, StartEvent) and reported)
-            if is_due and trial.should_prune():
+            is_due = isinstance(event, ValidationEvent | StartEvent) and reported
+            # One that has come to its end is complete, however bad.
+            if is_due and max(reported) < n_steps and trial.should_prune():
                 raise Pruned(0)
 
         try:

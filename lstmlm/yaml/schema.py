@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails, core_schema
 
 from lstmlm.errors import did_you_mean, nearest
 from lstmlm.yaml import strict
-from lstmlm.yaml.settings import Settings, dotted, shown
+from lstmlm.yaml.settings import Settings, brief, dotted
 from lstmlm.yaml.strict import KeyPath, Value
 
 M = TypeVar("M", bound=BaseModel)
@@ -111,7 +111,7 @@ class _Builder:
         """Build one section, or the part that was chosen from `choices`; None where it has problems."""
         if not isinstance(value, dict):
             advice = _missing_blank(value) or "Write its keys below it."
-            self._settings.report(path, f"expected a mapping of keys, got {shown(value)}. {advice}")
+            self._settings.report(path, f"expected a mapping of keys, got {brief(value)}. {advice}")
             return None
         fields = options_class.model_fields
         content: dict[str, object] = {}
@@ -140,7 +140,7 @@ class _Builder:
         if not isinstance(value, dict):
             advice = f"Write {{name: {value}}}." if value in list(choices) else "Write name and options below it."
             advice = _missing_blank(value) or advice
-            self._settings.report(path, f"expected a mapping of keys, got {shown(value)}. {advice}")
+            self._settings.report(path, f"expected a mapping of keys, got {brief(value)}. {advice}")
             return None
         one_of = f"Choose one of: {', '.join(sorted(choices))}."
         name = value.get("name", getattr(field.default, "name", None))
@@ -150,7 +150,7 @@ class _Builder:
             self._settings.report((*path, "name"), _mismatch("a string", name) + f" {one_of}")
         elif name not in choices:
             noun = getattr(next(iter(choices.values())), "part", "name")
-            text = f"unknown {noun} {shown(name)}. {_meant(name, choices)}{one_of}"
+            text = f"unknown {noun} {brief(name)}. {_meant(name, choices)}{one_of}"
             self._settings.report((*path, "name"), text)
         else:
             return self.section(choices[name], {**value, "name": name}, path, choices)
@@ -232,7 +232,7 @@ def _explain(field: FieldInfo, value: object, errors: list[ErrorDetails]) -> lis
         item = tuple(step for step in error["loc"][1:] if has_keys or isinstance(step, int))
         if error["type"] == "missing" or error["type"] == "too_long":
             n_items = len(get_args(field.annotation))
-            others.append(((), f"expected a list of {n_items}, got {shown(value)}."))
+            others.append(((), f"expected a list of {n_items}, got {brief(value)}."))
         elif error["type"] == "literal_error" and len(errors) > 1:  # a word such as `auto`, beside other types
             wrong_types.extend(_literals(field.annotation))
         elif error["type"] not in _EXPECTED:
@@ -255,19 +255,19 @@ def _explain_one(field: FieldInfo, error: ErrorDetails) -> str:
     if kind in _LIMITS:
         key, relation = _LIMITS[kind]
         limit = error["ctx"][key]
-        text = f"must be {relation} {f'{limit:g}' if isinstance(limit, float) else limit}, got {shown(value)}."
+        text = f"must be {relation} {f'{limit:g}' if isinstance(limit, float) else limit}, got {brief(value)}."
         return f"{text} For none write null." if value == 0 and _takes(field, None) else text
     if kind == "literal_error" and (choices := _literals(field.annotation)):
         if not isinstance(value, str):
             return _mismatch(f"one of {', '.join(choices)}", value)
-        return f"unknown value {shown(value)}. {_meant(value, choices)}Choose one of: {', '.join(choices)}."
+        return f"unknown value {brief(value)}. {_meant(value, choices)}Choose one of: {', '.join(choices)}."
     if kind == "finite_number":
-        return f"must be a finite number, got {shown(value)}."
+        return f"must be a finite number, got {brief(value)}."
     if kind == "string_too_short":
-        return f"must not be empty, got {shown(value)}."
+        return f"must not be empty, got {brief(value)}."
     if kind == "value_error":
         return str(error["ctx"]["error"])
-    return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {shown(value)}."
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {brief(value)}."
 
 
 def _takes(field: FieldInfo | None, value: object) -> bool:
@@ -283,7 +283,7 @@ def _takes(field: FieldInfo | None, value: object) -> bool:
 
 def _mismatch(expected: str, value: object, field: FieldInfo | None = None) -> str:
     """Say that a value has the wrong type, how YAML came to read it so, and what the field takes that may be meant."""
-    text = f"expected {expected}, got {shown(value)}."
+    text = f"expected {expected}, got {brief(value)}."
     wants_string = expected == "a string" or expected.startswith("one of ")
     if isinstance(value, bool) and wants_string:
         words = "yes/on/true as true" if value else "no/off/false as false"
@@ -293,7 +293,7 @@ def _mismatch(expected: str, value: object, field: FieldInfo | None = None) -> s
     if isinstance(value, float) and value.is_integer() and "whole number" in expected:
         return f"{text} Write {int(value)}."
     if isinstance(value, str) and value.lower() in ("none", "nil"):
-        advice = next((f" For none write {shown(none)}." for none in (None, 0) if _takes(field, none)), "")
+        advice = next((f" For none write {brief(none)}." for none in (None, 0) if _takes(field, none)), "")
         return text + advice
     if "a list" in expected and isinstance(value, int | float) and _takes(field, (value,)):
         return f"{text} Write [{value}]."

@@ -58,7 +58,7 @@ class Settings:
         if isinstance(document.value, dict):
             self.values = document.value
         else:
-            self.report((), f"expected a mapping of keys, got {shown(document.value)}.")
+            self.report((), f"expected a mapping of keys, got {brief(document.value)}.")
             self.raise_problems()
 
     def override(self, text: str, number: int) -> None:
@@ -95,7 +95,7 @@ class Settings:
                 below = section[name] = {}
                 self._origins[path[:depth]] = origin
             elif not isinstance(below, dict):
-                text = f"{dotted(path[:depth])} is {shown(below)}, not a mapping of keys. Set {dotted(path[:depth])}."
+                text = f"{dotted(path[:depth])} is {brief(below)}, not a mapping of keys. Set {dotted(path[:depth])}."
                 self._problems.append((origin, (), text))
                 return
             section = below
@@ -144,7 +144,7 @@ def dotted(path: KeyPath) -> str:
     return "".join(steps).removeprefix(".")
 
 
-def shown(value: object) -> str:
+def brief(value: object) -> str:
     """Write a value in a message, in one short line."""
     match value:
         case None:
@@ -154,7 +154,7 @@ def shown(value: object) -> str:
         case tuple() if any(isinstance(item, tuple | dict) for item in value) or len(value) > 8:
             return "a list"
         case tuple():
-            return f"[{', '.join(map(shown, value))}]"
+            return f"[{', '.join(map(brief, value))}]"
         case str():
             return repr(value) if len(value) <= 60 else repr(value[:59] + "…")
     return _printable(repr(value))

@@ -68,6 +68,17 @@ def test_a_text_without_any_blank_is_characters_whatever_its_length(tmp_path: Pa
     assert values_of(choose_tokens(found))["name"] == "char"
 
 
+@pytest.mark.parametrize(
+    ("n_rare", "reason"),
+    [
+        (4, "4 of 90 characters occur once: they teach what <unk> is like"),
+        (0, "each of 90 characters occurs more than once: others will be <unk>"),
+    ],
+)
+def test_what_teaches_unknown_characters_is_said_where_there_is_some(n_rare: int, reason: str) -> None:
+    assert choose_tokens(seen(n_pieces=20_000, n_rare_characters=n_rare))[-1].reason == reason
+
+
 def test_text_whose_marks_stand_alone_is_cut_at_white_space() -> None:
     assert values_of(choose_tokens(seen(is_tokenised=True)))["split"] == "whitespace"
 

@@ -100,6 +100,17 @@ def test_people_see_a_table_and_who_is_better(trained: Path, add_run: Callable[.
     assert result.stderr.endswith(f"data/tiny/test.txt: {report['n_lines']} lines\n")
 
 
+def test_documents_that_are_drawn_again_are_called_so(here: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    records = "".join(json.dumps({"text": f"the farmer\nsees cow {number}"}) + "\n" for number in range(90))
+    (here / "texts.jsonl").write_text(records, "utf-8")
+    for run, seed in (("runs/tiny", 1), ("runs/other", 2)):
+        add_run(run, f"seed={seed}", f"data.corpus={here}/texts.jsonl", "data.eos=document")
+    report, shown = json.loads(lstmlm(*COMPARE, "--json").stdout), lstmlm(*COMPARE)
+    assert report["resampled"] == "documents"
+    assert shown.stdout.endswith("from 2,000 resamples of the documents\n")
+    assert shown.stderr.endswith(f": {report['n_lines']} documents\n")
+
+
 def test_other_tokens_of_a_text_that_both_know(trained: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
     add_run("runs/other", "data.tokenizer={name: char}")
     (trained / "known.txt").write_text("the farmer\nthe\n", "utf-8")

@@ -115,7 +115,7 @@ def test_get_what_is_never_fetched(lstmlm: Cli) -> None:
     assert result.stderr.splitlines()[-1] == (
         "ptb: train.txt, valid.txt, test.txt not in data/ptb as published. "
         "The Linguistic Data Consortium licenses it, so that it is never fetched. "
-        "Put your own copy there."
+        "Put your own copy there, below the working directory."
     )
 
 
@@ -231,7 +231,7 @@ def test_check_of_the_corpus_of_a_configuration(lstmlm: Cli, here: Path) -> None
 def test_check_says_how_to_get_the_corpus_of_a_configuration(lstmlm: Cli, here: Path) -> None:
     result = lstmlm("data", "check", "--config", "ptb-lstm-small")
     assert (result.exit_code, result.stdout) == (3, "")
-    assert "Put your own copy into data/ptb: train.txt, valid.txt, test.txt." in result.stderr
+    assert "Put your own copy into data/ptb, below the working directory: train.txt" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -292,6 +292,32 @@ def test_a_corpus_that_is_not_there(lstmlm: Cli) -> None:
         result = lstmlm("data", command, "text8")
         assert (result.exit_code, result.stdout) == (3, "")
         assert result.stderr == "text8: is not on this machine. Fetch it: lstmlm data get text8\n"
+
+
+def test_a_name_that_looks_like_a_file_is_missed_as_one(lstmlm: Cli) -> None:
+    for command in ("check", "stats"):
+        result = lstmlm("data", command, "nosuch.txt")
+        assert (result.exit_code, result.stderr) == (
+            3,
+            "nosuch.txt: no such file or corpus. Check the path; "
+            "lstmlm data list shows the corpora that have a name.\n",
+        )
+        assert "A path has a slash: ./*.txt" in lstmlm("data", command, "*.txt").stderr
+
+
+def test_a_folder_that_cannot_be_cut_is_counted_as_a_whole(lstmlm: Cli, here: Path) -> None:
+    Path("books").mkdir()
+    Path("books/line.txt").write_text("one line of six words .", "utf-8")
+    [text] = json.loads(lstmlm("data", "stats", "./books", "--json").stdout)["texts"]
+    assert (text["text"], text["n_words"]) == ("books", 6)
+
+
+def test_what_keeps_words_out_of_the_vocabulary_is_named(lstmlm: Cli, here: Path) -> None:
+    cut = ["--set", "data.tokenizer.max_vocab=20", "--set", "data.tokenizer.min_count=2"]
+    checked = lstmlm("data", "check", TINY, "--config", "tiny.yaml", *cut).stdout
+    assert f"are <unk>: not in the vocabulary of {TINY}/train.txt (max_vocab: 20, min_count: 2)." in checked
+    whole = lstmlm("data", "check", TINY, "--config", "tiny.yaml").stdout
+    assert f"are <unk>: not in the vocabulary of {TINY}/train.txt." in whole
 
 
 def test_control_codes_of_a_corpus_do_not_reach_the_terminal(lstmlm: Cli, tmp_path: Path) -> None:

@@ -46,6 +46,17 @@ def test_a_tokenizer_is_learnt_and_shown(learnt: Path, lstmlm: Cli) -> None:
     assert rows[-1].split() == ["sha256", shown["sha256"]]
 
 
+@pytest.mark.parametrize(
+    "command", [["stats"], ["check"], ["tokenizer", "train", "-o", "char.json", "--tokenizer", "char"]]
+)
+def test_a_corpus_that_lies_here_needs_no_slash(command: list[str], here: Path, lstmlm: Cli) -> None:
+    (here / "corpus").mkdir()
+    for name in ("text.txt", "corpus/a.txt"):
+        (here / name).write_text(TEXT * 100, "utf-8")
+    for name in ("text.txt", "corpus"):
+        assert lstmlm("data", *command, name).exit_code == 0
+
+
 def test_the_tokens_of_a_text(learnt: Path, lstmlm: Cli) -> None:
     shown = json.loads(lstmlm("data", "tokenizer", "show", "bpe.json", "the cat", "--json").stdout)
     assert "".join(row["token"] for row in shown["tokens"]) == "the cat"
@@ -101,6 +112,13 @@ def test_figures_of_a_text(texts: Path, lstmlm: Cli) -> None:
     assert char["unigram_bits_per_byte"] == pytest.approx(byte["unigram_bits_per_byte"])
 
 
+def test_the_text_is_read_as_is_said(here: Path, lstmlm: Cli) -> None:
+    (here / "posts.jsonl").write_text(json.dumps({"body": TEXT}, ensure_ascii=False), "utf-16")
+    sets = ["--set", "data.field=body", "--set", "data.encoding=utf-16"]
+    result = lstmlm("data", "tokenizer", "compare", "char", "--text", "posts.jsonl", *sets, "--json")
+    assert json.loads(result.stdout)["tokenizers"][0]["n_tokens"] == len(TEXT)
+
+
 def test_a_tokenizer_that_there_is_not(texts: Path, lstmlm: Cli) -> None:
     result = lstmlm("data", "tokenizer", "compare", "word", "bpee", "--text", "text.txt")
     assert (result.exit_code, result.stderr) == (
@@ -124,10 +142,15 @@ def test_a_table(learnt: Path, lstmlm: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("show", "gone.json"), 3, "gone.json: cannot be read (No such file or directory). Check data.tokenizer.path."),
+        (("show", "gone.json"), 3, "gone.json: no such file. Check the path."),
+        (
+            ("compare", "bpe", "--text", "text.txt", "--set", "data.tokenizer.vocab_size=300"),
+            2,
+            "--set data.tokenizer: has no effect. Name tokenizers, or learn one: lstmlm data tokenizer train",
+        ),
         (("compare", "word", "--text", "blank.txt"), 3, "--text: has no words. Give a text that has some."),
         (
-            ("train", "./text.txt", "-o", "x.json", "--tokenizer", "bpee"),
+            ("train", "text.txt", "-o", "x.json", "--tokenizer", "bpee"),
             2,
             "--set tokenizer.name=bpee: tokenizer.name: unknown tokenizer 'bpee'. Did you mean 'bpe'? "
             "Choose one of: bpe, byte, char, file, unigram, word.",

@@ -137,7 +137,7 @@ def test_no_such_tokenizer(here: Path, lstmlm: Callable[..., Any]) -> None:
     result = lstmlm("data", "encode", "a.txt", "--output", "store", "--tokenizer", "tiny.yaml")
     assert (result.exit_code, result.stderr) == (
         3,
-        "tiny.yaml: is neither a tokenizer.json nor a SentencePiece model. Give another data.tokenizer.path.\n",
+        "tiny.yaml: is neither a tokenizer.json nor a SentencePiece model. Give another file.\n",
     )
     assert not (here / "store").exists()
 

@@ -1,6 +1,7 @@
 """A user's mistake is one clear line on stderr and an exit status, and loses nothing."""
 
 import ast
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,6 +106,14 @@ def test_a_text_too_short_for_the_batch(here: Path, lstmlm: Cli) -> None:
 def test_a_run_directory_that_exists(trained: Path, lstmlm: Cli) -> None:
     message = fails(lstmlm(*TRAIN), 4)
     assert message == "runs/tiny: already holds 6 steps. Use --resume to continue it, or another --run-dir."
+
+
+@pytest.mark.parametrize(("command", "is_named"), [(["eval", "perplexity"], True), (["data", "list"], False)])
+def test_an_argument_too_many(command: list[str], is_named: bool, lstmlm: Cli) -> None:
+    result = lstmlm(*command, "runs/a", "--json")
+    advice = ". A run is named with --run." if is_named else ""
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["message"] == f"Got unexpected extra argument(s) (runs/a){advice}"
 
 
 @pytest.mark.parametrize("command", [["generate", "x"], ["eval", "perplexity"]])

@@ -44,6 +44,8 @@ def shell(
 def test_examples(command: str, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     _, examples = parts_of(FOUND[command])
     assert examples
+    said = FOUND[command].help.partition("\n\nExample")[2]
+    assert len(examples) == len(re.findall(r"^.*\blstmlm ", said, re.MULTILINE))
     if command in ("eval harness", "prove"):
         pytest.skip("needs a server or an extra: tests/export/test_lm_eval.py and tests/evaluation/proof/ run it")
     for line in BEFORE.get(command, []):

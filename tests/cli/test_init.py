@@ -95,6 +95,19 @@ def test_the_field_of_records_is_found(here: Path, lstmlm: Cli) -> None:
     assert load_yaml(Path("posts.yaml"), RunConfig).data.field == "body"
 
 
+def test_splits_of_a_folder_are_splits(here: Path, lstmlm: Cli) -> None:
+    Path("splits").mkdir()
+    for split, field in (("test", "text"), ("train", "body"), ("valid", "text")):
+        records = [json.dumps({"id": str(i), field: line}) for i, line in enumerate(verses(80).splitlines())]
+        Path(f"splits/{split}.jsonl").write_text("\n".join(records), "utf-8")
+    # What it is told of test.jsonl and valid.jsonl comes after the field was found in train.jsonl.
+    assert "has no field 'body'" in lstmlm("init", "splits", "--budget", "5s").stderr
+    for split in ("train", "valid", "test"):
+        Path(f"splits/{split}.jsonl").unlink()
+        Path(f"splits/{split}.txt").write_text(verses(80), "utf-8")
+    assert "is read as one text" not in lstmlm("init", "splits", "--budget", "5s").stderr
+
+
 def test_a_text_of_a_single_line(here: Path, lstmlm: Cli) -> None:
     Path("line.txt").write_text(verses(200).replace("\n", " "), "utf-8")
     assert lstmlm("init", "line.txt", "--budget", "5s").exit_code == 0
@@ -136,7 +149,7 @@ def test_what_is_not_there(here: Path, lstmlm: Cli) -> None:
 def test_what_is_known_of_a_corpus_is_said(here: Path, lstmlm: Cli) -> None:
     licensed = lstmlm("init", "data/ptb")
     assert licensed.exit_code == 3
-    assert "Put your own copy into data/ptb: train.txt, valid.txt, test.txt." in licensed.stderr
+    assert "Put your own copy into data/ptb, below the working directory: train.txt" in licensed.stderr
     Path("poem.txt").write_text(verses(80), "utf-8")
     assert lstmlm("data", "encode", "poem.txt", "--output", "store").exit_code == 0
     store = lstmlm("init", "store")

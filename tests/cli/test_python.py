@@ -94,6 +94,10 @@ def test_texts_are_those_of_the_command_line(model: Any, lstmlm: Cli) -> None:
     assert model.generate("The farmer", seed=3, **{**options, "stop": "q"}) == written
     assert written + "\n" == lstmlm("generate", "The farmer", *flags).stdout
     assert "The farmer" + "".join(model.stream("The farmer", seed=3, **options)) == written
+    assert (
+        model.generate("The", seed=-1, max_tokens=3) + "\n"
+        == lstmlm(*"generate The --seed -1 --max-tokens 3".split()).stdout
+    )
 
 
 @every_tokenizer
@@ -210,7 +214,7 @@ MISTAKES = [
     ("model.state().feed(None)", "DataError", "text: expected text, got None. Give a str."),
     ("model.generate(1)", "DataError", "prompt: expected text, got 1. Give a str."),
     ("model.stream(1)", "DataError", "prompt: expected text, got 1. Give a str."),
-    ("model.generate(seed=-1)", "ConfigError", "seed: needs a whole number of 0 or more, got -1."),
+    ("model.generate(seed=1.5)", "ConfigError", "seed: needs a whole number of -9223372036854775808 or more, got 1.5."),
     ("model.generate(top_k=0)", "ConfigError", "top_k: needs a whole number of 1 or more, got 0."),
     ('model.generate(temperature="hot")', "ConfigError", "temperature: needs a number, got 'hot'."),
     ('model.generate(repetition_penalty="1.2")', "ConfigError", "repetition_penalty: needs a number, got '1.2'."),

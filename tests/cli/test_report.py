@@ -108,6 +108,15 @@ def test_runs_that_are_not_whole(two: Path, lstmlm: Cli) -> None:
     assert (foreign.exit_code, foreign.stderr.split(". ")[0]) == (4, "tiny.yaml: holds no run")
 
 
+def test_a_validation_need_not_tell_its_epoch(trained: Path, lstmlm: Cli) -> None:
+    """As one that another program wrote."""
+    metrics = Path("runs/tiny/metrics.jsonl")
+    metrics.write_text(metrics.read_text("utf-8").replace('"epoch"', '"era"'), "utf-8")
+    assert lstmlm("report", "tiny", "--format", "md", "--quick").exit_code == 0
+    [heads] = re.findall(r"\| run \| state .*", Path("report.md").read_text("utf-8"))
+    assert "| best valid perplexity | steps |" in heads
+
+
 def test_what_cannot_be_drawn_of_one_run_is_drawn_of_others(two: Path, lstmlm: Cli) -> None:
     """Advice is about the command that has the option."""
     Path("corpus").mkdir()

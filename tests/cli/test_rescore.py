@@ -73,7 +73,8 @@ def test_one_json_object(lists: Path, lstmlm: Cli) -> None:
             "seconds rows"
         ).split()
     )
-    report = json.loads(lstmlm("eval", "rescore", "nbest.txt", "--tune", "ref.txt", "--metric", "cer", "--json").stdout)
+    options = ["--scores", "costs.txt", "--tune", "ref.txt", "--metric", "cer", "--json"]
+    report = json.loads(lstmlm("eval", "rescore", "nbest.txt", *options).stdout)
     assert (report["metric"], report["n_tuned"], report["n_measured"]) == ("cer", 1, 2)
     assert [row["choice"] for row in report["rows"]] == ["1-best", "rescored", "oracle", "reduction"]
 
@@ -116,7 +117,7 @@ def test_what_cannot_be_scored_is_listed_and_the_rest_is_scored(lists: Path, lst
     advice = "A line reads: UTTERANCE-N word word, N from 1."
     assert result.stderr.splitlines() == [
         f"nbest.txt:6: no hypothesis id, got 'no id'. {advice}",
-        "nbest.txt:7: a-1 comes a second time. Remove one of them.",
+        "nbest.txt:7: a-1 comes a second time. Remove or rename one of them.",
         f"nbest.txt:9: no hypothesis id, got 'no id'. {advice}",
         "and 20 more of this kind.",
         "runs/tiny: 6 hypotheses of 4 utterances",
@@ -140,7 +141,7 @@ def test_warnings_of_lists_that_do_not_suit(lists: Path, lstmlm: Cli, caplog: py
     (lists / "ref.txt").write_text("a THE FARMER\nb THE\n" + "".join(f"x{n} more\n" for n in range(5000)), "utf-8")
     (lists / "nbest.txt").write_text("a-1 zyx yxw\na-2 zyx\nb-1 the\n", "utf-8")
     with caplog.at_level(logging.INFO):
-        result = lstmlm("eval", "rescore", "nbest.txt", "--references", "ref.txt")
+        result = lstmlm("eval", "rescore", "nbest.txt", "--references", "ref.txt", "--scores", "costs.txt")
     assert (result.exit_code, result.stderr) == (0, "runs/tiny: 3 hypotheses of 2 utterances\n")
     assert caplog.messages == [
         "ref.txt: 5,000 of its utterances have no list, such as x0",

@@ -104,7 +104,7 @@ COMMANDS = {
     "data stats": {"--config", "-c", "--set", "--json"},
     "data tokenizer train": {"--output", "-o", "--tokenizer", "--set", "--json"},
     "data tokenizer show": {"--json"},
-    "data tokenizer compare": {"--text", "--json"},
+    "data tokenizer compare": {"--text", "--set", "--json"},
     "data encode": {"--output", "-o", "--tokenizer", "--valid", "--test", "--field", "--encoding", "--json"},
     "export huggingface": {"--run"},
     "export onnx": {"--run", "--for", "--int8", "--split", "--text", "--encoding"},

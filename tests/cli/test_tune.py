@@ -93,6 +93,13 @@ def test_what_falls_behind_is_given_up(here: Path, lstmlm: Cli) -> None:
     assert {run["state"] for run in runs} == {"finished"}
 
 
+def test_one_that_has_come_to_its_end_is_complete_however_bad(here: Path, lstmlm: Cli) -> None:
+    write(search={"optimizer.learning_rate": {"choice": [1e-7, 0.02]}}, trials=8, set={"training.validate_every": 6})
+    trials = json.loads(lstmlm("tune", "space.yaml", "--json").stdout)["trials"]
+    assert {trial["state"] for trial in trials} == {"complete"}
+    assert {trial["optimizer.learning_rate"] for trial in trials if trial["trial"] > 3} == {1e-7, 0.02}
+
+
 def test_one_that_diverges_has_fallen_behind(here: Path, lstmlm: Cli) -> None:
     changes = {"training.validate_every": 2, "optimizer.clip_norm": None, "optimizer.name": "sgd"}
     write(search={"optimizer.learning_rate": {"choice": [1e6]}}, trials=1, set=changes)

@@ -53,6 +53,28 @@ def test_milestones_without_effect() -> None:
     ]
 
 
+@pytest.mark.parametrize(("patience", "is_told"), [(2, True), (3, True), (4, False)])
+def test_a_patience_that_ends_before_the_rate_is_lowered(patience: int, is_told: bool) -> None:
+    """At the third validation without improvement the rate is lowered, for the steps after it."""
+    told = ["training.patience: stops before a lowered learning rate is used. Raise it to 4 or more."] * is_told
+    schedule = {"name": "anneal_on_plateau", "patience": 2}
+    assert warnings(schedule=schedule, training={"n_steps": 1000, "patience": patience}) == told
+
+
+@pytest.mark.parametrize(
+    ("training", "n_validations"),
+    [({"n_epochs": 4}, 4), ({"n_epochs": 5}, None), ({"n_steps": 39, "validate_every": 10}, 4), ({"n_steps": 9}, None)],
+)
+def test_an_average_that_no_validation_starts(training: dict[str, int], n_validations: int | None) -> None:
+    """By the fourth at the earliest, the third before it out of sight, and there is a step to average after it."""
+    told = [
+        f"averaging.nonmonotone_interval: nt_asgd never begins to average in a training of {n_validations} "
+        "validations. Make them 5 or more, or lower it."
+    ]
+    averaging = {"name": "nt_asgd", "nonmonotone_interval": 2}
+    assert warnings(averaging=averaging, training=training) == (told if n_validations else [])
+
+
 @pytest.mark.parametrize("averaging", [{"name": "tail"}, {"name": "nt_asgd", "nonmonotone_interval": 3}])
 def test_averages_that_a_training_with_patience_does_not_reach(averaging: dict[str, Any]) -> None:
     assert warnings(averaging=averaging, training={"n_steps": 1000, "patience": 3}) == [

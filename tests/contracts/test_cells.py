@@ -6,11 +6,19 @@ from typing import get_args
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from lstmlm.config.model import AnyBackboneOptions, BackboneOptions, DropoutOptions, ForgetGateOptions
+from lstmlm.config.model import (
+    AnyBackboneOptions,
+    BackboneOptions,
+    DropoutOptions,
+    ForgetGateOptions,
+    MogrifierOptions,
+    RNNOptions,
+)
 from lstmlm.models.backbone import Backbone, detach
-from lstmlm.models.cells import CELLS
-from lstmlm.models.cells.cell import map_state, named
+from lstmlm.models.cells import CELLS, build_cell
+from lstmlm.models.cells.cell import CellWeights, map_state, named
 from lstmlm.models.language_model import load_weights, weights_of
 from lstmlm.randomness import Randomness
 
@@ -169,6 +177,37 @@ def test_gates_have_names_of_their_own_and_a_value_for_each_unit(options_class: 
     gates = named(cell.gates(inputs()[0], state))
     assert not gates.keys() & named(state).keys()
     assert all(gate.shape == (BATCH, HIDDEN) for gate in gates.values())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(options_class.model_validate({}) for options_class in CELLS),
+        *(
+            options_class.model_validate({switch: True})
+            for options_class in CELLS
+            for switch in ("input_gate_cap", "coupled_gates")
+            if issubclass(options_class, ForgetGateOptions)
+        ),
+        RNNOptions(nonlinearity="relu"),
+        *(MogrifierOptions(rounds=rounds, rank=rank) for rounds in (1, 4) for rank in (None, 2)),
+    ],
+    ids=lambda options: f"{options.name}-{options.model_dump(exclude_defaults=True)}",
+)
+def test_gradients_by_finite_differences(options: BackboneOptions) -> None:
+    cell = build_cell(options, 2, 3).double()
+    n_parts = len(cell.state_type._fields)
+
+    def step(x_t: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        weight_ih, weight_hh, bias, *extra = rest[n_parts:]
+        weights = CellWeights(weight_ih, weight_hh, bias, tuple(extra))
+        output, state = cell(x_t, cell.state_type(*rest[:n_parts]), weights)
+        return output, *state
+
+    torch.manual_seed(0)
+    read = (torch.empty(BATCH, 2), *cell.initial_state(BATCH), *cell.weights())
+    leaves = [torch.randn(tensor.shape, dtype=torch.float64, requires_grad=True) for tensor in read]
+    assert torch.autograd.gradcheck(step, leaves)
 
 
 @every_cell

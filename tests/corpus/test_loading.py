@@ -240,7 +240,7 @@ class TestNames:
             (
                 "data/ptb",
                 "The Linguistic Data Consortium licenses it, so that it is never fetched. "
-                "Put your own copy into data/ptb: train.txt, valid.txt, test.txt.",
+                "Put your own copy into data/ptb, below the working directory: train.txt, valid.txt, test.txt.",
             ),
         ],
     )

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from lstmlm.history.history import History, HistoryReader, Record, points, read_history
+from lstmlm.history.history import History, HistoryReader, Record, perplexities, read_history
 
 STEPS = [
     {"event": "step", "step": n, "perplexity": 100 / n, "n_steps": 40, "elapsed_seconds": n / 2, "tokens_per_second": n}
@@ -24,7 +24,7 @@ def test_curves_and_figures() -> None:
     history = History()
     for event in [*STEPS, *VALIDATIONS, {"event": "of a later version"}]:
         history.add(event)
-    assert list(points(history.validations, "step", "perplexity")) == [(10, 9), (20, 7)]
+    assert perplexities(history.validations) == [(10, 9), (20, 7)]
     assert history.best == VALIDATIONS[1]
     assert history.n_steps == 40
     assert history.elapsed_seconds == 16

@@ -1,5 +1,6 @@
 """What fits into a budget, by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from lstmlm.training.budget import MEASURED_ROWS, READ_AGAIN_ROWS, Costs, Foreca
 COSTS = Costs(token_seconds=0.01, validation_seconds=4.0, checkpoint_seconds=1.0)
 
 
-def forecast(validate_every: int | None = 100, save_every: int | None = None, costs: Costs = COSTS) -> Forecast:
-    return Forecast(costs, tokens_per_step=10, validate_every=validate_every, save_every=save_every)
+def forecast(save_every: int | None = None, costs: Costs = COSTS) -> Forecast:
+    return Forecast(costs, tokens_per_step=10, validate_every=100, save_every=save_every)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,10 @@ def test_seconds_with_further_checkpoints() -> None:
 
 
 def test_seconds_without_a_validation_split() -> None:
-    assert forecast(None).seconds(0, 250) == pytest.approx(25 + 1)
-    assert forecast(None, save_every=50).seconds(0, 250) == pytest.approx(25 + 5)
+    costs = replace(COSTS, validation_seconds=0.0)
+    # Checkpoints after 100, 200 and 250 steps, and nothing to evaluate.
+    assert forecast(costs=costs).seconds(0, 250) == pytest.approx(25 + 3)
+    assert forecast(costs=costs, save_every=50).seconds(0, 250) == pytest.approx(25 + 5)
 
 
 @pytest.mark.parametrize(

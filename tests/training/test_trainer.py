@@ -14,10 +14,12 @@ from lstmlm.config.schedule import ConstantOptions
 from lstmlm.config.training import TrainingOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.stream import TrainingStream
+from lstmlm.errors import ConfigError
 from lstmlm.models.language_model import build_language_model, load_weights, weights_of
 from lstmlm.optim.optimizers import build_optimizer
 from lstmlm.optim.schedules import build_schedule
 from lstmlm.scoring import score
+from lstmlm.training import trainer as trainers
 from lstmlm.training.trainer import Trainer, n_training_steps
 
 VOCAB = 9
@@ -55,6 +57,16 @@ def test_epochs_of_equal_windows_are_counted_by_one_of_them(monkeypatch: pytest.
     monkeypatch.setattr(TrainingStream, "epoch", lambda of, number: asked.append(number) or epoch(of, number))
     assert n_training_steps(TrainingOptions(n_epochs=1_000), stream) == 4_000
     assert asked == [0]
+
+
+def test_epochs_of_drawn_windows_are_counted_by_drawing_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = trainer(None, data={"bptt": 10, "variable_bptt": True}).stream
+    n_drawn = sum(stream.epoch(number).n_windows for number in range(5))
+    assert n_training_steps(TrainingOptions(n_epochs=5), stream) == n_drawn
+    n_windows = stream.epoch(0).n_windows
+    monkeypatch.setattr(trainers, "MOST_DRAWN_WINDOWS", 5 * n_windows)
+    with pytest.raises(ConfigError, match=f"^training.n_epochs: 6 epochs of about {n_windows} windows are too many"):
+        n_training_steps(TrainingOptions(n_epochs=6), stream)
 
 
 @pytest.mark.parametrize("clip_norm", [None, 0.05])

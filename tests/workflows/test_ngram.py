@@ -78,15 +78,16 @@ def test_adapts_like_any_model(run_dir: Path) -> None:
             assert -scored.log_probabilities[0, tokens[5]] == pytest.approx(scored.nats[5], abs=1e-4)
 
 
-@pytest.mark.parametrize("damage", ["changed", "missing"])
-def test_damaged_ngrams_are_refused(run_dir: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["is damaged", "is missing"])
+def test_damaged_ngrams_are_refused(run_dir: Path, make_config: Any, damage: str) -> None:
     path = run_dir / NGRAMS
     content = path.read_bytes()
     path.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
-    if damage == "missing":
+    if damage == "is missing":
         path.unlink()
-    with pytest.raises(CheckpointError, match=NGRAMS if damage == "changed" else "manifest.json"):
-        workflows.load(run_dir)
+    for read in (workflows.load, lambda where: workflows.train(make_config(model__ngram_order=3), where, resume=True)):
+        with pytest.raises(CheckpointError, match=f"^{path}: {damage}.*Restore it from a copy"):
+            read(run_dir)
 
 
 def test_an_order_beyond_the_text_is_refused_before_training(make_config: Any, tmp_path: Path) -> None:

@@ -287,6 +287,10 @@ def test_nor_does_resuming_one_that_has_ended_early(make_config: Any, tmp_path: 
     train(config, tmp_path / "run", resume=True)
     assert (tmp_path / "run/metrics.jsonl").stat().st_mtime_ns == before
     assert events_of(tmp_path / "run")[-1]["reason"] == "2 validations without improvement"
+    longer = config.model_copy(update={"training": config.training.model_copy(update={"n_steps": 20})})
+    with pytest.raises(CheckpointError, match="training.patience has ended it, after step 3, and would whatever its"):
+        train(longer, tmp_path / "run", resume=True)
+    assert not (tmp_path / "run" / "changes").exists()
 
 
 def test_another_configuration_is_refused_by_name(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:

@@ -107,6 +107,12 @@ def test_a_disk_that_is_too_small_is_refused_before_training(
     with pytest.raises(CheckpointError, match=r"its checkpoints \(4 of 0\.\d MB at most\) still need 0\.\d MB\."):
         train(config, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+    # A run that does not go on is no longer than it was.
+    longer = make_config(averaging={"name": "ema"}, training__save_every=1, training__n_steps=20)
+    monkeypatch.setattr(files, "free_bytes", lambda path: 0)
+    with pytest.raises(CheckpointError, match="still need"):
+        train(longer, tmp_path / "run", resume=True)
+    assert not (tmp_path / "run" / "changes").exists()
     # The estimate leaves out little: names, shapes, the carried state.
     monkeypatch.setattr(files, "free_bytes", lambda path: 4 * n_bytes)
     train(config, tmp_path / "other")

@@ -13,8 +13,9 @@ from run_facts import events
 
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import ConfigError, DivergenceError
+from lstmlm.training.events import Event
 from lstmlm.training.trainer import Trainer
-from lstmlm.workflows import evaluate, load, train
+from lstmlm.workflows import evaluate, load, train, try_out
 
 AddRun = Callable[[Any, Path], None]
 
@@ -144,6 +145,55 @@ def test_options_that_need_a_validation_split(make_config: Any, tmp_path: Path) 
         with pytest.raises(ConfigError, match=wanted):
             train(make_config(data__corpus=corpus, **changes), tmp_path / str(name))
         assert not (tmp_path / str(name)).exists()
+
+
+@pytest.mark.parametrize(("validate_every", "saved"), [(None, [5, 10, 12]), (4, [4, 8, 12])])
+def test_without_a_validation_split_a_checkpoint_is_saved_where_a_validation_would_be(
+    validate_every: int | None, saved: list[int], make_config: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "train.txt").write_text("a b c d e\n" * 20, "utf-8")
+    length = {"training__n_steps": 12, "training__validate_every": validate_every, "training__keep": "all"}
+    config = make_config(data__corpus=str(tmp_path / "corpus"), **length)
+    train(config, tmp_path / "run")
+    assert RunDirectory.open(tmp_path / "run").steps == saved
+    found = try_out(config, tmp_path / "other", 0.0)
+    assert found.disk_bytes == 3 * found.checkpoint_bytes
+
+
+EPOCHS_OF_SIX = {"data__bptt": 150, "training__n_steps": None, "training__n_epochs": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        (
+            {**EPOCHS_OF_SIX, "schedule": {"name": "step", "unit": "steps", "milestones": (5, 6)}},
+            ["schedule.milestones: 6 has no effect on a training of 6 steps."],
+        ),
+        ({**EPOCHS_OF_SIX, "schedule": {"name": "step", "unit": "steps", "milestones": (5,)}}, []),
+        (
+            {"data__bptt": 150, "schedule": {"name": "step", "milestones": (1, 2)}},
+            ["schedule.milestones: 2 has no effect on a training of 2 epochs."],
+        ),
+        (
+            {"averaging": {"name": "nt_asgd"}},
+            [
+                "averaging.nonmonotone_interval: nt_asgd never begins to average in a training of 1 validations. Make "
+                "them 8 or more, or lower it."
+            ],
+        ),
+        # The configuration tells it by itself.
+        ({"schedule": {"name": "warmup_linear", "warmup_steps": 10}}, []),
+    ],
+)
+def test_what_the_corpus_tells_of_the_length_is_warned_of_at_the_start(
+    changes: dict[str, Any], wanted: list[str], make_config: Any, tmp_path: Path
+) -> None:
+    seen: list[Event] = []
+    train(make_config(**changes), tmp_path / "run", observers=[seen.append])
+    found = [warning for warning in seen[0].as_record()["warnings"] if not warning.startswith("data.")]
+    assert found == wanted
 
 
 def test_the_run_describes_itself(make_config: Any, add_run: AddRun, tmp_path: Path) -> None:

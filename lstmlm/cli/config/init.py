@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import SetOption, as_place, corpus_config, length, name_or_path, new_file, refuse_same_file
+from lstmlm.cli.options import (
+    SetOption,
+    as_place,
+    corpus_config,
+    corpus_place,
+    length,
+    name_or_path,
+    new_file,
+    refuse_same_file,
+)
 from lstmlm.cli.render import say, warn, working
 from lstmlm.errors import ConfigError, as_command
 
@@ -41,7 +50,7 @@ def init(
     lstmlm init texts/essay.txt --set data.holdout=0.1
     """
     length(budget)
-    corpus = text if "/" in text or not Path(text).exists() else f"./{text}"
+    corpus = corpus_place(text)
     output = output or new_file(f"{_stem(corpus)}.yaml")
     refuse_same_file(output, [Path(corpus)])
     if output.exists() and not force:

@@ -69,7 +69,6 @@ def _findings(corpora: Sequence[str], config: "RunConfig") -> "Iterator[Finding]
         yield from check_texts(open_texts(texts, config.data), config.data) if texts else ()
         return
     [corpus] = corpora
-    corpus = corpus if "/" in corpus or not Path(corpus).exists() else f"./{corpus}"
     config = config.model_copy(update={"data": config.data.model_copy(update={"corpus": corpus})})
     opened, splits = open_corpus(config.data) if texts else ({}, {})
     can_be_read = True
@@ -83,14 +82,17 @@ def _findings(corpora: Sequence[str], config: "RunConfig") -> "Iterator[Finding]
 def _of_training(config: "RunConfig") -> "Iterator[Finding]":
     """What training finds in a corpus that can be read."""
     from lstmlm.corpus.inspection.health import Finding, check_tokens
+    from lstmlm.corpus.loading import with_tokenizer_of_store
     from lstmlm.training.preparation.preparation import rehearsed
 
     name = str(Path(config.data.corpus))
+    config = config.model_copy(update={"data": with_tokenizer_of_store(config.data)})
     try:
         corpus, warnings = rehearsed(config)
     except (ConfigError, DataError) as error:
         yield Finding(name, "training", "error", str(error).removeprefix(f"{name}: "))
         return
-    yield from check_tokens(corpus.train, filter(None, (corpus.valid, corpus.test)), corpus.tokenizer)
+    held_out = filter(None, (corpus.valid, corpus.test))
+    yield from check_tokens(corpus.train, held_out, corpus.tokenizer, config.data.tokenizer)
     for warning in warnings:
         yield Finding(name, "training", "warning", warning)

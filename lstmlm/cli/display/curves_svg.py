@@ -8,7 +8,7 @@ from typing import Literal
 
 from lstmlm.cli.display.screen import thinned
 from lstmlm.evaluation.memory.gradients import GradientNorms
-from lstmlm.history.history import History, points
+from lstmlm.history.history import History, perplexities
 
 N_COLORS = 6
 """Of the style sheet, taken by runs in turn: six that the colour-blind can tell apart (Okabe and Ito 2008)."""
@@ -35,7 +35,7 @@ class Line:
 def perplexity_curves(histories: Mapping[str, History]) -> str:
     """Return perplexity by step, of validation and faintly of training; "" where there are no two points."""
     lines = [
-        Line(name, run, list(points(events, "step", "perplexity")), "faint" if is_training else "")
+        Line(name, run, perplexities(events), "faint" if is_training else "")
         for run, (name, history) in enumerate(histories.items())
         for is_training, events in ((True, thinned(history.steps)), (False, history.validations))
     ]

@@ -20,7 +20,7 @@ from lstmlm.cli.render import printable, warn
 from lstmlm.evaluation.memory.gates import LayerActivity
 from lstmlm.evaluation.memory.gradients import GradientNorms
 from lstmlm.files import write_atomically
-from lstmlm.history.history import History, points
+from lstmlm.history.history import History, perplexities
 
 STYLE: dict[Any, Any] = {
     "figure.dpi": 150,
@@ -83,10 +83,9 @@ def draw_curves(histories: Mapping[str, History], path: Path) -> None:
     with _drawn(path, 8, 5) as figure:
         axes = figure.subplots()
         for (name, history), color in zip(histories.items(), cycle(COLORS), strict=False):
-            trained = list(points(history.steps, "step", "perplexity"))
-            validated = list(points(history.validations, "step", "perplexity"))
-            axes.plot(*zip(*trained, strict=True), color=color, alpha=0.3, linewidth=1)
-            axes.plot(*zip(*validated, strict=True), color=color, marker=".", label=name, clip_on=False)
+            axes.plot(*zip(*perplexities(history.steps), strict=True), color=color, alpha=0.3, linewidth=1)
+            validated = zip(*perplexities(history.validations), strict=True)
+            axes.plot(*validated, color=color, marker=".", label=name, clip_on=False)
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")

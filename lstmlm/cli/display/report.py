@@ -66,14 +66,14 @@ SCORED = (
 
 
 def _figures(run: RecordedRun) -> dict[str, Any]:
-    summary, best = run.summary, run.history.best or {}
+    summary, epoch = run.summary, (run.history.best or {}).get("epoch")
     return {
         "run": summary.name,
         "state": summary.state,
         "model": summary.backbone,
         "parameters": summary.n_parameters,
-        "best valid perplexity": best.get("perplexity"),
-        "in epoch": f"{best['epoch']:.2f}" if best else None,
+        "best valid perplexity": summary.perplexity,
+        "in epoch": None if epoch is None else f"{epoch:.2f}",
         "steps": summary.step,
         "tokens/s": summary.tokens_per_second and round(summary.tokens_per_second),
         "time": clock(summary.seconds),

@@ -13,7 +13,7 @@ from rich.text import Text
 from lstmlm.cli.display.chart import STYLES, Curve, draw
 from lstmlm.cli.display.words import perplexity
 from lstmlm.cli.render import clock, printable
-from lstmlm.history.history import History, Record, points
+from lstmlm.history.history import History, Record, perplexities
 
 SECONDS_BETWEEN_FRAMES = 1.0
 """A frame takes some milliseconds: a training is not slowed down noticeably by one a second."""
@@ -90,8 +90,8 @@ class Screen:
     def _chart(self, width: int, height: int) -> list[Text]:
         history = self.history
         curves = [
-            Curve("train", list(points(thinned(history.steps), "step", "perplexity")), STYLES[0]),
-            Curve("valid", list(points(history.validations, "step", "perplexity")), STYLES[1]),
+            Curve("train", perplexities(thinned(history.steps)), STYLES[0]),
+            Curve("valid", perplexities(history.validations), STYLES[1]),
         ]
         return draw(curves, width, height, "perplexity by step")
 
@@ -115,7 +115,7 @@ class Overlay:
         lines = [self._line(screen, style) for screen, style in self._styled()]
         lines = lines[: height - 2] if console.is_terminal else lines
         curves = [
-            Curve(screen.title, list(points(events, "step", "perplexity")), f"{emphasis}{style}")
+            Curve(screen.title, perplexities(events), f"{emphasis}{style}")
             for emphasis in ("dim ", "")
             for screen, style in self._styled()
             for events in [thinned(screen.history.steps) if emphasis else screen.history.validations]

@@ -28,14 +28,9 @@ def describe(event: Record) -> str:
     return _TELLERS[event["event"]](event) if event["event"] in _TELLERS else ""
 
 
-def _unk_rate(split: Record) -> float:
-    """As `EncodedText.unk_rate`: of dropped characters there may be more than tokens."""
-    return float(split["n_unk"] / max(1, split["n_tokens"], split["n_unk"]))
-
-
 def _tell_start(event: Record) -> str:
     splits = " · ".join(
-        f"{split['split']} {split['n_tokens']:,} tokens ({_unk_rate(split):.1%} <unk>)" for split in event["splits"]
+        f"{split['split']} {split['n_tokens']:,} tokens ({split['unk_rate']:.1%} <unk>)" for split in event["splits"]
     )
     measured = ", ".join(f"{name} {value:.0f} ms" for name, value in event["milliseconds"].items())
     precision = f"{event['precision']} ({measured})" if measured else event["precision"]

@@ -38,11 +38,12 @@ def compare(
 
     report = questions.compare(workflows.load(run_a), workflows.load(run_b), split=split, text=text, encoding=encoding)
     values = report.values
-    say(f"{values['text']}: {counted(int(values['n_lines'] or 0), 'line')}")
+    lines = str(values["resampled"])
+    say(f"{values['text']}: {counted(int(values['n_lines'] or 0), lines.removesuffix('s'))}")
     shown = {
         "a": values["run_a"],
         "b": values["run_b"],
         "better": values["better"] or "this text does not tell",
-        "low, high": f"{values['confidence']:.0%} interval, from {values['n_resamples']:,} resamples of the lines",
+        "low, high": f"{values['confidence']:.0%} interval, from {values['n_resamples']:,} resamples of the {lines}",
     }
     print_report(report, as_json=as_json, shown=shown)

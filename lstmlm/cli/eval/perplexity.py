@@ -66,7 +66,7 @@ def perplexity(
 
     torchrun --nproc-per-node 2 -m -- lstmlm eval perplexity --run runs/ptb-lstm-small
 
-    zcat essays.gz | lstmlm eval perplexity --text -
+    lstmlm eval perplexity --text - < essay.txt
     """
     refuse_two_texts(split, text)
     refuse_same_file(save_logprobs, [text])

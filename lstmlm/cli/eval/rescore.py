@@ -94,7 +94,7 @@ def rescore(
 
     lstmlm eval rescore nbest/ --tune dev.stm --ignore "$(cat noise.vocab)"
 
-    lstmlm eval rescore nbest.txt --output nats.txt
+    lstmlm eval rescore nbest.txt --scores acoustic.txt --output nats.txt
 
     lstmlm eval rescore nbest.jsonl --references test.ref --weight 0.5 --length-bonus 2 --json
     """

@@ -2,16 +2,18 @@
 
 import re
 import unicodedata
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from lstmlm.corpus.inspection.repetition import DigestSample, TextDigest
 from lstmlm.corpus.inspection.word_counts import WordCounts
+from lstmlm.corpus.reading.decoding import encoding_read
 from lstmlm.corpus.reading.splits import Text
-from lstmlm.corpus.reading.text_files import line_pieces, raw_chunks
+from lstmlm.corpus.reading.text_files import line_pieces, name_of, raw_chunks
 from lstmlm.corpus.reading.white_space import words_of
 
 WORDS_OF_A_LONG_LINE = 8
@@ -120,17 +122,21 @@ def count_characters(block: str) -> Counter[str]:
     return found
 
 
-def count_dropped(files: Iterable[Path]) -> tuple[int, int]:
+def count_dropped(files: Iterable[Path], encoding: str) -> tuple[int, int]:
     """Read files once, as they are; count what the rules of reading do away with: byte-order marks, carriage returns.
+
+    `encoding` is how their characters are written, where the files do not say so themselves.
 
     Raises:
         DataError: one cannot be read.
     """
     n_marks = n_returns = 0
     for file in files:
-        for place, raw in enumerate(raw_chunks(file)):
-            n_marks += place == 0 and raw.startswith(BOM_UTF8)
-            n_returns += raw.count(b"\r")
+        chunks = raw_chunks(file)
+        beginning = next(chunks, b"")
+        n_marks += beginning.startswith(BOM_UTF8)
+        decoder = getincrementaldecoder(encoding_read(name_of(file), beginning, encoding))("replace")
+        n_returns += sum(decoder.decode(chunk).count("\r") for chunk in chain([beginning], chunks))
     return n_marks, n_returns
 
 

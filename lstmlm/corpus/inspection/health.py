@@ -8,7 +8,7 @@ from typing import Literal
 from unicodedata import lookup
 from unicodedata import name as name_of
 
-from lstmlm.config.data import DataOptions, WordTokenizerOptions
+from lstmlm.config.data import DataOptions, TokenizerOptions, WordTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.inspection.characters_and_lines import (
     WORDS_OF_A_LONG_LINE,
@@ -20,10 +20,11 @@ from lstmlm.corpus.inspection.characters_and_lines import (
 from lstmlm.corpus.inspection.layout import describe, is_indented, wrapped_width
 from lstmlm.corpus.reading.compression import split_suffixes
 from lstmlm.corpus.reading.documents import holds_records
+from lstmlm.corpus.reading.recognition import replacement
 from lstmlm.corpus.reading.splits import Text
 from lstmlm.corpus.store.token_store import TokenStore
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import DataError, conversion, counted
+from lstmlm.errors import DataError, counted
 
 LONGEST_LINE_CHARS = 100_000
 BLANK_SHARE = 0.5
@@ -106,7 +107,7 @@ def check_texts(
                 yield Finding(text.name, "reading", "error", problem.removeprefix(f"{text.name}: "))
             continue
         yield from _of_text(seen[name], text, options)
-        yield from _of_files(text)
+        yield from _of_files(text, options.encoding)
     yield from _copies(seen.values(), "error" if splits else "warning")
     if splits and seen and splits is not texts:
         seen = {name: observe(text) for name, text in splits.items()}
@@ -117,15 +118,23 @@ def check_texts(
                 yield from _overlap(seen["train"], seen[split])
 
 
-def check_tokens(train: EncodedText, held_out: Iterable[EncodedText], tokenizer: Tokenizer) -> Iterator[Finding]:
+def check_tokens(
+    train: EncodedText, held_out: Iterable[EncodedText], tokenizer: Tokenizer, options: TokenizerOptions
+) -> Iterator[Finding]:
     """Say what has become of a corpus in tokens."""
     found = f"{counted(train.n_tokens, 'token')}, {counted(tokenizer.vocab_size, 'type')} in the vocabulary."
     yield _finding(train.name, "length", found)
     for text in held_out if tokenizer.unk_id is not None else ():
         share = text.n_oov / text.n_tokens
-        found = f"{share:.1%} of its tokens do not occur in {train.name} and are <unk>."
-        advice = "Take parts of words: data.tokenizer.name: bpe." if share > NOTABLE_SHARE else ""
+        found = f"{share:.1%} of its tokens are <unk>: not in the vocabulary of {train.name}{_limits(options)}."
+        advice = "Take parts of words: the tokenizer bpe." if share > NOTABLE_SHARE else ""
         yield _finding(text.name, "unknown tokens", found, advice)
+
+
+def _limits(options: TokenizerOptions) -> str:
+    """What keeps words of the training split out of the vocabulary, in brackets; "" for nothing."""
+    given = options.model_dump(include={"max_vocab", "min_count"}, exclude_defaults=True)
+    return f" ({', '.join(f'{key}: {value}' for key, value in given.items())})" if given else ""
 
 
 def check_store(path: Path) -> Finding:
@@ -201,16 +210,16 @@ def _cleaning(characters: str, *, to_compose: bool) -> Sequence[str]:
 
 
 def _with_command(advice: str, text: Text, encoding: str, purpose: str, *arguments: str) -> str:
-    """Advice, with the command of perl that makes another file, in UTF-8, of that of a text; records have none."""
+    """Advice, with the command of perl that puts another text, in UTF-8, in a file's place; records have none."""
     if any(holds_records(file, encoding) for file in text.files):
         return f"{advice}."
     file = text.files[0] if len(text.files) == 1 else Path("FILE.txt")
     suffix = f".{purpose}{split_suffixes(file)[0] or '.txt'}"
-    return f"{advice}: {conversion(str(file), ['perl', *arguments], suffix, encoding)}"
+    return f"{advice}: {replacement(str(file), ['perl', *arguments], suffix, encoding)}"
 
 
-def _of_files(text: Text) -> Iterator[Finding]:
-    n_marks, n_returns = count_dropped(text.files)
+def _of_files(text: Text, encoding: str) -> Iterator[Finding]:
+    n_marks, n_returns = count_dropped(text.files, encoding)
     found = [counted(len(text.files), "file") + " read"] if len(text.files) > 1 else []
     found += [f"{counted(n_marks, 'byte-order mark')}, dropped"] if n_marks else []
     found += [f"{counted(n_returns, 'carriage return')}, read as line ends"] if n_returns else []
@@ -225,7 +234,9 @@ def _lines(seen: Observation, text: Text, options: DataOptions) -> Finding:
     if options.eos == "never":
         pass
     elif seen.n_lines == 1:
-        advice = "A single line has no end to learn: put a sentence or paragraph a line, or set data.eos=never"
+        advice = "A single line has no end to learn: put a sentence or paragraph a line"
+        # Where no blank parts it, it cannot be cut so either.
+        advice += ", or set data.eos=never" if len(seen.words.counts) > 1 else "."
     elif seen.longest_chars > LONGEST_LINE_CHARS:
         advice = "Check that line ends were not lost there."
     elif seen.n_blank > BLANK_SHARE * seen.n_lines:
@@ -236,7 +247,7 @@ def _lines(seen: Observation, text: Text, options: DataOptions) -> Finding:
             text,
             options.encoding,
             "lines",
-            *("-0777", "-pe", r"s/\r//g; s/(?<=\S)\n(?=\S)/ /g; s/\n\n+/\n/g"),
+            *("-0777", "-pe", r"s/\r\n?/\n/g; s/(?<=\S)\n(?=\S)/ /g; s/\n\n+/\n/g"),
         )
     elif options.tokenizer.name == "word" and is_indented(seen.head):
         advice = "Words lose how lines are indented; char, byte and bpe keep it."

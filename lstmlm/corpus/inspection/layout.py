@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from lstmlm.corpus.reading.tables import DELIMITERS, find_delimiter, read_table
+from lstmlm.corpus.reading.tables import DELIMITERS, find_delimiter, first_rows
 
 _FEWEST_LINES = 20
 
@@ -39,7 +39,7 @@ def describe(head: Sequence[str]) -> Iterator[str]:
     delimiter = find_delimiter(content)
     if delimiter is None:
         return
-    rows = [row.cells for row in read_table("", content, delimiter)]
+    rows = first_rows(content, delimiter, keeps_blanks=True)
     # After a comma of a sentence comes a blank, or a quote that closes.
     if sum(any(cell[:1] in (" ", *"”’»") for cell in cells[1:]) for cells in rows) < _SHARE_OF_SENTENCES * len(rows):
         yield f"has {len(rows[0])} columns with {DELIMITERS[delimiter]} between them. Keep that of the text."

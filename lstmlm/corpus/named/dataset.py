@@ -149,7 +149,7 @@ class FileDataset(Dataset):
         if self.download:
             return f"{self.how_to_get} fetches it; train with --set data.corpus={self.name} then."
         files = ", ".join(self.file(split).name for split in self.splits)
-        return f"{self.terms} Put your own copy into {self.place}: {files}."
+        return f"{self.terms} Put your own copy into {self.place}, below the working directory: {files}."
 
     def file(self, split: str) -> Path:
         """Where a split is, or has to be put."""
@@ -172,7 +172,7 @@ class FileDataset(Dataset):
         if missing:
             raise MissingTextError(
                 f"{self.name}: {', '.join(self.file(split).name for split in missing)} not in {self.place} as "
-                f"published. {self.terms} Put your own copy there."
+                f"published. {self.terms} Put your own copy there, below the working directory."
             )
         files = {split: self.file(split) for split in self.splits}
         return {

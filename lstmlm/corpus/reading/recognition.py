@@ -6,6 +6,7 @@ import logging
 import re
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
@@ -60,6 +61,9 @@ _MARKS = (
     (0, rb"\x7fELF", "a program", ""),
 )
 """Where a mark stands, the mark, what has it, and the command that makes something of it that is read."""
+
+_Written = Callable[[str, Sequence[str], str, str], str]
+"""`conversion` or `replacement`."""
 
 _log = logging.getLogger(__name__)
 
@@ -172,7 +176,7 @@ def refuse_what_is_no_corpus(name: str, path: PurePath, kind: Kind, beginning: s
         refuse_one_value(name, beginning, encoding)
     if kind == "table":
         is_named = split_suffixes(path)[0] in TABLE_SUFFIXES
-        command = _command_for_records(name, beginning, encoding)
+        command = _command_for_records(name, beginning, encoding, conversion if is_named else replacement)
         problem = (
             f"{name}: {'is' if is_named else 'looks like'} a table, of which numbers and marks would be words too. "
             "Make JSON lines of it, for which its first row has to name the columns, and name that of the text in "
@@ -182,20 +186,22 @@ def refuse_what_is_no_corpus(name: str, path: PurePath, kind: Kind, beginning: s
             raise DataError(problem)
         tell_once(logging.WARNING, problem, ("table", path.parent))
     if kind == "text":
-        warn_of_more_than_text(name, path, beginning, encoding)
+        warn_of_more_than_text(name, path, beginning, encoding, replacement)
 
 
-def warn_of_more_than_text(name: str, path: PurePath, beginning: str, encoding: str) -> None:
-    """Warn of markup and subtitles, of which all is read as words."""
+def warn_of_more_than_text(
+    name: str, path: PurePath, beginning: str, encoding: str, written: _Written = conversion
+) -> None:
+    """Warn of markup and subtitles, of which all is read as words; `written` writes the command that takes them out."""
     for mark, what, words in _MARKED:
         if re.match(mark, beginning, re.IGNORECASE):
-            command = conversion(name, words, ".txt", encoding)
+            command = written(name, words, ".txt", encoding)
             problem = f"{name}: looks like {what} are words too. Make a text of it: {command}"
             tell_once(logging.WARNING, problem, (mark, path.parent))
             break
 
 
-def _command_for_records(name: str, beginning: str, encoding: str) -> str:
+def _command_for_records(name: str, beginning: str, encoding: str, written: _Written) -> str:
     default = "," if PurePath(name.removesuffix(".gz")).suffix == ".csv" else "\t"
     delimiter = find_delimiter(beginning)
     # Where no reading has found rows, a cell of many lines may be why.
@@ -204,7 +210,21 @@ def _command_for_records(name: str, beginning: str, encoding: str) -> str:
     quoting = csv.QUOTE_NONE if has_quotes_as_words else csv.QUOTE_MINIMAL
     delimiter = delimiter or default
     shown = {"\t": "\\t"}.get(delimiter, delimiter)
-    return conversion(name, [_PYTHON, "-c", _RECORDS_OF_A_TABLE.format(shown, quoting)], ".jsonl", encoding)
+    return written(name, [_PYTHON, "-c", _RECORDS_OF_A_TABLE.format(shown, quoting)], ".jsonl", encoding)
+
+
+def replacement(name: str, command: Sequence[str], suffix: str, encoding: str) -> str:
+    """Write the command that puts another text in the place of a file, which it hides: beside it both would be read.
+
+    The arguments are those of `conversion`.
+    """
+    file = Path(name)
+    plain = file.with_suffix("") if split_suffixes(file)[1] else file
+    made = beside(plain, suffix)
+    kept = plain if suffix.endswith(plain.suffix.lower()) else plain.with_suffix(made.suffix)
+    moves = [[file, file.with_name(f".{file.name}")], *([[made, kept]] if made != kept else [])]
+    commands = (as_command(["mv", *map(str, move)]) for move in moves)
+    return " && ".join([conversion(name, command, suffix, encoding), *commands])
 
 
 _told: set[object] = set()

@@ -92,7 +92,7 @@ def splits_of(options: DataOptions) -> dict[str, Text]:
     """
     path = Path(options.corpus)
     with explained(path):
-        splits = _split_files(path)
+        splits = split_files(path)
         files = [] if splits else _files_of(options.corpus)
         if splits:
             _warn_of_files_beside(path, splits.values())
@@ -150,7 +150,8 @@ def _versions(files: Iterable[Path]) -> dict[Path, Version | None]:
     return {file: Version.of(file) for file in files}
 
 
-def _split_files(folder: Path) -> dict[str, Path]:
+def split_files(folder: Path) -> dict[str, Path]:
+    """The splits that a folder has, the training split first. Raises DataError if one is there twice."""
     found = {}
     for split in SPLITS:
         names = [f"{split}{suffix}{compression}" for suffix in SUFFIXES for compression in ("", *COMPRESSIONS)]
@@ -164,15 +165,20 @@ def _split_files(folder: Path) -> dict[str, Path]:
 
 
 def _warn_of_files_beside(folder: Path, splits: Collection[Path]) -> None:
-    """Name the texts of a folder that are not read, as none of them is called as a split is."""
-    others = sorted(file.name for file in folder.iterdir() if file not in splits and _is_read_in_a_folder(file))
+    """Name the texts of a folder, and the folders of texts in it, that are not read: none is called as a split is."""
+    others = sorted(file.name for file in folder.iterdir() if file not in splits and _has_text(file))
     if others:
         listed = ", ".join(in_proportion(others))
         tell_once(logging.WARNING, f"{folder}: splits are called train.txt, valid.txt and test.txt. Not read: {listed}")
 
 
-def _is_read_in_a_folder(file: Path) -> bool:
-    return split_suffixes(file)[0] in SUFFIXES and not file.name.startswith(".") and file.is_file()
+def _has_text(path: Path) -> bool:
+    """Whether a path is that of a file that is read where a folder is named, or of a folder right in which one is."""
+    if path.name.startswith("."):
+        return False
+    if path.is_dir():
+        return any(_has_text(file) for file in path.glob("*") if not file.is_dir())
+    return split_suffixes(path)[0] in SUFFIXES and path.is_file()
 
 
 def _warn_of_likely_splits(corpus: Path, names: Iterable[str]) -> None:
@@ -187,7 +193,7 @@ def _warn_of_likely_splits(corpus: Path, names: Iterable[str]) -> None:
 def refuse_splits(folder: Path) -> None:
     """Refuse a folder as one text where its files are splits. Raises DataError, which names them."""
     with explained(folder):
-        files = _split_files(folder).values()
+        files = split_files(folder).values()
     if files:
         raise DataError(f"{folder}: has splits of its own. Name one of them: {', '.join(map(str, files))}.")
 

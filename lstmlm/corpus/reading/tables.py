@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -23,6 +24,9 @@ _QUOTING: Sequence[Mapping[str, Any]] = ({}, {"doublequote": False, "escapechar"
 
 _NUMBERING = re.compile(r"(id|idx|index|no|nr|num|number)?[\W\d_]*$")
 _SHORTEST_STEM = 3
+
+_OF_EXCEL = re.compile(r'\A"?sep=."?$', re.MULTILINE)
+"""A first line that is no row: it tells Excel what stands between cells."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,14 @@ def read_table(file: str, content: str, delimiter: str | None = None) -> list[Ro
     """The rows of a table, its header among them, if it has one; also those of other lengths than the first.
 
     Quotes enclose cells where they are balanced throughout the file, and then cells may have line breaks; else they are
-    words like others.
+    words like others. Blanks after a comma or semicolon between cells belong to none.
 
     Args:
         file: What messages call the file.
         content: All of it.
         delimiter: What stands between cells; found where not given.
     """
-    lines = content.removesuffix("\n").split("\n")
+    lines = _OF_EXCEL.sub("", content).removesuffix("\n").split("\n")
     return [Row(file, *found) for found in _rows(lines, delimiter or find_delimiter(content) or "\t")]
 
 
@@ -69,11 +73,12 @@ def find_delimiter(content: str) -> str | None:
     return None
 
 
-def first_rows(content: str, delimiter: str) -> list[Sequence[str]]:
-    """The cells of the first rows of a table that are not empty."""
-    lines = list(islice(_lines(content), _SAMPLE_LINES + 1))
+def first_rows(content: str, delimiter: str, *, keeps_blanks: bool = False) -> list[Sequence[str]]:
+    """The cells of the first rows of a table that are not empty, if wanted with the blanks before them."""
+    lines = list(islice(_lines(_OF_EXCEL.sub("", content)), _SAMPLE_LINES + 1))
     is_cut = len(lines) > _SAMPLE_LINES
-    return [cells for _, cells in _rows(lines[:_SAMPLE_LINES], delimiter, is_cut=is_cut) if cells]
+    rows = _rows(lines[:_SAMPLE_LINES], delimiter, keeps_blanks=keeps_blanks, is_cut=is_cut)
+    return [cells for _, cells in rows if cells]
 
 
 def has_header(content: str, names: Iterable[str]) -> bool:
@@ -116,7 +121,7 @@ def columns_of(header: Row, wanted: Sequence[str]) -> dict[str, int]:
 
 
 def _is_near(name: str, wanted: str) -> bool:
-    stem = _NUMBERING.sub("", name.strip(" \"'"))
+    stem = _NUMBERING.sub("", name.strip(" \"'")).rstrip("_. -")
     return (len(stem) >= _SHORTEST_STEM and wanted.startswith(stem)) or nearest(stem, [wanted], cutoff=0.8) is not None
 
 
@@ -141,24 +146,29 @@ def _lines(content: str) -> Iterable[str]:
 _Rows = list[tuple[int, Sequence[str]]]
 
 
-def _rows(lines: Sequence[str], delimiter: str, *, is_cut: bool = False) -> _Rows:
+def _rows(lines: Sequence[str], delimiter: str, *, keeps_blanks: bool = False, is_cut: bool = False) -> _Rows:
     """The reading of lines that has the fewest rows unlike the first: a row has its line's number and its cells.
 
     Lines that are cut off may end within a cell.
     """
-    plain: _Rows = [(number, line.split(delimiter) if line else []) for number, line in enumerate(lines, start=1)]
-    if not any(line.startswith('"') or f'{delimiter}"' in line for line in lines):
+    blanks = "" if keeps_blanks or delimiter == "\t" else " "
+    plain: _Rows = [
+        (number, [cell.lstrip(blanks) for cell in line.split(delimiter)] if line else [])
+        for number, line in enumerate(lines, start=1)
+    ]
+    if not any(cell.startswith('"') for _, cells in plain for cell in cells):
         return plain
-    found = (_quoted_rows(lines, delimiter, how, is_cut=is_cut) for how in _QUOTING)
+    reading = partial(_quoted_rows, lines, is_cut=is_cut, delimiter=delimiter, skipinitialspace=bool(blanks))
+    found = (reading(**how) for how in _QUOTING)
     quoted = [rows for rows in found if rows is not None]
     # Of those that are alike the first is taken: a quote mark may be a word, but then lines break no cell.
     readings = [*(rows for rows in quoted if len(rows) == len(lines)), plain, *quoted]
     return min(readings, key=lambda rows: _n_irregular([cells for _, cells in rows if cells]))
 
 
-def _quoted_rows(lines: Sequence[str], delimiter: str, how: Mapping[str, Any], *, is_cut: bool) -> _Rows | None:
-    """None where quotes are not balanced."""
-    reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True, **how)
+def _quoted_rows(lines: Sequence[str], *, is_cut: bool, **how: Any) -> _Rows | None:
+    """None where quotes are not balanced; `how` is for `csv.reader`."""
+    reader = csv.reader((f"{line}\n" for line in lines), strict=True, **how)
     csv.field_size_limit(LONGEST_CELL_CHARS)
     rows: _Rows = []
     number = 1

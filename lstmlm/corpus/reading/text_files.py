@@ -20,7 +20,7 @@ from lstmlm.corpus.reading.compression import LONGEST_MARK, read_chunks, split_s
 from lstmlm.corpus.reading.decoding import UTF8, decoded, encoding_read
 from lstmlm.corpus.reading.recognition import Kind, kind_of, tell_once
 from lstmlm.corpus.reading.tables import Row, read_table
-from lstmlm.errors import DataError, MissingTextError, as_command
+from lstmlm.errors import DataError, MissingTextError, as_command, in_proportion
 
 BLOCK_BYTES = 1 << 20
 """How much of a file is read at once; a block of text has no more characters."""
@@ -129,16 +129,22 @@ def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
         DataError: a folder cannot be read, or a file is a pipe or a device.
     """
     files: list[Path] = []
+    linked: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        linked += filter(Path.is_symlink, (Path(parent, name) for name in folders))
         files += [Path(parent, name) for name in names if not name.startswith(".")]
     counted = [file for file in files if not suffixes or split_suffixes(file)[0] in suffixes]
     others = Counter(split_suffixes(file)[0] for file in {*files} - {*counted})
+    pattern = as_command([f"{escape(str(folder))}/**/*"])
     if counted and others:
         suffix, n_others = others.most_common(1)[0]
         most = f"not {n_others} {f'that end in {suffix}' if suffix else 'without such an ending'}"
-        pattern = as_command([f"{escape(str(folder))}/**/*"])
         told = f"{folder}: read are {len(counted)} of {len(files)} files, {most}. To read all of them: {pattern}"
+        tell_once(logging.WARNING, told)
+    if linked:
+        listed = ", ".join(in_proportion(map(str, sorted(linked))))
+        told = f"{folder}: links to folders are not followed: {listed}. To read what is there too: {pattern}"
         tell_once(logging.WARNING, told)
     return sorted(file for file in counted if Version.of(file).size)
 

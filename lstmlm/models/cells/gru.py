@@ -10,8 +10,8 @@ r"""The gated recurrent unit (Cho et al. 2014), with the reset gate after the pr
 The reset gate r says how much of the past the candidate n may see, the update gate z how much of it stays. There is no
 memory beside the output. The paper resets :math:`h_{t-1}` before the product; after it, the three products with
 :math:`h_{t-1}` are one. The gates share one matrix, in PyTorch's order (reset, update, candidate), so that weights can
-be copied to and from `torch.nn.GRU`; `tests/models/cells/test_gru.py` does so. PyTorch's two biases of r and z are one
-here, their sum; those of n are not the same thing, hence :math:`b_{hn}`, the one weight in `CellWeights.extra`.
+be copied to and from `torch.nn.GRU`; `tests/models/cells/test_torch.py` does so. PyTorch's two biases of r and z are
+one here, their sum; those of n are not the same thing, hence :math:`b_{hn}`, the one weight in `CellWeights.extra`.
 """
 
 from typing import NamedTuple

@@ -9,7 +9,7 @@ r"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et 
 :math:`c_t` is the long memory: what the forget gate lets stay is carried on unchanged, so that its gradient does not
 vanish. :math:`h_t` is the short one, and the output. The four gates share one matrix, in PyTorch's order (input,
 forget, candidate, output), so that weights can be copied to and from `torch.nn.LSTM`;
-`tests/models/cells/test_lstm.py` does so.
+`tests/models/cells/test_torch.py` does so.
 
 With `input_gate_cap` the input gate is :math:`\min(\sigma(i), 1 - \sigma(f))` instead: :math:`c_t` is then at most a
 weighted mean of :math:`c_{t-1}` and :math:`\tanh(g)`, so it stays within -1 and 1 (Melis et al. 2018, "On the State of

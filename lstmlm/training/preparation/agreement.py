@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
 from lstmlm.checkpoint.environment import RECORDED_PACKAGES
 from lstmlm.config import RunConfig
+from lstmlm.config.data import CountedVocabularyOptions
 from lstmlm.config.output import AdaptiveOptions
 from lstmlm.corpus.encoded_text import MANY_UNKNOWN
 from lstmlm.corpus.loading import Corpus
+from lstmlm.corpus.store.token_store import is_store
 from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
 
@@ -116,12 +119,17 @@ def corpus_warnings(config: RunConfig, corpus: Corpus) -> list[str]:
         examples = f" (in the training split most often {commonest})" if commonest else ""
         found.append(
             f"data.tokenizer: {shares} is unknown{examples}, so that figures say little. Take a tokenizer that knows "
-            "it: name: bpe, or char."
+            "it: bpe or byte."
         )
     elif corpus.train.n_unk == 0 and any(split.n_unk for split in others):
+        options = config.data.tokenizer
+        can_count = isinstance(options, CountedVocabularyOptions) and options.min_count == 1
+        remedy = "Take the tokenizer byte or bpe, to which nothing is unknown."
+        if can_count and not is_store(Path(config.data.corpus)):
+            remedy = "Set min_count: 2."
         found.append(
             "data.tokenizer: <unk> never occurs in the training split, so the model cannot learn to expect unknown "
-            "words. Set min_count: 2."
+            f"words. {remedy}"
         )
     end_id = corpus.tokenizer.start_id
     if n_ends := corpus.train.n_written_ends(end_id):

@@ -156,8 +156,8 @@ def require_continuable(run: SharedRun, trainer: Trainer) -> None:
     """Refuse to continue a run to an end that it is beyond, or past an end that has left its mark.
 
     Raises:
-        CheckpointError: it has made more steps than that; or its last validation, which a longer training would not
-            have had, has decided on what comes after it.
+        CheckpointError: it has made more steps than that; or patience has ended it; or its last validation, which a
+            longer training would not have had, has decided on what comes after it.
     """
     state, before, n_steps = trainer.state, trainer.length_before, trainer.n_steps
     if state.step > n_steps:
@@ -165,16 +165,19 @@ def require_continuable(run: SharedRun, trainer: Trainer) -> None:
             f"{run.path}: has made {state.step:,} steps, and was to end after {n_steps:,}. Give a training.n_epochs or "
             "training.n_steps that is longer, or another --run-dir."
         )
-    every = trainer.validate_every
-    is_regular = state.window == 0 if every is None else state.step % every == 0
-    is_at_mark = before == state.step == state.validated_step != n_steps and not is_regular
+    is_at_mark = before == state.step == state.validated_step != n_steps and not trainer.is_validation_due
     minds = trainer.options.patience or trainer.schedule.state() or "validations" in trainer.average.state()
-    if is_at_mark and minds and run.directory is not None:
-        raise CheckpointError(
-            f"{run.path}: its last validation, after step {state.step:,}, is one that a longer training would not have "
-            "had, and schedule, average or patience have taken note of it. Train on from its best weights, in a new "
-            f"run: {_in_a_new_run(run.directory, run.directory.config)}"
+    reason = None
+    if is_at_mark and minds:
+        reason = (
+            f"its last validation, after step {state.step:,}, is one that a longer training would not have had, and "
+            "schedule, average or patience have taken note of it"
         )
+    elif trainer.is_stale and before != n_steps:
+        reason = f"training.patience has ended it, after step {state.step:,}, and would whatever its length"
+    if reason and run.directory is not None:
+        command = _in_a_new_run(run.directory, run.directory.config)
+        raise CheckpointError(f"{run.path}: {reason}. Train on from its best weights, in a new run: {command}")
 
 
 def record_changes(run: RunDirectory) -> None:

@@ -1,5 +1,6 @@
 """All that a training begins with, as one value, made in one pass from top to bottom."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -73,6 +74,8 @@ class Preparation:
             yield self.run
             return
         self.require_space(self.run.path)
+        if self.run.directory is not None:
+            record_changes(self.run.directory)
         trainer = self.trainer
         environment = describe_environment(
             self.corpus.provenance, self.execution.milliseconds, trainer.device, trainer.world.size
@@ -87,27 +90,32 @@ class Preparation:
 
     def require_space(self, run_dir: Path) -> None:
         """Check that what this training writes has room in `run_dir`. Raises CheckpointError if not."""
-        n_checkpoints = most_checkpoints(self.trainer, validates=self.corpus.valid is not None)
+        n_checkpoints = most_checkpoints(self.trainer)
         # A run that goes on has them already.
         ngram_bytes = 0 if self.run.directory else self.trainer.ngram_bytes
         RunDirectory.require_space(run_dir, self.trainer.checkpoint_bytes, n_checkpoints, ngram_bytes)
 
     def _announcement(self, warnings: Sequence[str]) -> StartEvent:
-        corpus, config = self.corpus, self.execution.config
+        corpus, config, trainer = self.corpus, self.execution.config, self.trainer
+        n_epochs = config.training.n_epochs or math.ceil(trainer.n_steps / trainer.stream.epoch(0).n_windows)
+        of_length = config.length_warnings(trainer.n_steps, n_epochs, trainer.validate_every)
+        known = config.warnings()
         return StartEvent(
             step=0,
             corpus=corpus.name,
-            splits=tuple(SplitSummary(split=str(s.split), n_tokens=s.n_tokens, n_unk=s.n_unk) for s in corpus.splits),
+            splits=tuple(
+                SplitSummary(split=str(s.split), n_tokens=s.n_tokens, unk_rate=s.unk_rate) for s in corpus.splits
+            ),
             vocab_size=corpus.tokenizer.vocab_size,
-            n_parameters=sum(weight.numel() for weight in self.trainer.model.parameters()),
-            n_steps=self.trainer.n_steps if config.training.budget is None else None,
+            n_parameters=sum(weight.numel() for weight in trainer.model.parameters()),
+            n_steps=trainer.n_steps if config.training.budget is None else None,
             precision=config.training.precision,
             milliseconds=self.execution.milliseconds,
             warnings=(
                 *warnings,
-                *self.execution.warnings(self.trainer.device),
+                *self.execution.warnings(trainer.device),
                 *agreement.corpus_warnings(config, corpus),
-                *(config.length_warnings(self.trainer.n_steps) if config.training.n_steps is None else ()),
+                *(warning for warning in of_length if warning not in known),
             ),
         )
 
@@ -140,8 +148,6 @@ def prepared(
         trainer = build_trainer(execution.config, model, stream, n_steps, world, clock)
         run = SharedRun(run_dir, origin.run, world)
         _restore(trainer, run)
-        if origin.run is not None:
-            record_changes(origin.run)
         yield Preparation(run, corpus, execution, trainer)
 
 

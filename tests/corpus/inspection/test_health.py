@@ -1,5 +1,6 @@
 """What `data check` finds: one trouble at a time, in texts that have nothing else."""
 
+import gzip
 import json
 import random
 import subprocess
@@ -108,7 +109,7 @@ def test_letters_apart_from_their_marks_are_named_with_what_composes_them(
     assert finding.check == "encoding"
     assert said == f"2 lines not in composed form; 2 U+200B ZERO WIDTH SPACE: {remedy}"
     subprocess.run(command, shell=True, check=True)
-    assert (tmp_path / "train.clean.txt").read_text("utf-8").endswith("caf\u00e9\ncaf\u00e9\n")
+    assert (tmp_path / "train.txt").read_text("utf-8").endswith("caf\u00e9\ncaf\u00e9\n")
 
 
 @needs_perl
@@ -132,7 +133,7 @@ def test_characters_that_nobody_sees_are_named_with_what_removes_them(
     said, _, command = finding.message.partition(": remove what means nothing: ")
     assert (finding.check, said) == ("encoding", named)
     subprocess.run(command, shell=True, check=True)
-    assert (tmp_path / "train.clean.txt").read_text("utf-8").splitlines()[-1] == kept
+    assert (tmp_path / "train.txt").read_text("utf-8").splitlines()[-1] == kept
 
 
 @pytest.mark.parametrize(
@@ -181,6 +182,15 @@ def test_what_reading_does_away_with_is_told_once(corpus: Callable[..., str]) ->
     )
     assert [finding for finding in found(folder) if finding.check == "files"] == [told]
     assert [finding for finding in found(f"{folder}/train.txt") if finding.check == "files"] == [told]
+
+
+@pytest.mark.parametrize(("text", "encoding"), [("čaj a മലയാളം\n", "utf-16"), ("čaj\n", "utf-16-le")])
+def test_no_byte_of_a_wide_character_is_a_carriage_return(text: str, encoding: str, corpus: Callable[..., str]) -> None:
+    folder = corpus(train=(text * 20).encode(encoding))
+    assert not [one for one in found(folder, encoding=encoding) if one.check == "files"]
+    folder = corpus(train=(text * 20).replace("\n", "\r\n").encode(encoding))
+    [told] = [one.message for one in found(folder, encoding=encoding) if one.check == "files"]
+    assert told == "20 carriage returns, read as line ends."
 
 
 @pytest.mark.parametrize(
@@ -250,6 +260,8 @@ def test_a_single_line(corpus: Callable[..., str]) -> None:
     assert finding.message.endswith(
         "A single line has no end to learn: put a sentence or paragraph a line, or set data.eos=never"
     )
+    unparted = only(found(corpus(train="ACGT" * 99)))
+    assert unparted.message.endswith("A single line has no end to learn: put a sentence or paragraph a line.")
     assert not [one for one in found(corpus(train=HEALTHY), eos="never") if one.level != "ok"]
 
 
@@ -401,8 +413,24 @@ def test_lines_that_are_wrapped_and_what_unwraps_them(corpus: Callable[..., str]
     assert finding.check == "lines"
     assert said.endswith(" characters, within sentences. Set data.eos=never")
     subprocess.run(command, shell=True, check=True)
-    assert (tmp_path / "train.lines.txt").read_text("utf-8").splitlines() == paragraphs
+    assert (tmp_path / "train.txt").read_text("utf-8").splitlines() == paragraphs
     assert not [one for one in found(corpus(train=wrapped), eos="never") if one.check == "lines" and one.level != "ok"]
+    corpus(train=wrapped.replace("\n", "\r"))
+    subprocess.run(command, shell=True, check=True)
+    assert (tmp_path / "train.txt").read_text("utf-8").splitlines() == paragraphs
+
+
+@needs_perl
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+@pytest.mark.parametrize("pattern", ["", "/*"])
+def test_a_mended_text_takes_the_place_of_the_old_one(name: str, pattern: str, tmp_path: Path) -> None:
+    content = (HEALTHY + "a\xadb\n").encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    corpus = f"{tmp_path}{pattern}"
+    subprocess.run(only(found(corpus)).message.partition("means nothing: ")[2], shell=True, check=True)
+    texts, _ = open_corpus(DataOptions(corpus=corpus))
+    assert ["".join(text.blocks()) for text in texts.values()] == [HEALTHY + "ab\n"]
+    assert (tmp_path / f".{name}").exists()
 
 
 def test_records_are_given_no_command_for_lines_of_text(tmp_path: Path) -> None:
@@ -469,7 +497,7 @@ def test_an_encoding_is_the_one_that_was_read_and_commands_read_it_too(tmp_path:
     [told] = [one for one in check_texts(open_texts([str(path)], options), options) if one.check == "encoding"]
     command = told.message.partition("means nothing: ")[2]
     subprocess.run(command, shell=True, check=True)
-    assert (tmp_path / "texts.clean.txt").read_text("utf-8") == sentences(1) + "ab\n"
+    assert (tmp_path / "texts.txt").read_text("utf-8") == sentences(1) + "ab\n"
     path.write_text(sentences(1), "utf-16")
     told = next(iter(check_texts(open_texts([str(path)], options), options)))
     assert (told.check, told.message) == ("encoding", "no odd characters.")

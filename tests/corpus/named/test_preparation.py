@@ -152,7 +152,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileDataset:
 
 def test_a_copy_of_the_users_own_is_verified(own: FileDataset) -> None:
     assert refusal(own) == (
-        "treebank: train.txt not in data/treebank as published. It is licensed. Put your own copy there."
+        "treebank: train.txt not in data/treebank as published. It is licensed. "
+        "Put your own copy there, below the working directory."
     )
     own.place.mkdir(parents=True)
     own.file("train").write_text(TRAIN, "utf-8")

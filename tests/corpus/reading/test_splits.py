@@ -64,10 +64,10 @@ class TestSplits:
         names = {split: text.name for split, text in splits_of(options_of(tmp_path)).items()}
         assert names["train"] == f"{tmp_path}/train.jsonl.gz"
 
-    @pytest.mark.parametrize("other", ["dev.txt", "Valid.txt", "validation.jsonl.gz"])
+    @pytest.mark.parametrize("other", ["dev.txt", "Valid.txt", "validation.jsonl.gz", "valid"])
     def test_texts_beside_them_are_named(self, other: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        put(tmp_path, {"train.txt": "a\n", other: "b\n", "test.txt": "c\n"})
-        put(tmp_path, {".hidden.txt": "no", "table.csv": "no", "below/a.txt": "no"})
+        put(tmp_path, {"train.txt": "a\n", other if "." in other else f"{other}/a.txt": "b\n", "test.txt": "c\n"})
+        put(tmp_path, {".hidden.txt": "no", "table.csv": "no", "below/.a.txt": "no", "runs/run/log.txt": "no"})
         with caplog.at_level("WARNING", "lstmlm"):
             assert [contents(options_of(tmp_path)) for _ in range(2)] == [{"train": "a\n", "test": "c\n"}] * 2
         assert caplog.messages == [

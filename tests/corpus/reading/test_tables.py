@@ -32,6 +32,13 @@ def rows(content: str) -> list[tuple[int, list[str]]]:
         ("good;bad\nthe farmer, he;x\n", [["good", "bad"], ["the farmer, he", "x"]]),
         ("word,rt\n\nThe,3", [["word", "rt"], [], ["The", "3"]]),
         ("word\nThe\n", [["word"], ["The"]]),
+        # blanks after commas and semicolons
+        ('good, bad\n"a, b", "c, d"\n', [["good", "bad"], ["a, b", "c, d"]]),
+        ("good; bad\nthe dog; the dogs\n", [["good", "bad"], ["the dog", "the dogs"]]),
+        ('a;b\n1;" x"\n', [["a", "b"], ["1", " x"]]),
+        ("a\tb\n1\t x\n", [["a", "b"], ["1", " x"]]),
+        # Excel's first line
+        ('sep=;\na;b\n1;"x;y"\n', [[], ["a", "b"], ["1", "x;y"]]),
     ],
 )
 def test_cells(content: str, expected: list[list[str]]) -> None:
@@ -101,7 +108,7 @@ def test_columns_are_known_in_any_case_and_order() -> None:
     assert columns_of(Row("a", 1, ["sent", "sentence", "word_id", "word"]), WANTED) == {"word": 3, "sentence": 1}
 
 
-@pytest.mark.parametrize("name", ["sentence_id", "sentid", "Sent", "sentences", "sentence.no", "sentnum"])
+@pytest.mark.parametrize("name", ["sentence_id", "sentid", "Sent", "sentences", "sentence.no", "sentnum", "sent_id"])
 def test_a_name_that_is_nearly_one_is_asked_about(name: str) -> None:
     with pytest.raises(DataError) as caught:
         columns_of(Row("a.tsv", 1, [name, "word"]), WANTED)

@@ -4,6 +4,7 @@ import gzip
 import os
 import re
 import tracemalloc
+from glob import glob
 from io import BytesIO, TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
@@ -155,6 +156,19 @@ def test_files_of_a_folder_that_are_left_out_are_named_once(tmp_path: Path, capl
     assert caplog.messages == [
         f"{tmp_path}: read are 1 of 4 files, not 2 that end in .md. To read all of them: '{tmp_path}/**/*'"
     ]
+
+
+def test_linked_folders_of_a_folder_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("here", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("text", "utf-8")
+    (tmp_path / "here" / "more").symlink_to("../elsewhere")
+    here = tmp_path / "here"
+    with caplog.at_level("WARNING", "lstmlm"):
+        assert list(files_in([here], (".txt",))) == [here / "a.txt"]
+    told = f"{here}: links to folders are not followed: {here}/more. To read what is there too: '{here}/**/*'"
+    assert caplog.messages == [told]
+    assert f"{here}/more/a.txt" in glob(f"{here}/**/*", recursive=True)  # noqa: PTH207
 
 
 def test_a_whole_file_knows_its_kind_lines_and_rows(tmp_path: Path) -> None:

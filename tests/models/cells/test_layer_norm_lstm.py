@@ -1,11 +1,10 @@
-"""The LSTM with layer normalisation against hand computation, against its invariances, and by gradcheck."""
+"""The LSTM with layer normalisation against hand computation and against its invariances."""
 
 import math
 
 import pytest
 import torch
 
-from lstmlm.models.cells.cell import CellWeights
 from lstmlm.models.cells.layer_norm_lstm import EPSILON, LayerNormLSTMCell
 from lstmlm.models.cells.lstm import LSTMState
 
@@ -79,15 +78,3 @@ def test_starts_with_gains_of_one_and_the_forget_gate_open() -> None:
     assert all((gain == 1).all() for gain in (cell.gain_ih, cell.gain_hh, cell.gain_cell))
     assert cell.bias_cell.count_nonzero() == 0
     assert cell.bias.chunk(4)[1].tolist() == [1.5] * 4
-
-
-def test_gradients_by_finite_differences() -> None:
-    cell = make_cell(2, 3)
-    weights = [weight.detach().requires_grad_() for weight in cell.weights()]
-    x, h, c = (torch.randn(2, size, dtype=torch.float64, requires_grad=True) for size in (2, 3, 3))
-
-    def step(x: torch.Tensor, h: torch.Tensor, c: torch.Tensor, *w: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        output, state = cell(x, LSTMState(h, c), CellWeights(*w[:3], extra=w[3:]))
-        return output, *state
-
-    assert torch.autograd.gradcheck(step, (x, h, c, *weights))

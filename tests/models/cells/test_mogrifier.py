@@ -1,4 +1,4 @@
-"""The Mogrifier LSTM against hand computation, against the LSTM, and by gradcheck."""
+"""The Mogrifier LSTM against hand computation and against the LSTM."""
 
 import math
 
@@ -114,18 +114,3 @@ def test_the_matrix_of_a_round_starts_with_variance_one_over_fan_in(rank: int | 
         matrix = factors[0] if rank is None else factors[1] @ factors[0]
         assert matrix.var().item() * fan_in == pytest.approx(1, rel=0.1)
     assert bias_1.count_nonzero() == bias_2.count_nonzero() == 0
-
-
-@pytest.mark.parametrize("rank", [None, 2])
-@pytest.mark.parametrize("rounds", [1, 4])
-def test_gradients_by_finite_differences(rounds: int, rank: int | None) -> None:
-    cell = make_cell(rounds, rank)
-    torch.manual_seed(0)
-    weights = [torch.randn_like(weight).requires_grad_() for weight in cell.weights()]
-    x, h, c = (tensor.requires_grad_() for tensor in (make_input(), *make_state()))
-
-    def step(x: torch.Tensor, h: torch.Tensor, c: torch.Tensor, *w: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        output, state = cell(x, LSTMState(h, c), CellWeights(*w[:3], extra=w[3:]))
-        return output, *state
-
-    assert torch.autograd.gradcheck(step, (x, h, c, *weights))

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.data.tokenizer.show import name_or_place
-from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, path
+from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, SetOption, corpus_config, path
 from lstmlm.cli.render import print_table, say
+from lstmlm.errors import ConfigError
 
 
 def compare(
@@ -22,6 +23,7 @@ def compare(
         ),
     ],
     text: Annotated[Path, typer.Option(parser=path, help="The text to cut.")],
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare tokenizers on a text: tokens per word, bytes per token, unknown tokens, and whether the text is restored.
@@ -35,13 +37,18 @@ def compare(
     lstmlm data tokenizer compare word char bpe --text essay.txt
 
     lstmlm data tokenizer compare texts/bpe.json runs/quickstart --text essay.txt --json
+
+    lstmlm data tokenizer compare char bpe --text texts/posts.jsonl --set data.field=body
     """
-    from lstmlm.config.data import DataOptions
     from lstmlm.corpus.encoded_text import measure
     from lstmlm.corpus.reading.splits import text_of
     from lstmlm.corpus.tokenizers import find_tokenizer
 
-    source = text_of(text, DataOptions(corpus=str(text)))
+    if any(override.startswith("data.tokenizer") for override in overrides or []):
+        raise ConfigError(
+            "--set data.tokenizer: has no effect. Name tokenizers, or learn one: lstmlm data tokenizer train"
+        )
+    source = text_of(text, corpus_config(None, overrides or [], [str(text)]).data)
     found = ((name, find_tokenizer(name, source.blocks, "NAME")) for name in names)
     rows = [{"tokenizer": name, **measure(tokenizer, source.blocks())} for name, (_, tokenizer) in found]
     if as_json:

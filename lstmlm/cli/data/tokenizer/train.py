@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.data.tokenizer.show import print_summary
-from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, name_or_path, new_file, refuse_same_file
+from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, corpus_place, new_file, refuse_same_file
 from lstmlm.cli.render import say
 from lstmlm.errors import as_command
 
 
 def train(
     corpus: Annotated[
-        str, typer.Argument(metavar="CORPUS", parser=name_or_path, help="As data.corpus: a file, a folder or a name.")
+        str, typer.Argument(metavar="CORPUS", parser=corpus_place, help="As data.corpus: a file, a folder or a name.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", parser=new_file, help="The tokenizer.json to write.")],
     tokenizer: Annotated[str, typer.Option(help=f"{LEARNT_TOKENIZERS}.")] = "bpe",

@@ -76,10 +76,12 @@ class FileTokenizer(Tokenizer):
             return cls(options, _json_text(content, options.line_end))
         except DataError as error:
             problem = str(error).removeprefix("tokenizer.json: ")
-            remedy = "Give another data.tokenizer.path."
+            remedy = "Give another file."
             raise DataError(f"{path}: {problem.replace('Restore the file from its run.', remedy)}") from None
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file. Check the path.") from None
         except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror}). Check data.tokenizer.path.") from None
+            raise DataError(f"{path}: cannot be read ({error.strerror}). Check the path.") from None
 
     def _find_start(self) -> int:
         if self._line_end is not None:

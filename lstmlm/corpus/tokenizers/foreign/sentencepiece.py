@@ -26,8 +26,7 @@ class SentencePieceEngine(Engine):
             self._model = SentencePieceProcessor(model_proto=content)
         except RuntimeError:
             raise DataError(
-                "tokenizer.json: is neither a tokenizer.json nor a SentencePiece model. "
-                "Give another data.tokenizer.path."
+                "tokenizer.json: is neither a tokenizer.json nor a SentencePiece model. Give another file."
             ) from None
         pieces = [self._model.id_to_piece(piece_id) for piece_id in range(self._model.get_piece_size())]
         self.ids = {piece: piece_id for piece_id, piece in enumerate(pieces)}

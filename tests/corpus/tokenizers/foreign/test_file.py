@@ -303,12 +303,12 @@ def test_known_patterns_take_time_in_proportion_to_the_text(pattern: str) -> Non
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"{", "not a tokenizer (EOF while parsing an object at line 1 column 1). Give another data.tokenizer.path."),
+        (b"{", "not a tokenizer (EOF while parsing an object at line 1 column 1). Give another file."),
         (
             b"\x0a\xff",
-            "is neither a tokenizer.json nor a SentencePiece model. Give another data.tokenizer.path.",
+            "is neither a tokenizer.json nor a SentencePiece model. Give another file.",
         ),
-        (b"", "is neither a tokenizer.json nor a SentencePiece model. Give another data.tokenizer.path."),
+        (b"", "is neither a tokenizer.json nor a SentencePiece model. Give another file."),
     ],
 )
 def test_a_file_that_is_no_tokenizer(content: bytes, problem: str, tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_a_file_that_is_no_tokenizer(content: bytes, problem: str, tmp_path: Pat
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path / "x")
-    assert str(caught.value) == f"{tmp_path}/x: cannot be read (No such file or directory). Check data.tokenizer.path."
+    assert str(caught.value) == f"{tmp_path}/x: no such file. Check the path."
 
 
 def test_every_prefix_of_a_model_is_a_model_or_refused(tmp_path: Path) -> None:
