@@ -115,8 +115,8 @@ def write_blocks_atomically(path: Path, blocks: Iterable[Block], verify: Callabl
         CheckpointError: The disk is full, not writable or failing; the old content is still there.
     """
     with explained(path, "written"):
-        if path.exists() and not path.is_file():  # a pipe or a device, such as /dev/stdout, stays what it is
-            with _opened(path, os.O_WRONLY) as descriptor:
+        if path.exists() and (not path.is_file() or path.parent in (Path("/dev"), Path("/dev/fd"))):  # stays what it is
+            with _opened(path, os.O_WRONLY | os.O_APPEND) as descriptor:
                 _write_all(descriptor, blocks)
             return
         target = Path(os.path.realpath(path)) if path.is_symlink() else path  # and so does a link

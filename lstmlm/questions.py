@@ -188,7 +188,7 @@ def evaluate_ngrams(
             of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
             logger.info("%s: does not know %s", name_of(foreign), of_text)
     report = evaluate_ngram_mixture(model, ngrams, measured, validation, tokenizer, trained.name, prover or unproven)
-    source = None if is_half else trained.source(split, text, encoding)
+    source = None if is_half or prover is None else trained.source(split, text, encoding)
     return report if prover is None else prover.proven(report, measured, source)
 
 
@@ -322,7 +322,7 @@ def evaluate_adaptation(
             tuning, measured = load_halves(data, tune, tokenizer)
         options, tuned_on = adaptation.tuned(tuning.tokens, options), tuning.name
     report = adaptation.report(measured, options, trained.name, tuned_on, prover or unproven)
-    source = None if is_half else trained.source(split, text, encoding)
+    source = None if is_half or prover is None else trained.source(split, text, encoding)
     return report if prover is None else prover.proven(report, measured, source)
 
 

@@ -80,6 +80,15 @@ def test_what_is_no_file_is_written_to_and_stays_what_it_is() -> None:
     assert (Path("pipe").is_fifo(), Path("null").readlink(), names()) == (True, Path(os.devnull), ["null", "pipe"])
 
 
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="needs /dev/stdout")
+def test_what_stdout_leads_to_keeps_what_it_has() -> None:
+    Path("log").write_bytes(b"before\n")
+    program = "from pathlib import Path; from lstmlm import files; files.write_atomically(Path('/dev/stdout'), b'1\\n')"
+    with Path("log").open("ab") as log:
+        subprocess.run([sys.executable, "-c", program], stdout=log, check=True)
+    assert (Path("log").read_bytes(), names()) == (b"before\n1\n", ["log"])
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_link_stays_and_the_file_that_it_names_is_replaced(is_there: bool) -> None:
     Path("reports").mkdir()

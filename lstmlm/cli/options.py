@@ -44,10 +44,12 @@ def name_or_path(text: str) -> str:
 
 
 def corpus_place(text: str) -> str:
-    """Read a corpus: its name, or a path, which needs no slash where something lies there."""
+    """Read a corpus: its name, or a path, which needs no slash where something else lies there."""
+    from lstmlm.corpus.named import DATASETS
+
     found = name_or_path(text)
     with suppress(OSError):  # which is told where the corpus is read
-        return found if "/" in found or not Path(found).exists() else f"./{found}"
+        return found if "/" in found or found in DATASETS or not Path(found).exists() else f"./{found}"
     return found
 
 

@@ -102,7 +102,10 @@ class ErrorRenderingGroup(TyperGroup):
 
 
 def _takes_run(context: Any) -> bool:
-    return context is not None and any("--run" in parameter.opts for parameter in context.command.params)
+    """Whether a command has no arguments but --run; another one's may want quotes."""
+    parameters = context.command.params if context else []
+    has_arguments = any(parameter.param_type_name == "argument" for parameter in parameters)
+    return not has_arguments and any("--run" in parameter.opts for parameter in parameters)
 
 
 _MEMORY_ADVICE = "out of memory. Lower data.batch_size, data.bptt, model.backbone.hidden_size or the vocabulary."

@@ -32,7 +32,7 @@ def without_token(log_probabilities: LogProbabilities, token: int) -> LogProbabi
 
 def with_only(log_probabilities: LogProbabilities, tokens: Sequence[int]) -> LogProbabilities:
     """Keep these tokens; where none of them is possible, all stay."""
-    return _keeping(log_probabilities, _said(log_probabilities, [tokens] * len(log_probabilities)))
+    return _keeping(log_probabilities, _said(log_probabilities[:1], [tokens]))
 
 
 def with_repetition_penalty(log_probabilities: LogProbabilities, penalty: float, texts: Texts) -> LogProbabilities:
@@ -167,7 +167,7 @@ def _first_with_share(
     return torch.zeros_like(chosen).scatter(-1, ids, chosen)
 
 
-def _keeping(log_probabilities: LogProbabilities, kept: Bool[Tensor, "batch vocab"]) -> LogProbabilities:
+def _keeping(log_probabilities: LogProbabilities, kept: Bool[Tensor, "#batch vocab"]) -> LogProbabilities:
     """Keep some tokens; all where none of them is possible."""
     nothing_left = log_probabilities.masked_fill(~kept, -torch.inf).isneginf().all(dim=-1, keepdim=True)
     return _renormalized(log_probabilities, kept | nothing_left)

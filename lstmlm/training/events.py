@@ -26,6 +26,7 @@ class SplitSummary:
 
     split: str
     n_tokens: int
+    n_unk: int
     unk_rate: float
 
 

@@ -368,7 +368,7 @@ NOT_PLANNED_YET = 10**9
 
 
 MOST_DRAWN_WINDOWS = 10**7
-"""Counted by drawing all of them, which takes some ten seconds."""
+"""Counted by drawing all of them, which takes up to a minute."""
 
 
 def n_training_steps(options: TrainingOptions, stream: TrainingStream) -> int:

@@ -5,7 +5,6 @@ is not finished is taken over by whoever comes next, and its run goes on from it
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -168,7 +167,7 @@ class Study:
 
     def _try(self, trial: Trial, watch: Callable[[Path], "Any"]) -> None:
         where = self.run_of(trial.number)
-        reported, n_steps = {*self.trials[trial.number].intermediate_values}, math.inf
+        reported, n_steps = {*self.trials[trial.number].intermediate_values}, 0  # not known yet
 
         def prune(event: Event) -> None:
             nonlocal n_steps
@@ -179,7 +178,7 @@ class Study:
                 reported.add(event.step)
             # At the start, too: a trial may have been killed between its report and what follows from it.
             is_due = isinstance(event, ValidationEvent | StartEvent) and reported
-            # One that has come to its end is complete, however bad.
+            # One that has come to its planned end is complete, however bad.
             if is_due and max(reported) < n_steps and trial.should_prune():
                 raise Pruned(0)
 

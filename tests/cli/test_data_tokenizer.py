@@ -55,6 +55,8 @@ def test_a_corpus_that_lies_here_needs_no_slash(command: list[str], here: Path, 
         (here / name).write_text(TEXT * 100, "utf-8")
     for name in ("text.txt", "corpus"):
         assert lstmlm("data", *command, name).exit_code == 0
+    (here / "corpus").rename("ptb")
+    assert "not in data/ptb" in lstmlm("data", *command, "ptb").output
 
 
 def test_the_tokens_of_a_text(learnt: Path, lstmlm: Cli) -> None:

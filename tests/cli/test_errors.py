@@ -108,7 +108,10 @@ def test_a_run_directory_that_exists(trained: Path, lstmlm: Cli) -> None:
     assert message == "runs/tiny: already holds 6 steps. Use --resume to continue it, or another --run-dir."
 
 
-@pytest.mark.parametrize(("command", "is_named"), [(["eval", "perplexity"], True), (["data", "list"], False)])
+@pytest.mark.parametrize(
+    ("command", "is_named"),
+    [(["eval", "perplexity"], True), (["generate", "a"], False), (["data", "list"], False)],
+)
 def test_an_argument_too_many(command: list[str], is_named: bool, lstmlm: Cli) -> None:
     result = lstmlm(*command, "runs/a", "--json")
     advice = ". A run is named with --run." if is_named else ""

@@ -216,15 +216,20 @@ def _command_for_records(name: str, beginning: str, encoding: str, written: _Wri
 def replacement(name: str, command: Sequence[str], suffix: str, encoding: str) -> str:
     """Write the command that puts another text in the place of a file, which it hides: beside it both would be read.
 
-    The arguments are those of `conversion`.
+    Not of standard input, nor of one in another encoding, as which the new text would be read. Made of a compressed one
+    it keeps its name. The arguments are those of `conversion`.
     """
-    file = Path(name)
-    plain = file.with_suffix("") if split_suffixes(file)[1] else file
-    made = beside(plain, suffix)
-    kept = plain if suffix.endswith(plain.suffix.lower()) else plain.with_suffix(made.suffix)
-    moves = [[file, file.with_name(f".{file.name}")], *([[made, kept]] if made != kept else [])]
+    file, written = Path(name), conversion(name, command, suffix, encoding)
+    if name == "standard input" or "iconv -f" in written:
+        return written
+    is_packed = bool(split_suffixes(file)[1])
+    made = beside(file.with_suffix("") if is_packed else file, suffix)
+    kept = file if suffix.endswith(file.suffix.lower()) else file.with_suffix(made.suffix)
+    # Under a name of its own: what another command has hidden stays.
+    hidden = file.with_name(f".before{suffix.rpartition('.')[0]}.{file.name}")
+    moves = [[file, hidden], *([[made, kept]] if made != kept and not is_packed else [])]
     commands = (as_command(["mv", *map(str, move)]) for move in moves)
-    return " && ".join([conversion(name, command, suffix, encoding), *commands])
+    return " && ".join([written, *commands])
 
 
 _told: set[object] = set()

@@ -132,21 +132,26 @@ def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     linked: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        linked += filter(Path.is_symlink, (Path(parent, name) for name in folders))
+        linked += filter(_is_elsewhere, (Path(parent, name) for name in folders))
         files += [Path(parent, name) for name in names if not name.startswith(".")]
     counted = [file for file in files if not suffixes or split_suffixes(file)[0] in suffixes]
     others = Counter(split_suffixes(file)[0] for file in {*files} - {*counted})
-    pattern = as_command([f"{escape(str(folder))}/**/*"])
     if counted and others:
+        pattern = as_command([f"{escape(str(folder))}/**/*"])
         suffix, n_others = others.most_common(1)[0]
         most = f"not {n_others} {f'that end in {suffix}' if suffix else 'without such an ending'}"
         told = f"{folder}: read are {len(counted)} of {len(files)} files, {most}. To read all of them: {pattern}"
         tell_once(logging.WARNING, told)
     if linked:
         listed = ", ".join(in_proportion(map(str, sorted(linked))))
-        told = f"{folder}: links to folders are not followed: {listed}. To read what is there too: {pattern}"
+        told = f"{folder}: links to folders are not followed: {listed}. Copy what is there into it to read that too."
         tell_once(logging.WARNING, told)
     return sorted(file for file in counted if Version.of(file).size)
+
+
+def _is_elsewhere(folder: Path) -> bool:
+    """Whether a link leads to what is not below its own folder, and so not read anyway."""
+    return folder.is_symlink() and not folder.resolve().is_relative_to(folder.parent.resolve())
 
 
 def _refuse_folder(error: OSError) -> None:

@@ -131,11 +131,11 @@ def evaluate_rescoring(
 
     Raises:
         ConfigError: a weight is given to the first pass, of which the lists have no score.
-        DataError: a combination is to be searched, and the lists have no acoustic score, or fewer than two utterances a
+        DataError: a combination is to be searched, and the lists have no scores, or fewer than two utterances a
             reference.
     """
     started = time.monotonic()
-    _require_scores(lists, options.combination)
+    _require_scores(lists, options.combination, is_measured=bool(references))
     _warn_of_other_spelling(lists, references, options.metric)
     combination = options.combination or Combination()
     rescorer = Rescorer(model, tokenizer, combination, options.metric, reading)
@@ -173,17 +173,20 @@ def evaluate_rescoring(
     return Rescoring(rescored, Report(values, rates or list(_rows(rescored))))
 
 
-def _require_scores(lists: Sequence[Sequence[Hypothesis]], combination: Combination | None) -> None:
+def _require_scores(
+    lists: Sequence[Sequence[Hypothesis]], combination: Combination | None, *, is_measured: bool
+) -> None:
     every = list(chain.from_iterable(lists))
     if combination and combination.first_pass_weight and not any(one.first_pass_score for one in every):
         weight = f"--first-pass-weight {combination.first_pass_weight:g}"
         raise ConfigError(f"{weight}: has no effect, as no hypothesis has a first-pass score. Leave it out.")
-    if any(one.acoustic_score for one in every):
+    if any(one.acoustic_score or one.first_pass_score for one in every):
         return
-    problem = "no hypothesis has an acoustic score. Those of Kaldi lists are in a file of their own: --scores FILE"
+    problem = "no hypothesis has a score but the network's. Those of Kaldi lists are in another file: --scores FILE"
     if combination is None:
         raise DataError(f"--tune: {problem}")
-    _log.warning("%s", problem)
+    if is_measured:
+        _log.warning("%s", problem)
 
 
 def _warn_of_other_spelling(

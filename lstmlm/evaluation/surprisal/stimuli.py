@@ -39,7 +39,10 @@ _OF_JSON = re.compile(r'\s*(\[\s*)?\{\s*"')
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NUMBER = re.compile(r"\s*[-+]?[\d.,]+\s*")
 
-_Document = tuple[Any, tuple[str, ...]]
+_Condition = tuple[tuple[str, str], ...]
+"""The columns that name a condition, with what they say."""
+
+_Document = tuple[Any, _Condition]
 """An item, and in which condition."""
 
 
@@ -58,11 +61,13 @@ class Sentence:
     """The line that has the words, with its white space and its end; None where the file has words by themselves."""
     unnamed: bool = False
     """Whether the file names no item, so that another one may be called the same."""
+    condition: _Condition = ()
+    """In which of its conditions the item is."""
 
     @property
     def document(self) -> Any:
         """What is the same for the sentences of an item in one condition, and for no others beside them."""
-        return self.unnamed, self.item, _condition(self.others[0])
+        return self.unnamed, self.item, self.condition
 
 
 @dataclass(frozen=True)
@@ -174,16 +179,17 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
             problems.append(str(error))
             continue
         beside = {name: cells[place] for name, place in others.items()}
-        item = cells[columns["item"]] if "item" in columns else THE_ITEM
-        sentences = documents.setdefault((item, _condition(beside)), {})
+        # Without items the table is a text, of which conditions may tell parts apart.
+        document = (cells[columns["item"]], _condition(beside)) if "item" in columns else (THE_ITEM, ())
+        sentences = documents.setdefault(document, {})
         number = cells[columns["sentence"]] if "sentence" in columns else 1
         sentences.setdefault(number, []).append((cells[columns["word"]], beside))
-    _refuse_gaps(header, documents)
+    _refuse_gaps(file.name, documents)
     return Stimuli(
         [
-            Sentence(item, number, [word for word, _ in words], [*(beside for _, beside in words), {}])
-            for (item, _), sentences in documents.items()
-            for number, words in sentences.items()
+            Sentence(item, n, [word for word, _ in words], [*(beside for _, beside in words), {}], condition=condition)
+            for (item, condition), sentences in documents.items()
+            for n, words in sentences.items()
         ],
         list(others),
         problems,
@@ -227,11 +233,12 @@ def _of_sentences(header: Row, rows: Sequence[Row], name: str, delimiter: str) -
             continue
         item = cells[columns["item"]] if "item" in columns else row.number
         beside = {other: cells[place] for other, place in others.items()}
-        sentences = documents.setdefault((item, _condition(beside)), [])
+        condition = _condition(beside)
+        sentences = documents.setdefault((item, condition), [])
         number = len(sentences) + 1 if numbered is None else cells[numbered]
         line = re.sub(r"[\r\n]+", " ", cells[columns[name]])  # a quoted cell may have lines
-        sentences.append(_sentence(item, number, f"{line}\n", beside))
-    _refuse_gaps(header, documents)
+        sentences.append(replace(_sentence(item, number, f"{line}\n", beside), condition=condition))
+    _refuse_gaps(header.file, documents)
     return Stimuli([sentence for sentences in documents.values() for sentence in sentences], list(others), problems)
 
 
@@ -254,21 +261,23 @@ def _cells(row: Row, n_cells: int, labels: Mapping[str, int], delimiter: str) ->
     return row.cells
 
 
-def _condition(beside: Mapping[str, Any]) -> tuple[str, ...]:
-    """In which of its conditions an item is, by what its file says beside a word."""
-    return tuple(str(value) for name, value in beside.items() if name.strip().casefold() in CONDITION_COLUMNS)
+def _condition(beside: Mapping[str, Any]) -> _Condition:
+    """In which of its conditions an item is, by what its file says beside a word, in whatever order."""
+    said = {name.strip().casefold(): str(value) for name, value in beside.items() if value is not None}
+    return tuple((name, said[name]) for name in CONDITION_COLUMNS if said.get(name, "").strip())
 
 
-def _refuse_gaps(header: Row, documents: Iterable[_Document]) -> None:
-    """Refuse items of which some rows name a condition and others do not, as where cells were merged.
+def _refuse_gaps(file: str, documents: Iterable[_Document]) -> None:
+    """Refuse items of which some lines name a condition and others do not, as where cells were merged.
 
     Raises:
         DataError: names the first such item.
     """
-    named = {(item, n) for item, condition in documents for n, value in enumerate(condition) if value.strip()}
+    named = {(item, name) for item, condition in documents for name, _ in condition}
     for item, condition in documents:
-        if any((item, n) in named for n, value in enumerate(condition) if not value.strip()):
-            raise header.error(f"some rows of item {item!r} name a condition, and others do not. Fill in the cells.")
+        for name in CONDITION_COLUMNS:
+            if name not in dict(condition) and (item, name) in named:
+                raise DataError(f"{file}: some lines of item {item!r} name a {name}, and others do not. Fill it in.")
 
 
 def _read_records(file: WholeFile) -> Stimuli:
@@ -288,10 +297,12 @@ def _read_records(file: WholeFile) -> Stimuli:
             continue
         others = {name: value for name, value in record.items() if name not in (key, *TEXT_KEYS)}
         other_columns += [name for name in others if name not in other_columns]
-        sentences = documents.setdefault((str(key), (item, _condition(others))), [])
+        condition = _condition(others)
+        sentences = documents.setdefault((str(key), (item, condition)), [])
         for of_line in lines:
             sentence = _sentence(item, len(sentences) + 1, of_line, others)
-            sentences.append(replace(sentence, unnamed=key is None))
+            sentences.append(replace(sentence, unnamed=key is None, condition=condition))
+    _refuse_gaps(file.name, [document for key, document in documents if key != str(None)])
     return Stimuli([sentence for sentences in documents.values() for sentence in sentences], other_columns, problems)
 
 

@@ -104,7 +104,8 @@ class Preparation:
             step=0,
             corpus=corpus.name,
             splits=tuple(
-                SplitSummary(split=str(s.split), n_tokens=s.n_tokens, unk_rate=s.unk_rate) for s in corpus.splits
+                SplitSummary(split=str(s.split), n_tokens=s.n_tokens, n_unk=s.n_unk, unk_rate=s.unk_rate)
+                for s in corpus.splits
             ),
             vocab_size=corpus.tokenizer.vocab_size,
             n_parameters=sum(weight.numel() for weight in trainer.model.parameters()),

@@ -425,12 +425,13 @@ def test_lines_that_are_wrapped_and_what_unwraps_them(corpus: Callable[..., str]
 @pytest.mark.parametrize("pattern", ["", "/*"])
 def test_a_mended_text_takes_the_place_of_the_old_one(name: str, pattern: str, tmp_path: Path) -> None:
     content = (HEALTHY + "a\xadb\n").encode()
-    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    before = gzip.compress(content) if name.endswith(".gz") else content
+    (tmp_path / name).write_bytes(before)
     corpus = f"{tmp_path}{pattern}"
     subprocess.run(only(found(corpus)).message.partition("means nothing: ")[2], shell=True, check=True)
     texts, _ = open_corpus(DataOptions(corpus=corpus))
     assert ["".join(text.blocks()) for text in texts.values()] == [HEALTHY + "ab\n"]
-    assert (tmp_path / f".{name}").exists()
+    assert (tmp_path / f".before.clean.{name}").read_bytes() == before
 
 
 def test_records_are_given_no_command_for_lines_of_text(tmp_path: Path) -> None:
@@ -497,7 +498,7 @@ def test_an_encoding_is_the_one_that_was_read_and_commands_read_it_too(tmp_path:
     [told] = [one for one in check_texts(open_texts([str(path)], options), options) if one.check == "encoding"]
     command = told.message.partition("means nothing: ")[2]
     subprocess.run(command, shell=True, check=True)
-    assert (tmp_path / "texts.txt").read_text("utf-8") == sentences(1) + "ab\n"
+    assert (tmp_path / "texts.clean.txt").read_text("utf-8") == sentences(1) + "ab\n"
     path.write_text(sentences(1), "utf-16")
     told = next(iter(check_texts(open_texts([str(path)], options), options)))
     assert (told.check, told.message) == ("encoding", "no odd characters.")

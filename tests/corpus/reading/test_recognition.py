@@ -1,11 +1,12 @@
 """What files are: by their content and their names, and what is said of those that are no text."""
 
 import shlex
+import subprocess
 from pathlib import Path, PurePath
 
 import pytest
 
-from lstmlm.corpus.reading.recognition import Kind, kind_of, refuse_one_value, refuse_what_is_no_text
+from lstmlm.corpus.reading.recognition import Kind, kind_of, refuse_one_value, refuse_what_is_no_text, replacement
 from lstmlm.errors import DataError
 
 
@@ -115,3 +116,23 @@ def test_no_command_writes_over_what_it_reads(name: str, beginning: bytes) -> No
     with pytest.raises(DataError) as caught:
         refuse_what_is_no_text(name, beginning)
     assert str(caught.value).count(f"{name}") == 2  # in front, and what the command reads
+
+
+def test_another_text_takes_the_place_of_a_file_that_is_kept(tmp_path: Path) -> None:
+    """By two commands one after the other, too."""
+    path = tmp_path / "novel.txt"
+    path.write_text("a b\n", "utf-8")
+    for letter, suffix in (("a", ".clean.txt"), ("b", ".lines.txt")):
+        command = replacement(str(path), ["sed", f"s/{letter}/x/"], suffix, "utf-8")
+        subprocess.run(["sh", "-c", command], check=True)
+    found = {file.name: file.read_text("utf-8") for file in tmp_path.iterdir()}
+    assert found == {
+        "novel.txt": "x x\n",
+        ".before.clean.novel.txt": "a b\n",
+        ".before.lines.novel.txt": "x b\n",
+    }
+
+
+@pytest.mark.parametrize(("name", "encoding"), [("standard input", "utf-8"), ("a.txt", "latin-1")])
+def test_what_has_another_encoding_or_no_place_stays(name: str, encoding: str) -> None:
+    assert "mv" not in shlex.split(replacement(name, ["sed", "s/a/b/"], ".txt", encoding))

@@ -4,7 +4,6 @@ import gzip
 import os
 import re
 import tracemalloc
-from glob import glob
 from io import BytesIO, TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
@@ -163,12 +162,13 @@ def test_linked_folders_of_a_folder_are_named(tmp_path: Path, caplog: pytest.Log
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.txt").write_text("text", "utf-8")
     (tmp_path / "here" / "more").symlink_to("../elsewhere")
+    (tmp_path / "here" / "2024").mkdir()
+    (tmp_path / "here" / "latest").symlink_to("2024")  # is read where it is
     here = tmp_path / "here"
     with caplog.at_level("WARNING", "lstmlm"):
         assert list(files_in([here], (".txt",))) == [here / "a.txt"]
-    told = f"{here}: links to folders are not followed: {here}/more. To read what is there too: '{here}/**/*'"
+    told = f"{here}: links to folders are not followed: {here}/more. Copy what is there into it to read that too."
     assert caplog.messages == [told]
-    assert f"{here}/more/a.txt" in glob(f"{here}/**/*", recursive=True)  # noqa: PTH207
 
 
 def test_a_whole_file_knows_its_kind_lines_and_rows(tmp_path: Path) -> None:

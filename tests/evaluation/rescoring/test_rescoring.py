@@ -177,15 +177,20 @@ def test_weights_are_searched_on_the_first_half_and_measured_on_the_second() -> 
 def test_lists_without_the_scores_that_are_weighed(caplog: pytest.LogCaptureFixture) -> None:
     silent = [[replace(one, acoustic_score=0.0) for one in hypotheses] for hypotheses in lists_of(TEXTS)]
 
-    def ask(options: RescoringOptions) -> None:
-        evaluate_rescoring(*trained(WordTokenizerOptions()), silent, {}, options, "runs/x")
+    def ask(options: RescoringOptions, lists: Any = silent, references: Any = None) -> None:
+        evaluate_rescoring(*trained(WordTokenizerOptions()), lists, references or {}, options, "runs/x")
 
-    problem = "no hypothesis has an acoustic score. Those of Kaldi lists are in a file of their own: --scores FILE"
+    problem = "no hypothesis has a score but the network's. Those of Kaldi lists are in another file: --scores FILE"
     with pytest.raises(DataError) as refusal:
         ask(RescoringOptions(None))
     assert str(refusal.value) == f"--tune: {problem}"
     ask(RescoringOptions())
+    assert caplog.messages == []  # the network's scores need no others
+    references = {name: hypotheses[0] for name, hypotheses in zip(("u1", "u2", "u3"), TEXTS, strict=False)}
+    ask(RescoringOptions(), references=references)
     assert caplog.messages == [problem]
+    of_first_pass = [[replace(one, first_pass_score=float(n)) for n, one in enumerate(row)] for row in silent]
+    ask(RescoringOptions(None), of_first_pass, references)  # its share can be searched
     with pytest.raises(ConfigError) as useless:
         ask(RescoringOptions(Combination(first_pass_weight=0.7)))
     assert str(useless.value) == (

@@ -40,9 +40,11 @@ def test_a_table_may_have_a_row_a_sentence(name: str, tmp_path: Path) -> None:
     "content",
     [
         "item,condition,word\n1,a,The\n1,a,cat\n1,b,The\n1,b,dog\n2,a,It\n",
-        "word;Cond;list\nThe;a;1\nThe;b;1\ncat;a;1\ndog;b;1\nIt;b;2\n",
+        "item;word;Cond;list\n1;The;a;1\n1;The;b;1\n1;cat;a;1\n1;dog;b;1\n1;It;b;2\n",
         "item,list,sentence\n1,1,The cat\n1,2,The dog\n2,1,It\n",
         '{"item": 1, "list": 1, "text": "The cat"}\n{"item": 1, "list": 2, "text": "The dog"}\n{"text": "It"}\n',
+        '{"item": 1, "cond": "a", "text": "The cat"}\n{"item": 1, "cond": "b", "text": "The dog"}\n'
+        '{"item": 2, "cond": null, "text": "It"}\n',
     ],
 )
 def test_an_item_is_a_document_in_each_of_its_conditions(content: str, tmp_path: Path) -> None:
@@ -59,14 +61,28 @@ def test_sentences_of_one_condition_are_one_document(tmp_path: Path) -> None:
     assert sentences[0].document == sentences[1].document != sentences[2].document
 
 
+def test_the_order_of_an_objects_keys_tells_nothing_of_its_condition(tmp_path: Path) -> None:
+    content = '{"item": 1, "cond": "a", "list": "b", "text": "x"}\n{"list": "b", "cond": "a", "item": 1, "text": "y"}\n'
+    first, second = read_stimuli(written(tmp_path, "a.jsonl", content)).sentences
+    assert first.document == second.document
+
+
+def test_a_text_without_items_is_one_document_whatever_its_conditions(tmp_path: Path) -> None:
+    rows = "sentence,word,condition\n1,The,\n1,cat,\n2,It,a\n2,slept,a\n3,Yes,\n"
+    sentences = read_stimuli(written(tmp_path, "a.csv", rows)).sentences
+    assert [sentence.number for sentence in sentences] == ["1", "2", "3"]
+    assert len({sentence.document for sentence in sentences}) == 1
+
+
 @pytest.mark.parametrize("name", ["word", "sentence"])
 def test_conditions_of_an_item_are_named_in_each_row(name: str, tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", f"item,condition,{name}\n1,a,The cat\n1,,dog\n")
     with pytest.raises(DataError) as error:
         read_stimuli(path)
-    assert str(error.value) == (
-        f"{path}:1: some rows of item '1' name a condition, and others do not. Fill in the cells."
-    )
+    assert str(error.value) == f"{path}: some lines of item '1' name a condition, and others do not. Fill it in."
+    path = written(tmp_path, "a.jsonl", '{"item": 1, "cond": "a", "text": "x"}\n{"item": 1, "text": "y"}\n')
+    with pytest.raises(DataError, match="some lines of item 1 name a cond, and others do not"):
+        read_stimuli(path)
     path = written(tmp_path, "a.csv", f"item,condition,{name}\n1,a,The cat\n2,,A dog\n")  # a filler
     assert [sentence.item for sentence in read_stimuli(path).sentences] == ["1", "2"]
 
