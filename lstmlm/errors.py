@@ -1,4 +1,4 @@
-"""The errors a user can cause, each with the exit status that the command line ends with.
+"""The errors a user can cause, each with the exit status of the command line, and the commands that messages advise.
 
 A message reads `where: what is wrong, with the value. What to do.` and is shown without a traceback; any other
 exception is a bug and shows one.

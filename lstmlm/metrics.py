@@ -1,4 +1,4 @@
-"""Sums of negative log-likelihood and what they are called in other units."""
+"""Sums of negative log-likelihood and what they are called in other units; no target, and numbers as JSON has them."""
 
 import math
 from collections.abc import Mapping
@@ -56,6 +56,6 @@ def finite(values: Mapping[str, Any]) -> dict[str, Any]:
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return list(map(_finite, value))
     return finite(value) if isinstance(value, dict) else value

@@ -32,7 +32,7 @@ from lstmlm.evaluation.proof.checks import Prover, unproven
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report, most_frequent
 from lstmlm.evaluation.rescoring.formats import FORMATS, require_apart
-from lstmlm.evaluation.rescoring.nbest import read_nbest, recognise_format
+from lstmlm.evaluation.rescoring.nbest import read_nbest, recognize_format
 from lstmlm.evaluation.rescoring.references import read_references
 from lstmlm.evaluation.rescoring.rescoring import RescoringOptions, evaluate_rescoring
 from lstmlm.evaluation.surprisal.stimuli import Stimuli
@@ -192,17 +192,17 @@ def evaluate_ngrams(
     return report if prover is None else prover.proven(report, measured, source)
 
 
-def write_ngrams(trained: TrainedModel, order: int, path: Path) -> None:
-    """Write an n-gram model of what the run has learnt as an ARPA file, compressed where `path` ends in .gz.
+def write_ngrams(trained: TrainedModel, order: int, path: Path) -> int:
+    """Write an n-gram model of what the run has learnt as an ARPA file, packed if `path` ends in .gz; return its order.
 
     Raises:
         DataError: the corpus cannot be read.
         CheckpointError: the file cannot be written.
     """
-    tokenizer, training = trained.tokenizer, trained.encode_split("train")
-    ngrams = _estimate_ngrams(training, tokenizer, order)
-    blocks = (block.encode() for block in arpa_blocks(ngrams, _names_of(tokenizer), tokenizer.unk_id))
+    ngrams = _estimate_ngrams(trained.encode_split("train"), trained.tokenizer, order)
+    blocks = (block.encode() for block in arpa_blocks(ngrams, _names_of(trained.tokenizer), trained.tokenizer.unk_id))
     write_blocks_atomically(path, gzipped(blocks) if path.suffix == ".gz" else blocks)
+    return ngrams.order
 
 
 def _names_of(tokenizer: Tokenizer) -> list[str]:
@@ -388,7 +388,7 @@ def rescore(
         DataError: a file cannot be read, or nothing in it can be used.
     """
     problems: list[str] = []
-    list_format = list_format or recognise_format(paths, encoding)
+    list_format = list_format or recognize_format(paths, encoding)
     lists = read_nbest(paths, list_format, costs, problems, ignored, encoding)
     said = read_references(references, lists, problems, ignored, encoding) if references else {}
     if output is not None:

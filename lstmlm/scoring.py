@@ -125,7 +125,6 @@ def score_each(
     texts: Sequence[Sequence[int]],
     start_id: int | None,
     *,
-    state: BackboneState | None = None,
     measure: Measure = nats_of,
     n_context_tokens: int | None = None,
 ) -> list[Float[np.ndarray, " tokens *measures"]]:
@@ -136,7 +135,6 @@ def score_each(
         texts: Token ids of each text.
         start_id: The token that is read before the first one of each; with None the first one is predicted from the
             zero state itself, nothing having been read.
-        state: The state in which each begins, in one column; the zero state where not given.
         measure: What to find out about each token instead of its surprisal.
         n_context_tokens: How many tokens before it each token is given, read from the zero state; the start token is
             one of them. All of them where not given.
@@ -148,22 +146,18 @@ def score_each(
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]), reverse=True)
     for first in range(0, len(texts), MAX_COLUMNS):
         batch = by_length[first : first + MAX_COLUMNS]
-        measured = _measure_batch(model, [texts[index] for index in batch], start_id, state, measure)
+        measured = _measure_batch(model, [texts[index] for index in batch], start_id, measure)
         for index, of_text in zip(batch, measured, strict=True):
             found[index] = of_text
     return found
 
 
 def _measure_batch(
-    model: LanguageModel,
-    texts: Sequence[Sequence[int]],
-    start_id: int | None,
-    state: BackboneState | None,
-    measure: Measure,
+    model: LanguageModel, texts: Sequence[Sequence[int]], start_id: int | None, measure: Measure
 ) -> list[Float[np.ndarray, " tokens *measures"]]:
     """Read texts side by side, the longest first."""
     blocks: list[list[np.ndarray]] = [[] for _ in texts]
-    for features, targets in _read_batch(model, texts, start_id, state):
+    for features, targets in _read_batch(model, texts, start_id):
         block = measure(model.output_layer, features, targets).double().cpu().numpy()
         is_token = (targets != NO_TARGET).cpu().numpy()
         for column in range(targets.shape[1]):
@@ -172,7 +166,7 @@ def _measure_batch(
 
 
 def _read_batch(
-    model: LanguageModel, texts: Sequence[Sequence[int]], start_id: int | None, state: BackboneState | None
+    model: LanguageModel, texts: Sequence[Sequence[int]], start_id: int | None
 ) -> Iterator[tuple[Float[Tensor, "time batch hidden"], Int[Tensor, "time batch"]]]:
     """Yield blocks of features and of the tokens that follow them; columns end with their texts, the last one first."""
     read = texts if start_id is None else [[start_id, *tokens] for tokens in texts]
@@ -180,7 +174,7 @@ def _read_batch(
     padded = torch.full((max(2, len(read[0])), len(read)), NO_TARGET, device=device)
     for column, tokens in enumerate(read):
         padded[: len(tokens), column] = torch.tensor(tokens, dtype=torch.int64)
-    state = _select(state or model.initial_state(1), torch.zeros(len(read), dtype=torch.int64))
+    state = model.initial_state(len(read))
     if start_id is None:
         # What the last layer has put out before it has read anything.
         yield model.first_features(len(read)), padded[:1]
@@ -197,7 +191,7 @@ def _measure_windows(
 ) -> Float[np.ndarray, " tokens *measures"]:
     """Read anew, before each token of a text, the tokens that it is given."""
     # Before the first ones there are no more tokens than that.
-    measured = _measure_batch(model, [tokens[:n_context_tokens]], start_id, None, measure)
+    measured = _measure_batch(model, [tokens[:n_context_tokens]], start_id, measure)
     device = next(model.parameters()).device
     read = torch.tensor(tokens if start_id is None else [start_id, *tokens], dtype=torch.int64, device=device)
     if len(tokens) > n_context_tokens:
@@ -217,7 +211,7 @@ def score_tree(
     """Return what `score_each` does for texts that begin alike, such as hypotheses: what several share is read once.
 
     Texts in which that is much should be neighbours. Every step reads one token of each, so that without anything
-    shared long texts take longer than by `score_each`, whose arguments these are.
+    shared long texts take longer than by `score_each`. They begin in `state`, of one column; by default the zero state.
     """
     state = state or model.initial_state(1)
     batches = (texts[first : first + TEXTS_PER_TREE] for first in range(0, len(texts), TEXTS_PER_TREE))

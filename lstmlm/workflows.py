@@ -33,7 +33,6 @@ from lstmlm.evaluation.perplexity.perplexity import evaluate_perplexity
 from lstmlm.evaluation.proof.checks import Prover, unproven
 from lstmlm.evaluation.reading import Reading
 from lstmlm.evaluation.report import Report
-from lstmlm.export import NO_CORPUS
 from lstmlm.export.huggingface import open_run
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.generation.texts import SampledText, continue_prompt
@@ -192,9 +191,6 @@ class TrainedModel:
             DataError: there is no corpus, it cannot be read, has no such split, or another text than in training.
         """
         data = self.run.config.data
-        if data.corpus == NO_CORPUS:
-            problem = "was exported or imported, and has no corpus. Ask the run that it was made from, if there is one."
-            raise DataError(f"{self.name}: {problem}")
         with reading_corpus_of(self.run):
             encoded = load_split(data, split, self.tokenizer, flag=flag)
         self.run.require_same_text(data.corpus, str(encoded.split), encoded.sha256, "Restore that text.")

@@ -29,6 +29,8 @@ Every key of a configuration file, as `lstmlm config explain KEY` has it. `data.
 `data`, and what `--set data.bptt=50` takes. A part that can be exchanged has a `name`, and the options below it:
 `--set model.backbone.name=rnn` leaves behind what the file sets of options that `rnn` has not."""
 
+KEY = "| key | type | default | meaning |"
+
 EXIT_STATUSES = """# Exit statuses and codes of errors
 
 `lstmlm explain CODE` shows the page of a code. On a terminal the code stands under the message. With `--json` an error
@@ -52,8 +54,7 @@ def commands() -> Iterator[str]:
         flowing = (fill(paragraph, 120) for paragraph in description.split("\n\n"))
         yield from ("", f"## lstmlm {name}", "", "\n\n".join(flowing))
         rows = [row_of(parameter) for parameter in command.params if parameter.name != "help"]
-        if rows:
-            yield from ("", "| | default | |", "|---|---|---|", *rows)
+        yield from table("| | default | |", rows)
         if examples:
             yield from ("", "```sh", *examples, "```")
 
@@ -127,14 +128,33 @@ def configuration() -> Iterator[str]:
     found = explanations(RunConfig)
     for section, keys in groupby(found, key=lambda one: one.key.split(".")[0]):
         yield from ("", f"## {section}")
-        for part, of_part in groupby(keys, key=lambda one: (one.key.rsplit(".", 1)[0] if one.part else "", one.part)):
-            keys_of_part = list(of_part)
-            rows = [row_of_key(one) for one in keys_of_part if not one.is_choice]
-            if part[1]:
-                meaning = next(one.meaning for one in keys_of_part if one.is_choice)
-                yield from ("", fill(f"`{part[0]}.name: {part[1]}`: {meaning}", 120, break_on_hyphens=False))
-            if rows:
-                yield from ("", "| key | type | default | meaning |", "|---|---|---|---|", *rows)
+        for place, of_place in groupby(keys, key=lambda one: one.key.rsplit(".", 1)[0] if one.part else ""):
+            if place:
+                yield from exchangeable(list(of_place))
+            else:
+                yield from table(KEY, list(map(row_of_key, of_place)))
+
+
+def exchangeable(keys: list[Any]) -> Iterator[str]:
+    """The parts that can be at a place, and each option once, with the parts that have it."""
+    choices = [one for one in keys if one.is_choice]
+    yield ""
+    for one in choices:
+        entry = f"- `{one.key}: {one.part}`: {one.meaning}"
+        yield fill(entry, 120, subsequent_indent="  ", break_on_hyphens=False)
+    having: dict[str, list[str]] = {}
+    for one in keys:
+        if not one.is_choice:
+            having.setdefault(row_of_key(one), []).append(one.part)
+    names = {row: "all" if len(parts) == len(choices) else ", ".join(parts) for row, parts in having.items()}
+    of = {KEY: "of", **names}
+    head, *rows = (row.replace(" | ", f" | {of[row]} | ", 1) for row in (KEY, *having))
+    yield from table(head, rows)
+
+
+def table(head: str, rows: list[str]) -> list[str]:
+    """Return the lines of a table; none for no rows."""
+    return ["", head, "|---" * (head.count("|") - 1) + "|", *rows] if rows else []
 
 
 def row_of_key(one: Any) -> str:
@@ -149,13 +169,12 @@ def exit_statuses() -> Iterator[str]:
     from lstmlm.cli.explain import error_pages
 
     yield EXIT_STATUSES
-    yield "| status | code | what happened |"
-    yield "|---|---|---|"
-    yield "| 0 | | all is well |"
+    rows = ["| 0 | | all is well |"]
     for page in sorted(error_pages().values(), key=lambda page: page.exit_status.zfill(3)):
         anchor = re.sub(r"[^\w -]", "", f"{page.code} ({page.exit_status})").lower().replace(" ", "-")
         link = f"[{page.code}](../../lstmlm/cli/errors.md#{anchor})"
-        yield f"| {page.exit_status} | {link} | {cell(page.happened)} |"
+        rows.append(f"| {page.exit_status} | {link} | {cell(page.happened)} |")
+    yield from table("| status | code | what happened |", rows)[1:]
 
 
 def cell(text: str) -> str:

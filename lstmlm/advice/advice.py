@@ -24,7 +24,7 @@ from lstmlm.distributed import ALONE
 from lstmlm.errors import DataError, counted
 from lstmlm.training.budget import measure_costs
 from lstmlm.training.preparation.execution import find_device, resolve_cutoffs, resolve_execution
-from lstmlm.training.preparation.preparation import build_trainer, initial_model, rehearsed
+from lstmlm.training.preparation.preparation import build_trainer, checked_corpus, initial_model
 from lstmlm.training.trainer import Trainer
 from lstmlm.yaml.schema import from_overrides
 from lstmlm.yaml.settings import as_override
@@ -87,7 +87,7 @@ def advise(data: DataOptions, budget: str, tell: Callable[[str], None]) -> Advic
         start.append(Choice("data.partial_shuffle", True, "each pass begins elsewhere, so that windows differ"))
     choices = [*start, *_with_reason(model, width, speed), *training]
     config = _config(choices)
-    _, warnings = rehearsed(config)
+    _, warnings = checked_corpus(config)
     return Advice(config, written(_header(data, seen, corpus), choices), choices, [*config.warnings(), *warnings])
 
 

@@ -73,7 +73,7 @@ def choose_tokens(seen: Survey) -> list[Choice]:
     # What occurs once cannot be learnt, but teaches what an unknown word is like.
     n_learnable = int((seen.word_counts > 1).sum())
     unknown = 1 - seen.share_of(min(n_learnable, WORD_VOCABULARIES[-1]))
-    if unknown > MOST_UNKNOWN and seen.n_characters >= MANY_CHARACTERS:
+    if unknown > MOST_UNKNOWN and seen.n_distinct_chars >= MANY_CHARACTERS:
         return _characters(seen)
     if seen.is_indented:
         return _subwords(seen, "indented lines: parts of words lose no space, and no name is unknown")
@@ -107,14 +107,14 @@ def _subwords(seen: Survey, why: str) -> list[Choice]:
 def _characters(seen: Survey) -> list[Choice]:
     why = f"{seen.n_chars:,} characters of text: too few to learn words from"
     if seen.n_chars >= LITTLE_CHARS:
-        why = f"a script of {seen.n_characters:,} characters, and most words occur too rarely to be learnt"
+        why = f"a script of {seen.n_distinct_chars:,} characters, and most words occur too rarely to be learnt"
     if not seen.has_words:
-        why = f"no spaces part words: {seen.n_chars / max(1, seen.n_pieces):.0f} characters from one to the next"
-    rare = f"each of {seen.n_characters:,} characters occurs more than once: others will be <unk>"
-    if seen.n_rare_characters:
-        rare = (
-            f"{seen.n_rare_characters:,} of {seen.n_characters:,} characters occur once: they teach what <unk> is like"
-        )
+        chars_per_word = seen.n_chars / max(1, seen.n_white_space_words)
+        why = f"no spaces part words: {chars_per_word:.0f} characters from one to the next"
+    rare = f"each of {seen.n_distinct_chars:,} characters occurs more than once: others will be <unk>"
+    if seen.n_single_chars:
+        once = f"{seen.n_single_chars:,} of {seen.n_distinct_chars:,} characters occur once"
+        rare = f"{once}: they teach what <unk> is like"
     return [Choice("data.tokenizer.name", "char", why), Choice("data.tokenizer.min_count", 2, rare)]
 
 

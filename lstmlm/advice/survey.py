@@ -41,14 +41,12 @@ class Survey:
 
     n_chars: int
     n_bytes: int
-    n_pieces: int
-    """Pieces between white space."""
+    n_white_space_words: int
     looked_at: float
     """The share of the text that all below is about."""
-    n_characters: int
-    """Different ones."""
-    n_rare_characters: int
-    """Of these, such as occur once."""
+    n_distinct_chars: int
+    n_single_chars: int
+    """Of these, those that occur once."""
     word_counts: Int[np.ndarray, " types"]
     """Occurrences of each word, falling, without the ends of lines."""
     is_tokenised: bool
@@ -60,7 +58,7 @@ class Survey:
     @property
     def has_words(self) -> bool:
         """Whether white space parts words."""
-        return self.n_chars < CHARS_OF_A_LONG_WORD * self.n_pieces
+        return self.n_chars < CHARS_OF_A_LONG_WORD * self.n_white_space_words
 
     def share_of(self, n_types: int) -> float:
         """Which part of the text the `n_types` most frequent words are."""
@@ -99,10 +97,10 @@ def survey(options: DataOptions) -> Survey:
     return Survey(
         n_chars=counter.n_chars,
         n_bytes=counter.n_bytes,
-        n_pieces=counter.n_words,
+        n_white_space_words=counter.n_words,
         looked_at=len(sample) / counter.n_chars,
-        n_characters=len(characters),
-        n_rare_characters=sum(count == 1 for count in characters.values()),
+        n_distinct_chars=len(characters),
+        n_single_chars=sum(count == 1 for count in characters.values()),
         word_counts=np.sort(of_words)[::-1],
         is_tokenised=bool(words.n_words >= TOKENISED_SHARE * of_words.sum()),
         is_indented=is_indented(sample[: len(kept[0])].split("\n")[:HEAD_LINES]),

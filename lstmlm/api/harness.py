@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lstmlm.api.arguments import sampling_options
 from lstmlm.api.model import Model
-from lstmlm.errors import ConfigError, DataError, MissingExtraError, did_you_mean, first_line
+from lstmlm.errors import ConfigError, DataError, MissingExtraError, did_you_mean, first_line, unknown
 from lstmlm.evaluation.report import Report
 from lstmlm.scoring import of_distributions, score_each
 from lstmlm.workflows import TrainedModel, generate_texts
@@ -30,16 +30,26 @@ MOST_TOKENS = 256
 """That `generate_until` draws where a task does not say how many; as in lm-eval."""
 
 
+TOLD_TO_EVERY_MODEL = ("batch_size", "max_batch_size", "device", "trust_remote_code")
+
+
 class LstmlmLM(LM):
     """`--model lstmlm --model_args run=runs/quickstart` of lm-eval, which may name an exported directory too.
 
     Args:
         run: A run directory, an exported one, or what `lstmlm.load` has returned; by default the newest below runs/.
-        options: What lm-eval says of batches and devices, which are chosen here.
+        options: What lm-eval says of batches, devices and trust to every model; it is chosen here.
+
+    Raises:
+        ConfigError: An option is unknown.
+        CheckpointError: There is no such run, or it is damaged.
     """
 
     def __init__(self, run: str | Path | TrainedModel | None = None, **options: object) -> None:
         super().__init__()
+        for name in options:
+            if name not in TOLD_TO_EVERY_MODEL:
+                raise ConfigError(f"--model_args {unknown('argument', name, ['run'])}")
         self._trained = run if isinstance(run, TrainedModel) else Model.load(run)
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:

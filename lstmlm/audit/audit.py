@@ -5,12 +5,11 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from lstmlm.audit.comparison import (
     TOLERATED_DISTANCE,
@@ -295,13 +294,12 @@ def _repeated(recorded: _Recorded, start: int, end: int, *, exact: bool) -> Stre
         weights, tensors, state = run.load_training(start)
         first = TrainState.from_json(state)
         trainer.restore(weights, tensors, TrainState.from_json(state))
-    before = {} if exact else _copied(weights_of(trainer.average.model))
+    before = {} if exact else {name: weight.clone() for name, weight in weights_of(trainer.average.model).items()}
     found: list[tuple[str, str]] = []
 
     def compare(here: Checkpoint) -> None:
         found.extend(checkpoint_differences(there, here) if exact else checkpoint_distances(there, here, before))
 
-    problems = []
     try:
         lines = repeat(trainer, recorded.corpus, last, compare)
     except DivergenceError as error:
@@ -312,14 +310,9 @@ def _repeated(recorded: _Recorded, start: int, end: int, *, exact: bool) -> Stre
         if run.metrics.read("length"):
             # Lines from before the change of length have the old one.
             written, lines = (list[Line]({**line, "n_steps": None} for line in side) for side in (written, lines))
-        differ = partial(line_differences, exact=exact)
-        problems += [f"{run.path / METRICS}: {what}" for what in differ(written, lines)]
+        problems += [f"{run.path / METRICS}: {what}" for what in line_differences(written, lines, exact=exact)]
     return Stretch(start, end, time.monotonic() - started, problems)
 
 
 def _state_of(checkpoint: Checkpoint) -> TrainState:
     return TrainState.from_json(checkpoint.state)
-
-
-def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in tensors.items()}

@@ -1,6 +1,5 @@
 """`lstmlm bench`: our kernels beside torch's, on this machine."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstmlm.cli.render import working
+from lstmlm.cli.render import print_json, working
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -67,7 +66,10 @@ def bench(
         answers[section.name] = {"title": section.title, "rows": section.rows, **section.summary}
         if not as_json:
             _print_section(section)
-    print(json.dumps(answers, ensure_ascii=False, allow_nan=False) if as_json else f"\n{LEGEND}")
+    if as_json:
+        print_json(answers)
+    else:
+        print(f"\n{LEGEND}")
 
 
 def _bench_restricted(isa: str | None, no_compiler: bool, quick: bool, as_json: bool) -> int:

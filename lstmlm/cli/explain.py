@@ -1,6 +1,5 @@
 """`lstmlm explain`: what an error is, why it comes, and what to do. The pages are errors.md, beside this file."""
 
-import json
 import re
 import sys
 from importlib.resources import files
@@ -9,7 +8,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from lstmlm.cli.options import JsonOption
-from lstmlm.cli.render import print_table
+from lstmlm.cli.render import print_json, print_table
 from lstmlm.errors import ConfigError, unknown
 
 _PAGE = re.compile(r"^## ([a-z-]+) \(([^)\n]+)\)\n\n(.*?)\s*(?=^## |\Z)", re.DOTALL | re.MULTILINE)
@@ -68,7 +67,7 @@ def explain(
     found = list(known.values()) if code is None else _asked_for(code, known)
     if as_json:
         rows = [page._asdict() | {"exit_status": page.number, "happened": page.happened} for page in found]
-        print(json.dumps({"errors": rows}, ensure_ascii=False))
+        print_json({"errors": rows})
     elif not found:
         print("All is well.")
     elif len(found) > 1:

@@ -1,6 +1,5 @@
 """`lstmlm generate`: text from a trained model."""
 
-import json
 import secrets
 import sys
 from contextlib import suppress
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lstmlm.cli.options import RunOption, path, typed_text
-from lstmlm.cli.render import print_table, result_text, say, warn, warn_of_unknown
+from lstmlm.cli.options import RunOption, path, refuse_beside, typed_text
+from lstmlm.cli.render import print_json, print_table, result_text, say, warn, warn_of_unknown
 from lstmlm.errors import ConfigError, DataError, as_command, shown
 from lstmlm.generation.options import SamplingOptions
 
@@ -125,7 +124,7 @@ def generate(
     if interactive:
         several = {"more than one --temperature": len(options) > 1, "the prompt -": prompt == "-", "--n": n > 1}
         shown_otherwise = {"--json": as_json, "--raw": raw, "--prompts": prompts, "--novelty": novelty}
-        _refuse_beside_interactive({**shown_otherwise, **several})
+        refuse_beside("--interactive", {**shown_otherwise, **several})
         _write_together(prompt, run, options[0], begin)
         return
     _warn_of_idle(options)
@@ -154,12 +153,6 @@ def _write_together(prompt: str, run: Path | None, options: SamplingOptions, see
     WritingSession(_load(run, seed, [prompt]), prompt, options, seed).run()
 
 
-def _refuse_beside_interactive(given: dict[str, Any]) -> None:
-    for flag, value in given.items():
-        if value:
-            raise ConfigError(f"--interactive: cannot be combined with {flag}. Give one of them.")
-
-
 def _warn_of_idle(options: list[SamplingOptions]) -> None:
     """Tell of filters that change nothing because every temperature is 0."""
     if all(each.temperature == 0 for each in options):
@@ -175,8 +168,7 @@ def _beginnings(prompt: str, prompts: Path | None) -> list[str]:
         if prompt != "-" and _is_file(prompt):
             say(f"{prompt} is the prompt. To continue what that file holds: lstmlm generate - < {as_command([prompt])}")
         return [read_prompt() if prompt == "-" else prompt]
-    if prompt:
-        raise ConfigError(f"--prompts: cannot be combined with the prompt {shown(prompt)}. Give one of them.")
+    refuse_beside("--prompts", {f"the prompt {shown(prompt)}": prompt})
     found = [line.text for line in read_lines(prompts) if line.text.strip()]
     if not found:
         raise DataError(f"{name_of(prompts)}: has no prompts. Write one a line.")
@@ -241,7 +233,7 @@ class _Output:
                 told = _record(self._trained, prompt, options, sample)
                 if self._corpus is not None:
                     told["novelty"] = asdict(passage) if passage else None
-                print(json.dumps(told, ensure_ascii=False), flush=True)
+                print_json(told)
             elif self._corpus is not None:
                 self._passages.append(_row(len(self._passages) + 1, sample, passage))
 

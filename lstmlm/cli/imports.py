@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from lstmlm.cli.data.tokenizer.show import name_or_place
 from lstmlm.cli.options import path
 from lstmlm.cli.render import say
 from lstmlm.errors import as_command
@@ -16,7 +17,11 @@ import_app = typer.Typer(no_args_is_help=True, help="Make a run of what another 
 def torch(
     file: Annotated[Path, typer.Argument(parser=path, help="A .safetensors file of weights.")],
     tokenizer: Annotated[
-        Path, typer.Option(parser=path, help="A tokenizer.json, SentencePiece model or run; its ids are those of rows.")
+        Path,
+        typer.Option(
+            parser=lambda text: Path(name_or_place(text)),
+            help="A tokenizer.json, SentencePiece model or run; its ids are those of rows.",
+        ),
     ],
     run_dir: Annotated[Path, typer.Option("--run-dir", parser=path, help="Where the run goes.")],
     nonlinearity: Annotated[

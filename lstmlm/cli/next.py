@@ -1,13 +1,12 @@
 """`lstmlm next`: the most likely next words."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lstmlm.cli.options import JsonOption, RunOption, typed_text
-from lstmlm.cli.render import print_table, say, warn_of_unknown
+from lstmlm.cli.render import print_json, print_table, say, warn_of_unknown
 
 if TYPE_CHECKING:
     from lstmlm.generation.next_word import NextWords
@@ -46,7 +45,7 @@ def next_word(
     warn_of_unknown(trained.tokenizer.unknown_pieces(context))
     found = questions.next_words(trained, prompt, top, complete=complete)
     if as_json:
-        print(json.dumps({"run": str(trained.run.path), "prompt": prompt, **asdict(found)}, ensure_ascii=False))
+        print_json({"run": str(trained.run.path), "prompt": prompt, **asdict(found)})
         return
     if found.words:
         most = found.words[0].probability

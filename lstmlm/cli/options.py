@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,7 +62,9 @@ def run_path(text: str) -> Path:
     """Read a run directory, or the name of one below runs/, as `lstmlm runs` takes it."""
     found = path(text)
     below = Path("runs") / found
-    return below if not found.exists() and (below.exists() or len(found.parts) == 1) else found
+    is_model = any((found / name).is_file() for name in ("format", "config.json"))  # a run, or an exported one
+    is_new_name = not found.exists() and len(found.parts) == 1
+    return below if not is_model and (below.exists() or is_new_name) else found
 
 
 def as_place(path: Path) -> str:
@@ -234,10 +236,17 @@ class TextCommand(TyperCommand):
         return super().parse_args(ctx, [*options, "--", *texts] if texts else options)
 
 
+def refuse_beside(flag: str, others: Mapping[str, object]) -> None:
+    """Refuse the first of `others`, by name, that is given together with `flag`."""
+    for other, given in others.items():
+        if given:
+            raise ConfigError(f"{flag}: cannot be combined with {other}. Give one of them.")
+
+
 def refuse_two_texts(split: str | None, text: Path | None) -> None:
     """Refuse a split together with a text file, for a command that takes one of them."""
-    if split is not None and text is not None:
-        raise ConfigError(f"--text: cannot be combined with --split {split}. Give one of them.")
+    if text is not None:
+        refuse_beside("--text", {f"--split {split}": split is not None})
 
 
 BudgetOption = Annotated[
@@ -246,7 +255,7 @@ BudgetOption = Annotated[
 ]
 
 
-def length(budget: str | None) -> list[str]:
+def budget_overrides(budget: str | None) -> list[str]:
     """Return the overrides that make `budget` the length of the training."""
     if budget is None:
         return []
@@ -268,6 +277,13 @@ class ListingGroup(TyperGroup):
         return super().parse_args(ctx, ["list", *args] if is_left_out else args)
 
 
+def require_extra(extra: str, *packages: str) -> None:
+    """Refuse at once what needs an extra that is not installed."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(f"{package}: is not installed. Install it: pip install 'lstmlm[{extra}]'")
+
+
 _FIGURE_FORMATS = (".png", ".svg")
 
 
@@ -276,8 +292,7 @@ def drawable_file(text: str) -> Path:
     plot = new_file(text)
     if plot.suffix.lower() not in _FIGURE_FORMATS:
         raise ConfigError(f"--plot: {plot} is no figure that can be drawn. End its name in .png or .svg.")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("drawing needs the plot extra: pip install 'lstmlm[plot]'")
+    require_extra("plot", "matplotlib")
     return plot
 
 

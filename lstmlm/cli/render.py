@@ -1,4 +1,7 @@
-"""What people see: errors, the log, progress and tables. The one place where a user's error becomes an exit status."""
+"""What people see: errors, the log, progress and tables. A user's error becomes an exit status here.
+
+A command that goes on past bad rows ends with that of DataError itself.
+"""
 
 import json
 import logging
@@ -20,6 +23,7 @@ import typer
 from typer.core import TyperGroup
 
 from lstmlm.errors import REMEDIES, Interrupted, LstmlmError, is_out_of_memory, refusal
+from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.proof.checks import Prover
@@ -165,6 +169,11 @@ def say(message: str) -> None:
     # Nobody may be listening any more, as in `lstmlm train … 2>&1 | head`: no reason to end a training.
     with suppress(OSError):
         print(printable(message), file=sys.stderr, flush=True)
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """Print a result as one JSON object on a line, letters as they are; a number that JSON does not have is null."""
+    print(json.dumps(finite(result), ensure_ascii=False, allow_nan=False), flush=True)
 
 
 def warn(warnings: Iterable[str]) -> None:

@@ -1,6 +1,5 @@
 """`lstmlm serve`: models that answer over HTTP."""
 
-import importlib.util
 import os
 import threading
 from collections.abc import Sequence
@@ -9,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import run_path
+from lstmlm.cli.options import require_extra, run_path
 from lstmlm.cli.render import say, warn
-from lstmlm.errors import Interrupted, MissingExtraError
+from lstmlm.errors import Interrupted
 
 
 def serve(
@@ -43,9 +42,7 @@ def serve(
 
     LSTMLM_API_KEY=secret lstmlm serve --host 0.0.0.0
     """
-    for package in ("starlette", "uvicorn"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError("lstmlm serve needs the serve extra: pip install 'lstmlm[serve]'")
+    require_extra("serve", "starlette", "uvicorn")
     from lstmlm.serving.engine import ENGINE
     from lstmlm.serving.server import LOOPBACK, serve
 

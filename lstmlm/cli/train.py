@@ -1,6 +1,5 @@
 """`lstmlm train`: from a configuration to a run directory."""
 
-import json
 import os
 import time
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import BudgetOption, ConfigOption, SetOption, length, path
-from lstmlm.cli.render import SECONDS_BETWEEN_LINES, clock, say, speaks, warn, working
+from lstmlm.cli.options import BudgetOption, ConfigOption, SetOption, budget_overrides, path, refuse_beside
+from lstmlm.cli.render import SECONDS_BETWEEN_LINES, clock, print_json, say, speaks, warn, working
 from lstmlm.errors import ConfigError, Interrupted, MissingRunError, as_command
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def train(
 
     changes = _own_changes(run_dir) if config is None else []
     described = config or _own_config(run_dir, resume=resume)
-    checked = load_config(described, [*changes, *length(budget), *(overrides or [])])
+    checked = load_config(described, [*changes, *budget_overrides(budget), *(overrides or [])])
     warn(checked.warnings() if speaks() else [])
     where = run_dir or Path("runs") / Path(described).stem
     if dry_run or overfit_batch:
@@ -117,18 +116,9 @@ def _train(config: "RunConfig", where: Path, started: float, *, resume: bool, qu
 
 def _refuse_beside_trial(dry_run: bool, overfit_batch: bool, resume: bool) -> None:
     """Refuse what has no meaning where nothing is to be trained in the end."""
-    flag = "--dry-run" if dry_run else "--overfit-batch"
-    other = (
-        "--resume"
-        if resume
-        else "--overfit-batch"
-        if dry_run and overfit_batch
-        else "torchrun"
-        if _program()[0] == "torchrun"
-        else None
-    )
-    if other:
-        raise ConfigError(f"{flag}: cannot be combined with {other}. Give one of them.")
+    is_distributed = _program()[0] == "torchrun"
+    others = {"--resume": resume, "--overfit-batch": dry_run and overfit_batch, "torchrun": is_distributed}
+    refuse_beside("--dry-run" if dry_run else "--overfit-batch", others)
 
 
 def _try_out(config: "RunConfig", where: Path, started: float, *, as_json: bool) -> None:
@@ -138,7 +128,7 @@ def _try_out(config: "RunConfig", where: Path, started: float, *, as_json: bool)
 
     found = try_out(config, where, started)
     if as_json:
-        print(json.dumps(asdict(found)))
+        print_json(asdict(found))
         return
     peak = found.peak_memory_bytes
     rows = {
@@ -161,7 +151,7 @@ def _overfit(config: "RunConfig", where: Path, *, as_json: bool) -> None:
     with working("learning one batch", SECONDS_BETWEEN_LINES) as tell:
         found = overfit(config, where, lambda step, nats: tell(f": step {step:,}, {nats:.3f} nats a token"))
     if as_json:
-        print(json.dumps(asdict(found)))
+        print_json(asdict(found))
         return
     print(
         f"One batch of {found.n_tokens:,} tokens is learnt by heart after {found.n_steps:,} steps: {found.last:.3f} "

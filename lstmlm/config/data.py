@@ -11,6 +11,9 @@ SMALLEST_VARIABLE_BPTT = 10
 MOST_TOKENIZER_BYTES = 1 << 28
 """Of the file of a tokenizer: a million types take a tenth of it."""
 
+NO_CORPUS = "./without-corpus"
+"""The corpus of what was exported or imported: there is none, and a question needs a text of its own."""
+
 EosPlace = Literal["line", "line_and_document", "document", "never"]
 
 

@@ -43,7 +43,7 @@ class SGDOptions(OptimizerOptions):
     """L2 penalty coupled to the gradient: `weight_decay * weight` is added to it."""
 
 
-class AdaptiveOptions(OptimizerOptions):
+class AdamFamilyOptions(OptimizerOptions):
     """What Adam and AdamW have in common."""
 
     usual_learning_rates: ClassVar[tuple[float, float]] = (1e-5, 0.05)
@@ -58,7 +58,7 @@ class AdaptiveOptions(OptimizerOptions):
     """Added to the root of the running square, so that rare gradients do not make huge steps."""
 
 
-class AdamOptions(AdaptiveOptions):
+class AdamOptions(AdamFamilyOptions):
     """Adam (Kingma & Ba 2015)."""
 
     name: Literal["adam"] = "adam"
@@ -67,7 +67,7 @@ class AdamOptions(AdaptiveOptions):
     """L2 penalty coupled to the gradient: `weight_decay * weight` is added to it, and so goes through both means."""
 
 
-class AdamWOptions(AdaptiveOptions):
+class AdamWOptions(AdamFamilyOptions):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     name: Literal["adamw"] = "adamw"

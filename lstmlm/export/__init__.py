@@ -8,6 +8,3 @@ An export is written under another name, loaded from there again, held to the mo
 only then gets its name; nothing changes it afterwards. A new format is a function, which its command imports: it writes
 the best weights of a run and its tokenizer to a path where there is nothing yet.
 """
-
-NO_CORPUS = "./without-corpus"
-"""The corpus of what was exported or imported: there is none, and a question needs a text of its own."""

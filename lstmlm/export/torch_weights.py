@@ -151,8 +151,16 @@ def options_of(path: Path, tensors: Mapping[str, Tensor], nonlinearity: str | No
         shapes[f"rnn.weight_ih_l{layer}"] = (n_rows, width if layer else embedding_size)
         shapes[f"rnn.weight_hh_l{layer}"] = (n_rows, width)
         shapes |= {f"rnn.bias_{part}_l{layer}": (n_rows,) for part in ("ih", "hh")}  # type: ignore[misc]
-    problems = [f"{path}: {tensor} is missing." for tensor in shapes if tensor not in tensors]
-    problems += [f"{path}: {tensor} is unknown." for tensor in tensors if tensor not in shapes]
+    problems = [
+        f"{path}: {tensor} is missing.{' If there is no bias, give zeros.' if '.bias' in tensor else ''}"
+        for tensor in shapes
+        if tensor not in tensors
+    ]
+    problems += [
+        f"{path}: {tensor} is unknown.{' A projection (proj_size) cannot be imported.' if '_hr_' in tensor else ''}"
+        for tensor in tensors
+        if tensor not in shapes
+    ]
     problems += [
         f"{path}: {tensor} has shape {_shape(tensors[tensor].shape)}, an nn.{name.upper()} of {n_layers} "
         f"layers of {width} units would have {_shape(shape)}."
@@ -193,5 +201,5 @@ def _shape(sizes: Iterable[int]) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    *first, rest = [*list(names)[:4], "…"]
-    return ", ".join([*first, rest])
+    listed = list(names)
+    return ", ".join([*listed[:4], *(["…"] if len(listed) > 4 else [])])

@@ -115,11 +115,6 @@ def find_following_words(text: GrowingText, n_words: int) -> NextWords:
     return search.run(n_words, complete_probability=exp(is_complete))
 
 
-def appended(tokenizer: Tokenizer, join: str, text: str, begun: str, word: str) -> str:
-    """Return what is to be written after a text so that a word stands in it; see `appender`."""
-    return appender(tokenizer, join, text, begun)(word)
-
-
 def appender(tokenizer: Tokenizer, join: str, text: str, begun: str) -> Callable[[str], str]:
     """Return what tells of words what is to be written so that they stand in a text, spaced as the model has learnt it.
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from lstmlm import files
 from lstmlm.checkpoint.run_directory import LOCK, METRICS, RunDirectory
 from lstmlm.config import RunConfig
+from lstmlm.config.data import NO_CORPUS
 from lstmlm.errors import CheckpointError, ConfigError, DivergenceError
 from lstmlm.history.history import History, Record, read_history
 
@@ -94,7 +95,7 @@ def _summary(path: Path, history: History, config: RunConfig | None, problem: st
     metrics = path / METRICS
     return RunSummary(
         name=str(path),
-        state="damaged" if problem else _state(path, history),
+        state="damaged" if problem else _state(path, history, config),
         corpus=history.start.get("corpus") or (config.data.corpus if config else None),
         backbone=backbone_in_words(config) if config else None,
         n_parameters=history.start.get("n_parameters"),
@@ -109,10 +110,11 @@ def _summary(path: Path, history: History, config: RunConfig | None, problem: st
     )
 
 
-def _state(path: Path, history: History) -> State:
+def _state(path: Path, history: History, config: RunConfig | None) -> State:
     if history.end is not None:
         return "diverged" if history.end.get("reason") == DivergenceError.reason else "finished"
-    return "training" if is_training(path) else "interrupted"
+    is_imported = config is not None and config.data.corpus == NO_CORPUS
+    return "training" if is_training(path) else "finished" if is_imported else "interrupted"
 
 
 def is_training(path: Path) -> bool:

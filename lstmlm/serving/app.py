@@ -69,7 +69,7 @@ def build_app(
         routes=server.routes(),
         lifespan=lifespan,
         middleware=[Middleware(Guard, limits, api_key, hosts)],
-        exception_handlers={HTTPException: _told},
+        exception_handlers={HTTPException: _unknown_path},
     )
 
 
@@ -193,7 +193,7 @@ async def _events(completion: Completion) -> AsyncIterator[str]:
         completion.cancel()
 
 
-async def _told(request: Request, error: Exception) -> Response:
+async def _unknown_path(request: Request, error: Exception) -> Response:
     """Tell of what Starlette refuses: paths and methods that there are not.
 
     The page's files are below every path, so that which of the two it is has to be looked up.

@@ -94,7 +94,7 @@ class Completion:
             if choice.prompt or choice.prompt_tokens or choice.column is None:
                 reason = None if choice.column else "length"
                 told = {**head, "choices": [self._choice(index, choice.prompt, choice.prompt_tokens, reason)]}
-                yield await asyncio.to_thread(_long_event, told)
+                yield await asyncio.to_thread(_event, told)
         async for index, piece in self._events():
             yield _event({**head, "choices": [self._choice(index, piece.text, piece.tokens, piece.finish_reason)]})
         if wants_usage:
@@ -139,10 +139,6 @@ class Completion:
 
 
 def _event(content: dict[str, Any]) -> str:
-    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
-
-
-def _long_event(content: dict[str, Any]) -> str:
     return f"data: {''.join(JSON.iterencode(content))}\n\n"
 
 
@@ -167,7 +163,8 @@ async def begin_completion(
         echoed = await asyncio.to_thread(lambda: [*map(named, prompts, measured)])
     try:
         for number, (prompt, tokens) in enumerate(zip(prompts, echoed, strict=True)):
-            choices = _choices(completion, request, served, number, prompt, tokens)
+            # The line that a prompt ends in is gone over for each: seconds, too.
+            choices = await asyncio.to_thread(_choices, completion, request, served, number, prompt, tokens)
             completion.choices += choices
             columns = [choice.column for choice in choices if choice.column is not None]
             if columns:

@@ -230,16 +230,14 @@ class Batch:
                 texts = [column.text_ids for column in group]
                 sampled = draw(rows, uniform, group[0].options, self._unk_id, texts, only)
             except Exception as error:  # noqa: BLE001 - whoever waits for these texts is told
-                told += [(column, self._failed(column, error)) for column in group]
+                for column in group:
+                    column.is_over = True
+                told += [(column, error) for column in group]
                 continue
             drawn = zip(group, sampled.ids.tolist(), sampled.log_probabilities.tolist(), rows, strict=True)
             pieces = ((column, column.take(*of_column)) for column, *of_column in drawn)
             told += [(column, piece) for column, piece in pieces if piece is not None]
         return told
-
-    def _failed(self, column: Column, error: Exception) -> Exception:
-        column.is_over = True
-        return error
 
 
 class Engine:

@@ -24,6 +24,9 @@ from lstmlm.serving.requests import (
     TokenizeRequest,
 )
 
+NAME_OF_START = "\n"
+"""Of the token that a text begins after."""
+
 
 class Questions:
     """Each method answers a path."""
@@ -63,7 +66,7 @@ class Questions:
             _require_few_units(n_tokens, max(served.model.run.config.model.backbone.hidden_sizes), self._limits)
         activity = await self._engine.ask(partial(_gates, served, request))
         # They may be millions; meanwhile others are answered.
-        told = await asyncio.to_thread(_told_of, activity, has_units=request.units)
+        told = await asyncio.to_thread(_activity_as_json, activity, has_units=request.units)
         about = {"model": served.name, "layer": activity.layer, "n_layers": len(served.model.model.backbone.layers)}
         return {**about, **told, **await served.warnings(request.text)}
 
@@ -71,7 +74,10 @@ class Questions:
         """`/tokenize`."""
         served = self._models.find(request.model)
         tokenizer = served.tokenizer
-        ids = await asyncio.to_thread(tokenizer.encode_prompt, served.model.beginning(request.prompt))
+        # lm-eval asks so for the id of what begins a text, which is a blank where newlines are.
+        is_start = request.prompt == NAME_OF_START
+        text = served.model.beginning(request.prompt)
+        ids = [tokenizer.start_id] if is_start else await asyncio.to_thread(tokenizer.encode_prompt, text)
         if request.add_special_tokens:
             ids = [tokenizer.start_id, *ids]
         names = [tokenizer.token(token_id) for token_id in ids] if request.return_token_strs else None
@@ -92,7 +98,7 @@ class Questions:
         return {
             "tokenizer_class": type(tokenizer).__name__,
             "vocab_size": tokenizer.vocab_size,
-            **dict.fromkeys(("bos_token", "eos_token", "pad_token"), "\n"),
+            **dict.fromkeys(("bos_token", "eos_token", "pad_token"), NAME_OF_START),
             "unk_token": None if unk_id is None else tokenizer.token(unk_id),
             "model_max_length": self._limits.tokens,
             "chat_template": None,
@@ -141,7 +147,7 @@ def next_words(served: ServedModel, found: NextWords, text: str, begun: str) -> 
     return answer
 
 
-def _told_of(activity: LayerActivity, *, has_units: bool) -> dict[str, Any]:
+def _activity_as_json(activity: LayerActivity, *, has_units: bool) -> dict[str, Any]:
     means = {name: np.abs(units).mean(axis=1).tolist() for name, units in activity.units.items()}
     told = {"tokens": activity.tokens, "means": means}
     return {**told, "units": {name: units.tolist() for name, units in activity.units.items()}} if has_units else told

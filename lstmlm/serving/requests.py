@@ -232,10 +232,10 @@ def parsed(kind: type[AnyBody], content: bytes) -> AnyBody:
     try:
         return kind.model_validate_json(content or b"{}")
     except ValidationError as error:
-        raise _told(kind, error) from None
+        raise _problem_of(kind, error) from None
 
 
-def _told(kind: type[BaseModel], error: ValidationError) -> RequestError:
+def _problem_of(kind: type[BaseModel], error: ValidationError) -> RequestError:
     """Say what is wrong with a body: the first thing of all."""
     [problem, *_] = error.errors(include_url=False)
     if problem["type"] == "json_invalid":

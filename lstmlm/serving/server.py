@@ -33,7 +33,6 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     api_key: str | None = None,
-    limits: Limits | None = None,
     tell: Callable[[str, Sequence[str]], None] | None = None,
 ) -> None:
     """Serve runs until a signal ends it; texts that are being written are finished.
@@ -43,7 +42,6 @@ def serve(
         host: Where to listen.
         port: Likewise; 0 is any that is free.
         api_key: What requests need to have, if anything.
-        limits: How much may be asked.
         tell: Is called with the address and the names of the models once the server listens.
 
     Raises:
@@ -56,7 +54,7 @@ def serve(
         raise ConfigError(
             "--api-key: has characters that are not ASCII, which clients send in different ways. Use others."
         )
-    limits = limits or Limits()
+    limits = Limits()
     listener = _listener(host, port)
     with listener:
         models = ServedModels.load(runs)

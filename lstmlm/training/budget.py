@@ -153,7 +153,8 @@ class Budget(Callback):
         Raises:
             ConfigError: too few do.
         """
-        costs = rehearse(trainer, corpus, self._seconds)
+        # On a copy: everything but the stream, which no step changes.
+        costs = measure_costs(copy.deepcopy(trainer, {id(trainer.stream): trainer.stream}), corpus, self._seconds)
         self._costs = Costs(**trainer.world.broadcast(asdict(costs)))
         forecast = forecast_of(trainer, self._costs)
         spent = trainer.world.broadcast(trainer.clock() - self._started)
@@ -277,12 +278,6 @@ def budget_of(trainer: Trainer, corpus: Corpus, started: float) -> list[Budget]:
     if trainer.state.step == 0:
         budget.plan(trainer, corpus)
     return [budget]
-
-
-def rehearse(trainer: Trainer, corpus: Corpus, budget_seconds: float) -> Costs:
-    """Measure as `measure_costs` does, on a copy of `trainer`."""
-    # Everything but the stream, which no step changes.
-    return measure_costs(copy.deepcopy(trainer, {id(trainer.stream): trainer.stream}), corpus, budget_seconds)
 
 
 def measure_costs(trainer: Trainer, corpus: Corpus, budget_seconds: float = 0) -> Costs:

@@ -40,13 +40,6 @@ class Pruned(Interrupted):
     reason = "falling behind other trials"
 
 
-class _JournalLock(FileLock):
-    """The lock of the journal, by the names Optuna has: unlike its own, it does not outlive a killed process."""
-
-    def acquire(self, *arguments: Any, **options: Any) -> Any:
-        return super().acquire(*arguments, **options)
-
-
 class Study:
     """A study in a folder.
 
@@ -65,7 +58,7 @@ class Study:
         journal = str(root / JOURNAL)
         self._lock = FileLock(root / "study.lock")
         with self._lock:
-            lock: Any = _JournalLock(f"{journal}.lock")
+            lock: Any = FileLock(f"{journal}.lock")  # Optuna's own would outlive a killed process
             with lock:
                 _cut_torn_line(root / JOURNAL)
             storage = JournalStorage(JournalFileBackend(journal, lock_obj=lock))

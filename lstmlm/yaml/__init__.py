@@ -5,6 +5,5 @@
 - `schema`: these into checked options and back, with all mistakes at once.
 - `explanation`: what each key means; `comparison`: in which keys configurations differ.
 
-Others take `schema`, and of `settings` its limit and how a value is written for it; a search space is built here, too.
 What the options are is in `lstmlm/config/`. No torch is imported.
 """

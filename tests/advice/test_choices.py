@@ -16,10 +16,10 @@ def seen(**changes: object) -> Survey:
     values = {
         "n_chars": 2_500_000,
         "n_bytes": 2_600_000,
-        "n_pieces": 450_000,
+        "n_white_space_words": 450_000,
         "looked_at": 1.0,
-        "n_characters": 90,
-        "n_rare_characters": 4,
+        "n_distinct_chars": 90,
+        "n_single_chars": 4,
         "word_counts": counts,
         "is_tokenised": False,
         "is_indented": False,
@@ -49,12 +49,12 @@ def test_running_text_is_words_of_which_enough_are_kept() -> None:
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"n_chars": 3_000, "n_pieces": 500}, "char"),
-        ({"n_pieces": 20_000}, "char"),
+        ({"n_chars": 3_000, "n_white_space_words": 500}, "char"),
+        ({"n_white_space_words": 20_000}, "char"),
         ({"is_indented": True}, "bpe"),
         ({"word_counts": np.array([100] * 400 + [1] * 9_000)}, "bpe"),
-        ({"word_counts": np.array([100] * 400 + [1] * 9_000), "n_characters": 4_000}, "char"),
-        ({"word_counts": np.array([100] * 900 + [1] * 9_000), "n_characters": 4_000}, "word"),
+        ({"word_counts": np.array([100] * 400 + [1] * 9_000), "n_distinct_chars": 4_000}, "char"),
+        ({"word_counts": np.array([100] * 900 + [1] * 9_000), "n_distinct_chars": 4_000}, "word"),
     ],
 )
 def test_words_are_for_text_that_has_them_and_repeats_them(changes: dict[str, object], name: str) -> None:
@@ -64,7 +64,7 @@ def test_words_are_for_text_that_has_them_and_repeats_them(changes: dict[str, ob
 def test_a_text_without_any_blank_is_characters_whatever_its_length(tmp_path: Path) -> None:
     (tmp_path / "genome.txt").write_text("ACGT" * 600_000, "utf-8")
     found = survey(DataOptions(corpus=str(tmp_path / "genome.txt")))
-    assert (found.n_chars, found.n_pieces, found.has_words) == (2_160_000, 1, False)
+    assert (found.n_chars, found.n_white_space_words, found.has_words) == (2_160_000, 1, False)
     assert values_of(choose_tokens(found))["name"] == "char"
 
 
@@ -76,7 +76,7 @@ def test_a_text_without_any_blank_is_characters_whatever_its_length(tmp_path: Pa
     ],
 )
 def test_what_teaches_unknown_characters_is_said_where_there_is_some(n_rare: int, reason: str) -> None:
-    assert choose_tokens(seen(n_pieces=20_000, n_rare_characters=n_rare))[-1].reason == reason
+    assert choose_tokens(seen(n_white_space_words=20_000, n_single_chars=n_rare))[-1].reason == reason
 
 
 def test_text_whose_marks_stand_alone_is_cut_at_white_space() -> None:

@@ -19,6 +19,19 @@ def test_weights_go_to_torch_and_come_back(lstmlm: Callable[..., Any], trained: 
     assert first == second
 
 
+def test_what_came_back_is_finished_and_has_no_corpus(lstmlm: Callable[..., Any], trained: Path) -> None:
+    lstmlm("export", "torch", "tiny.safetensors")
+    again = ("import", "torch", "tiny.safetensors", "--tokenizer", "tiny", "--run-dir", "runs/back")
+    assert lstmlm(*again).exit_code == 0
+    message = "runs/back: holds a run already. Choose another --run-dir.\n"
+    assert (result := lstmlm(*again)).exit_code == 4 and result.stderr == message
+    assert json.loads(lstmlm("runs", "show", "back", "--json").stdout)["state"] == "finished"
+    result = lstmlm("train", "--resume", "--run-dir", "runs/back")
+    problem = "runs/back: was exported or imported, and has no corpus."
+    assert result.exit_code == 3
+    assert result.stderr.endswith(f"{problem} Take the run that it was made from, if there is one.\n")
+
+
 def test_what_comes_back_reads_texts_as_the_run_of_its_tokenizer(lstmlm: Callable[..., Any], here: Path) -> None:
     lstmlm("train", "--config", "tiny.yaml", "--set", "data.eos=never")
     lstmlm("export", "torch", "tiny.safetensors")

@@ -182,6 +182,6 @@ def test_a_figure_needs_the_plot_extra(trained: Path, lstmlm: Cli, monkeypatch: 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for command in (GRADIENTS, GATES):
         result = lstmlm(*command, "--plot", "figure.png")
-        message = "drawing needs the plot extra: pip install 'lstmlm[plot]'\n"
+        message = "matplotlib: is not installed. Install it: pip install 'lstmlm[plot]'\n"
         assert (result.exit_code, result.stdout, result.stderr) == (6, "", message)
         assert lstmlm(*command).exit_code == 0

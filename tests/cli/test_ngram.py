@@ -65,6 +65,13 @@ def test_the_model_is_written_as_arpa_and_read_again(trained: Path, lstmlm: Cli)
     assert gzip.decompress((trained / "own.arpa.gz").read_bytes()).decode() == written
 
 
+def test_the_order_that_is_told_is_that_of_the_file(trained: Path, lstmlm: Cli) -> None:
+    result = lstmlm("export", "arpa", "own.arpa", "--order", "5000")
+    counts = [line for line in (trained / "own.arpa").read_text("utf-8").splitlines() if line.startswith("ngram ")]
+    assert result.stderr == f"runs/tiny: the {len(counts)}-grams of its training split are in own.arpa\n"
+    assert len(counts) < 5000
+
+
 def test_an_arpa_file_that_knows_other_words(trained: Path, lstmlm: Cli, caplog: pytest.LogCaptureFixture) -> None:
     (trained / "small.arpa").write_text(
         "\\data\\\nngram 1=4\n\n\\1-grams:\n-1\t<unk>\n-99\t<s>\n-1\t</s>\n-0.1\tthe\n\n\\end\\\n", "utf-8"

@@ -81,6 +81,12 @@ def test_a_name_below_runs_is_enough(two: Path, lstmlm: Cli, command: tuple[str,
     assert (wrong.exit_code, wrong.stderr) == (4, "runs/lstn: no such run. Did you mean runs/lstm?\n")
 
 
+def test_a_folder_of_the_same_name_is_not_taken_for_the_run(two: Path, lstmlm: Cli) -> None:
+    Path("lstm").mkdir()
+    Path("lstm/text.txt").write_text("the\n", "utf-8")
+    assert lstmlm("next", "the", "--run", "lstm").stdout == lstmlm("next", "the", "--run", "runs/lstm").stdout != ""
+
+
 def test_without_runs(here: Path, lstmlm: Cli) -> None:
     assert "lstmlm train --config quickstart" in lstmlm("runs").stderr
     for command in (("watch",), ("runs", "show")):

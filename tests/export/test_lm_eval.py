@@ -205,6 +205,13 @@ def test_what_is_no_task_is_refused(harness: Any, make_run: Callable[..., Any]) 
         harness.evaluate_tasks(make_run(model()), ["blimpp"])
 
 
+def test_an_argument_that_no_run_has_is_refused(harness: Any, make_run: Callable[..., Any]) -> None:
+    trained = make_run(model())
+    harness.LstmlmLM(trained, batch_size=1, max_batch_size=None, device="cpu", trust_remote_code=True)
+    with pytest.raises(ConfigError, match=r"--model_args unknown argument 'pretrained'\. Choose one of: run\."):
+        harness.LstmlmLM(pretrained=str(trained.run.path))
+
+
 def test_the_entry_point_is_the_class(harness: Any) -> None:
     from importlib.metadata import entry_points
 

@@ -84,7 +84,7 @@ def test_no_path_of_the_run_is_in_it(both: tuple[Any, Any], tmp_path: Path) -> N
 
 
 def test_a_question_of_its_corpus_asks_for_the_run_or_a_text(both: tuple[Any, Any], tmp_path: Path) -> None:
-    problem = "has no corpus. Ask the run that it was made from, if there is one."
+    problem = "has no corpus. Take the run that it was made from, if there is one."
     with pytest.raises(lstmlm.errors.DataError) as refusal:
         both[1].encode(None, None)
     assert str(refusal.value) == (

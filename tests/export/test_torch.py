@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from lstmlm import workflows
 from lstmlm.errors import CheckpointError, ConfigError, DataError
+from lstmlm.export.huggingface import export_huggingface
 from lstmlm.export.torch_import import import_torch
 from lstmlm.export.torch_weights import export_torch
 from lstmlm.scoring import score
@@ -107,9 +108,13 @@ def change(tensors: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("decoder.bias", None, "decoder.bias is missing."),
+        ("decoder.bias", None, "decoder.bias is missing. If there is no bias, give zeros."),
         ("rnn.weight_ih_l1", torch.zeros(3, 3), "rnn.weight_ih_l1 has shape 3 x 3, .* would have 32 x 8."),
-        ("rnn.weight_hr_l0", torch.zeros(2), "rnn.weight_hr_l0 is unknown."),
+        (
+            "rnn.weight_hr_l0",
+            torch.zeros(2),
+            "rnn.weight_hr_l0 is unknown. A projection .proj_size. cannot be imported.",
+        ),
         ("rnn.weight_hh_l0", torch.full((32, 8), torch.nan), "rnn.weight_hh_l0 has numbers that are not finite."),
         ("encoder.weight", None, "has no encoder.weight"),
         ("rnn.weight_hh_l0", torch.zeros(5, 2), "has no encoder.weight and rnn.weight_hh_l0"),
@@ -139,6 +144,21 @@ def test_a_vocabulary_of_another_size_is_refused(make_run: Callable[..., Any], t
     export_torch(trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")
     with pytest.raises(CheckpointError, match="encoder.weight has 20 rows, .*other 256 tokens"):
         import_torch(tmp_path / "weights.safetensors", other.run.path, tmp_path / "imported")
+
+
+@pytest.mark.parametrize("eos", ["line", "never"])
+def test_a_run_or_an_exported_one_says_how_texts_are_read(
+    make_run: Callable[..., Any], tmp_path: Path, eos: str
+) -> None:
+    trained = make_run(small(), {"name": "word", "min_count": 2}, eos=eos)
+    export_torch(trained.run, trained.model, trained.tokenizer, tmp_path / "weights.safetensors")
+    export_huggingface(trained.run, trained.model, trained.tokenizer, tmp_path / "exported")
+    for place in (trained.run.path, tmp_path / "exported"):
+        imported = tmp_path / f"imported from {place.name}"
+        import_torch(tmp_path / "weights.safetensors", place, imported)
+        found, there = (workflows.load(path).run.config.data for path in (imported, trained.run.path))
+        assert (found.tokenizer, found.eos) == (there.tokenizer, there.eos)
+        assert found.tokenizer.min_count == 2 and found.eos == eos
 
 
 def test_the_nonlinearity_that_the_file_does_not_say_is_named(

@@ -1,10 +1,16 @@
 """The questions of `lstmlm next`, `eval surprisal` and `inspect gates`, tokens and sessions, over HTTP."""
 
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from drawn_run import make_run
+from served import TOKENIZERS, model_options
+
+from lstmlm.serving.models import ServedModels
 
 pytestmark = pytest.mark.loopback
 
@@ -152,6 +158,18 @@ def test_tokens_there_and_back(server: Any, name: str) -> None:
     assert info["eos_token"] == "\n" and info["model_max_length"] == plain["max_model_len"]
     of_end = server.post("/tokenize", model=name, prompt=info["eos_token"], add_special_tokens=False)
     assert of_end["tokens"] == begun["tokens"][:1]
+
+
+@pytest.mark.parametrize("eos", ["never", "document"])
+def test_what_begins_a_text_has_its_id_also_where_newlines_are_blanks(
+    serving: Callable[..., Any], tmp_path: Path, eos: str
+) -> None:
+    trained = make_run(tmp_path / "run", model_options("lstm"), dict(TOKENIZERS["char"]), eos)
+    with serving(ServedModels.load([tmp_path / "run"])) as server:
+        of_start = server.post("/tokenize", prompt=server.get("/tokenizer_info")["bos_token"], add_special_tokens=False)
+        assert of_start["tokens"] == [trained.tokenizer.start_id]
+        between = server.post("/tokenize", prompt="a\nb", return_token_strs=True, add_special_tokens=False)
+        assert between["token_strs"] == ["a", " ", "b"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -82,7 +82,7 @@ def test_a_run_that_is_missing_damaged_or_untrained(run: Path, tmp_path: Path) -
 def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "uvicorn" else find_spec(name))
-    assert refused() == (6, "lstmlm serve needs the serve extra: pip install 'lstmlm[serve]'")
+    assert refused() == (6, "uvicorn: is not installed. Install it: pip install 'lstmlm[serve]'")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")

@@ -176,7 +176,7 @@ def test_a_resumed_training_goes_on_with_its_plan_and_its_time(
         world.train(config, tmp_path / "run", observers=[StopAfter(80)])
     first_part = world.now - before
     world.now += 10_000  # nothing runs meanwhile
-    monkeypatch.setattr(budget, "rehearse", None)  # measured once only
+    monkeypatch.setattr(budget, "measure_costs", None)  # measured once only
     second_part = world.train(config, tmp_path / "run", resume=True)
     assert 580 < first_part + second_part <= 606
     plans = events(tmp_path / "run", "plan")

@@ -8,9 +8,9 @@ import typer
 from lstmlm.cli.options import (
     SetOption,
     as_place,
+    budget_overrides,
     corpus_config,
     corpus_place,
-    length,
     name_or_path,
     new_file,
     refuse_same_file,
@@ -49,7 +49,7 @@ def init(
 
     lstmlm init texts/essay.txt --set data.holdout=0.1
     """
-    length(budget)
+    budget_overrides(budget)
     corpus = corpus_place(text)
     output = output or new_file(f"{_stem(corpus)}.yaml")
     refuse_same_file(output, [Path(corpus)])

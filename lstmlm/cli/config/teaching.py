@@ -7,7 +7,7 @@ import typer
 
 from lstmlm.cli.config.files import ConfigArgument
 from lstmlm.cli.options import JsonOption
-from lstmlm.cli.render import print_table
+from lstmlm.cli.render import print_json, print_table
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.report import Row
@@ -45,7 +45,7 @@ def explain(
     every = explanations(RunConfig)
     found = explained(RunConfig, key) if key else every
     if as_json:
-        print(json.dumps({"keys": [asdict(one) for one in found]}, ensure_ascii=False))
+        print_json({"keys": [asdict(one) for one in found]})
     elif key:
         print("\n\n".join(map(_paragraph, found)))
         if below := [one for one in every if one.key.startswith(tuple(f"{section.key}." for section in found))]:
@@ -97,7 +97,7 @@ def diff(first: ConfigArgument, second: ConfigArgument, as_json: JsonOption = Fa
     found = differences([load_config(config) for config in (first, second)])
     if as_json:
         rows = [{"key": key, "first": a, "second": b} for key, (a, b) in found.items()]
-        print(json.dumps({"differences": rows}, ensure_ascii=False))
+        print_json({"differences": rows})
     elif found:
         print_table([{"key": key, first: _value(a), f"{second} ": _value(b)} for key, (a, b) in found.items()])
     else:
@@ -117,7 +117,7 @@ def list_recipes(as_json: JsonOption = False) -> None:
 
     found = {name: header_of(path) for name, path in all_recipes().items()}
     if as_json:
-        print(json.dumps({"recipes": found}, ensure_ascii=False))
+        print_json({"recipes": found})
         return
     import textwrap
 

@@ -1,6 +1,5 @@
 """`lstmlm data check`: what is wrong with a corpus."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lstmlm.cli.options import CorpusArgument, CorpusConfigOption, JsonOption, SetOption, corpus_config
-from lstmlm.cli.render import result_text
+from lstmlm.cli.render import print_json, result_text
 from lstmlm.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def check(
         if not as_json:
             print(result_text(f"{MARKS[finding.level]} {finding.text}: {finding.check}: {finding.message}"), flush=True)
     if as_json:
-        print(json.dumps({"findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
+        print_json({"findings": [asdict(finding) for finding in findings]})
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(DataError.exit_status)
 
@@ -83,12 +82,12 @@ def _of_training(config: "RunConfig") -> "Iterator[Finding]":
     """What training finds in a corpus that can be read."""
     from lstmlm.corpus.inspection.health import Finding, check_tokens
     from lstmlm.corpus.loading import with_tokenizer_of_store
-    from lstmlm.training.preparation.preparation import rehearsed
+    from lstmlm.training.preparation.preparation import checked_corpus
 
     name = str(Path(config.data.corpus))
     config = config.model_copy(update={"data": with_tokenizer_of_store(config.data)})
     try:
-        corpus, warnings = rehearsed(config)
+        corpus, warnings = checked_corpus(config)
     except (ConfigError, DataError) as error:
         yield Finding(name, "training", "error", str(error).removeprefix(f"{name}: "))
         return

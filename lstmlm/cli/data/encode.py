@@ -1,6 +1,5 @@
 """`lstmlm data encode`: a corpus as tokens, encoded once."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +7,7 @@ import typer
 
 from lstmlm.cli.data.tokenizer.show import name_or_place
 from lstmlm.cli.options import LEARNT_TOKENIZERS, EncodingOption, JsonOption, as_place, path
-from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_table, say, warn, working
+from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_json, print_table, say, warn, working
 from lstmlm.errors import Interrupted, as_command
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def encode(
     rows = [_row(text) for text in texts]
     warn(_written_tokens(texts, store.load_tokenizer()))
     if as_json:
-        print(json.dumps({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows}))
+        print_json({"store": str(output), "tokenizer": store.index.tokenizer.model_dump(), "texts": rows})
     else:
         print_table(rows)
     say(f"{output} is ready. Train from it: --set {as_command([f'data.corpus={as_place(output)}'])}")

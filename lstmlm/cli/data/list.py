@@ -1,12 +1,11 @@
 """`lstmlm data list`: the corpora that have a name."""
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from lstmlm.cli.options import JsonOption
-from lstmlm.cli.render import print_table
+from lstmlm.cli.render import print_json, print_table
 
 
 def list_corpora(as_json: JsonOption = False) -> None:
@@ -25,7 +24,7 @@ def list_corpora(as_json: JsonOption = False) -> None:
 
     corpora = [dataset.facts() for dataset in DATASETS.values()]
     if as_json:
-        print(json.dumps({"corpora": corpora}, ensure_ascii=False))
+        print_json({"corpora": corpora})
     else:
         print_table(list(map(_row, corpora)))
 

@@ -1,9 +1,7 @@
 """`lstmlm data stats`: how large a corpus is, and how its words are spread."""
 
-import json
-
 from lstmlm.cli.options import CorpusArgument, CorpusConfigOption, JsonOption, SetOption, corpus_config
-from lstmlm.cli.render import print_table, warn
+from lstmlm.cli.render import print_json, print_table, warn
 
 
 def stats(
@@ -41,7 +39,7 @@ def stats(
             {"text": name, **text.sizes(), **text.vocabulary(), "most_frequent": text.most_frequent()}
             for name, text in measured.items()
         ]
-        print(json.dumps({"texts": texts}, ensure_ascii=False))
+        print_json({"texts": texts})
         return
     print_table([{"text": name, **text.sizes()} for name, text in measured.items()])
     print()

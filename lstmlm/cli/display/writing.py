@@ -18,7 +18,7 @@ from lstmlm.corpus.reading.white_space import is_white
 from lstmlm.errors import ConfigError, DataError, Interrupted, LstmlmError, did_you_mean, shown
 from lstmlm.files import write_atomically
 from lstmlm.generation.growing_text import GrowingText
-from lstmlm.generation.next_word import NextWord, appended, find_following_words
+from lstmlm.generation.next_word import NextWord, appender, find_following_words
 from lstmlm.generation.options import SamplingOptions
 from lstmlm.training.interruption import Interruption
 from lstmlm.workflows import TrainedModel, generate_texts
@@ -136,7 +136,7 @@ class WritingSession:
                 f"{number}: no such word. Choose 1 to {len(self._words)}; as text it needs a blank before."
             )
         word = self._words[number - 1].word
-        self._append(appended(self._trained.tokenizer, self._join, self.text, "", word))
+        self._append(appender(self._trained.tokenizer, self._join, self.text, "")(word))
 
     def _append_typed(self, typed: str) -> None:
         joins = self.text and not is_white(self.text[-1]) and typed[0].isalnum()

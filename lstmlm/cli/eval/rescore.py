@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, JoinOption, JsonOption, RunOption, new_path, path, refuse_same_file
+from lstmlm.cli.options import (
+    EncodingOption,
+    JoinOption,
+    JsonOption,
+    RunOption,
+    new_path,
+    path,
+    refuse_beside,
+    refuse_same_file,
+)
 from lstmlm.cli.render import print_report, result_text, say
 from lstmlm.errors import ConfigError, DataError, in_proportion
 
@@ -143,8 +152,7 @@ def _check_tune(tune: Path | None, given: dict[str, float], references: Path | N
         return
     for name, value in given.items():
         raise ConfigError(f"--{name.replace('_', '-')} {value:g}: is what --tune searches. Leave one of them out.")
-    if references is not None:
-        raise ConfigError(f"--references {references}: cannot be combined with --tune. Give one of them.")
+    refuse_beside(f"--references {references}", {"--tune": references is not None})
     if context == "carried":
         raise ConfigError(
             "--context carried: cannot be combined with --tune, as scores would depend on the weight. "

@@ -16,6 +16,7 @@ from lstmlm.cli.options import (
     SeedOption,
     new_file,
     path,
+    refuse_beside,
     refuse_same_file,
 )
 from lstmlm.cli.render import print_proof, result_text, say, warn
@@ -141,11 +142,9 @@ def _formats(formats: Sequence[str], *, as_jsonl: bool) -> "tuple[StimuliFormat 
             raise ConfigError(f"--format: {unknown('format', name, known)}")
     read_as: list[StimuliFormat | None] = [name for name in STIMULI_FORMATS if name in formats]
     write_as = [name for name in formats if name not in STIMULI_FORMATS]
-    if as_jsonl and write_as:
-        raise ConfigError(f"--jsonl: cannot be combined with --format {write_as[0]}. Give one of them.")
+    refuse_beside("--jsonl", {f"--format {name}": as_jsonl for name in write_as})
     for first, *others in (names for names in (read_as, write_as) if names):
-        if others:
-            raise ConfigError(f"--format {first}: cannot be combined with --format {others[0]}. Give one of them.")
+        refuse_beside(f"--format {first}", {f"--format {other}": True for other in others})
     return (read_as or [None])[0], (write_as or ["jsonl" if as_jsonl else "tsv"])[0]
 
 

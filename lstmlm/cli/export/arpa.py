@@ -30,5 +30,5 @@ def arpa(
     from lstmlm import questions, workflows
 
     trained = workflows.load(run)
-    questions.write_ngrams(trained, order, file)
-    say(f"{trained.run.path}: the {order}-grams of its training split are in {file}")
+    longest = questions.write_ngrams(trained, order, file)
+    say(f"{trained.run.path}: the {longest}-grams of its training split are in {file}")

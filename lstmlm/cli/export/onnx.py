@@ -5,9 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from lstmlm.cli.options import EncodingOption, RunOption, SplitOption, TextOption, refuse_two_texts, unused_path
+from lstmlm.cli.options import (
+    EncodingOption,
+    RunOption,
+    SplitOption,
+    TextOption,
+    refuse_two_texts,
+    require_extra,
+    unused_path,
+)
 from lstmlm.cli.render import say, warn
-from lstmlm.errors import ConfigError, MissingExtraError
+from lstmlm.errors import ConfigError
 
 
 def onnx(
@@ -48,12 +56,9 @@ def onnx(
     from lstmlm import workflows
     from lstmlm.cli.render import print_table
 
-    try:
-        from lstmlm.export.onnx import export_onnx
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in {"onnx", "onnxruntime"}:
-            raise
-        raise MissingExtraError(f"{error.name}: is not installed. Install it: pip install 'lstmlm[onnx]'") from error
+    require_extra("onnx", "onnx", "onnxruntime")
+    from lstmlm.export.onnx import export_onnx
+
     trained = workflows.load(run)
     measured = trained.encode(split, text, encoding) if int8 else None
     files = export_onnx(trained.run, trained.model, trained.tokenizer, directory, purpose, measured)

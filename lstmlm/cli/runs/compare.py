@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lstmlm.cli.options import JsonOption, PlotOption
-from lstmlm.cli.render import print_table, say
+from lstmlm.cli.render import print_json, print_table, say
 from lstmlm.cli.runs.rows import NamedRunsArgument, SortOption, in_order, record, row
 from lstmlm.errors import LstmlmError, as_command
-from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
     from lstmlm.cli.display.screen import Overlay
@@ -61,8 +60,8 @@ def compare(
     if as_json:
         values = {key: dict(zip(configs, of_runs, strict=True)) for key, of_runs in differing.items()}
         result: dict[str, Any] = {"runs": [record(run.summary) for run in chosen], "differences": values}
-        result |= {"tests": list(map(finite, tests)), "seeds": list(map(finite, seeds))}
-        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        result |= {"tests": tests, "seeds": seeds}
+        print_json(result)
         return
     print_table([row(run.summary) for run in chosen])
     print()

@@ -1,16 +1,14 @@
 """`lstmlm lab`: recipes trained side by side, each with several seeds, and compared."""
 
 import itertools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lstmlm.cli.options import BudgetOption, JsonOption, LabConfigOption, PlotOption, SetOption, length, path
-from lstmlm.cli.render import print_table, say, warn
+from lstmlm.cli.options import BudgetOption, JsonOption, LabConfigOption, PlotOption, SetOption, budget_overrides, path
+from lstmlm.cli.render import print_json, print_table, say, warn
 from lstmlm.errors import ConfigError, DivergenceError, ShortTextError, as_command, is_out_of_memory
-from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +52,7 @@ def lab(
     from lstmlm.cli.runs.seeds import seed_rows
 
     combinations = _combinations(vary)
-    checked = _checked(config or "quickstart", combinations, [*length(budget), *(overrides or [])], seeds)
+    checked = _checked(config or "quickstart", combinations, [*budget_overrides(budget), *(overrides or [])], seeds)
     warn(dict.fromkeys(warning for one in checked.values() for warning in one.warnings()))
     runs = dict(_trained(checked, run_dir or Path("runs/lab"), quiet=as_json))
     figures = {name: _figures(name, runs) for name in combinations}
@@ -64,7 +62,7 @@ def lab(
 
         draw_curves({run.summary.name: run.history for run in runs.values()}, plot)
     if as_json:
-        print(json.dumps({"recipes": list(map(finite, rows)), "perplexities": figures}, ensure_ascii=False))
+        print_json({"recipes": rows, "perplexities": figures})
         return
     if not rows:
         say("There is nothing to compare: no training has a validation perplexity.")

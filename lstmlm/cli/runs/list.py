@@ -1,9 +1,7 @@
 """`lstmlm runs list`: all runs, a row each."""
 
-import json
-
 from lstmlm.cli.options import JsonOption
-from lstmlm.cli.render import print_table, say
+from lstmlm.cli.render import print_json, print_table, say
 from lstmlm.cli.runs.rows import RunsArgument, SortOption, in_order, record, row
 
 
@@ -24,7 +22,7 @@ def list_runs(runs: RunsArgument = None, sort: SortOption = "changed", as_json: 
     found = [read_run(path).summary for path in (find_runs(runs) if runs else all_runs())]
     summaries = in_order(found, sort)
     if as_json:
-        print(json.dumps({"runs": [record(summary) for summary in summaries]}, ensure_ascii=False))
+        print_json({"runs": [record(summary) for summary in summaries]})
     elif not summaries:
         say(f"There are no runs below {ROOT}/. Train one: lstmlm train --config quickstart")
     else:

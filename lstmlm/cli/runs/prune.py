@@ -1,13 +1,12 @@
 """`lstmlm runs prune`: clear away runs that are no longer needed."""
 
-import json
 import os
 from typing import Annotated, Literal
 
 import typer
 
 from lstmlm.cli.options import JsonOption
-from lstmlm.cli.render import print_table, say
+from lstmlm.cli.render import print_json, print_table, say
 from lstmlm.cli.runs.rows import NamedRunsArgument, in_order, row
 from lstmlm.errors import ConfigError, counted
 
@@ -56,6 +55,6 @@ def prune(
         with files.locked(path / LOCK):
             files.remove_directory(path)
     if as_json:
-        print(json.dumps({"deleted": [run.name for run in doomed]}, ensure_ascii=False))
+        print_json({"deleted": [run.name for run in doomed]})
     else:
         say(f"{counted(len(doomed), 'run')} deleted." if doomed else "Nothing to delete.")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from lstmlm.evaluation.seeds import seed_difference, seed_mean
+from lstmlm.evaluation.seeds import SeedMean, seed_difference, seed_mean
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.report import Row
@@ -45,16 +45,15 @@ def seed_rows(recipes: Mapping[str, Figures]) -> "list[Row]":
     """Return a row for each recipe, the best first: mean and limits over seeds, a test of its lag behind the best."""
     means = {name: seed_mean(list(figures.values())) for name, figures in recipes.items() if figures}
     ordered = sorted(means, key=lambda name: means[name].mean)
-    return [_row(name, recipes, means[name].n_runs, ordered[0]) for name in ordered]
+    return [_row(name, recipes, means[name], ordered[0]) for name in ordered]
 
 
-def _row(name: str, recipes: Mapping[str, Figures], n_runs: int, best: str) -> "Row":
-    mean = seed_mean(list(recipes[name].values()))
+def _row(name: str, recipes: Mapping[str, Figures], mean: SeedMean, best: str) -> "Row":
     shared = set(recipes[name]) & set(recipes[best])
     test = seed_difference(recipes[best], recipes[name]) if name != best and len(shared) > 1 else None
     return {
         "recipe": name,
-        "seeds": n_runs,
+        "seeds": mean.n_runs,
         "valid perplexity": mean.mean,
         "low": mean.low,
         "high": mean.high,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.options import JsonOption, name_or_path
-from lstmlm.cli.render import print_table, say
+from lstmlm.cli.render import print_json, print_table, say
 from lstmlm.cli.runs.rows import NEWEST, record, row
 
 
@@ -38,7 +38,7 @@ def show(
     chosen = differences_from_defaults(found.config) if found.config else {}
     if as_json:
         validations = [dict(event) for event in found.history.validations]
-        print(json.dumps({**record(found.summary), "config": chosen, "validations": validations}, ensure_ascii=False))
+        print_json({**record(found.summary), "config": chosen, "validations": validations})
         return
     print_table([row(found.summary)])
     print()

@@ -1,7 +1,5 @@
 """`lstmlm tune`: options searched by many short trainings."""
 
-import importlib.util
-import json
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SetOption, path
-from lstmlm.cli.render import print_table, say, warn
-from lstmlm.errors import MissingExtraError, as_command
+from lstmlm.cli.options import JsonOption, SetOption, path, require_extra
+from lstmlm.cli.render import print_json, print_table, say, warn
+from lstmlm.errors import as_command
 
 if TYPE_CHECKING:
     from lstmlm.tuning.study import Study
@@ -42,8 +40,7 @@ def tune(
 
     lstmlm tune configs/tune/quickstart.yaml --run-dir runs/tries --trials 40 --json
     """
-    if importlib.util.find_spec("optuna") is None:
-        raise MissingExtraError("tuning needs the tune extra: pip install 'lstmlm[tune]'")
+    require_extra("tune", "optuna")
     from lstmlm.tuning.space import read_space
 
     read = read_space(space, overrides or [])
@@ -65,7 +62,7 @@ def tune(
     if as_json:
         found = None if best is None else {"trial": best.number, "perplexity": best.value, "values": best.params}
         config = None if best is None else str(study.root / BEST)
-        print(json.dumps({"study": str(study.root), "trials": rows, "best": found, "config": config}))
+        print_json({"study": str(study.root), "trials": rows, "best": found, "config": config})
         return
     print_table([{key: value for key, value in row.items() if key != "problem"} for row in rows])
     for row in rows:

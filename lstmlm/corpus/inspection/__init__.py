@@ -7,5 +7,5 @@
 - `health`: what of that is wrong, and what to do: the findings of `lstmlm data check`.
 - `statistics`: sizes and vocabulary: the table of `lstmlm data stats`.
 
-The command line takes the last two; nothing else imports from here.
+The command line takes the last two, `advice` takes `layout`.
 """

@@ -9,6 +9,4 @@
 - `documents`: files and records joined to one text, each with its end.
 - `white_space`: what parts words, the same everywhere.
 - `splits`: `Text`, which can be read again and again, and the splits of a corpus that is given by its path.
-
-Others take `white_space`, `text_files` and `splits`; `json_lines` and `tables` where they read records of another form.
 """

@@ -32,7 +32,7 @@ def _open_zstd(file: BufferedIOBase) -> BufferedIOBase:
     try:
         zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     except ImportError:
-        raise MissingExtraError("reading .zst files needs the zstd extra: pip install 'lstmlm[zstd]'") from None
+        raise MissingExtraError("backports.zstd: is not installed. Install it: pip install 'lstmlm[zstd]'") from None
     return cast(BufferedIOBase, zstd.open(file))
 
 

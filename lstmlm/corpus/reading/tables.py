@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from lstmlm.errors import DataError, nearest
@@ -75,7 +74,7 @@ def find_delimiter(content: str) -> str | None:
 
 def first_rows(content: str, delimiter: str, *, keeps_blanks: bool = False) -> list[Sequence[str]]:
     """The cells of the first rows of a table that are not empty, if wanted with the blanks before them."""
-    lines = list(islice(_lines(_OF_EXCEL.sub("", content)), _SAMPLE_LINES + 1))
+    lines = _OF_EXCEL.sub("", content).removesuffix("\n").split("\n", _SAMPLE_LINES)
     is_cut = len(lines) > _SAMPLE_LINES
     rows = _rows(lines[:_SAMPLE_LINES], delimiter, keeps_blanks=keeps_blanks, is_cut=is_cut)
     return [cells for _, cells in rows if cells]
@@ -132,15 +131,6 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _lines(content: str) -> Iterable[str]:
-    start = 0
-    while start < len(content):
-        stop = content.find("\n", start)
-        stop = len(content) if stop < 0 else stop
-        yield content[start:stop]
-        start = stop + 1
 
 
 _Rows = list[tuple[int, Sequence[str]]]

@@ -93,7 +93,7 @@ class ShardHeader(Record):
     @classmethod
     def read(cls, path: Path) -> tuple[Self, str]:
         """The header of a shard and its SHA-256. Raises StoreError if it is missing, damaged or of another version."""
-        with explained(path), path.open("rb") as file:
+        with as_store_errors(path), path.open("rb") as file:
             content = file.read(HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
         first_line, _, rest = content.partition(b"\n")
@@ -160,7 +160,7 @@ class ShardWriter:
             block_crc32=list(map(zlib.crc32, blocks)),
             resume_from=position,
         ).to_bytes()
-        with explained(self._path):
+        with as_store_errors(self._path):
             write_blocks_atomically(self._path, [header, content])
         self.digests.append(hashlib.sha256(header).hexdigest())
         self._n_pending = 0
@@ -190,7 +190,7 @@ def whole_shards(directory: Path, name: str, dtype: NumberType, tokenizer: str) 
 def verify_shard(path: Path) -> tuple[ShardHeader, str]:
     """Compare every block of a shard with its checksum; return what `read` does. Raises StoreError if it is damaged."""
     header, digest = ShardHeader.read(path)
-    with explained(path), path.open("rb") as file:
+    with as_store_errors(path), path.open("rb") as file:
         file.seek(HEADER_BYTES)
         for index, checksum in enumerate(header.block_crc32):
             if zlib.crc32(file.read(BLOCK_BYTES)) != checksum:
@@ -230,7 +230,7 @@ def _side_by_side(paths: Sequence[Path], headers: Sequence[ShardHeader]) -> Inte
     library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
     address = content.ctypes.data
     for path, header in zip(paths, headers, strict=True):
-        with explained(path), path.open("rb") as file:
+        with as_store_errors(path), path.open("rb") as file:
             flags = mmap.MAP_SHARED | _MAP_FIXED
             mapped = library.mmap(address, header.n_bytes, mmap.PROT_READ, flags, file.fileno(), HEADER_BYTES)
             if mapped != address:
@@ -245,7 +245,7 @@ def refuse(path: Path, reason: str) -> NoReturn:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def as_store_errors(path: Path) -> Iterator[None]:
     """Turn what goes wrong with a file of a store into a StoreError."""
     try:
         yield

@@ -20,7 +20,15 @@ from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText, TextEncoder
 from lstmlm.corpus.reading import text_files
 from lstmlm.corpus.store import shards
-from lstmlm.corpus.store.shards import NumberType, Record, ShardWriter, StoreError, TextPosition, explained, refuse
+from lstmlm.corpus.store.shards import (
+    NumberType,
+    Record,
+    ShardWriter,
+    StoreError,
+    TextPosition,
+    as_store_errors,
+    refuse,
+)
 from lstmlm.corpus.tokenizers import TOKENIZERS, Tokenizer, load_tokenizer
 from lstmlm.files import locked, make_directory, read_bytes, remove_leftovers, write_atomically
 
@@ -101,7 +109,7 @@ class TokenStore:
             raise StoreError(
                 f"{path}: is not finished. Run the lstmlm data encode that began it once more: it goes on."
             )
-        with explained(path / INDEX):
+        with as_store_errors(path / INDEX):
             content = read_bytes(path / INDEX, MOST_INDEX_BYTES)
         try:
             return cls(path, Index.model_validate_json(content))
@@ -112,7 +120,7 @@ class TokenStore:
     def load_tokenizer(self) -> Tokenizer:
         """Load the tokenizer that the texts are encoded by. Raises StoreError if it is missing or damaged."""
         path = self.path / TOKENIZER
-        with explained(path):
+        with as_store_errors(path):
             content = read_bytes(path, MOST_TOKENIZER_BYTES)
         tokenizer = load_tokenizer(self.index.tokenizer, content.decode("utf-8", "replace"))
         if tokenizer.digest != self.index.tokenizer_sha256:
@@ -188,7 +196,7 @@ def write_store(
         DataError: a text cannot be read.
     """
     with ExitStack() as owned:
-        with explained(path):
+        with as_store_errors(path):
             make_directory(path)
             _refuse_occupied(path)
             owned.enter_context(locked(path / LOCK))
@@ -197,7 +205,7 @@ def write_store(
             write_atomically(path / TOKENIZER, tokenizer.to_json().encode())
         stored = {name: _encode_text(path, name, blocks, tokenizer, observe) for name, blocks in texts.items()}
         index = Index(tokenizer=options, tokenizer_sha256=tokenizer.digest, texts=stored)
-        with explained(path / INDEX):
+        with as_store_errors(path / INDEX):
             write_atomically(path / INDEX, index.model_dump_json(indent=1).encode() + b"\n")
     return TokenStore(path, index)
 

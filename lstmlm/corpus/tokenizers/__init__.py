@@ -5,7 +5,7 @@
 other tools have learnt. `joining` makes tokens a text again, with the
 `spacing` of the training text; `description` measures a tokenizer by itself.
 
-Others import from this page: the table `TOKENIZERS`, and functions that train, load, read or find one. A new tokenizer
+Others begin with this page: the table `TOKENIZERS`, and functions that train, load, read or find one. A new tokenizer
 is a file here and a line in the table.
 """
 

@@ -58,7 +58,8 @@ def score_dynamically(
         features, state = learner(window, detach(state))
         with torch.no_grad():
             measured.append(measure(learner.output_layer, features, wanted).squeeze(1))
-        gradients = _gradients(learner.output_layer.loss(features, wanted) / len(wanted), weights)
+        loss = learner.output_layer.loss(features, wanted) / len(wanted)
+        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
         with torch.no_grad():
             for weight, gradient, update in zip(weights, gradients, updates, strict=True):
                 weight.lerp_(update.origin, update.pull).addcmul_(gradient, update.rate, value=-1)
@@ -114,12 +115,7 @@ def measure_gradient_rms(
     state = model.initial_state(n_columns)
     for read, wanted in zip(inputs, targets, strict=True):
         features, state = model(read, detach(state))
-        gradients = _gradients(loss_of(features, wanted) / window, weights)
+        gradients = torch.autograd.grad(loss_of(features, wanted) / window, weights, materialize_grads=True)
         for square, gradient in zip(squares, gradients, strict=True):
             square.addcmul_(gradient, gradient)
     return [(square / (n_columns * len(inputs))).sqrt() for square in squares]
-
-
-def _gradients(loss: Float[Tensor, ""], weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Return the gradient of `loss` for each parameter, zeros for one that had no part in it."""
-    return torch.autograd.grad(loss, weights, materialize_grads=True)

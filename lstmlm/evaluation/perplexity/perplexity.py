@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor
 
 from lstmlm.config.data import EosPlace
 from lstmlm.corpus.encoded_text import EncodedText
@@ -19,7 +17,6 @@ from lstmlm.evaluation.proof.scorer import Positions, Scored, Tokens, distributi
 from lstmlm.evaluation.report import Report
 from lstmlm.metrics import bits_per, perplexity
 from lstmlm.models.language_model import LanguageModel
-from lstmlm.models.output_layers.output_layer import Features, OutputLayer, Targets
 from lstmlm.scoring import Measure, nats_of, score, score_each
 
 
@@ -97,7 +94,8 @@ class ModelScorer:
         """Score every token; see `Scorer`. The features of all are in memory where positions are asked for."""
         if not len(positions):
             return {self.name: Scored(self._score(tokens, nats_of), without_positions(self.model.vocab_size))}
-        found = self._score(tokens, with_features(_nats_alone))
+        # Not `nats_of`, whose float64 would double what the features take.
+        found = self._score(tokens, with_features(lambda layer, features, targets: layer.nats(features, targets)))
         at_positions = distributions(self.model.output_layer, found[positions, 1:])
         return {self.name: Scored(found[:, 0].astype(np.float64), at_positions)}
 
@@ -107,8 +105,3 @@ class ModelScorer:
         ends = np.flatnonzero(tokens == self.start_id) + 1
         lines = [line.tolist() for line in np.split(tokens, ends[ends < len(tokens)])]
         return np.concatenate(score_each(self.model, lines, self.start_id, measure=measure))
-
-
-def _nats_alone(output_layer: OutputLayer, features: Features, targets: Targets) -> Float[Tensor, "time batch"]:
-    """Measure as `nats_of` does, in the number format of the features, in which nothing is lost."""
-    return output_layer.nats(features, targets)

@@ -23,13 +23,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from lstmlm import metrics
 from lstmlm.corpus.reading.compression import split_suffixes
 from lstmlm.corpus.reading.json_lines import parse_object
 from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES
 from lstmlm.corpus.reading.text_files import Line
 from lstmlm.errors import OutputPathError, conversion, shown
 from lstmlm.files import make_directory, write_lines
+from lstmlm.metrics import finite
 
 _log = logging.getLogger(__name__)
 
@@ -113,9 +113,9 @@ def _parse_srilm(line: Line) -> Parsed:
             words, scores = _words_with_times(fields[1:])
             acoustic_score, first_pass_score = (score * NATS_PER_BYTELOG for score in scores)
         elif line.text.startswith("("):
-            acoustic_score, words = finite(fields[0].strip("()")) * NATS_PER_BYTELOG, fields[1:]
+            acoustic_score, words = finite_number(fields[0].strip("()")) * NATS_PER_BYTELOG, fields[1:]
         else:
-            acoustic_score, first_pass_score = (finite(field) * LN_10 for field in fields[:2])
+            acoustic_score, first_pass_score = (finite_number(field) * LN_10 for field in fields[:2])
             n_words, words = int(fields[2]), fields[3:]
     except (ValueError, IndexError):
         raise line.error(
@@ -143,7 +143,9 @@ def _words_with_times(fields: Sequence[str]) -> tuple[list[str], tuple[float, fl
     for word, _, _, start, _, stop, _, lm, _, acoustic, _ in zip(*[iter(fields)] * _FIELDS_OF_A_WORD, strict=True):
         if float(start) > end and not _HMM_STATE.search(word):
             words.append(word)
-            acoustic_score, lm_score, end = acoustic_score + finite(acoustic), lm_score + finite(lm), float(stop)
+            acoustic_score += finite_number(acoustic)
+            lm_score += finite_number(lm)
+            end = float(stop)
     return words, (acoustic_score, lm_score)
 
 
@@ -258,13 +260,13 @@ def _write_jsonl(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> Non
     lines = []
     for scored in chain.from_iterable(lists):
         found = {name: getattr(scored, name) for name in ("lm_nats", "n_tokens", "n_unk", "total")}
-        lines.append(json.dumps(metrics.finite(json.loads(scored.hypothesis.kept) | found), ensure_ascii=False))
+        lines.append(json.dumps(finite(json.loads(scored.hypothesis.kept) | found), ensure_ascii=False))
     write_lines(file, lines)
 
 
-def finite(number: str | float) -> float:
+def finite_number(text: str) -> float:
     """Return a number that is not infinite; anything else is a `ValueError`."""
-    value = float(number)
+    value = float(text)
     if not math.isfinite(value):
         raise ValueError
     return value

@@ -12,7 +12,7 @@ from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.recognition import refuse_one_value
 from lstmlm.corpus.reading.text_files import Line, WholeFile, files_in, read_file
 from lstmlm.errors import ConfigError, DataError, conversion, in_proportion, shown
-from lstmlm.evaluation.rescoring.formats import FORMATS, Hypothesis, finite
+from lstmlm.evaluation.rescoring.formats import FORMATS, Hypothesis, finite_number
 
 NO_WORDS = frozenset({"<s>", "</s>", "<eps>", "-pau-", "!SIL"})
 """What recognisers write for the ends of a line, for nothing and for silence. SRILM leaves out `-pau-` as well."""
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 
-def recognise_format(paths: Sequence[Path], encoding: str = UTF8) -> str:
+def recognize_format(paths: Sequence[Path], encoding: str = UTF8) -> str:
     """Return the name in `FORMATS` of what the first line of the first file looks like.
 
     Raises:
@@ -180,6 +180,6 @@ def _with_costs(found: Mapping[str, Hypothesis], costs: WholeFile, problems: lis
 def _parse_cost(line: Line) -> Iterable[tuple[str, float]]:
     try:
         name, cost = line.text.split()
-        return [(name, finite(cost))]
+        return [(name, finite_number(cost))]
     except ValueError:
         raise line.error(f"no cost, got {shown(line.text)}. A line reads: UTTERANCE-N cost.") from None

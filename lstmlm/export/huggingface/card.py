@@ -33,10 +33,10 @@ after them unless `eos_token_id` is given. Logits are log-probabilities (nats).
 ## The two Python files
 
 `network.py` is the network in plain PyTorch, equation by equation. `modeling_lstmlm.py` holds the classes by which
-transformers loads and samples from it. They read the weights and nothing else: no other file, no network, no
-environment. `trust_remote_code=True` runs them; where lstmlm is installed, `import lstmlm.huggingface` takes its own
-copies in their place, and nothing has to be trusted. `lstmlm.load("{name}")` and every command's `--run {name}` need
-neither file, nor transformers.
+transformers loads and samples from it. Both are of lstmlm, under the Apache License 2.0. They read the weights and
+nothing else: no other file, no network, no environment. `trust_remote_code=True` runs them; where lstmlm is installed,
+`import lstmlm.huggingface` takes its own copies in their place, and nothing has to be trusted. `lstmlm.load("{name}")`
+and every command's `--run {name}` need neither file, nor transformers.
 
 ## Data
 

@@ -12,9 +12,8 @@ from torch import Tensor
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.checkpoint.storage import MODEL, MOST_JSON_BYTES, json_object
 from lstmlm.config import RunConfig
-from lstmlm.config.data import MOST_TOKENIZER_BYTES
+from lstmlm.config.data import MOST_TOKENIZER_BYTES, NO_CORPUS
 from lstmlm.errors import RESTORE, CheckpointError, shown
-from lstmlm.export import NO_CORPUS
 from lstmlm.export.torch_weights import read_tensors
 from lstmlm.files import read_bytes, read_text
 

@@ -21,10 +21,14 @@ of opset {opset}: each one is complete by itself.
 {files}
 
 {measured}
-Files named int8 keep matrices in 8 bits, a scale a row, and compute in float32 once they are loaded, as fast: a quarter
-of the network's size; n-grams stay as they are. {notable}
+{of_8_bits}{notable}
 `model.json` says all of this for programs. Surprisals are in nats; {start!r} (id {start_id}) ends a line and is what a
 text begins after, read in a state of zeros.
+"""
+
+OF_8_BITS = """\
+Files named int8 keep matrices in 8 bits, a scale a row, and compute in float32 once they are loaded, as fast: a quarter
+of the network's size; n-grams stay as they are.
 """
 
 RUNTIME = """\
@@ -76,6 +80,7 @@ def card(
         "next_one": "".join(f", `next_{state}`" for state in names),
         "next_any": "".join(f", `next_{state}`" for state in names),
         "files": "\n".join(f"| `{file}` | {of['n_bytes']:,} | {_cells(of)} |" for file, of in facts["files"].items()),
+        "of_8_bits": OF_8_BITS if any("int8" in file for file in facts["files"]) else "",
         "notable": "".join(f"{warning}\n" for warning in notable),
     }
     values["measured"] = "Perplexities were not measured, which needs a text.\n"

@@ -204,7 +204,6 @@ def _nats(
                 n_rows=len(rows),
                 n_columns=len(weight),
                 depth=weight.shape[1],
-                n_threads=torch.get_num_threads(),
                 rows_at_once=len(logits),
                 stride=logits.stride(0),
                 differentiate=gradients is not None,
@@ -289,7 +288,6 @@ def _softmax(
             CrossEntropy.of(
                 n_rows=len(logits),
                 n_columns=logits.shape[1],
-                n_threads=torch.get_num_threads(),
                 rows_at_once=len(logits),
                 stride=logits.stride(0),
                 differentiate=differentiate,

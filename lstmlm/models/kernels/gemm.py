@@ -67,13 +67,6 @@ class Gemm:
     compiled: bool = True
     """Whether our own product may sum the gradients of weights on other routes than ours, too."""
 
-    @classmethod
-    def of(cls, path: GemmPath, dtype: torch.dtype, *, compiled: bool = True) -> "Gemm":
-        """Return the products of `path` for weights of `dtype`: in other formats than float32 torch's own, or ours."""
-        if dtype != torch.float32:
-            path = GemmPath.OWN if path == GemmPath.OWN and dtype == torch.float64 else GemmPath.NATIVE
-        return cls(path, compiled)
-
     def format_of(self, dtype: torch.dtype) -> torch.dtype:
         """Return the number format of the operands made of numbers of `dtype`."""
         return torch.bfloat16 if self.path.rounds else dtype
@@ -143,7 +136,7 @@ class Gemm:
     ) -> None:
         """Write the sum of outer products into `out`, which is not cast, or add it."""
         # Our float32 is the fastest here by every route.
-        is_faster = self.compiled and not self.path.rounds and _native_product(left, left) is not None
+        is_faster = self.compiled and not self.path.rounds and _own_product(left, left) is not None
         if is_faster or self._is_ours(left):
             multiply(out, left.t(), right, add=add)
         elif add:
@@ -164,10 +157,10 @@ class Gemm:
         return onednn_linear(weight.dtype)
 
     def _is_ours(self, rows: Tensor) -> bool:
-        return self.path.is_ours and _native_product(rows, rows) is not None
+        return self.path.is_ours and _own_product(rows, rows) is not None
 
 
-def _native_product(operand: Tensor, out: Tensor) -> Callable[[Any], None] | None:
+def _own_product(operand: Tensor, out: Tensor) -> Callable[[Any], None] | None:
     """Return our product of two matrices in the format of `operand` into one in the format of `out`, if it is there."""
     rounded = operand.dtype == torch.bfloat16
     return native_function("product", operand, f"_to_{NAMES[out.dtype]}" if rounded else "")
@@ -185,7 +178,7 @@ def multiply(
     In bfloat16 `out` may be float32; else nothing can be added to it. Matrices may lie in memory any way, but the
     columns of `out` side by side.
     """
-    native = _native_product(left, out)
+    native = _own_product(left, out)
     assert native is not None  # as the caller found
     assert out.stride(1) == 1 or out.shape[1] <= 1
     native(
@@ -193,7 +186,6 @@ def multiply(
             n_rows=len(out),
             n_columns=out.shape[1],
             depth=len(right),
-            n_threads=torch.get_num_threads(),
             left_row=left.stride(0),
             left_column=left.stride(1),
             right_row=right.stride(0),
@@ -235,7 +227,6 @@ def linear(
             n_rows=n_rows,
             depth=weight.shape[1],
             n_columns=len(weight),
-            n_threads=torch.get_num_threads(),
             rows=rows.contiguous(),
             weight=weight.contiguous(),
             bias=None if bias is None else bias.contiguous(),
@@ -270,7 +261,7 @@ def available_paths(device: torch.device) -> tuple[GemmPath, ...]:
     paths = [GemmPath.NATIVE]
     if onednn_linear(torch.float32) is not None:
         paths.append(GemmPath.ONEDNN)
-    if _native_product(torch.empty(0), torch.empty(0)) is not None:
+    if _own_product(torch.empty(0), torch.empty(0)) is not None:
         paths.append(GemmPath.OWN)
     # oneDNN may be kept from the instructions (ONEDNN_MAX_CPU_ISA), and emulate them elsewhere. Neither question is
     # public; without an answer nothing is lost but speed.
@@ -279,6 +270,6 @@ def available_paths(device: torch.device) -> tuple[GemmPath, ...]:
     if has_instructions and onednn_linear(torch.bfloat16) is not None:
         paths.append(GemmPath.BFLOAT16)
     rounded = torch.empty(0, dtype=torch.bfloat16)
-    if GemmPath.BFLOAT16 in paths and _native_product(rounded, rounded) is not None:
+    if GemmPath.BFLOAT16 in paths and _own_product(rounded, rounded) is not None:
         paths.append(GemmPath.OWN_BFLOAT16)
     return tuple(paths)

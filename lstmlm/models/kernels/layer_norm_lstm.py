@@ -48,8 +48,7 @@ def run_layer_norm_lstm(
 
 
 def _sizes(n_steps: int, n_rows: int, n_units: int) -> dict[str, float]:
-    n_threads = torch.get_num_threads()
-    return {"n_steps": n_steps, "n_rows": n_rows, "n_units": n_units, "n_threads": n_threads, "epsilon": EPSILON}
+    return {"n_steps": n_steps, "n_rows": n_rows, "n_units": n_units, "epsilon": EPSILON}
 
 
 class _LayerNormLSTM(torch.autograd.Function):

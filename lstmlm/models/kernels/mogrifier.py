@@ -94,7 +94,6 @@ class _Layout:
             "n_rows": n_rows,
             "n_inputs": self.input_size,
             "n_units": self.hidden_size,
-            "n_threads": torch.get_num_threads(),
             "n_rounds": self.n_rounds,
             "rank": self.rank,
         }

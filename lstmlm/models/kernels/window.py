@@ -54,8 +54,11 @@ class Execution:
     """Whether what lies between large products is compiled, where that can be done, and gradients of weights are."""
 
     def gemm(self, dtype: torch.dtype) -> Gemm:
-        """Return the products for weights of `dtype`."""
-        return Gemm.of(self.gemm_path, dtype, compiled=self.compiled)
+        """Return the products for weights of `dtype`: in other formats than float32 torch's own, or ours."""
+        path = self.gemm_path
+        if dtype != torch.float32:
+            path = GemmPath.OWN if path == GemmPath.OWN and dtype == torch.float64 else GemmPath.NATIVE
+        return Gemm(path, self.compiled)
 
 
 EVALUATION = Execution()
@@ -217,7 +220,6 @@ class _Pass:
             n_rows=self.n_rows,
             n_inputs=self.inputs.shape[2] if self.is_whole else 0,
             n_units=self.hiddens.shape[2],
-            n_threads=torch.get_num_threads(),
             keep=len(self.kept) > 1,
             inputs=self.inputs if self.is_whole else None,
             weight_ih=self.weight_ih,

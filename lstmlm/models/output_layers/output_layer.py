@@ -11,7 +11,7 @@ from lstmlm.models.kernels import EVALUATION, Beside, Execution, linear
 from lstmlm.randomness import Randomness
 
 Features = Float[Tensor, "time batch hidden"]
-"""Outputs of the last layer."""
+"""All that a prediction is a function of: what the backbone puts out and, beside n-grams, their contexts as numbers."""
 
 Targets = Int[Tensor, "time batch"]
 """The token to predict at each position, or `NO_TARGET`."""
@@ -26,8 +26,9 @@ DECODER_RANGE = 0.1
 class OutputLayer(nn.Module, ABC):
     """Predicts the next token from the features of the last recurrent layer.
 
-    All four methods speak of one distribution, and none of them approximates it. A subclass is made from its options,
-    the width of the features and the embedding's matrix, which it shares where `tie_weights` says so.
+    `log_probabilities`, `loss` and `nats` speak of one distribution, and none of them approximates it. A subclass is
+    made from its options, the width of the features and the embedding's matrix, which it shares where `tie_weights`
+    says so.
     """
 
     bias: nn.Parameter

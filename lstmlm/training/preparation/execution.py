@@ -17,7 +17,7 @@ from lstmlm.benchmark.timing import measure
 from lstmlm.config import RunConfig
 from lstmlm.config.output import AdaptiveOptions
 from lstmlm.config.training import TrainingOptions
-from lstmlm.corpus.stream import Window
+from lstmlm.corpus.stream import CPU, Window
 from lstmlm.distributed import World
 from lstmlm.errors import ConfigError
 from lstmlm.models.kernels import Execution, GemmPath, available_paths, is_compiled, library
@@ -29,8 +29,6 @@ STEPS_WORTH_TUNING = 300
 
 SECONDS_WORTH_TUNING = 60
 """Likewise a training with a budget below this."""
-
-CPU = torch.device("cpu")
 
 EFFORT = Effort(seconds=3.0, min_rounds=1, max_rounds=5)
 """How many times each route is measured."""

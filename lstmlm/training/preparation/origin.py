@@ -9,7 +9,7 @@ from lstmlm.checkpoint.environment import environment_differences
 from lstmlm.checkpoint.run_directory import CONFIG, RunDirectory, changes_of
 from lstmlm.checkpoint.shared_run import SharedRun
 from lstmlm.config import RunConfig
-from lstmlm.config.data import FileTokenizerOptions
+from lstmlm.config.data import NO_CORPUS, FileTokenizerOptions
 from lstmlm.corpus.loading import Corpus
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import CheckpointError, DataError, MissingRunError, RunMismatchError, as_command
@@ -189,6 +189,9 @@ def record_changes(run: RunDirectory) -> None:
 @contextmanager
 def reading_corpus_of(run: RunDirectory | None) -> Iterator[None]:
     """Let a DataError of the corpus of a run, where it is missing, say what to do if it was moved."""
+    if run is not None and run.config.data.corpus == NO_CORPUS:
+        problem = "was exported or imported, and has no corpus. Take the run that it was made from, if there is one."
+        raise DataError(f"{run.path}: {problem}")
     try:
         yield
     except DataError as error:

@@ -152,7 +152,7 @@ def prepared(
         yield Preparation(run, corpus, execution, trainer)
 
 
-def rehearsed(config: RunConfig) -> tuple[Corpus, list[str]]:
+def checked_corpus(config: RunConfig) -> tuple[Corpus, list[str]]:
     """Load the corpus as for a training; return it with what would be warned of.
 
     Raises:

@@ -95,7 +95,7 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("lstmlm.corpus.reading.compression.import_module", missing)
     with pytest.raises(MissingExtraError) as caught:
         list(read_blocks(path))
-    assert str(caught.value) == "reading .zst files needs the zstd extra: pip install 'lstmlm[zstd]'"
+    assert str(caught.value) == "backports.zstd: is not installed. Install it: pip install 'lstmlm[zstd]'"
 
 
 def test_an_error_of_the_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

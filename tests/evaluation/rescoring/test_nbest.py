@@ -13,7 +13,7 @@ from documented import PROJECT
 
 from lstmlm.errors import ConfigError, DataError
 from lstmlm.evaluation.rescoring.formats import FORMATS, Hypothesis, ScoredHypothesis
-from lstmlm.evaluation.rescoring.nbest import read_nbest, recognise_format
+from lstmlm.evaluation.rescoring.nbest import read_nbest, recognize_format
 
 GOLDEN = Path(__file__).parent / "golden"
 BYTELOG = 1024 * math.log(1.0001)
@@ -21,7 +21,7 @@ BYTELOG = 1024 * math.log(1.0001)
 
 def read(*paths: Path, costs: Path | None = None) -> list[list[Hypothesis]]:
     problems: list[str] = []
-    lists = read_nbest(paths, recognise_format(paths), costs, problems)
+    lists = read_nbest(paths, recognize_format(paths), costs, problems)
     assert problems == []
     return lists
 
@@ -29,7 +29,7 @@ def read(*paths: Path, costs: Path | None = None) -> list[list[Hypothesis]]:
 def problems_of(path: Path, list_format: str | None = None, costs: Path | None = None) -> tuple[list[str], list[str]]:
     """Read lists; return the texts of their hypotheses and what is wrong with the others."""
     problems: list[str] = []
-    lists = read_nbest([path], list_format or recognise_format([path]), costs, problems)
+    lists = read_nbest([path], list_format or recognize_format([path]), costs, problems)
     return [hypothesis.text for hypotheses in lists for hypothesis in hypotheses], problems
 
 
@@ -163,7 +163,7 @@ def test_srilm_lists_with_times(tmp_path: Path) -> None:
         "utf-8",
     )
     problems: list[str] = []
-    [[hypothesis]] = read_nbest([path], recognise_format([path]), None, problems)
+    [[hypothesis]] = read_nbest([path], recognize_format([path]), None, problems)
     assert hypothesis.text == "the dog"
     assert hypothesis.acoustic_score == pytest.approx(-80 * BYTELOG, rel=1e-7)
     assert hypothesis.first_pass_score == pytest.approx(-10 * BYTELOG, rel=1e-7)
@@ -293,7 +293,7 @@ def test_lists_of_other_programs_are_named(content: str, what: str, command: str
         problems_of(path)
     assert str(refusal.value).splitlines() == [
         f"{path}: looks like {what}. Make objects: {command} {path} > {tmp_path / 'lists.jsonl'}",
-        f"{path}: no {recognise_format([path])} list can be read. "
+        f"{path}: no {recognize_format([path])} list can be read. "
         "Lists are SRILM's, Kaldi's or JSON lines; --format says which.",
     ]
 
@@ -380,7 +380,7 @@ def test_a_file_that_cannot_be_read_is_one_problem_of_many(tmp_path: Path) -> No
 )
 def test_a_format_is_recognised_by_the_first_line(first_line: str, list_format: str, tmp_path: Path) -> None:
     (tmp_path / "lists").write_text(f"\n{first_line}\n", "utf-8")
-    assert recognise_format([tmp_path / "lists"]) == list_format
+    assert recognize_format([tmp_path / "lists"]) == list_format
 
 
 def test_where_nothing_can_be_read_a_few_reasons_are_given(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_where_nothing_can_be_read_a_few_reasons_are_given(tmp_path: Path) -> No
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refusal:
-        recognise_format([tmp_path])
+        recognize_format([tmp_path])
     assert str(refusal.value) == f"{tmp_path}: holds no file. Name a file, or another folder."
 
 

@@ -59,8 +59,8 @@ def test_whoever_wants_no_compiler_gets_torch_s_gradients_of_weights(monkeypatch
 
 @each_path
 def test_other_number_formats_than_float32_take_the_native_route_or_ours(path: GemmPath) -> None:
-    assert Gemm.of(path, torch.float64) == Gemm(GemmPath.OWN if path == GemmPath.OWN else GemmPath.NATIVE)
-    assert Gemm.of(path, torch.float32) == Gemm(path)
+    assert Execution(path).gemm(torch.float64) == Gemm(GemmPath.OWN if path == GemmPath.OWN else GemmPath.NATIVE)
+    assert Execution(path).gemm(torch.float32) == Gemm(path)
 
 
 @pytest.mark.parametrize("failure", [AttributeError("gone"), RuntimeError("no such processor"), TypeError("arguments")])

@@ -1,6 +1,5 @@
 """`lstmlm data tokenizer compare`: into how many tokens each of several tokenizers cuts a text."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from lstmlm.cli.data.tokenizer.show import name_or_place
 from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, SetOption, corpus_config, path
-from lstmlm.cli.render import print_table, say
+from lstmlm.cli.render import print_json, print_table, say
 from lstmlm.errors import ConfigError
 
 
@@ -52,7 +51,7 @@ def compare(
     found = ((name, find_tokenizer(name, source.blocks, "NAME")) for name in names)
     rows = [{"tokenizer": name, **measure(tokenizer, source.blocks())} for name, (_, tokenizer) in found]
     if as_json:
-        print(json.dumps({"text": str(text), "tokenizers": rows}, ensure_ascii=False))
+        print_json({"text": str(text), "tokenizers": rows})
         return
     say(str(text))
     print_table([row | {"restores_text": "yes" if row["restores_text"] else "no"} for row in rows])

@@ -1,6 +1,5 @@
 """`lstmlm data tokenizer show`: what a tokenizer is, or what it makes of a text."""
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, name_or_path, path, run_path
-from lstmlm.cli.render import print_table
+from lstmlm.cli.render import print_json, print_table
 
 if TYPE_CHECKING:
     from lstmlm.corpus.tokenizers import Tokenizer
@@ -50,7 +49,7 @@ def show(
         {"token": tokenizer.token(token_id), "id": token_id} for token_id in tokenizer.encode_prompt(text)
     ]
     if as_json:
-        print(json.dumps({"tokenizer": place, "text": text, "tokens": tokens}, ensure_ascii=False))
+        print_json({"tokenizer": place, "text": text, "tokens": tokens})
     elif tokens:
         # Quoted, because the space before a word belongs to its token.
         print_table([{**row, "token": f"'{row['token']}'"} for row in tokens])
@@ -62,7 +61,7 @@ def print_summary(tokenizer: "Tokenizer", name: str, *, as_json: bool) -> None:
 
     described = describe(tokenizer)
     if as_json:
-        print(json.dumps({"tokenizer": name, **described}, ensure_ascii=False))
+        print_json({"tokenizer": name, **described})
         return
     rows: list[Row] = []
     for key, value in described.items():

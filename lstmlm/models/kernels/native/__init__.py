@@ -39,86 +39,76 @@ class Arguments(ctypes.Structure):
 
     @classmethod
     def of(cls, **values: float | Tensor | None) -> "Arguments":
-        """Fill in sizes and tensors, contiguous unless strides are among the sizes; None is the null pointer."""
+        """Fill in sizes and tensors, contiguous unless strides are among the sizes; None is the null pointer.
+
+        Threads are as many as torch uses, unless their number is given.
+        """
         arguments = cls()
         arguments.owners = values  # a pointer alone would not keep a tensor alive
-        for name, value in values.items():
+        for name, value in {"n_threads": torch.get_num_threads(), **values}.items():
             setattr(arguments, name, value.data_ptr() if isinstance(value, Tensor) else value)
         return arguments
+
+
+def _fields(numbers: str, pointers: str, *, double: str = "") -> list[tuple[str, Any]]:
+    """Return the fields of a structure: whole numbers, a floating-point one if there is any, and pointers."""
+    kinds = (numbers, ctypes.c_int64), (double, ctypes.c_double), (pointers, ctypes.c_void_p)
+    return [(name, kind) for names, kind in kinds for name in names.split()]
 
 
 class Window(Arguments):
     """Arguments of the loops over time; window.cpp says what each is."""
 
-    _numbers = ("n_steps", "n_rows", "n_inputs", "n_units", "n_threads", "keep")
-    _pointers = (
-        *("inputs", "weight_ih", "weight", "mask", "recurrent_bias", "projected", "bias"),
-        *("hiddens", "operands", "memories", "kept"),
-        *("grad_outputs", "grad_projected", "grad_recurrent", "carry", "grad_hidden"),
-        *("grad_inputs", "grad_weight_ih", "grad_weight", "grad_bias"),
+    _fields_ = _fields(
+        "n_steps n_rows n_inputs n_units n_threads keep",
+        "inputs weight_ih weight mask recurrent_bias projected bias hiddens operands memories kept "
+        "grad_outputs grad_projected grad_recurrent carry grad_hidden grad_inputs grad_weight_ih grad_weight grad_bias",
     )
-    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
 
 
 class Linear(Arguments):
     """Arguments of the product of few rows; linear.cpp says what each is."""
 
-    _numbers = ("n_rows", "depth", "n_columns", "n_threads")
-    _pointers = ("rows", "weight", "bias", "out")
-    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
+    _fields_ = _fields("n_rows depth n_columns n_threads", "rows weight bias out")
 
 
 class Product(Arguments):
     """Arguments of the product of matrices; product.cpp says what each is."""
 
-    _numbers = (
-        *("n_rows", "n_columns", "depth", "n_threads"),
-        *("left_row", "left_column", "right_row", "right_column", "out_row", "add"),
+    _fields_ = _fields(
+        "n_rows n_columns depth n_threads left_row left_column right_row right_column out_row add", "left right out"
     )
-    _pointers = ("left", "right", "out")
-    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
 
 
 class Mogrifier(Arguments):
     """Arguments of the Mogrifier LSTM; mogrifier.cpp says what each is."""
 
-    _numbers = ("n_steps", "n_rows", "n_inputs", "n_units", "n_threads", "keep", "n_rounds", "rank")
-    _pointers = (
-        *("inputs", "weight", "bias", "rounds", "mask", "hiddens", "memories", "operands", "inner", "opened", "kept"),
-        *("grad_outputs", "grad_gates", "grad_opened", "grad_inner", "grad_inputs", "carry", "grad_hidden"),
+    _fields_ = _fields(
+        "n_steps n_rows n_inputs n_units n_threads keep n_rounds rank",
+        "inputs weight bias rounds mask hiddens memories operands inner opened kept "
+        "grad_outputs grad_gates grad_opened grad_inner grad_inputs carry grad_hidden",
     )
-    _fields_ = [(name, ctypes.c_int64) for name in _numbers] + [(name, ctypes.c_void_p) for name in _pointers]
 
 
 class LayerNormLSTM(Arguments):
     """Arguments of the LSTM with layer normalisation; layer_norm_lstm.cpp says what each is."""
 
-    _numbers = ("n_steps", "n_rows", "n_units", "n_threads", "keep")
-    _pointers = (
-        *("weight", "bias", "gain_ih", "gain_hh", "gain_cell", "bias_cell", "mask", "projected", "hiddens"),
-        *("operands", "memories", "kept", "normalized", "statistics"),
-        *("grad_outputs", "grad_projected", "grad_recurrent", "grad_vectors", "carry", "grad_hidden"),
+    _fields_ = _fields(
+        "n_steps n_rows n_units n_threads keep",
+        "weight bias gain_ih gain_hh gain_cell bias_cell mask projected hiddens operands memories kept normalized "
+        "statistics grad_outputs grad_projected grad_recurrent grad_vectors carry grad_hidden",
+        double="epsilon",
     )
-    _fields_ = [
-        *((name, ctypes.c_int64) for name in _numbers),
-        ("epsilon", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in _pointers),
-    ]
 
 
 class CrossEntropy(Arguments):
     """Arguments of the last layer's loss with its gradients; cross_entropy.cpp says what each is."""
 
-    _numbers = ("n_rows", "n_columns", "depth", "n_threads", "rows_at_once", "stride", "differentiate")
-    _pointers = (
-        *("rows", "weight", "bias", "targets", "beside", "logits", "nats"),
-        *("grad_rows", "grad_weight", "grad_bias"),
+    _fields_ = _fields(
+        "n_rows n_columns depth n_threads rows_at_once stride differentiate",
+        "rows weight bias targets beside logits nats grad_rows grad_weight grad_bias",
+        double="least_share",
     )
-    _fields_ = [
-        *((name, ctypes.c_int64) for name in _numbers),
-        ("least_share", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in _pointers),
-    ]
 
 
 def native_function(name: str, operands: Tensor, suffix: str = "") -> Callable[[Any], None] | None:
