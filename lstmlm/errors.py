@@ -26,6 +26,8 @@ REMEDIES = {
     errno.ENOTDIR: "Choose another directory.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.ENOLCK: "Choose a directory on a file system with locks.",
+    errno.ENOSYS: "Choose a directory on a file system with locks.",
+    errno.EOPNOTSUPP: "Choose a directory on a file system with locks.",
 }
 """What to do where the operating system refuses something, by the number of its error."""
 

@@ -216,7 +216,8 @@ def publish_directory(
             os.rename(temporary, path)
         _sync_directory(path.parent)
         if aside.exists():
-            _delete(aside)
+            with suppress(OSError):  # the new one is whole; `remove_leftovers` looks after the old one
+                _delete(aside)
 
 
 def published(path: Path) -> Path:
@@ -247,8 +248,7 @@ def remove_directory(path: Path) -> None:
         CheckpointError: The directory is missing or not writable.
     """
     with explained(path, "removed"):
-        nameless = _temporary_beside(path)
-        os.rename(path, nameless)
+        os.rename(path, nameless := _temporary_beside(path))
         _sync_directory(path.parent)
         _delete(nameless)
 
@@ -269,18 +269,18 @@ def set_aside(path: Path) -> Path:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Undo what killed processes left unfinished in `directory`. The caller holds the lock of the run.
+    """Undo what killed processes left unfinished in `directory`, as far as it can be removed; the caller has the lock.
 
     Raises:
-        CheckpointError: A leftover cannot be removed.
+        CheckpointError: The directory cannot be read, or what stepped aside cannot be put back.
     """
     with explained(directory, "cleaned up"):
         for path in list_directory(directory):
-            original = _ASIDE_NAME.fullmatch(path.name)
-            if original and not path.with_name(original[1]).exists():
-                os.rename(path, path.with_name(original[1]))
+            if (aside := _ASIDE_NAME.fullmatch(path.name)) and not path.with_name(aside[1]).exists():
+                os.rename(path, path.with_name(aside[1]))
             elif is_leftover(path):
-                _delete(path)
+                with suppress(OSError):  # such as NFS has, of what someone reads; it is in nobody's way
+                    _delete(path)
 
 
 def is_leftover(path: Path) -> bool:

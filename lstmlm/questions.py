@@ -9,7 +9,6 @@ from pathlib import Path
 from torch import Tensor
 
 from lstmlm.config.adaptation import AdaptationOptions, RMSOptions
-from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.loading import load_halves
 from lstmlm.corpus.reading.compression import gzipped
 from lstmlm.corpus.reading.decoding import UTF8
@@ -48,15 +47,22 @@ logger = logging.getLogger(__name__)
 
 
 def compare(
-    a: TrainedModel, b: TrainedModel, *, split: str | None = None, text: Path | None = None, encoding: str = UTF8
+    a: TrainedModel,
+    b: TrainedModel,
+    *,
+    split: str | None = None,
+    text: Path | None = None,
+    encoding: str = UTF8,
+    n_pairs: int = 1,
 ) -> Report:
-    """Compare two models on a text file, or on a split of the corpus that each was trained on.
+    """Compare two models, as one of `n_pairs`, on a text file or on a split of the corpus that each was trained on.
 
     Raises:
         DataError: the text cannot be read, is not the same for both, or leaves nothing to compare.
     """
     runs = ((t, t.encode(split, text, encoding)) for t in (a, b))
-    return compare_models(*(Contestant(t.name, t.model, t.tokenizer, read, t.run.config.data.eos) for t, read in runs))
+    both = (Contestant(t.name, t.model, t.tokenizer, read, t.run.config.data.eos) for t, read in runs)
+    return compare_models(*both, n_pairs=n_pairs)
 
 
 def measure_surprisal(
@@ -169,26 +175,24 @@ def evaluate_ngrams(
         DataError: the text or the corpus cannot be read, or the corpus has no validation split.
     """
     model, tokenizer = trained.model, trained.tokenizer
-    training = trained.encode_split("train") if foreign is None else None
     try:
         validation = trained.encode_split("valid")
     except DataError as error:
         raise type(error)(f"{error} The mixture's weights are found in it.") from None
-    measured, is_half = trained.encode(split, text, encoding), False
-    if measured.sha256 == validation.sha256:
-        is_half = True
+    measured = whole = trained.encode(split, text, encoding)
+    if whole.sha256 == validation.sha256:
         validation, measured = load_halves(trained.run.config.data, "valid", tokenizer)
     ngrams: NgramModel | ForeignNgrams
-    if training is not None:
-        ngrams = _estimate_ngrams(training, tokenizer, order)
-    elif foreign is not None:
+    if foreign is None:
+        ngrams = _estimate_ngrams(trained, order)
+    else:
         lines = (line.text for line in read_lines(foreign, encoding=encoding))
         ngrams = read_arpa(name_of(foreign), lines, _names_of(tokenizer), tokenizer.start_id, tokenizer.unk_id)
         if unknown := ngrams.unknown_in(measured.tokens):
             of_text = f"{len(unknown):,} of the text's {measured.n_tokens:,} tokens, such as {most_frequent(unknown)}"
             logger.info("%s: does not know %s", name_of(foreign), of_text)
     report = evaluate_ngram_mixture(model, ngrams, measured, validation, tokenizer, trained.name, prover or unproven)
-    source = None if is_half or prover is None else trained.source(split, text, encoding)
+    source = trained.source(split, text, encoding) if prover and measured is whole else None
     return report if prover is None else prover.proven(report, measured, source)
 
 
@@ -199,7 +203,7 @@ def write_ngrams(trained: TrainedModel, order: int, path: Path) -> int:
         DataError: the corpus cannot be read.
         CheckpointError: the file cannot be written.
     """
-    ngrams = _estimate_ngrams(trained.encode_split("train"), trained.tokenizer, order)
+    ngrams = _estimate_ngrams(trained, order)
     blocks = (block.encode() for block in arpa_blocks(ngrams, _names_of(trained.tokenizer), trained.tokenizer.unk_id))
     write_blocks_atomically(path, gzipped(blocks) if path.suffix == ".gz" else blocks)
     return ngrams.order
@@ -209,7 +213,8 @@ def _names_of(tokenizer: Tokenizer) -> list[str]:
     return [tokenizer.token(token_id) for token_id in range(tokenizer.vocab_size)]
 
 
-def _estimate_ngrams(training: EncodedText, tokenizer: Tokenizer, order: int) -> NgramModel:
+def _estimate_ngrams(trained: TrainedModel, order: int) -> NgramModel:
+    training, tokenizer = trained.encode_split("train"), trained.tokenizer
     return NgramModel.estimate(training.tokens, tokenizer.vocab_size, tokenizer.start_id, order)
 
 
@@ -273,8 +278,7 @@ def evaluate_pairs(
     tokenizer, name = trained.tokenizer, trained.name
     score: Scorer = partial(score_each, trained.model, start_id=tokenizer.start_id)
     if ngram_order is not None:
-        training = trained.encode_split("train")
-        score, name = _estimate_ngrams(training, tokenizer, ngram_order).nats_each, f"{ngram_order}-gram of {name}"
+        score, name = _estimate_ngrams(trained, ngram_order).nats_each, f"{ngram_order}-gram of {name}"
     return measure_accuracy(items, tokenizer, score, name, normalization, reading)
 
 
@@ -305,24 +309,21 @@ def evaluate_adaptation(
     Raises:
         DataError: a text cannot be read, or the corpus has no such split.
     """
-    data, tokenizer, tuned_on, is_half = trained.run.config.data, trained.tokenizer, None, False
-    measured = trained.encode(split, text, encoding)
+    tokenizer, tuned_on = trained.tokenizer, None
+    measured = whole = trained.encode(split, text, encoding)
     gradient_rms: Sequence[Tensor] = ()
     if "dynamic" in methods and isinstance(options.dynamic, RMSOptions):
         training = trained.encode_split("train")
         gradient_rms = measure_gradient_rms(trained.model, training.tokens, tokenizer.start_id, options.dynamic.window)
-    ngrams = None
-    if "ngram" in methods:
-        ngrams = _estimate_ngrams(trained.encode_split("train"), tokenizer, options.ngram.order)
+    ngrams = _estimate_ngrams(trained, options.ngram.order) if "ngram" in methods else None
     adaptation = Adaptation(trained.model, tokenizer, methods, gradient_rms, ngrams)
     if tune is not None:
         tuning = trained.encode_split(tune, "--tune")
-        if tuning.sha256 == measured.sha256:
-            is_half = True
-            tuning, measured = load_halves(data, tune, tokenizer)
+        if tuning.sha256 == whole.sha256:
+            tuning, measured = load_halves(trained.run.config.data, tune, tokenizer)
         options, tuned_on = adaptation.tuned(tuning.tokens, options), tuning.name
     report = adaptation.report(measured, options, trained.name, tuned_on, prover or unproven)
-    source = None if is_half or prover is None else trained.source(split, text, encoding)
+    source = trained.source(split, text, encoding) if prover and measured is whole else None
     return report if prover is None else prover.proven(report, measured, source)
 
 
@@ -347,9 +348,8 @@ def evaluate_together(
                 f"{other.name}: has another tokenizer than {first.name}, and only probabilities of the same "
                 "tokens can be averaged. Choose runs with one tokenizer.json."
             )
-    models = {member.name: member.model for member in members}
     measured = first.encode(split, text, encoding)
-    report = evaluate_ensemble(models, measured, first.tokenizer, prover or unproven)
+    report = evaluate_ensemble({m.name: m.model for m in members}, measured, first.tokenizer, prover or unproven)
     return report if prover is None else prover.proven(report, measured, first.source(split, text, encoding))
 
 

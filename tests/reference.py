@@ -1,13 +1,14 @@
-"""docs/reference/: commands, keys of configurations, exit statuses, as the code has them.
+"""docs/reference/: commands, keys of configurations, exit statuses, events of trainings, as the code has them.
 
 `python tests/reference.py` writes the pages; a test says when that is due.
 """
 
+import ast
 import inspect
 import json
 import re
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -37,10 +38,18 @@ EXIT_STATUSES = """# Exit statuses and codes of errors
 is an object on stdout: `{"error": {"code": "run-missing", "message": "…", "exit_status": 4}}`.
 """
 
+EVENTS = """# Events
+
+What happens in a training, an object a line: in `metrics.jsonl` of its run, and on stdout with `lstmlm train --json`.
+Each has `event`, its name here, and `step`, after how many updates of the weights it happened. A number beyond a float
+is null.
+"""
+
 
 def pages() -> dict[Path, str]:
     """Return the text of each page."""
-    made = {"commands.md": commands(), "configuration.md": configuration(), "exit-statuses.md": exit_statuses()}
+    made = {"commands.md": commands(), "configuration.md": configuration()}
+    made |= {"exit-statuses.md": exit_statuses(), "events.md": events()}
     return {FOLDER / name: "\n".join([WRITTEN, "", *lines]).rstrip() + "\n" for name, lines in made.items()}
 
 
@@ -128,7 +137,7 @@ def configuration() -> Iterator[str]:
     found = explanations(RunConfig)
     for section, keys in groupby(found, key=lambda one: one.key.split(".")[0]):
         yield from ("", f"## {section}")
-        for place, of_place in groupby(keys, key=lambda one: one.key.rsplit(".", 1)[0] if one.part else ""):
+        for place, of_place in groupby(keys, key=lambda one: one.key.rsplit(".", 1)[0] if one.parts else ""):
             if place:
                 yield from exchangeable(list(of_place))
             else:
@@ -136,20 +145,14 @@ def configuration() -> Iterator[str]:
 
 
 def exchangeable(keys: list[Any]) -> Iterator[str]:
-    """The parts that can be at a place, and each option once, with the parts that have it."""
-    choices = [one for one in keys if one.is_choice]
+    """The parts that can be at a place, and each option, with the parts that have it."""
     yield ""
-    for one in choices:
-        entry = f"- `{one.key}: {one.part}`: {one.meaning}"
-        yield fill(entry, 120, subsequent_indent="  ", break_on_hyphens=False)
-    having: dict[str, list[str]] = {}
     for one in keys:
-        if not one.is_choice:
-            having.setdefault(row_of_key(one), []).append(one.part)
-    names = {row: "all" if len(parts) == len(choices) else ", ".join(parts) for row, parts in having.items()}
-    of = {KEY: "of", **names}
-    head, *rows = (row.replace(" | ", f" | {of[row]} | ", 1) for row in (KEY, *having))
-    yield from table(head, rows)
+        if one.is_choice:
+            entry = f"- `{one.key}: {one.type}`: {one.meaning}"
+            yield fill(entry, 120, subsequent_indent="  ", break_on_hyphens=False)
+    rows = [row_of_key(one).replace(" | ", f" | {one.of} | ", 1) for one in keys if not one.is_choice]
+    yield from table(KEY.replace(" | ", " | of | ", 1), rows)
 
 
 def table(head: str, rows: list[str]) -> list[str]:
@@ -175,6 +178,33 @@ def exit_statuses() -> Iterator[str]:
         link = f"[{page.code}](../../lstmlm/cli/errors.md#{anchor})"
         rows.append(f"| {page.exit_status} | {link} | {cell(page.happened)} |")
     yield from table("| status | code | what happened |", rows)[1:]
+
+
+def events() -> Iterator[str]:
+    """Every event of a training."""
+    from pydantic import create_model
+
+    from lstmlm.training.events import Event
+    from lstmlm.yaml.explanation import explanations
+
+    yield EVENTS
+    for kind in Event.__subclasses__():
+        yield from (f"## {kind.event}", "", inspect.getdoc(kind) or "")
+        own: dict[str, Any] = {name: (of, ...) for name, of in kind.__annotations__.items() if name != "event"}
+        meanings = docstrings_of(kind)
+        found = explanations(create_model(kind.__name__, **own))
+        rows = [f"| `{one.key}` | {one.type} | {cell(meanings.get(one.key, ''))} |" for one in found]
+        yield from (*table("| key | type | meaning |", rows), "")
+
+
+def docstrings_of(kind: type[Any]) -> dict[str, str]:
+    """Return what stands in quotes below the fields of a class; None is what JSON calls null."""
+    body = ast.parse(inspect.getsource(kind)).body[0].body
+    return {
+        field.target.id: text.value.value.replace("None", "null")
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
 
 
 def cell(text: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,18 @@ def test_a_page_names_the_extras_that_its_commands_need(page: Path) -> None:
     assert needed <= named
 
 
+def test_the_readme_names_every_extra() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    [named] = re.findall(r"lstmlm\[([\w,]+)\]'", README.read_text("utf-8"))
+    assert {*named.split(",")} == project["optional-dependencies"].keys() - {"dev", "peers"}
+
+
+def test_the_columns_of_surprisal_are_named_where_experiments_are_explained() -> None:
+    from lstmlm.evaluation.surprisal.formats import COLUMNS
+
+    assert " ".join(COLUMNS) in (PROJECT / "docs" / "howto" / "psycholinguists.md").read_text("utf-8").splitlines()
+
+
 NOTEBOOK = PROJECT / "docs" / "python.ipynb"
 
 
@@ -88,12 +101,13 @@ def test_python_runs(
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize("eos", ["line", "never"])
 def test_the_check_without_us_prints_the_perplexity(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    eos: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import lstmlm
 
-    model = lstmlm.train("quickstart", "runs/quickstart", overrides=STAND_INS)
+    model = lstmlm.train("quickstart", "runs/quickstart", overrides=[*STAND_INS, f"data.eos={eos}"])
     text = "The function returns the value.\nThe list is empty.\n" * 9
     Path("chapter.txt").write_text(text, "utf-8")
     [script] = python_of(PROJECT / "docs" / "trust.md")

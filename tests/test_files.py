@@ -332,15 +332,16 @@ def test_a_lock_holds_within_a_process_too_and_is_released_by_an_error() -> None
         pass
 
 
-def test_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refuse(descriptor: int, blocking: bool) -> bool:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(files, "lock_descriptor", refuse)
     with pytest.raises(CheckpointError) as error, files.locked(Path("lock")):
         pass
     assert str(error.value) == (
-        "lock: cannot be locked (No locks available). Choose a directory on a file system with locks."
+        f"lock: cannot be locked ({os.strerror(number)}). Choose a directory on a file system with locks."
     )
 
 

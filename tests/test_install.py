@@ -16,6 +16,9 @@ NO_SPACE = "ERROR: Could not install packages due to an OSError: [Errno 28] No s
 
 pytestmark = needs_sh
 
+OF_MAKE = ("MAKEFLAGS", "MAKELEVEL")
+"""What one that runs the tests would pass on, such as -j, and would have another one tell in more lines."""
+
 AS_OLD = "import sys; sys.version_info = (3, 10, 4, 'final', 0); exec(sys.argv[2])"
 
 
@@ -36,7 +39,7 @@ def ending(command: Sequence[object], status: int, **variables: str) -> str:
     result = subprocess.run(
         list(map(str, command)),
         cwd=PROJECT,
-        env={**os.environ, **variables},
+        env={**{name: value for name, value in os.environ.items() if name not in OF_MAKE}, "LC_ALL": "C", **variables},
         capture_output=True,
         text=True,
         check=False,

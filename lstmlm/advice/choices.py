@@ -28,7 +28,7 @@ BYTES_A_SUBWORD = 400
 """Of text, so that each part of words is met about a hundred times."""
 
 MOST_UNKNOWN = 0.15
-"""Of words in the text itself; in what is held out it is more, and a training warns of a fifth."""
+"""Of words in the text itself; in what is held out it is more, and a training warns of three tenths."""
 
 MANY_CHARACTERS = 1_000
 """Different ones: of a script in which a character says about as much as a part of a word."""
@@ -142,7 +142,7 @@ def choose_model(tokenizer: str, vocab_size: int, n_tokens: int, longest_line: i
     why = f"{n_tokens:,} tokens are few for a second layer" if n_layers == 1 else ""
     tied = "with few characters the softmax is small, and the layers can be wider than the embedding"
     if not are_characters:
-        tied = "embedding and softmax learn better as one: it halves the parameters"
+        tied = "embedding and softmax learn better as one matrix"
     output = Choice("model.output.name", "softmax", f"{vocab_size:,} tokens: a full softmax costs little")
     if vocab_size >= LARGE_VOCABULARY:
         output = Choice(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoint.storage import MODEL, STATE, TRAINING, Checkpoint
+from lstmlm.metrics import perplexity
 from lstmlm.training.preparation.agreement import differences
 from lstmlm.training.state import TrainState
 
@@ -77,8 +78,11 @@ def ngram_differences(there: Mapping[str, Tensor], here: Mapping[str, Tensor], *
 def line_differences(there: Sequence[Line], here: Sequence[Line], *, exact: bool) -> Iterator[str]:
     """Yield where the events of a stretch are not the recorded ones; where not `exact`, losses may differ a little.
 
-    Samples, and which validation was the best, are compared only where all bits are.
+    Samples, and which validation was the best, are compared only where all bits are. Elsewhere a perplexity, which a
+    small difference in nats makes a large one, has to be that of its own line's nats.
     """
+    if not exact:
+        yield from _perplexity_problems(there)
     recorded, repeated = (_compared(lines, exact=exact) for lines in (there, here))
     for number in range(max(len(recorded), len(repeated))):
         one, other = (lines[number] if number < len(lines) else None for lines in (recorded, repeated))
@@ -90,6 +94,21 @@ def line_differences(there: Sequence[Line], here: Sequence[Line], *, exact: bool
         for key, value, again in differences(one, {key: other[key] for key in one if key in other}):
             if exact or key == "n_tokens" or not _near(value, again):
                 yield f"{_shown(one)}: {key} is {value!r:.60} there, {again!r:.60} here"
+
+
+def _perplexity_problems(lines: Sequence[Line]) -> Iterator[str]:
+    """Yield where a line's perplexity is not exp of its nats: a step's are a mean, a validation's a sum over tokens."""
+    for line in lines:
+        nats, n_tokens = line.get("nats"), line.get("n_tokens") if line["event"] == "validation" else 1
+        if "perplexity" in line and isinstance(nats, float) and isinstance(n_tokens, int):
+            said, own = line["perplexity"], perplexity(nats, n_tokens)
+            if not math.isclose(_number(said), own):
+                yield f"{_shown(line)}: perplexity is {said!r:.60} there, {own!r:.60} by its nats"
+
+
+def _number(said: object) -> float:
+    """What a line says: JSON has no infinity, which is null there; not a number if it says none."""
+    return math.inf if said is None else float(said) if isinstance(said, int | float) else math.nan
 
 
 def _compared(lines: Sequence[Line], *, exact: bool) -> list[Line]:

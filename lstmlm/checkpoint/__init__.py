@@ -6,5 +6,6 @@
 - `tensor_file`: safetensors; tensors are read and written here alone.
 - `metrics_file`: metrics.jsonl, the record of a run, one object a line.
 - `environment`: the versions and the machine that a run was made with.
+- `folders`: the folders below one, in which runs are looked for.
 - `shared_run`: the same directory for several processes, of which one writes.
 """

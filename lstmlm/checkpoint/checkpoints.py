@@ -84,7 +84,10 @@ class Checkpoints:
         kept = {self.best, step, *before[-1:], *kept_steps([*before, step], keep)}
         for saved in steps:
             if saved not in kept:
-                files.remove_directory(self.path(saved))
+                try:
+                    files.remove_directory(self.path(saved))
+                except CheckpointError as error:  # such as NFS has, of what someone reads; what was saved is whole
+                    logger.warning("%s It is no longer needed.", error)
 
     def read(self, step: int, read: Callable[[Path, int, list[Path]], T]) -> T:
         """Read a checkpoint by a function of `storage`; again if a training replaces it meanwhile, which it does whole.
@@ -138,20 +141,21 @@ class Checkpoints:
     def tidy_up(self) -> None:
         """Undo what a killed process left unfinished, and set aside what a disk has damaged.
 
-        Afterwards `last` and `best` name intact checkpoints: where one was lost, the newest before `last`.
+        Afterwards `last` and `best` name intact checkpoints: where one was lost, the newest before `last`; where `last`
+        is missing, as from a copy that is not complete, the newest of all.
 
         Raises:
             CheckpointError: None is intact, or the disk does not give the best or the last now; nothing was set aside.
         """
         if self._directory.is_dir():
             files.remove_leftovers(self._directory)
-        last, best = self.last, self.best
-        if last is None and best is None:
-            return
-        damage = {step: error for step in self.steps if (error := self._damage(step))}
+        last, best, steps = self.last, self.best, self.steps
         # One beyond both was published by a process that was killed before it said so.
-        last = max(last or 0, best or 0)
-        intact = [step for step in self.steps if step <= last and step not in damage]
+        last = max(steps, default=best) if last is None else max(last, best or 0)
+        if last is None:
+            return
+        damage = {step: error for step in steps if (error := self._damage(step))}
+        intact = [step for step in steps if step <= last and step not in damage]
         if not intact:
             raise next(iter(damage.values()), self._no_such(last))
         newest = intact[-1]
@@ -163,17 +167,16 @@ class Checkpoints:
         # First the pointers: readers hold no lock.
         if self.last != newest:
             _point(self._last, newest)
-        if best is not None and best not in intact:
+        if best not in intact:
             _point(self._best, newest)
         for step, error in damage.items():
             if step not in withheld:
                 logger.warning("%s It is set aside as %s.", error, files.set_aside(self.path(step)))
         if last != newest:
             logger.warning("%s: step %d is lost; training goes on from step %d.", self._run, last, newest)
-        if best is not None and best not in intact:
-            logger.warning(
-                "%s: the best weights, of step %d, are lost; those of step %d stand in.", *(self._run, best, newest)
-            )
+        if best not in intact:
+            lost = "weights are not known" if best is None else f"weights, of step {best}, are lost"
+            logger.warning("%s: the best %s; those of step %d stand in.", self._run, lost, newest)
 
     def _damage(self, step: int) -> CheckpointError | None:
         try:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lstmlm import files
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.checkpoints import LAST, Checkpoints, read_number
+from lstmlm.checkpoint.folders import folders_below
 from lstmlm.checkpoint.metrics_file import MetricsLog
 from lstmlm.checkpoint.storage import Checkpoint, FileRecord
 from lstmlm.checkpoint.tensor_file import TensorFile
@@ -33,6 +34,7 @@ from lstmlm.errors import (
     RESTORE,
     ChangedTextError,
     CheckpointError,
+    ConfigError,
     MissingRunError,
     RunExistsError,
     StorageError,
@@ -49,14 +51,13 @@ CHANGES = "changes"
 TOKENIZER = "tokenizer.json"
 NGRAMS = "ngrams.safetensors"
 ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
+FORMAT = "format"
+FORMAT_VERSION = 1
+LOCK = "lock"
 
 FEW_BLANKS = 30
 """Characters for each blank in a text that is written without: words of alphabets have a third of them at most."""
-METRICS = "metrics.jsonl"
-FORMAT = "format"
-LOCK = "lock"
-
-FORMAT_VERSION = 1
 
 
 class RunDirectory:
@@ -93,9 +94,8 @@ class RunDirectory:
             raise RunExistsError(f"{path}: is not a directory. Choose another --run-dir.")
         if cls.exists(path):
             last = _checkpoints_of(path).last
-            found, use = f"already holds {last} steps", "continue"
-            if last is None:
-                found, use = "holds a run without a checkpoint", "start"
+            found = "holds a run without a checkpoint" if last is None else f"already holds {last} steps"
+            use = "start" if last is None else "continue"
             raise RunExistsError(f"{path}: {found}. Use --resume to {use} it, or another --run-dir.")
         names = {entry.name for entry in files.list_directory(path) if not files.is_leftover(entry)}
         # The lock is the first file of a new run: with it, these are ours, left by a process that died in `create`.
@@ -167,27 +167,25 @@ class RunDirectory:
             if path.is_dir() and files.list_directory(path):
                 raise MissingRunError(f"{path}: is no run. Name what lstmlm train has made.")
             raise MissingRunError(f"{path}: no such run. {_what_to_type(path)}")
-        version = read_number(path / FORMAT)
-        if version != FORMAT_VERSION:
+        if (version := read_number(path / FORMAT)) != FORMAT_VERSION:
             raise CheckpointError(
                 f"{path / FORMAT}: is {version}, this lstmlm reads {FORMAT_VERSION}. "
                 "Use the version of lstmlm that wrote the run."
             )
-        checkpoints = _checkpoints_of(path)
-        if checkpoints.last is not None:
+        if (checkpoints := _checkpoints_of(path)).last is not None:
             checkpoints.verify_run_files([path / CONFIG, path / TOKENIZER])
         config = load_yaml(path / CONFIG, RunConfig, changes_of(path))
-        config_yaml = files.read_bytes(path / CONFIG, MAX_BYTES)
-        return cls(path, config, config_yaml, files.read_text(path / TOKENIZER, MOST_TOKENIZER_BYTES))
+        tokenizer_json = files.read_text(path / TOKENIZER, MOST_TOKENIZER_BYTES)
+        return cls(path, config, files.read_bytes(path / CONFIG, MAX_BYTES), tokenizer_json)
 
     @classmethod
     def newest(cls, root: Path) -> Self:
-        """Open the run below `root`, at any depth, that published a checkpoint most recently; of equals, the last one.
+        """Open the run in `folders_below` that published a checkpoint most recently; of equals, the last one.
 
         Raises:
             CheckpointError: No run below `root` has a checkpoint, or the newest is damaged.
         """
-        published = [path.parent for path in root.glob(f"**/{LAST}") if cls.exists(path.parent)]
+        published = [path for path in folders_below(root) if (path / LAST).exists() and cls.exists(path)]
         if not published:
             raise MissingRunError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart")
         return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path)))
@@ -239,9 +237,7 @@ class RunDirectory:
         It is little where on average more than `FEW_BLANKS` characters have none.
         """
         facts = self._facts_of("train")
-        if "n_words" not in facts:
-            return True
-        return bool((facts["n_words"] - facts["n_lines"]) * FEW_BLANKS >= facts["n_chars"])
+        return "n_words" not in facts or (facts["n_words"] - facts["n_lines"]) * FEW_BLANKS >= facts["n_chars"]
 
     def _facts_of(self, split: str) -> dict[str, Any]:
         data = self.environment.get("data")
@@ -381,11 +377,18 @@ def changes_of(run_dir: Path) -> list[str]:
     """Return what is otherwise in a run than in its config.yaml, as `--set` takes it.
 
     Raises:
-        CheckpointError: It cannot be read.
+        CheckpointError: It cannot be read, or is damaged.
     """
     path = run_dir / CHANGES
+    if not path.exists():
+        return []
     # What else `str.splitlines` takes for the end of a line may be part of a path.
-    return [line for line in files.read_text(path, MAX_BYTES).split("\n") if line] if path.exists() else []
+    lines = [line for line in files.read_text(path, MAX_BYTES).split("\n") if line]
+    try:
+        load_yaml(run_dir / CONFIG, RunConfig, lines, flag="")
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: is damaged: {error} {RESTORE}") from None
+    return lines
 
 
 def last_step(run_dir: Path) -> int | None:

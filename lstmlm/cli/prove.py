@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lstmlm.cli.options import JsonOption, SeedOption, name_or_path
+from lstmlm.cli.options import JsonOption, name_or_path
 from lstmlm.cli.render import print_proof, print_report
 from lstmlm.errors import ConfigError, as_command
 
@@ -23,7 +23,7 @@ def prove(
     model: Annotated[str | None, typer.Option(help="What the server calls it.", show_default="the first one")] = None,
     vocab_size: VocabOption = None,
     n_tokens: Annotated[int, typer.Option("--tokens", min=2, help="Length of the text.")] = 64,
-    seed: SeedOption = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the text, and the positions of the proof.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Check that a model predicts as it should: one distribution a token, fixed before the token is seen.

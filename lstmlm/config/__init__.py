@@ -33,10 +33,13 @@ class RunConfig(Options):
     model: ModelOptions = ModelOptions()
 
     optimizer: AnyOptimizerOptions = SGDOptions()
+    """How a gradient moves the weights."""
 
     schedule: AnyScheduleOptions = ConstantOptions()
+    """How the learning rate changes while the training lasts."""
 
     averaging: AnyAveragingOptions = NoAveragingOptions()
+    """Which weights are validated, saved and used: those of the last step, or an average."""
 
     training: TrainingOptions
 

@@ -140,6 +140,7 @@ class DataOptions(Options):
     lines, or where nothing ends in `<eos>` the last words. Without effect on a folder that has its own splits."""
 
     tokenizer: AnyTokenizerOptions = WordTokenizerOptions()
+    """What a token is: how text is cut."""
 
     batch_size: PositiveInt = 20
     """Number of columns that the token stream is cut into and that are read side by side."""

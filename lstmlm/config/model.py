@@ -146,6 +146,7 @@ class ModelOptions(Options):
     """Embedding, recurrent backbone, dropout and output layer."""
 
     backbone: AnyBackboneOptions = LSTMOptions()
+    """The recurrent layers, by their cell."""
 
     embedding_size: Width = 200
     """Width of the vector that stands for a token."""
@@ -154,6 +155,7 @@ class ModelOptions(Options):
     """Let the output layer share the embedding's matrix (Press & Wolf 2017; Inan et al. 2017)."""
 
     output: AnyOutputLayerOptions = SoftmaxOptions()
+    """How the last layer's features become a distribution over the vocabulary."""
 
     ngram_order: Annotated[int, Field(ge=2, le=16)] | None = None
     """Mix the network with an n-gram model of the training split, whose longest n-grams have so many tokens: a gate

@@ -18,8 +18,15 @@ LEAST_ERROR = 0.1
 RESAMPLES_AT_ONCE = 250
 
 
-def ratio_interval(amounts: Float[np.ndarray, " items"], units: Integer[np.ndarray, " items"]) -> tuple[float, float]:
-    """Return where sum(`amounts`) / sum(`units`) lies with probability `CONFIDENCE`, had other items been drawn.
+def joint_confidence(n_pairs: int) -> float:
+    """Return with which each of `n_pairs` comparisons has to be made for all to hold with `CONFIDENCE` (Bonferroni)."""
+    return 1 - (1 - CONFIDENCE) / n_pairs
+
+
+def ratio_interval(
+    amounts: Float[np.ndarray, " items"], units: Integer[np.ndarray, " items"], confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Return where sum(`amounts`) / sum(`units`) lies with probability `confidence`, had other items been drawn.
 
     Items, such as lines, are drawn with replacement, each with its amount and its units, and the ratio is that of the
     sums: an item counts by its length. Differences between two models as amounts make this the paired bootstrap.
@@ -44,7 +51,7 @@ def ratio_interval(amounts: Float[np.ndarray, " items"], units: Integer[np.ndarr
         drawn = generator.integers(len(terms), size=(RESAMPLES_AT_ONCE, len(terms)))
         ratios, errors = _ratio_and_error(terms[drawn].sum(axis=1), len(terms))
         distances.append((ratios - ratio) / np.maximum(errors, LEAST_ERROR * error))
-    ends = [(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2]
+    ends = [(1 + confidence) / 2, (1 - confidence) / 2]
     high, low = np.quantile(np.concatenate(distances), ends)
     return float(ratio - high * error), float(ratio - low * error)
 

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from lstmlm.errors import DataError
-from lstmlm.evaluation.bootstrap import CONFIDENCE
+from lstmlm.evaluation.bootstrap import CONFIDENCE, joint_confidence
 
 POWER = 0.8
 """How likely as many runs as are said to be needed are to tell a difference of the size that was found."""
@@ -37,10 +37,11 @@ class SeedDifference(SeedMean):
     """The mean difference of two recipes over the seeds that both were trained with, in pairs."""
 
     p_value: float
-    """How likely a difference as large as this is where there is none (two-sided paired t-test)."""
+    """How likely any of the comparisons finds a difference as large as this where there is none: that of a two-sided
+    paired t-test times their number, at most 1."""
     n_needed: int | None
-    """Pairs of runs that tell this difference from none with probability `POWER`; None: more than `MOST_RUNS`, or there
-    is nothing to tell it by."""
+    """Pairs of runs that tell this difference from none, corrected likewise, with probability `POWER`; None: more than
+    `MOST_RUNS`, or there is nothing to tell it by."""
 
 
 def seed_mean(figures: Sequence[float]) -> SeedMean:
@@ -56,8 +57,10 @@ def seed_mean(figures: Sequence[float]) -> SeedMean:
     return SeedMean(n, mean, mean - width, mean + width)
 
 
-def seed_difference(a: Mapping[int, float], b: Mapping[int, float]) -> SeedDifference:
+def seed_difference(a: Mapping[int, float], b: Mapping[int, float], n_pairs: int = 1) -> SeedDifference:
     """Compare two recipes by a figure for each seed; the difference is b - a, over the seeds that both have.
+
+    Where it is one of `n_pairs` comparisons, its p-value is corrected for them (Bonferroni); its limits are not.
 
     Raises:
         DataError: they have no seed in common.
@@ -72,15 +75,16 @@ def seed_difference(a: Mapping[int, float], b: Mapping[int, float]) -> SeedDiffe
         p_value = math.nan if n == 1 else float(found.mean == 0)
         return SeedDifference(n, found.mean, found.low, found.high, p_value, None)
     t = abs(found.mean) / (spread / math.sqrt(n))
-    p_value = max(0.0, 2 * (1 - _t_probability(t, n - 1)))
-    return SeedDifference(n, found.mean, found.low, found.high, p_value, _runs_needed(abs(found.mean) / spread))
+    p_value = min(1.0, n_pairs * max(0.0, 2 * (1 - _t_probability(t, n - 1))))
+    n_needed = _runs_needed(abs(found.mean) / spread, joint_confidence(n_pairs))
+    return SeedDifference(n, found.mean, found.low, found.high, p_value, n_needed)
 
 
-def _runs_needed(effect: float) -> int | None:
+def _runs_needed(effect: float, confidence: float) -> int | None:
     """Return how many pairs tell a mean difference of so many standard deviations."""
 
     def tell(n: int) -> bool:
-        return effect * math.sqrt(n) >= _t_quantile((1 + CONFIDENCE) / 2, n - 1) + _t_quantile(POWER, n - 1)
+        return effect * math.sqrt(n) >= _t_quantile((1 + confidence) / 2, n - 1) + _t_quantile(POWER, n - 1)
 
     enough = bisect_left(range(2, MOST_RUNS + 1), True, key=tell) + 2
     return enough if enough <= MOST_RUNS else None

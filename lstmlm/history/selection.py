@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lstmlm.checkpoint.run_directory import FORMAT, METRICS, RunDirectory
+from lstmlm.checkpoint.folders import folders_below
+from lstmlm.checkpoint.run_directory import METRICS, RunDirectory
 from lstmlm.errors import MissingRunError, nearest
 
 ROOT = Path("runs")
 
 
 def all_runs(root: Path = ROOT) -> list[Path]:
-    """Return every run below `root`, at any depth, in the order of their names."""
-    return sorted(path.parent for path in root.glob(f"**/{FORMAT}") if RunDirectory.exists(path.parent))
+    """Return every run below `root`, at any depth, also behind links, in the order of their names."""
+    return sorted(filter(RunDirectory.exists, folders_below(root)))
 
 
 def newest_run() -> Path:

@@ -37,12 +37,16 @@ class StartEvent(Event):
     event: ClassVar[str] = "start"
     corpus: str
     splits: tuple[SplitSummary, ...]
+    """Of each: its name `split`, `n_tokens`, how many of them are `<unk>` (`n_unk`), and their share (`unk_rate`)."""
+
     vocab_size: int
     n_parameters: int
     n_steps: int | None
     """Length of the training; None where a budget plans it."""
 
     precision: str
+    """Number format of the matrix products: float32 or bfloat16."""
+
     milliseconds: Mapping[str, float]
     """What a step takes, forward and backward, by each route of matrix products that was measured; empty: none was."""
 
@@ -84,14 +88,26 @@ class StepEvent(Event):
 
     event: ClassVar[str] = "step"
     epoch: float
+    """Passes over the training stream, with the part of the one that is under way."""
+
     n_tokens: int
+    """Tokens that were learnt from since the training began."""
+
     nats: float
+    """Mean loss of a token."""
+
     perplexity: float
     learning_rate: float
     gradient_norm: float
+    """2-norm of the last step's gradient, before it is clipped."""
+
     tokens_per_second: float
     elapsed_seconds: float
+    """Since the training began, over all resumed parts."""
+
     n_steps: int
+    """Length of the training, as it is planned now."""
+
     memory_bytes: int | None = None
     """Resident memory of the process; None where the operating system does not say."""
 
@@ -103,10 +119,18 @@ class ValidationEvent(Event):
     event: ClassVar[str] = "validation"
     epoch: float
     n_tokens: int
+    """Of the validation split."""
+
     nats: float
+    """Sum over these tokens."""
+
     perplexity: float
+    """exp(nats / n_tokens)."""
+
     learning_rate: float
     is_best: bool
+    """Whether its perplexity is the lowest so far."""
+
     n_averaged: int
     """Of the weights after how many steps the scored ones are the average; 0: they are those of the last step."""
 
@@ -128,6 +152,8 @@ class CheckpointEvent(Event):
 
     event: ClassVar[str] = "checkpoint"
     is_best: bool
+    """Whether its weights are the best of the run from now on."""
+
     seconds: float
 
 

@@ -28,7 +28,7 @@ class Interruption:
     def __init__(self, agree: Callable[[int | None], int | None] | None = None) -> None:
         self._agree = agree
         self._is_held = False
-        self._first: int | None = None
+        self._received: list[int] = []
         self._pending: int | None = None
         self._is_over = False
 
@@ -36,10 +36,12 @@ class Interruption:
     def active(self) -> Iterator["Interruption"]:
         """Take over the signals for the length of a `with` block (in the main thread; elsewhere nothing happens).
 
-        A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
+        A signal that is ignored, as SIGHUP is under `nohup`, stays ignored; one that is handled by what is not Python's
+        stays so, as Python could not put that back.
         """
         is_main = threading.current_thread() is threading.main_thread()
-        numbers = [number for number in STOPPING_SIGNALS if is_main and signal.getsignal(number) != signal.SIG_IGN]
+        others = (signal.SIG_IGN, None)
+        numbers = [number for number in STOPPING_SIGNALS if is_main and signal.getsignal(number) not in others]
         before = {number: signal.signal(number, self._handle) for number in numbers}
         try:
             yield self
@@ -63,11 +65,11 @@ class Interruption:
             raise Interrupted(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._first is not None:
-            if number == signal.SIGINT == self._first:
-                raise KeyboardInterrupt
+        self._received.append(number)
+        if number == signal.SIGINT and self._received.count(number) > 1:
+            raise KeyboardInterrupt
+        if len(self._received) > 1:
             return
-        self._first = number
         if not self._is_held and self._agree is None:
             raise Interrupted(number)
         self._pending = number

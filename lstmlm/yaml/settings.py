@@ -79,7 +79,9 @@ class Settings:
             document = parse(_quoted(value_text))
         except UnreadableError as error:
             text = error.text
-            if value_text.startswith(("[", "{")):
+            if re.search("[\udc80-\udcff]", value_text):  # as which Python has the bytes of a command that are no UTF-8
+                text = "not UTF-8. If it names a file, rename that, or name its folder."
+            elif value_text.startswith(("[", "{")):
                 quoted = as_override(key, value_text)
                 text += f" If it is a text: {as_command([self._flag, quoted]) if self._flag else quoted}"
             self._problems.append((origin, path, text))

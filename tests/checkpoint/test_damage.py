@@ -101,6 +101,18 @@ def test_a_kill_before_last_follows_best_loses_nothing(
     assert (saved.best, saved.last) == (500, 500)
 
 
+@pytest.mark.parametrize(("missing", "best"), [(("best", "last"), 400), (("best",), 400), (("last",), 200)])
+def test_the_newest_stands_in_where_a_copy_lacks_what_names_it(
+    saved: RunDirectory, caplog: pytest.LogCaptureFixture, assert_holds: AssertHolds, missing: tuple[str], best: int
+) -> None:
+    for name in missing:
+        Path("runs/a", name).unlink()
+    warning = "runs/a: the best weights are not known; those of step 400 stand in."
+    assert tidied_up(saved, caplog) == ([warning] if "best" in missing else [])
+    assert (saved.best, saved.last) == (best, 400)
+    assert_holds(saved, 400)
+
+
 @contextmanager
 def withheld(wanted: int) -> Iterator[None]:
     """Let the disk not give the checkpoint of a step."""

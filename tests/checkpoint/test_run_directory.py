@@ -1,5 +1,6 @@
 """Names and layout of a run directory, who may create, open and write one, and which checkpoints it keeps."""
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -158,6 +159,31 @@ def test_the_best_the_last_and_the_one_before_it_are_kept(
         assert_holds(run, step)
 
 
+def test_an_old_checkpoint_that_cannot_be_removed_is_no_fault_of_a_save(
+    run: RunDirectory, content: Content, assert_holds: AssertHolds, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On NFS, a folder in which someone reads stays."""
+
+    def refuse(path: Path) -> None:
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "rmdir", refuse)
+        with run.lock():
+            for step, version in [(100, 0), (200, 0), (300, 0), (300, 1)]:
+                run.save(step, content(step, version), is_best=True)
+        with run.lock():
+            assert_holds(run, 300, 1)
+            assert (run.steps, run.best, run.last) == ([200, 300], 300, 300)
+    assert [record.getMessage() for record in caplog.records] == [
+        "runs/a/checkpoints/00000100: cannot be removed (Directory not empty). Check the path and the disk. "
+        "It is no longer needed."
+    ]
+    assert len(listing("runs/a/checkpoints")) == 4
+    with run.lock():
+        assert listing("runs/a/checkpoints") == ["00000200", "00000300"]
+
+
 def test_a_step_can_be_saved_again(run: RunDirectory, content: Content, assert_holds: AssertHolds) -> None:
     with run.lock():
         run.save(400, content(400, version=1), is_best=False)
@@ -222,6 +248,14 @@ def test_a_place_of_any_name_can_be_written_down(run: RunDirectory, corpus: str)
         run.record_changes({"data.corpus": corpus, "training.n_steps": 2000})
     config = RunDirectory.open(run.path).config
     assert (config.data.corpus, config.training.n_steps) == (corpus, 2000)
+
+
+def test_damaged_changes_are_named(run: RunDirectory) -> None:
+    """No one has typed them."""
+    Path("runs/a/changes").write_text("training.n_steps=1\ntraining.n_epoch=x\n", "utf-8")
+    assert refusal(RunDirectory.open, run.path) == (
+        "runs/a/changes: is damaged: training.n_epoch: unknown key. Did you mean 'n_epochs'? Restore it from a copy."
+    )
 
 
 def test_a_disk_without_room_for_the_checkpoints_is_refused_before_anything_is_written(

@@ -67,7 +67,7 @@ def test_lines_by_themselves(trained: Path, lstmlm: Cli) -> None:
 def test_a_context_that_there_is_not(trained: Path, lstmlm: Cli) -> None:
     result = lstmlm("eval", "perplexity", "--context", "paragraph")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "'paragraph'" in result.stderr
+    assert "'--context'" in result.stderr
 
 
 def test_two_runs(trained: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:

@@ -23,7 +23,7 @@ def texts(here: Path) -> Path:
 
 @pytest.fixture
 def learnt(texts: Path, lstmlm: Cli) -> Path:
-    sets = ["--set", "tokenizer.vocab_size=300"]
+    sets = ["--set", "data.tokenizer.vocab_size=300"]
     result = lstmlm("data", "tokenizer", "train", str(PROJECT / "data" / "tiny"), "--output", "bpe.json", *sets)
     assert result.exit_code == 0, result.stderr
     assert result.stderr == (
@@ -154,8 +154,13 @@ def test_a_table(learnt: Path, lstmlm: Cli) -> None:
         (
             ("train", "text.txt", "-o", "x.json", "--tokenizer", "bpee"),
             2,
-            "--set tokenizer.name=bpee: tokenizer.name: unknown tokenizer 'bpee'. Did you mean 'bpe'? "
+            "--set data.tokenizer.name=bpee: data.tokenizer.name: unknown tokenizer 'bpee'. Did you mean 'bpe'? "
             "Choose one of: bpe, byte, char, file, unigram, word.",
+        ),
+        (
+            ("train", "text.txt", "-o", "x.json", "--set", "tokenizer.vocab_size=300"),
+            2,
+            "--set tokenizer.vocab_size=300: tokenizer: unknown key. It belongs in data.",
         ),
     ],
 )

@@ -152,7 +152,7 @@ def test_a_tokenizer_of_another_run(trained: Path, lstmlm: Cli) -> None:
 
 def test_an_unknown_split(trained: Path, lstmlm: Cli) -> None:
     message = fails(lstmlm("eval", "perplexity", "--split", "tset"), 2)
-    assert "tset" in message
+    assert message == "--split: unknown split 'tset'. Choose one of: train, valid, test."
 
 
 def test_split_and_text_together(trained: Path, lstmlm: Cli) -> None:

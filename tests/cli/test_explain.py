@@ -155,6 +155,23 @@ def test_output_closed(arguments: tuple[str, ...], unbuffered: str) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        (["data.bptt=5"], 0),
+        (["training.accumulate=4"], 0),
+        (["model.backbone.hidden_size=9", "model.embedding_size=9"], 4),
+    ],
+)
+def test_what_is_advised_where_memory_ran_out(changes: list[str], status: int, desk: Path) -> None:
+    advice = PAGES["out-of-memory"].text
+    assert ("`training.initialize_from`" in advice, "--resume" in advice) == (True, False)
+    shell = Shell(stand_ins=[*STAND_INS, *changes])
+    shell.run("lstmlm train --resume --run-dir runs/quickstart", 4)
+    of_it = "--config runs/quickstart/config.yaml --set training.initialize_from=runs/quickstart"
+    shell.run(f"lstmlm train {of_it} --run-dir runs/smaller", status)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("closing", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_stream_may_be_closed_from_the_start(closing: str) -> None:
@@ -165,6 +182,7 @@ def test_a_stream_may_be_closed_from_the_start(closing: str) -> None:
         assert (result.stdout == "") == (" >&-" in f" {closing}")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_an_error_keeps_its_status_where_the_output_is_closed() -> None:
     with Path("/dev/full").open("w") as full:
         result = process("generate", "The", "--run", "runs/none", "--json", stdout=full)

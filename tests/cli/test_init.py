@@ -168,6 +168,8 @@ def test_a_section_is_explained_with_its_keys(lstmlm: Cli) -> None:
     assert part.startswith("schedule: one of anneal_on_plateau, constant, ")
     assert 'Default: "constant"\n\nanneal_on_plateau: Multiply the learning rate by ' in part
     assert "\nconstant: The optimizer's learning rate throughout.\n" in part
-    assert "schedule.warmup_steps (warmup_cosine)" in part
+    assert "schedule.warmup_steps (warmup_cosine, warmup_linear)" in part
     key = lstmlm("config", "explain", "bptt").stdout
     assert key.splitlines()[2:] == ["Default: 35"]
+    of_all = lstmlm("config", "explain", "n_layers").stdout
+    assert of_all.startswith("model.backbone.n_layers (all): a whole number, ")

@@ -43,6 +43,16 @@ def test_a_grid(here: Path, lstmlm: Cli) -> None:
     ]
 
 
+def test_recipes_of_other_tokens_are_not_tested_against_the_best(here: Path, lstmlm: Cli) -> None:
+    result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "data.tokenizer.name=word,byte", "--seeds", "2", "--json")
+    best, other = json.loads(result.stdout)["recipes"]
+    assert (other["behind the best"], other["p"], other["seeds needed"]) == (None, None, None)
+    assert result.stderr.splitlines()[-1] == (
+        f"{other['recipe']}: not tested against {best['recipe']}, which has another tokenizer or validation text. "
+        "Compare runs of one text by bits: lstmlm eval compare RUN_A RUN_B"
+    )
+
+
 def test_a_second_time_nothing_is_trained(here: Path, lstmlm: Cli) -> None:
     first = lstmlm(*CELLS, "--seeds", "1", "--json").stdout
     before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.safetensors")}

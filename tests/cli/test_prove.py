@@ -52,6 +52,16 @@ def test_for_people_the_checks_follow_the_figures(trained: Path, lstmlm: Callabl
     ]
 
 
+@pytest.mark.parametrize(("split", "counted"), [("test", " words, "), ("valid", " (the text was not read again); ")])
+def test_the_count_says_whether_the_text_was_read_again(
+    split: str, counted: str, trained: Path, lstmlm: Callable[..., Any]
+) -> None:
+    """Of the validation split the mixture's weights take the first half, and a half is no file."""
+    result = lstmlm("eval", "ngram", "--order", "2", "--split", split, "--prove")
+    [line] = [line for line in result.stdout.splitlines() if line.startswith("✔ count: ")]
+    assert counted in line
+
+
 def test_a_run_is_proved_by_its_own_command(trained: Path, lstmlm: Callable[..., Any]) -> None:
     result = lstmlm("prove", "runs/tiny")
     command = "lstmlm eval perplexity --prove --run runs/tiny"

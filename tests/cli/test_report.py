@@ -1,7 +1,9 @@
 """`lstmlm report`: one file with everything in it, and nothing that is fetched."""
 
 import json
+import os
 import re
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -90,6 +92,15 @@ def test_markdown(two: Path, lstmlm: Cli) -> None:
     assert text.startswith("# runs/rnn<b>\n\n## Results\n\n| run | state | model |")
     assert '| model.backbone.name | "rnn" |' in text
     assert "Scored again" not in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_a_name_that_is_not_utf_8(trained: Path, lstmlm: Cli, form: str) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    Path("runs/tiny").rename(f"runs/{name}")
+    assert lstmlm("report", name, "--quick", "--format", form).exit_code == 0
+    assert r"runs/caf\udce9" in Path(f"report.{form}").read_text("utf-8")
 
 
 def test_runs_that_are_not_whole(two: Path, lstmlm: Cli) -> None:

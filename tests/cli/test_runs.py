@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lstmlm import files
+from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.errors import DataError, Interrupted
 
 Cli = Callable[..., Any]
@@ -65,6 +66,19 @@ def test_patterns_folders_and_what_is_nearly_right(two: Path, lstmlm: Cli) -> No
     for *command, wrong in (("runs", "list", "lstn"), ("watch", "lstn"), ("runs", "show", "LSTN")):
         result = lstmlm(*command, wrong)
         assert (result.exit_code, result.stderr) == (4, f"{wrong}: no such run. Did you mean lstm?\n")
+
+
+def test_runs_behind_links_are_found_once(two: Path, lstmlm: Cli) -> None:
+    """In whatever circle the links lead, by the place where a run lies itself."""
+    Path("runs/sub").rename("elsewhere")
+    for link, target in [("runs/sub", "../elsewhere"), ("elsewhere/loop", "../runs"), ("runs/again", "lstm")]:
+        Path(link).symlink_to(target)
+    assert [run["name"] for run in rows(lstmlm("runs", "--json", "--sort", "name"))] == ["runs/lstm", "runs/sub/rnn"]
+    for recorded in ("elsewhere/rnn/last", "elsewhere/rnn/metrics.jsonl"):
+        os.utime(recorded, (1e10, 1e10))
+    newest = lstmlm("runs", "show", "--json").stdout
+    assert newest == lstmlm("runs", "show", "sub/rnn", "--json").stdout
+    assert RunDirectory.newest(Path("runs")).path == Path("runs/sub/rnn")
 
 
 def test_what_is_no_pattern_matches_nothing(two: Path, lstmlm: Cli) -> None:
@@ -127,13 +141,32 @@ def test_show(two: Path, lstmlm: Cli) -> None:
 
 
 def test_compare_where_the_text_is_one_line(here: Path, lstmlm: Cli) -> None:
-    """There is no interval over lines then, nor in JSON."""
+    """There is no interval over lines then, nor in JSON, and no word of resamples or chance."""
     for name in ("a", "b"):
         lstmlm(
             "train", "--config", "tiny.yaml", "--set", "data.eos=never", "--set", "seed=2", "--run-dir", f"runs/{name}"
         )
     [test] = json.loads(lstmlm("runs", "compare", "a", "b", "--json").stdout)["tests"]
     assert (test["low"], test["high"]) == (None, None)
+    assert test["verdict"] == "one line: nothing to resample"
+    shown = lstmlm("eval", "compare", "a", "b").stdout
+    assert shown.endswith("better     one line: nothing to resample\n")
+
+
+def test_compare_runs_of_which_some_share_a_tokenizer(here: Path, add_run: Callable[..., None], lstmlm: Cli) -> None:
+    for name, tokenizer, seed in (("byte", "byte", 1), ("byte2", "byte", 2), ("bpe", "bpe", 1)):
+        add_run(f"runs/{name}", f"data.tokenizer.name={tokenizer}", f"seed={seed}")
+    compared = lstmlm("runs", "compare", "byte", "byte2", "bpe", "--json")
+    tests = {test["other"]: test for test in json.loads(compared.stdout)["tests"]}
+    assert [test["figure"] for test in tests.values()] == ["perplexity", "bits_per_char"]
+    assert [test["difference"] is None for test in tests.values()] == [True, False]
+    assert [test["ratio"] is None for test in tests.values()] == [False, True]
+    alone = json.loads(lstmlm("eval", "compare", "byte", "byte2", "--split", "valid", "--json").stdout)["rows"][0]
+    # Three pairs are compared, so that each has limits of 98.3 %.
+    [_, test, *_] = [alone, *tests.values()]
+    assert test["high"] - test["low"] > alone["high"] - alone["low"]
+    header = lstmlm("runs", "compare", "byte", "byte2", "bpe").stdout.splitlines()
+    assert any(line.split()[3:7] == ["figure", "ratio", "difference", "low"] for line in header)
 
 
 def test_compare(two: Path, lstmlm: Cli) -> None:
@@ -206,8 +239,13 @@ def test_prune(two: Path, lstmlm: Cli) -> None:
     kept = json.loads(lstmlm("runs", "prune", "runs", "--keep-best", "1", "--yes", "--json").stdout)
     assert [run["name"] for run in rows(lstmlm("runs", "--json"))] == [best]
     assert len(kept["deleted"]) == 1
+    left = [Path(f"{Path(best).parent}/.{name}.{'0' * 16}.partial") for name in ("run", "file")]
+    left[0].mkdir()
+    left[1].touch()
     assert lstmlm("runs", "prune", best, "--yes").stderr == "1 run deleted.\n"
     assert not Path(best).exists()
+    # What an interrupted removal has left goes, too; a file may just be written by another process.
+    assert [path.exists() for path in left] == [False, True]
 
 
 def test_prune_where_one_run_lies_within_another(two: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, get_type_hints
 
-import pytest
 from reference import all_commands
 
 COMMANDS = {
@@ -158,12 +157,9 @@ def test_every_path_is_expanded() -> None:
     assert [name for name, parser in parsers.items() if parser is None] == []
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_shows_examples(command: str, lstmlm: Callable[..., Any]) -> None:
-    for flag in ("--help", "-h"):
-        result = lstmlm(*command.split(), flag)
-        assert result.exit_code == 0
-        assert f"lstmlm {command}".strip() in result.stdout
+def test_help_has_a_short_flag(lstmlm: Callable[..., Any]) -> None:
+    short = lstmlm("eval", "perplexity", "-h")
+    assert (short.exit_code, short.stdout) == (0, lstmlm("eval", "perplexity", "--help").stdout)
 
 
 def test_paragraphs_of_help_flow_whatever_the_terminals_width() -> None:

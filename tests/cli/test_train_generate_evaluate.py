@@ -139,16 +139,16 @@ def test_a_split_that_is_another_text_than_in_training_is_not_measured(here: Pat
     assert lstmlm("train", "--config", "tiny.yaml", "--set", "data.corpus=./corpus.txt").exit_code == 0
     (here / "pairs.tsv").write_text("the cat sat\tthe sat cat\n", "utf-8")
     (here / "own.txt").write_text("the cat sat\n", "utf-8")
-    other_texts = ["--text FILE"]
+    other_text = " Or name a text to measure: --text FILE"
     commands = [
-        (["eval", "perplexity"], "test", other_texts),
-        (["eval", "perplexity", "--split", "valid"], "valid", other_texts),
-        (["eval", "adaptation", "temperature", "--tune", "valid", "--text", "own.txt"], "valid", []),
-        (["eval", "adaptation", "ngram", "--text", "own.txt"], "train", []),
-        (["eval", "compare", "runs/tiny", "runs/tiny"], "test", other_texts),
-        (["eval", "ngram"], "train", []),
-        (["eval", "pairs", "pairs.tsv", "--ngram", "2"], "train", []),
-        (["inspect", "gradients", "--max-lag", "2"], "test", other_texts),
+        (["eval", "perplexity"], "test", other_text),
+        (["eval", "perplexity", "--split", "valid"], "valid", other_text),
+        (["eval", "adaptation", "temperature", "--tune", "valid", "--text", "own.txt"], "valid", ""),
+        (["eval", "adaptation", "ngram", "--text", "own.txt"], "train", ""),
+        (["eval", "compare", "runs/tiny", "runs/tiny"], "test", other_text),
+        (["eval", "ngram"], "valid", " The mixture's weights are found in it."),
+        (["eval", "pairs", "pairs.tsv", "--ngram", "2"], "train", ""),
+        (["inspect", "gradients", "--max-lag", "2"], "test", other_text),
     ]
     figure = lstmlm("eval", "perplexity", "--json").stdout
     corpus.write_text("".join(reversed(lines)), "utf-8")
@@ -157,7 +157,7 @@ def test_a_split_that_is_another_text_than_in_training_is_not_measured(here: Pat
         assert (result.exit_code, result.stdout) == (3, ""), command
         message = result.stderr.splitlines()[-1]
         assert message.startswith(f"./corpus.txt: the {split} split is not the text that runs/tiny was started on (SHA")
-        assert message.endswith("Restore that text." + "".join(f" Or name a text to measure: {a}" for a in advice))
+        assert message.endswith(f"Restore that text.{advice}")
     assert lstmlm("eval", "perplexity", "--text", "own.txt").exit_code == 0
     corpus.write_text("".join(lines).replace("\n", "\r\n"), newline="")
     assert json.loads(lstmlm("eval", "perplexity", "--json").stdout)["nats"] == json.loads(figure)["nats"]

@@ -5,8 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from machine import needs_resident_memory
+from run_facts import events
+
+from lstmlm.checkpoint.environment import resident_bytes
 
 Cli = Callable[..., Any]
 
@@ -27,6 +32,16 @@ def test_a_dry_run_says_what_the_training_takes(here: Path, lstmlm: Cli) -> None
     assert found["tokens_per_second"] > 0
     assert found["seconds"] > 0
     assert files_below(here) == {"tiny.yaml"}
+
+
+@needs_resident_memory
+def test_memory_is_told_as_it_is_at_a_step_and_at_its_peak(trained: Path, lstmlm: Cli) -> None:
+    before, n_freed = resident_bytes("VmRSS"), 1 << 28
+    assert before is not None
+    np.ones(n_freed, dtype=np.uint8)
+    peak = json.loads(lstmlm("train", "--config", "tiny.yaml", "--dry-run", "--json").stdout)["peak_memory_bytes"]
+    assert peak > before + 0.9 * n_freed
+    assert all(0 < step["memory_bytes"] <= peak for step in events(trained / "runs" / "tiny", "step"))
 
 
 @pytest.mark.parametrize(("keep", "n_checkpoints"), [("null", 4), ("1", 5), ("2^k", 9), ("all", 17), ("100", 17)])

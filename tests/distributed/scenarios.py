@@ -29,7 +29,7 @@ from lstmlm.models.language_model import build_language_model
 from lstmlm.models.output_layers.softmax import SoftmaxLayer
 from lstmlm.scoring import score
 from lstmlm.training.events import Event
-from lstmlm.workflows import train
+from lstmlm.workflows import evaluate, load, train
 
 CORPUS = Path(__file__).parent.parent.parent / "data" / "tiny"
 
@@ -145,6 +145,15 @@ def scoring(world: World, folder: Path) -> list[list[float]]:
     return [measured_nats(world, forgets=forgets).tolist() for forgets in (True, False)]
 
 
+def evaluation(world: World, folder: Path) -> list[float]:
+    """Measure a run on its training split, in several columns; return the nats and how many tokens were read here."""
+    trained, n_read = load(folder / "tied"), []
+    trained.model.register_forward_pre_hook(lambda _, given: n_read.append(given[0].numel()))
+    with patch("lstmlm.scoring.TOKENS_PER_COLUMN", 500):
+        report = evaluate(trained, split="train", world=world)
+    return [report.values["nats"], sum(n_read)]
+
+
 def a_full_disk(world: World, folder: Path) -> list[Any]:
     """Fail at the first checkpoint: at first training goes on, then it stops."""
     publish, outcomes = storage.publish_checkpoint, []
@@ -210,6 +219,7 @@ SCENARIOS: Sequence[Callable[[World, Path], Any]] = (
     groups_within_processes,
     the_middle_of_a_run,
     scoring,
+    evaluation,
     a_full_disk,
     not_a_number,
     differences,

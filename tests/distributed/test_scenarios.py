@@ -108,6 +108,13 @@ def test_every_token_is_scored_once(scenarios: Any, outcomes: Any) -> None:
         np.testing.assert_allclose(nats, alone, rtol=1e-6)
 
 
+def test_an_evaluation_is_shared_out(scenarios: Any, outcomes: Any, here: Path) -> None:
+    nats, n_tokens = scenarios.evaluation(scenarios.World(), here)
+    for of_rank, n_read in returned(outcomes, "evaluation"):
+        assert of_rank == pytest.approx(nats, rel=1e-6)
+        assert 0 < n_read < 0.75 * n_tokens
+
+
 def test_a_full_disk_stops_all_or_none(outcomes: Any, here: Path) -> None:
     stopped = ["CheckpointError", "somewhere: cannot be written."]
     assert returned(outcomes, "a_full_disk") == [[[], stopped]] * 2

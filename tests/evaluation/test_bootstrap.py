@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 from lstmlm.evaluation import bootstrap
-from lstmlm.evaluation.bootstrap import ratio_interval
+from lstmlm.evaluation.bootstrap import joint_confidence, ratio_interval
 
 ONES = np.ones(500, dtype=np.int64)
 
 
-def test_items_of_one_length_have_the_interval_of_a_mean() -> None:
+@pytest.mark.parametrize(("n_pairs", "n_errors"), [(1, 1.96), (5, 2.576)])
+def test_items_of_one_length_have_the_interval_of_a_mean(n_pairs: int, n_errors: float) -> None:
+    """Of five comparisons, each is made with 99 %."""
     amounts = np.random.default_rng(0).exponential(size=500)
-    low, high = ratio_interval(amounts, ONES)
-    half_width = 1.96 * amounts.std() / math.sqrt(500)
+    low, high = ratio_interval(amounts, ONES, joint_confidence(n_pairs))
+    half_width = n_errors * amounts.std() / math.sqrt(500)
     # 2,000 resamples know their outer fortieth to a few hundredths of the width.
     assert low == pytest.approx(amounts.mean() - half_width, abs=0.1 * half_width)
     assert high == pytest.approx(amounts.mean() + half_width, abs=0.1 * half_width)

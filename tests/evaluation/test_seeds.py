@@ -35,6 +35,7 @@ def test_a_paired_difference() -> None:
     assert found.n_runs == 10
     assert found.mean == pytest.approx(1.58)
     assert found.p_value == pytest.approx(0.002833, abs=1e-6)
+    assert seed_difference(dict(enumerate(a)), dict(enumerate(b)), 10).p_value == pytest.approx(0.02833, abs=1e-5)
     assert (found.low, found.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
 
 
@@ -57,6 +58,9 @@ def test_runs_that_would_be_needed() -> None:
     # The tables of Cohen 1988 have 34 pairs for half a standard deviation, at 5 % and a power of 80 %.
     differences = np.array([-1.0, 1.0]) / math.sqrt(2) + 0.5
     assert seed_difference({1: 0.0, 2: 0.0}, dict(enumerate(differences, start=1))).n_needed == 34
+    # Of ten comparisons each is made at 0.5 %: (2.807 + 0.842)² / 0.25 = 53.3, and Student's t asks for three more.
+    ten = seed_difference({1: 0.0, 2: 0.0}, dict(enumerate(differences, start=1)), 10)
+    assert (ten.p_value, ten.n_needed) == (1.0, 57)
     nothing = seed_difference({1: 0.0, 2: 0.0}, {1: 1.0, 2: -1.0})
     assert (nothing.p_value, nothing.n_needed) == (pytest.approx(1.0), None)
     same = seed_difference({1: 5.0, 2: 6.0}, {1: 5.0, 2: 6.0})

@@ -28,13 +28,14 @@ def test_waits_for_the_end_of_a_held_part() -> None:
     assert done == ["the step"]
 
 
-def test_a_second_interrupt_does_not_wait() -> None:
+@pytest.mark.parametrize("before", [[], [signal.SIGTERM]])
+def test_a_second_interrupt_does_not_wait(before: list[signal.Signals]) -> None:
     done = []
 
     def work(interruption: Interruption) -> None:
         with interruption.held():
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
+            for number in [*before, signal.SIGINT, signal.SIGINT]:
+                signal.raise_signal(number)
             done.append("the step")
 
     with Interruption().active() as interruption, pytest.raises(KeyboardInterrupt) as stop:
@@ -75,6 +76,16 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_handler_that_is_not_of_python_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a program that has Python within it: Python does not tell it, and could not put it back."""
+    getsignal, taken = signal.getsignal, []
+    monkeypatch.setattr(signal, "getsignal", lambda number: None if number == signal.SIGUSR1 else getsignal(number))
+    monkeypatch.setattr(signal, "signal", lambda number, handler: taken.append(number))
+    with Interruption().active():
+        assert signal.SIGINT in taken
+        assert signal.SIGUSR1 not in taken
 
 
 def test_handlers_are_put_back() -> None:

@@ -152,6 +152,11 @@ def test_overrides_alone_describe_options() -> None:
     with pytest.raises(ConfigError) as error:
         from_overrides(Vehicle, ["rear.name=track", "cod=y"])
     assert str(error.value) == "--set cod=y: cod: unknown key. Did you mean 'code'?"
+    with pytest.raises(ConfigError) as error:
+        from_overrides(Vehicle, ["rear.name=track", "code=texts/caf\udce9.txt"])  # as Python has the byte 0xE9
+    assert str(error.value) == (
+        r"--set code=texts/caf\udce9.txt: code: not UTF-8. If it names a file, rename that, or name its folder."
+    )
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def explain(
     elif key:
         print("\n\n".join(map(_paragraph, found)))
         if below := [one for one in every if one.key.startswith(tuple(f"{section.key}." for section in found))]:
-            choices = "\n".join(f"{one.part}: {one.meaning}" for one in below if one.is_choice)
+            choices = "\n".join(f"{one.type}: {one.meaning}" for one in below if one.is_choice)
             print(f"\n{choices}\n" if choices else "")
             print_table(_rows([one for one in below if not one.is_choice]))
     else:
@@ -65,7 +65,7 @@ def _has_default(one: "Explanation") -> bool:
 
 
 def _title(one: "Explanation") -> str:
-    return f"{one.key} ({one.part})" if one.part else one.key
+    return f"{one.key} ({one.of})" if one.parts else one.key
 
 
 def _written(one: "Explanation") -> str:

@@ -39,11 +39,14 @@ def compare(
     report = questions.compare(workflows.load(run_a), workflows.load(run_b), split=split, text=text, encoding=encoding)
     values = report.values
     lines = str(values["resampled"])
-    say(f"{values['text']}: {counted(int(values['n_lines'] or 0), lines.removesuffix('s'))}")
+    line = lines.removesuffix("s")
+    say(f"{values['text']}: {counted(int(values['n_lines'] or 0), line)}")
     shown = {
         "a": values["run_a"],
         "b": values["run_b"],
         "better": values["better"] or "this text does not tell",
         "low, high": f"{values['confidence']:.0%} interval, from {values['n_resamples']:,} resamples of the {lines}",
     }
+    if not values["n_resamples"]:
+        shown |= {"better": f"one {line}: nothing to resample", "low, high": None}
     print_report(report, as_json=as_json, shown=shown)

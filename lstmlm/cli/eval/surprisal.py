@@ -43,7 +43,8 @@ FormatOption = Annotated[
     list[str] | None,
     typer.Option(
         "--format",
-        help="What FILE is: csv, jsonl, text or tsv; write as another program does: neural-complexity or lm-zoo.",
+        help="What FILE is: csv, jsonl, text or tsv; or write as another program does: neural-complexity or lm-zoo. "
+        "Give it twice for both.",
         show_default="what the content looks like",
     ),
 ]

@@ -1,6 +1,7 @@
 """`lstmlm runs compare`: what differs between runs, in their making and in what came of it."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,9 +29,10 @@ def compare(
 ) -> None:
     """Compare runs: their final figures, their curves, and the options in which they differ.
 
-    The best is compared with each of the others on a split of their corpus: is its lead more than chance, had other
-    sentences been in it (paired bootstrap over lines)? Runs that differ in the seed alone are also compared as recipes:
-    mean, interval, and a paired test over seeds.
+    The best, by perplexity, is compared with each of the others on a split of their corpus: is its lead more than
+    chance, had other sentences been in it (paired bootstrap over lines)? Runs that differ in the seed alone are also
+    compared as recipes: mean, interval, and a paired test over seeds. Both kinds of tests are corrected for all pairs
+    among which the best was found (Bonferroni).
 
     Examples:
 
@@ -51,7 +53,7 @@ def compare(
     configs = {run.summary.name: run.config for run in chosen if run.config}
     differing = differences(list(configs.values()))
     recipes = by_recipe(chosen)
-    seeds = seed_rows(recipes) if any(len(figures) > 1 for figures in recipes.values()) else []
+    seeds = seed_rows(recipes) if any(len(recipe.figures) > 1 for recipe in recipes.values()) else []
     tests = [] if quick else _tests(chosen, split)
     if plot is not None:
         from lstmlm.cli.display.figures import draw_curves
@@ -108,7 +110,7 @@ def _tests(chosen: "Sequence[RecordedRun]", split: str | None) -> list[dict[str,
                 best = run, model
                 continue
             asked = f"{as_command(['lstmlm', 'eval', 'compare', str(best[0].path), str(run.path)])}: "
-            report = questions.compare(best[1], model, split=split)
+            report = questions.compare(best[1], model, split=split, n_pairs=math.comb(len(scored), 2))
             rows.append(_test(best[0].summary.name, run.summary.name, str(split), report))
         except LstmlmError as error:
             say(f"Whether a lead is more than chance is not tested: {asked}{error}")
@@ -116,13 +118,14 @@ def _tests(chosen: "Sequence[RecordedRun]", split: str | None) -> list[dict[str,
 
 
 def _test(best: str, other: str, split: str, report: "Report") -> dict[str, Any]:
-    [first, *_] = report.rows
-    verdict = {"a": f"{best} is better", "b": f"{other} is better", None: "may be chance"}
-    better = report.values["better"]
+    [first, *_], values = report.rows, report.values
+    untold = "may be chance" if values["n_resamples"] else f"one {str(values['resampled'])[:-1]}: nothing to resample"
+    better = {"a": f"{best} is better", "b": f"{other} is better"}
     return {
         "best": best,
         "other": other,
         "split": split,
-        **{key: first[key] for key in first if key not in ("a", "b")},
-        "verdict": verdict[better if better in ("a", "b") else None],
+        # Of other tokens it has a difference in place of a ratio: a table has the columns of all its rows.
+        **{key: first.get(key) for key in ("figure", "ratio", "difference", "low", "high")},
+        "verdict": better.get(str(values["better"]), untold),
     }

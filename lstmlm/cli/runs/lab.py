@@ -41,7 +41,8 @@ def lab(
     """Train a grid of configurations, one after the other, and compare them over seeds.
 
     Start it again after whatever has stopped it: finished runs are kept, an interrupted one goes on. The table has the
-    best validation perplexity, its mean and the 95 % interval over seeds, and a paired test against the best recipe.
+    best validation perplexity, its mean and the 95 % interval over seeds, and a paired test against the best recipe,
+    corrected for all pairs among which the best was found (Bonferroni).
 
     Examples:
 
@@ -49,19 +50,20 @@ def lab(
 
     lstmlm lab --config ptb-lstm-small --vary model.dropout.output=0,0.25,0.5 --run-dir runs/dropout
     """
-    from lstmlm.cli.runs.seeds import seed_rows
+    from lstmlm.cli.runs.seeds import Recipe, seed_rows
 
     combinations = _combinations(vary)
     checked = _checked(config or "quickstart", combinations, [*budget_overrides(budget), *(overrides or [])], seeds)
     warn(dict.fromkeys(warning for one in checked.values() for warning in one.warnings()))
     runs = dict(_trained(checked, run_dir or Path("runs/lab"), quiet=as_json))
-    figures = {name: _figures(name, runs) for name in combinations}
-    rows = seed_rows(figures)
+    recipes = {name: Recipe.of([run for (of, _), run in runs.items() if of == name]) for name in combinations}
+    rows = seed_rows(recipes)
     if plot is not None:
         from lstmlm.cli.display.figures import draw_curves
 
         draw_curves({run.summary.name: run.history for run in runs.values()}, plot)
     if as_json:
+        figures = {name: {str(seed): of for seed, of in recipe.figures.items()} for name, recipe in recipes.items()}
         print_json({"recipes": rows, "perplexities": figures})
         return
     if not rows:
@@ -106,11 +108,6 @@ def _trained(checked: "dict[Cell, RunConfig]", root: Path, *, quiet: bool) -> "I
                 raise
             say(f"{where}: out of memory. It is left out.")
         yield (name, seed), read_run(where)
-
-
-def _figures(name: str, runs: "dict[Cell, RecordedRun]") -> dict[int, float]:
-    found = {seed: run.summary.perplexity for (of, seed), run in runs.items() if of == name}
-    return {seed: perplexity for seed, perplexity in found.items() if perplexity is not None}
 
 
 def _combinations(vary: list[str]) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """`lstmlm runs prune`: clear away runs that are no longer needed."""
 
 import os
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import typer
@@ -8,7 +9,7 @@ import typer
 from lstmlm.cli.options import JsonOption
 from lstmlm.cli.render import print_json, print_table, say
 from lstmlm.cli.runs.rows import NamedRunsArgument, in_order, row
-from lstmlm.errors import ConfigError, counted
+from lstmlm.errors import CheckpointError, ConfigError, counted
 
 
 def prune(
@@ -54,6 +55,10 @@ def prune(
     for path in paths:
         with files.locked(path / LOCK):
             files.remove_directory(path)
+    for left in {left for path in paths for left in path.parent.glob(".*.partial")}:
+        if files.is_leftover(left) and left.is_dir():  # of a removal that was interrupted
+            with suppress(CheckpointError):
+                files.remove_directory(left)
     if as_json:
         print_json({"deleted": [run.name for run in doomed]})
     else:

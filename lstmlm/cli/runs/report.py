@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lstmlm.cli.options import name_or_path, new_file
-from lstmlm.cli.render import say
+from lstmlm.cli.render import printable, say
 from lstmlm.cli.runs.rows import NEWEST
 from lstmlm.errors import LstmlmError, as_command
 
@@ -72,7 +72,8 @@ def report(
     title = " and ".join(run.summary.name for run in found) if len(found) < 4 else f"{len(found)} runs"
     content = list(sections(found, scores, drawings))
     path = output or Path(f"report.{form}")
-    write_atomically(path, (to_html if form == "html" else to_markdown)(title, content).encode())
+    # A name on a disk, or a text, may hold what is no character.
+    write_atomically(path, printable((to_html if form == "html" else to_markdown)(title, content)).encode())
     say(f"{path} is written.")
 
 

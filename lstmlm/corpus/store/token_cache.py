@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -13,10 +14,18 @@ from lstmlm.cache import CACHE_MODE, cache_directory, keep_text, kept_text
 from lstmlm.config.data import MOST_TOKENIZER_BYTES, AnyTokenizerOptions, FileTokenizerOptions
 from lstmlm.corpus.encoded_text import EncodedText, encode_text
 from lstmlm.corpus.store.shards import StoreError
-from lstmlm.corpus.store.token_store import Blocks, TokenStore, is_finished, write_store
+from lstmlm.corpus.store.token_store import LOCK, Blocks, TokenStore, is_finished, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import CheckpointError, ConfigError, DataError
-from lstmlm.files import list_directory, make_directory, remove_directory, size_of, write_atomically
+from lstmlm.files import (
+    is_locked,
+    list_directory,
+    make_directory,
+    remove_directory,
+    remove_leftovers,
+    size_of,
+    write_atomically,
+)
 
 SMALLEST_KEPT_BYTES = 1 << 24
 """Of the files of a text. Less is encoded in the time that importing torch takes: not worth files that stay."""
@@ -85,13 +94,18 @@ class KeptText:
                 logger.info("%s", error)
                 remove_directory(path)
         logger.info("%s: is encoded, once; the tokens are kept in %s", self.name, path)
-        kept = write_store(path, options, tokenizer, {"text": self.blocks}).text("text", self.name, split)
+        try:
+            kept = write_store(path, options, tokenizer, {"text": self.blocks}).text("text", self.name, split)
+        except StoreError:
+            if path.exists() and not is_finished(path) and not is_locked(path / LOCK):
+                remove_directory(path)  # it would keep a full disk full
+            raise
         _remove_unused(path)
         return kept
 
 
 def cache_is_usable() -> bool:
-    """Whether the cache can be written; where it cannot, a line in the log says so, once."""
+    """Whether the cache holds tokens, or can; where it cannot, a line in the log says so, once."""
     try:
         return _is_usable(cache_directory())
     except ConfigError as error:
@@ -102,8 +116,9 @@ def cache_is_usable() -> bool:
 @cache
 def _is_usable(directory: Path) -> bool:
     with _Optional():
-        make_directory(directory, CACHE_MODE)
-        write_atomically(directory / "writable", b"")
+        if not os.access(directory / "tokens", os.R_OK | os.X_OK):  # what is there is read, whoever may write
+            make_directory(directory, CACHE_MODE)
+            write_atomically(directory / "writable", b"")
         return True
     return False
 
@@ -117,11 +132,13 @@ def _note_use(store: Path) -> None:
 def _remove_unused(newest: Path) -> None:
     """Remove the stores that were not used for longest, until all of them take `MOST_KEPT_BYTES`; the newest stays.
 
-    A process that uses one has it mapped, and goes on; another one may remove the same at the same time.
+    So do those that are being written; those that were, and were interrupted, are like the others. A process that uses
+    one has it mapped, and goes on; another one may remove the same at the same time.
     """
     n_bytes = 0
     try:
-        stores = filter(is_finished, list_directory(newest.parent))
+        remove_leftovers(newest.parent)
+        stores = [path for path in list_directory(newest.parent) if path.is_dir() and not is_locked(path / LOCK)]
         for store in sorted(stores, key=lambda store: store.stat().st_mtime_ns, reverse=True):
             n_bytes += sum(map(size_of, list_directory(store)))
             if n_bytes > MOST_KEPT_BYTES and store != newest:

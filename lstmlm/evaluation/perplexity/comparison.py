@@ -11,7 +11,7 @@ from lstmlm.config.data import EosPlace
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DataError
-from lstmlm.evaluation.bootstrap import CONFIDENCE, N_RESAMPLES, ratio_interval, what_is_resampled
+from lstmlm.evaluation.bootstrap import N_RESAMPLES, joint_confidence, ratio_interval, what_is_resampled
 from lstmlm.evaluation.fingerprint import fingerprint
 from lstmlm.evaluation.report import Report, Row
 from lstmlm.metrics import bits_per, perplexity
@@ -48,12 +48,12 @@ class _Figure(NamedTuple):
     line_units: Integer[np.ndarray, " lines"]
 
 
-def compare_models(a: Contestant, b: Contestant) -> Report:
+def compare_models(a: Contestant, b: Contestant, *, n_pairs: int = 1) -> Report:
     """Compare perplexities where both cut the text into the same tokens, else bits per character and byte.
 
     The report has a row for each figure: that of both, the ratio or difference of b to a, and the limits of that by a
-    paired bootstrap over lines, or where only these have an end, documents. `better` is "a" or "b", or None where the
-    limits disagree.
+    paired bootstrap over lines, or where only these have an end, documents; `n_pairs` comparisons have limits that hold
+    together. `better` is "a" or "b", or None where the limits disagree, or a single line leaves nothing to resample.
 
     Raises:
         DataError: the texts differ; or the tokens do, and those of one leave out what the text says.
@@ -68,8 +68,8 @@ def compare_models(a: Contestant, b: Contestant) -> Report:
             _Figure("bits_per_char", bits_per, "difference", a.text.line_chars),
             _Figure("bits_per_byte", bits_per, "difference", a.text.line_bytes),
         ]
-    nats_a, nats_b = _nats_of_lines(a), _nats_of_lines(b)
-    intervals = [ratio_interval(nats_b - nats_a, figure.line_units) for figure in figures]
+    nats_a, nats_b, confidence = _nats_of_lines(a), _nats_of_lines(b), joint_confidence(n_pairs)
+    intervals = [ratio_interval(nats_b - nats_a, figure.line_units, confidence) for figure in figures]
     # The unit does not change a sign.
     low, high = intervals[0]
     return Report(
@@ -81,8 +81,8 @@ def compare_models(a: Contestant, b: Contestant) -> Report:
             "n_lines": a.text.n_lines,
             "resampled": what_is_resampled(a.eos),
             "better": "a" if low > 0 else "b" if high < 0 else None,
-            "confidence": CONFIDENCE,
-            "n_resamples": N_RESAMPLES,
+            "confidence": confidence,
+            "n_resamples": N_RESAMPLES if len(nats_a) > 1 else 0,
             "text_sha256": a.text.sha256,
             "fingerprint_a": a.fingerprint,
             "fingerprint_b": b.fingerprint,

@@ -262,6 +262,7 @@ def reported(
         if said != there:
             return Check("count", f"the text has {there} {name}, and {said} were counted", False)
     others = "".join(f", {said:,} {name}" for name, (said, _) in counts.items() if isinstance(said, int))
+    others += "" if counts else " (the text was not read again)"
     return Check("count", f"{n_tokens:,} tokens{others}; every token scored once, and the figure is their sum", True)
 
 

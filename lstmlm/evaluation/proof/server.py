@@ -9,13 +9,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from lstmlm.errors import DataError, first_line, shown
+from lstmlm.errors import ConfigError, DataError, first_line, shown
 from lstmlm.evaluation.proof.scorer import Positions, Scored, Tokens
 
 PROMPTS_PER_REQUEST = 64
@@ -67,7 +67,7 @@ class Server:
             choices = sorted(answer["choices"], key=lambda choice: int(choice["index"]))
             found = [choice["logprobs"]["token_logprobs"][1 : len(prompts[0])] for choice in choices]
             nats = [-np.array(of_text, dtype=np.float64) for of_text in found]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{self.url}: answers without log-probabilities ({shown(answer)}).") from error
         if len(nats) != len(prompts):
             raise DataError(
@@ -77,17 +77,26 @@ class Server:
 
 
 def request(url: str, body: Mapping[str, Any] | None = None) -> Any:
-    """Return what a server answers as JSON, to a GET or with a body to a POST. Raises DataError if it does not."""
+    """Return what a server answers as JSON, to a GET or with a body to a POST.
+
+    Raises:
+        ConfigError: `url` is none.
+        DataError: the server does not answer, or not with JSON.
+    """
     data = None if body is None else json.dumps(body).encode()
-    asked = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     try:
+        asked = urllib.request.Request(url, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(asked, timeout=SECONDS) as answer:
-            return json.load(answer)
+            content = answer.read()
     except urllib.error.HTTPError as error:
         raise DataError(f"{url}: refuses ({error.code}: {shown(error.read().decode(errors='replace'))}).") from error
+    except (ValueError, InvalidURL) as error:
+        raise ConfigError(f"{url}: is no address ({first_line(error)}). Write http://HOST:PORT") from error
     except (OSError, HTTPException) as error:
         raise DataError(f"{url}: does not answer, or stopped ({first_line(error)}). Start the server again.") from error
-    except ValueError as error:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{url}: answers with what is no JSON ({first_line(error)}). Name a completions server."
         ) from error
@@ -96,5 +105,8 @@ def request(url: str, body: Mapping[str, Any] | None = None) -> Any:
 def vocab_size_of(url: str, model: str | None) -> int | None:
     """Return how many tokens a server says that its model has, where it says so, as `lstmlm serve` does."""
     models = request(f"{url}/v1/models")
-    known = [entry for entry in models.get("data", []) if model in (None, entry.get("id"))] if models else []
-    return known[0].get("vocab_size") if known else None
+    try:
+        size = next(entry["vocab_size"] for entry in models["data"] if model in (None, entry.get("id")))
+    except (AttributeError, KeyError, StopIteration, TypeError):
+        return None
+    return size if isinstance(size, int) and size > 1 else None

@@ -25,8 +25,9 @@ from lstmlm.corpus.reading.text_files import read_blocks
 from lstmlm.corpus.store import token_cache
 from lstmlm.corpus.store.shards import HEADER_BYTES
 from lstmlm.corpus.store.token_cache import KeptText
+from lstmlm.corpus.store.token_store import LOCK
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
-from lstmlm.files import remove_directory
+from lstmlm.files import locked, remove_directory
 
 TEXT = "".join(f"line {i} of a text\n" for i in range(50))
 
@@ -168,6 +169,26 @@ def test_a_cache_that_is_full(
     assert len(warnings) == 2  # a line for each split
     for warning in warnings:
         assert warning.endswith(".shard: cannot be written (No space left on device). Free some space there.")
+    assert list((cache_directory() / "tokens").iterdir()) == []
+
+
+def test_a_cache_that_can_only_be_read_is_read(
+    corpus: DataOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_corpus(corpus)
+    (tmp_path / "mounted").symlink_to("cache")
+    monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path / "mounted"))
+    opened = os.open
+
+    def read_only(path: Any, flags: int, *options: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return opened(path, flags, *options)
+
+    monkeypatch.setattr("os.open", read_only)
+    read = read_files(monkeypatch)
+    load_corpus(corpus)
+    assert read == []
 
 
 def keep(letter: str) -> EncodedText:
@@ -199,6 +220,21 @@ def test_what_was_not_used_for_longest_goes(corpus: DataOptions, monkeypatch: py
     keep("a")
     assert kept() == {"a"}
     assert mapped.tokens.tolist() == keep("b").tokens.tolist()  # whoever uses it still has it
+
+
+def test_what_was_interrupted_goes_like_the_rest(corpus: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores = cache_directory() / "tokens"
+    for name in ("encoding", "interrupted", f".removed.{'0' * 16}.partial"):
+        (stores / name).mkdir(parents=True)
+        (stores / name / LOCK).write_text("1", "utf-8")
+    with locked(stores / "encoding" / LOCK):
+        keep("a")
+        assert {path.name for path in stores.iterdir()} > {"encoding", "interrupted"}
+        assert len(list(stores.iterdir())) == 3
+        monkeypatch.setattr(token_cache, "MOST_KEPT_BYTES", 0)
+        keep("b")
+        assert (len(list(stores.iterdir())), kept()) == (2, {"b"})
+        assert (stores / "encoding").exists()
 
 
 def test_another_process_may_remove_the_same(corpus: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from lstmlm.config.data import ByteTokenizerOptions, CharTokenizerOptions, WordTokenizerOptions
 from lstmlm.errors import DataError
-from lstmlm.evaluation.bootstrap import ratio_interval
+from lstmlm.evaluation.bootstrap import joint_confidence, ratio_interval
 from lstmlm.evaluation.perplexity.comparison import Contestant, compare_models
 from lstmlm.scoring import score
 
@@ -51,6 +51,10 @@ def test_the_same_tokens_compare_by_perplexity(read: Any) -> None:
     )
     assert (report.values["run_a"], report.values["run_b"], report.values["n_lines"]) == ("runs/1", "runs/2", 5)
     assert report.values["fingerprint_a"] == report.values["fingerprint_b"]
+    one_of_three = compare_models(a, b, n_pairs=3)
+    wider = ratio_interval(nats_b - nats_a, line_tokens, joint_confidence(3))
+    assert (one_of_three.rows[0]["low"], one_of_three.rows[0]["high"]) == pytest.approx(tuple(map(math.exp, wider)))
+    assert one_of_three.values["confidence"] == pytest.approx(1 - 0.05 / 3)
 
 
 def test_other_tokens_compare_by_bits(read: Any) -> None:
@@ -85,7 +89,7 @@ def test_which_one_is_better(read: Any) -> None:
 def test_a_single_line_tells_nothing_of_others(read: Any) -> None:
     a, b = (read("the cat sat", TEXT, WORDS, seed=seed) for seed in (1, 2))
     report = compare_models(a, b)
-    assert report.values["better"] is None
+    assert (report.values["better"], report.values["n_resamples"]) == (None, 0)
     assert '"low": null, "high": null' in report.to_json()
 
 

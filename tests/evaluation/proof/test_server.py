@@ -12,6 +12,8 @@ import pytest
 
 VOCAB = 12
 
+KNOWN = {"data": [{"id": "tiny", "vocab_size": VOCAB}]}
+
 pytestmark = pytest.mark.loopback
 
 
@@ -38,7 +40,7 @@ def forgets_one(prompt: list[int]) -> list[float | None]:
 
 
 @contextmanager
-def serving(score: Callable[[list[int]], Any], vocab_size: int | None = VOCAB) -> Iterator[str]:
+def serving(score: Callable[[list[int]], Any], models: Any = KNOWN) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self, value: Any) -> None:
             body = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -48,7 +50,7 @@ def serving(score: Callable[[list[int]], Any], vocab_size: int | None = VOCAB) -
             self.wfile.write(body)
 
         def do_GET(self) -> None:
-            self.answer({"data": [{"id": "tiny", **({"vocab_size": vocab_size} if vocab_size else {})}]})
+            self.answer(models)
 
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -102,7 +104,14 @@ def test_a_server_that_lies_or_leaves_out_a_token_fails(cheat: Any, check: str) 
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"), [(None, "does not answer, or stopped"), (b"<html>", "no JSON"), (b"{}", "without log-prob")]
+    ("answer", "said"),
+    [
+        (None, "does not answer, or stopped"),
+        (b"<html>", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b"{}", "without log-prob"),
+        (b'{"choices": [{"index": Infinity}]}', "without log-prob"),
+    ],
 )
 def test_a_server_that_stops_or_is_none_is_an_error(answer: bytes | None, said: str) -> None:
     with serving(lambda _: answer) as url:
@@ -111,11 +120,29 @@ def test_a_server_that_stops_or_is_none_is_an_error(answer: bytes | None, said: 
     assert said in result.stderr and url in result.stderr and "Traceback" not in result.output
 
 
-def test_who_does_not_say_its_vocabulary_is_asked_for_it() -> None:
-    with serving(honest, vocab_size=None) as url:
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"data": [{"id": "tiny"}]},
+        {"data": [{"id": "tiny", "vocab_size": "12"}]},
+        {"object": "list", "data": None},
+        {"data": ["tiny"]},
+        ["tiny"],
+        "tiny",
+        None,
+    ],
+)
+def test_who_does_not_say_its_vocabulary_is_asked_for_it(models: Any) -> None:
+    with serving(honest, models) as url:
         result = prove(url)
         assert (result.exit_code, "--vocab-size N" in result.stderr) == (2, True)
         assert prove(url, "--vocab-size", str(VOCAB), "--tokens", "9").exit_code == 0
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:port", f"http://{'a' * 70}"])
+def test_what_is_no_address_is_said(url: str) -> None:
+    result = prove(url)
+    assert (result.exit_code, result.stderr.startswith(f"{url}/v1/models: is no address (")) == (2, True), result.output
 
 
 def test_options_of_servers_are_none_of_a_directory() -> None:

@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from lstmlm.cli.data.tokenizer.show import print_summary
-from lstmlm.cli.options import LEARNT_TOKENIZERS, JsonOption, corpus_place, new_file, refuse_same_file
+from lstmlm.cli.options import (
+    LEARNT_TOKENIZERS,
+    JsonOption,
+    SetOption,
+    corpus_config,
+    corpus_place,
+    new_file,
+    refuse_same_file,
+)
 from lstmlm.cli.render import say
 from lstmlm.errors import as_command
 
@@ -18,10 +26,7 @@ def train(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", parser=new_file, help="The tokenizer.json to write.")],
     tokenizer: Annotated[str, typer.Option(help=f"{LEARNT_TOKENIZERS}.")] = "bpe",
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the section data. Can be repeated."),
-    ] = None,
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Learn a tokenizer on the training split of a corpus, and write it for other trainings to share.
@@ -32,14 +37,11 @@ def train(
 
     lstmlm data tokenizer train texts/books.txt --output texts/bpe.json
 
-    lstmlm data tokenizer train texts/books.txt --tokenizer unigram --set tokenizer.vocab_size=4000 -o texts/small.json
+    lstmlm data tokenizer train texts/books.txt --tokenizer unigram --set data.tokenizer.vocab_size=4000 -o small.json
     """
     refuse_same_file(output, [Path(corpus)])
-    from lstmlm.config.data import DataOptions
-    from lstmlm.yaml.schema import from_overrides
-
-    named = f"corpus={json.dumps(corpus, ensure_ascii=False)}"
-    options = from_overrides(DataOptions, [named, f"tokenizer.name={tokenizer}", *(overrides or [])])
+    named = [f"data.corpus={json.dumps(corpus, ensure_ascii=False)}", f"data.tokenizer.name={tokenizer}"]
+    options = corpus_config(None, [*named, *(overrides or [])], [corpus]).data
     from lstmlm.corpus.loading import training_text
     from lstmlm.corpus.tokenizers import train_tokenizer
     from lstmlm.files import write_atomically

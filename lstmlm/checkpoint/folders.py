@@ -1,0 +1,18 @@
+"""Where runs are looked for: the folders below one, links followed."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def folders_below(root: Path) -> Iterator[Path]:
+    """Yield `root` and all folders below it that can be read, each once: those that lie there before those linked."""
+    starts, seen = [root], set[str]()
+    for start in starts:  # which grow by the links that are met
+        for path, names, _ in os.walk(start):
+            if (real := os.path.realpath(path)) in seen:
+                names.clear()
+                continue
+            seen.add(real)
+            yield Path(path)
+            starts += (folder for name in sorted(names) if (folder := Path(path, name)).is_symlink())
