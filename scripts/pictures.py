@@ -35,7 +35,7 @@ def training(run: Path) -> str:
             history.add(event)
     console = Console(record=True, width=96, height=24, force_terminal=True, file=StringIO())
     console.print(Screen(history, str(run)))
-    picture = console.export_svg(title=f"lstmlm watch {run.name}")
+    picture = console.export_svg(title=f"lstmlm watch {run.name}", unique_id="training")
     return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)  # nothing is loaded from elsewhere
 
 

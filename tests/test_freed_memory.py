@@ -1,5 +1,6 @@
 """Memory that a step frees is there for the next one: the system need not clear its pages anew."""
 
+import mmap
 import os
 import platform
 import subprocess
@@ -23,7 +24,7 @@ for _ in range(10):
     step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-N_PAGES_OF_TEN_STEPS = 10 * (24 << 20) // 4096
+N_PAGES_OF_TEN_STEPS = 10 * (24 << 20) // mmap.PAGESIZE
 
 
 def n_page_faults(**variables: str) -> int:

@@ -109,7 +109,7 @@ class StepEvent(Event):
     """Length of the training, as it is planned now."""
 
     memory_bytes: int | None = None
-    """Resident memory of the process; None where the operating system does not say."""
+    """Resident memory of the process, on macOS its peak; None where the operating system does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,6 +160,7 @@ def test_every_path_is_expanded() -> None:
 def test_help_has_a_short_flag(lstmlm: Callable[..., Any]) -> None:
     short = lstmlm("eval", "perplexity", "-h")
     assert (short.exit_code, short.stdout) == (0, lstmlm("eval", "perplexity", "--help").stdout)
+    assert "lstmlm eval perplexity --run" in short.stdout
 
 
 def test_paragraphs_of_help_flow_whatever_the_terminals_width() -> None:

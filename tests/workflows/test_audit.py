@@ -64,14 +64,17 @@ def run_dir(make_config: Any, add_run: AddRun, tmp_path: Path) -> Path:
         {"training__compile": "never"},
         {"schedule": {"name": "anneal_on_plateau"}},
         {"schedule": {"name": "one_cycle"}},
+        {"schedule": {"name": "warmup_linear", "warmup_steps": 3, "decay_start": 0.6}},
+        {"schedule": {"name": "warmup_cosine", "warmup_steps": 3}},
+        {"schedule": {"name": "step", "milestones": (3, 7), "unit": "steps"}},
         {"data__partial_shuffle": True, "data__variable_bptt": True, "data__bptt": 12},
         {"training__state_reset": 0.3, "training__accumulate": 2},
         {"training__regularization": {"alpha": 2.0, "beta": 1.0}, "training__log_every": 3},
         {"training__n_steps": None, "training__n_epochs": 2, "training__validate_every": None},
     ],
     ids="rnn gru layer_norm_lstm mogrifier reference adaptive mixture sgd adamw locked state_and_weights ema tail "
-    "nt_asgd bfloat16 own onednn uncompiled plateau one_cycle drawn_windows reset_and_groups regularization "
-    "epochs".split(),
+    "nt_asgd bfloat16 own onednn uncompiled plateau one_cycle warmup_linear warmup_cosine step drawn_windows "
+    "reset_and_groups regularization epochs".split(),
 )
 def test_an_honest_run_repeats_to_the_bit(make_config: Any, tmp_path: Path, changes: dict[str, Any]) -> None:
     train(make_config(**{**ALL, **changes}), tmp_path / "run")

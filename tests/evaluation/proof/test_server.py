@@ -140,7 +140,8 @@ def test_who_does_not_say_its_vocabulary_is_asked_for_it(models: Any) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:port", f"http://{'a' * 70}"])
-def test_what_is_no_address_is_said(url: str) -> None:
+def test_what_is_no_address_is_said(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
     result = prove(url)
     assert (result.exit_code, result.stderr.startswith(f"{url}/v1/models: is no address (")) == (2, True), result.output
 
