@@ -25,9 +25,9 @@ REMEDIES = {
     errno.EROFS: "Choose another directory.",
     errno.ENOTDIR: "Choose another directory.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
-    errno.ENOLCK: "Choose a directory on a file system with locks.",
-    errno.ENOSYS: "Choose a directory on a file system with locks.",
-    errno.EOPNOTSUPP: "Choose a directory on a file system with locks.",
+    errno.ENOLCK: "Choose a directory on another file system.",
+    errno.ENOSYS: "Choose a directory on another file system.",
+    errno.EOPNOTSUPP: "Choose a directory on another file system.",
 }
 """What to do where the operating system refuses something, by the number of its error."""
 

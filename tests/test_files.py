@@ -341,7 +341,7 @@ def test_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch, number: in
     with pytest.raises(CheckpointError) as error, files.locked(Path("lock")):
         pass
     assert str(error.value) == (
-        f"lock: cannot be locked ({os.strerror(number)}). Choose a directory on a file system with locks."
+        f"lock: cannot be locked ({os.strerror(number)}). Choose a directory on another file system."
     )
 
 

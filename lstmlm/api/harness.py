@@ -31,6 +31,7 @@ MOST_TOKENS = 256
 
 
 TOLD_TO_EVERY_MODEL = ("batch_size", "max_batch_size", "device", "trust_remote_code")
+"""By lm-eval, whether a model has use for it or not."""
 
 
 class LstmlmLM(LM):
@@ -49,7 +50,7 @@ class LstmlmLM(LM):
         super().__init__()
         for name in options:
             if name not in TOLD_TO_EVERY_MODEL:
-                raise ConfigError(f"--model_args {unknown('argument', name, ['run'])}")
+                raise ConfigError(f"--model_args: {unknown('argument', name, ['run'])}")
         self._trained = run if isinstance(run, TrainedModel) else Model.load(run)
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:

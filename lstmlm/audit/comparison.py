@@ -108,7 +108,7 @@ def _perplexity_problems(lines: Sequence[Line]) -> Iterator[str]:
 
 def _number(said: object) -> float:
     """What a line says: JSON has no infinity, which is null there; not a number if it says none."""
-    return math.inf if said is None else float(said) if isinstance(said, int | float) else math.nan
+    return math.inf if said is None else said if isinstance(said, float) else math.nan
 
 
 def _compared(lines: Sequence[Line], *, exact: bool) -> list[Line]:

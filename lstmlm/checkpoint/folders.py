@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def folders_below(root: Path) -> Iterator[Path]:
-    """Yield `root` and all folders below it that can be read, each once: those that lie there before those linked."""
+    """Yield `root` and the folders below it that are not hidden, each once, real ones before those linked."""
     starts, seen = [root], set[str]()
     for start in starts:  # which grow by the links that are met
         for path, names, _ in os.walk(start):
@@ -15,4 +15,5 @@ def folders_below(root: Path) -> Iterator[Path]:
                 continue
             seen.add(real)
             yield Path(path)
+            names[:] = [name for name in names if not name.startswith(".")]
             starts += (folder for name in sorted(names) if (folder := Path(path, name)).is_symlink())

@@ -377,11 +377,11 @@ def changes_of(run_dir: Path) -> list[str]:
     """Return what is otherwise in a run than in its config.yaml, as `--set` takes it.
 
     Raises:
-        CheckpointError: It cannot be read, or is damaged.
+        CheckpointError: It cannot be read, or is damaged; or config.yaml, as ConfigError.
     """
-    path = run_dir / CHANGES
-    if not path.exists():
+    if not (path := run_dir / CHANGES).exists():
         return []
+    load_yaml(run_dir / CONFIG, RunConfig)  # what is wrong there is no fault of the changes
     # What else `str.splitlines` takes for the end of a line may be part of a path.
     lines = [line for line in files.read_text(path, MAX_BYTES).split("\n") if line]
     try:

@@ -64,7 +64,7 @@ def run_path(text: str) -> Path:
     below = Path("runs") / found
     is_model = any((found / name).is_file() for name in ("format", "config.json"))  # a run, or an exported one
     is_new_name = not found.exists() and len(found.parts) == 1
-    return below if not is_model and (below.exists() or is_new_name) else found
+    return below if found.parts and not is_model and (below.exists() or is_new_name) else found
 
 
 def as_place(path: Path) -> str:

@@ -172,8 +172,12 @@ def say(message: str) -> None:
 
 
 def print_json(result: Mapping[str, Any]) -> None:
-    """Print a result as one JSON object on a line, letters as they are; a number that JSON does not have is null."""
-    print(json.dumps(finite(result), ensure_ascii=False, allow_nan=False), flush=True)
+    """Print a result as one JSON object on a line, letters as they are; a number that JSON does not have is null.
+
+    What is no character, as names on a disk may hold, is escaped, so that a program can get it back.
+    """
+    text = json.dumps(finite(result), ensure_ascii=False, allow_nan=False)
+    print(re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text), flush=True)
 
 
 def warn(warnings: Iterable[str]) -> None:

@@ -124,7 +124,8 @@ def encode_file(path: Path, options: DataOptions, tokenizer: Tokenizer, encoding
 
 def counted_anew(options: DataOptions, split: str | None, path: Path | None, encoding: str) -> TextCounter | None:
     """Read a file or else a split once more and count it, without a tokenizer; None where there is no text to read."""
-    if _store(options) is not None if path is None else not path.is_file():
+    has_text = _store(options) is None if path is None else path.is_file()
+    if not has_text:
         return None
     if path is not None:
         text = text_of(path, options.model_copy(update={"encoding": encoding}), "text")

@@ -94,7 +94,7 @@ class Completion:
             if choice.prompt or choice.prompt_tokens or choice.column is None:
                 reason = None if choice.column else "length"
                 told = {**head, "choices": [self._choice(index, choice.prompt, choice.prompt_tokens, reason)]}
-                yield await asyncio.to_thread(_event, told)
+                yield await asyncio.to_thread(_long_event, told)
         async for index, piece in self._events():
             yield _event({**head, "choices": [self._choice(index, piece.text, piece.tokens, piece.finish_reason)]})
         if wants_usage:
@@ -139,6 +139,11 @@ class Completion:
 
 
 def _event(content: dict[str, Any]) -> str:
+    return f"data: {JSON.encode(content)}\n\n"
+
+
+def _long_event(content: dict[str, Any]) -> str:
+    """Return the same in parts joined, between which other threads have their turn."""
     return f"data: {''.join(JSON.iterencode(content))}\n\n"
 
 

@@ -239,13 +239,14 @@ def test_prune(two: Path, lstmlm: Cli) -> None:
     kept = json.loads(lstmlm("runs", "prune", "runs", "--keep-best", "1", "--yes", "--json").stdout)
     assert [run["name"] for run in rows(lstmlm("runs", "--json"))] == [best]
     assert len(kept["deleted"]) == 1
-    left = [Path(f"{Path(best).parent}/.{name}.{'0' * 16}.partial") for name in ("run", "file")]
-    left[0].mkdir()
-    left[1].touch()
+    left = [Path(f"{Path(best).parent}/.{name}.{'0' * 16}.partial") for name in ("run", "export", "file")]
+    (left[0] / "checkpoints").mkdir(parents=True)
+    left[1].mkdir()
+    left[2].touch()
     assert lstmlm("runs", "prune", best, "--yes").stderr == "1 run deleted.\n"
     assert not Path(best).exists()
-    # What an interrupted removal has left goes, too; a file may just be written by another process.
-    assert [path.exists() for path in left] == [False, True]
+    # What an interrupted removal has left goes, too; else a file or folder may just be written by another process.
+    assert [path.exists() for path in left] == [False, True, True]
 
 
 def test_prune_where_one_run_lies_within_another(two: Path, lstmlm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,6 +256,7 @@ def test_prune_where_one_run_lies_within_another(two: Path, lstmlm: Cli, monkeyp
     shutil.copytree("runs/lstm/inner", f"runs/.lost.{'0' * 16}.partial")  # what an interrupted removal leaves
     assert len(json.loads(lstmlm("runs", "list", "--json").stdout)["runs"]) == 2
     (two / "runs" / "link").symlink_to("lstm/inner")
+    assert len(json.loads(lstmlm("runs", "list", "--json").stdout)["runs"]) == 2
     assert lstmlm("runs", "prune", "link", "--yes").stderr == "1 run deleted.\n"
     assert not (two / "runs" / "link").is_symlink()
     monkeypatch.chdir(two / "runs" / "lstm")

@@ -208,7 +208,7 @@ def test_what_is_no_task_is_refused(harness: Any, make_run: Callable[..., Any]) 
 def test_an_argument_that_no_run_has_is_refused(harness: Any, make_run: Callable[..., Any]) -> None:
     trained = make_run(model())
     harness.LstmlmLM(trained, batch_size=1, max_batch_size=None, device="cpu", trust_remote_code=True)
-    with pytest.raises(ConfigError, match=r"--model_args unknown argument 'pretrained'\. Choose one of: run\."):
+    with pytest.raises(ConfigError, match=r"--model_args: unknown argument 'pretrained'\. Choose one of: run\."):
         harness.LstmlmLM(pretrained=str(trained.run.path))
 
 

@@ -36,7 +36,7 @@ def prune(
     from pathlib import Path
 
     from lstmlm import files
-    from lstmlm.checkpoint.run_directory import LOCK
+    from lstmlm.checkpoint.run_directory import LOCK, METRICS
     from lstmlm.history.selection import all_runs, find_runs
     from lstmlm.history.summary import read_run
 
@@ -46,7 +46,8 @@ def prune(
     paths = sorted((Path(os.path.abspath(run.name)) for run in doomed), reverse=True)  # noqa: PTH100
     for path in paths:
         for inner in all_runs(path):
-            if inner not in paths:
+            # Of a link in a run the link goes, not what is behind it.
+            if inner not in paths and inner.resolve().is_relative_to(path.resolve()):
                 raise ConfigError(f"{path}: holds {inner}, a run that is to stay. Move that first.")
     if doomed and not as_json:
         print_table([row(run) for run in doomed])
@@ -56,7 +57,9 @@ def prune(
         with files.locked(path / LOCK):
             files.remove_directory(path)
     for left in {left for path in paths for left in path.parent.glob(".*.partial")}:
-        if files.is_leftover(left) and left.is_dir():  # of a removal that was interrupted
+        # Of a removal that was interrupted; what was no run may be an export that is being written.
+        was_run = any((left / name).exists() for name in (LOCK, METRICS, "checkpoints"))
+        if files.is_leftover(left) and was_run and not files.is_locked(left / LOCK):
             with suppress(CheckpointError):
                 files.remove_directory(left)
     if as_json:

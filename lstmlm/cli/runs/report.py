@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lstmlm.cli.options import name_or_path, new_file
-from lstmlm.cli.render import printable, say
+from lstmlm.cli.render import say
 from lstmlm.cli.runs.rows import NEWEST
 from lstmlm.errors import LstmlmError, as_command
 
@@ -73,7 +73,8 @@ def report(
     content = list(sections(found, scores, drawings))
     path = output or Path(f"report.{form}")
     # A name on a disk, or a text, may hold what is no character.
-    write_atomically(path, printable((to_html if form == "html" else to_markdown)(title, content)).encode())
+    page = (to_html if form == "html" else to_markdown)(title, content)
+    write_atomically(path, page.encode(errors="backslashreplace"))
     say(f"{path} is written.")
 
 

@@ -8,7 +8,6 @@ import typer
 
 from lstmlm.cli.options import name_or_path
 from lstmlm.cli.render import clock
-from lstmlm.metrics import finite
 
 if TYPE_CHECKING:
     from lstmlm.evaluation.report import Row
@@ -62,4 +61,4 @@ def row(summary: "RunSummary") -> "Row":
 
 def record(summary: "RunSummary") -> dict[str, Any]:
     """Return a run as JSON has it; the keys carry the units."""
-    return finite(asdict(summary))
+    return asdict(summary)

@@ -32,7 +32,7 @@ class Recipe(NamedTuple):
         for run in runs:
             if run.config is not None and run.summary.perplexity is not None:
                 by_seed.setdefault(run.config.seed, []).append(run.summary.perplexity)
-                measured_by = _texts(run)[1:]
+                measured_by = measured_by or _texts(run)[1:]
         return cls({seed: fmean(figures) for seed, figures in by_seed.items()}, measured_by)
 
 

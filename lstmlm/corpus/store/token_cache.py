@@ -92,20 +92,23 @@ class KeptText:
                 return stored
             except StoreError as error:
                 logger.info("%s", error)
-                remove_directory(path)
+                with suppress(CheckpointError):  # another process may do the same
+                    remove_directory(path)
         logger.info("%s: is encoded, once; the tokens are kept in %s", self.name, path)
         try:
             kept = write_store(path, options, tokenizer, {"text": self.blocks}).text("text", self.name, split)
         except StoreError:
-            if path.exists() and not is_finished(path) and not is_locked(path / LOCK):
-                remove_directory(path)  # it would keep a full disk full
+            # It would keep a full disk full. The lock first: another process may just be finishing it.
+            if path.exists() and not is_locked(path / LOCK) and not is_finished(path):
+                with suppress(CheckpointError):
+                    remove_directory(path)
             raise
         _remove_unused(path)
         return kept
 
 
 def cache_is_usable() -> bool:
-    """Whether the cache holds tokens, or can; where it cannot, a line in the log says so, once."""
+    """Whether the cache holds tokens, or can; where it can do neither, a line in the log says so, once."""
     try:
         return _is_usable(cache_directory())
     except ConfigError as error:
