@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
@@ -52,13 +53,32 @@ class Checkpoints:
 
     @property
     def best(self) -> int | None:
-        """The step of the best checkpoint, if one was ever marked as that."""
-        return read_number(self._best) if self._best.exists() else None
+        """The step of the best checkpoint; where the file that names it is lost, the last one's state does, or is it.
+
+        None if no checkpoint was ever made.
+        """
+        if (marked := _number_in(self._best)) is not None:
+            return marked
+        if (last := self.last) is None:
+            return None
+        try:
+            validated: int | None = self.read(last, storage.load_state).get("best_step")
+        except CheckpointError:
+            return last  # whoever reads it hears what is wrong with it
+        return validated or last
 
     @property
     def last(self) -> int | None:
-        """The step of the newest checkpoint, if there is one."""
-        return read_number(self._last) if self._last.exists() else None
+        """The step of the last checkpoint, if there is one; where the file that names it is lost, the newest."""
+        pointed = _number_in(self._last)
+        return max(self.steps, default=_number_in(self._best)) if pointed is None else pointed
+
+    @property
+    def published_at(self) -> int | None:
+        """When the last checkpoint was made, in nanoseconds of the clock of files; None if there is none."""
+        if self.last is None:
+            return None
+        return (self._last if self._last.exists() else self._directory).stat().st_mtime_ns
 
     def publish(
         self,
@@ -141,8 +161,7 @@ class Checkpoints:
     def tidy_up(self) -> None:
         """Undo what a killed process left unfinished, and set aside what a disk has damaged.
 
-        Afterwards `last` and `best` name intact checkpoints: where one was lost, the newest before `last`; where `last`
-        is missing, as from a copy that is not complete, the newest of all.
+        Afterwards the files `last` and `best` name intact checkpoints: where one was lost, the newest before `last`.
 
         Raises:
             CheckpointError: None is intact, or the disk does not give the best or the last now; nothing was set aside.
@@ -150,10 +169,10 @@ class Checkpoints:
         if self._directory.is_dir():
             files.remove_leftovers(self._directory)
         last, best, steps = self.last, self.best, self.steps
-        # One beyond both was published by a process that was killed before it said so.
-        last = max(steps, default=best) if last is None else max(last, best or 0)
-        if last is None:
+        if last is None or best is None:
             return
+        # One beyond both was published by a process that was killed before it said so.
+        last = max(last, best)
         damage = {step: error for step in steps if (error := self._damage(step))}
         intact = [step for step in steps if step <= last and step not in damage]
         if not intact:
@@ -165,18 +184,18 @@ class Checkpoints:
             if step == best or newest < step <= last:
                 raise error
         # First the pointers: readers hold no lock.
-        if self.last != newest:
-            _point(self._last, newest)
-        if best not in intact:
-            _point(self._best, newest)
+        for pointer, wanted in ((self._last, newest), (self._best, best if best in intact else newest)):
+            if _number_in(pointer) != wanted:
+                _point(pointer, wanted)
         for step, error in damage.items():
             if step not in withheld:
                 logger.warning("%s It is set aside as %s.", error, files.set_aside(self.path(step)))
         if last != newest:
             logger.warning("%s: step %d is lost; training goes on from step %d.", self._run, last, newest)
         if best not in intact:
-            lost = "weights are not known" if best is None else f"weights, of step {best}, are lost"
-            logger.warning("%s: the best %s; those of step %d stand in.", self._run, lost, newest)
+            logger.warning(
+                "%s: the best weights, of step %d, are lost; those of step %d stand in.", self._run, best, newest
+            )
 
     def _damage(self, step: int) -> CheckpointError | None:
         try:
@@ -234,6 +253,13 @@ def read_number(path: Path) -> int:
     if not re.fullmatch(rb"[0-9]{1,18}\n", content):
         raise CheckpointError(f"{path}: is damaged (expected a number, got {content!r}). Restore it from a copy.")
     return int(content)
+
+
+def _number_in(pointer: Path) -> int | None:
+    """The number in a pointer; None where it is missing, damaged or not given by the disk: the checkpoints know it."""
+    with suppress(CheckpointError):
+        return read_number(pointer) if pointer.exists() else None
+    return None
 
 
 def _point(pointer: Path, step: int) -> None:

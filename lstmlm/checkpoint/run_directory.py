@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lstmlm import files
 from lstmlm.checkpoint import storage
-from lstmlm.checkpoint.checkpoints import LAST, Checkpoints, read_number
+from lstmlm.checkpoint.checkpoints import Checkpoints, read_number
 from lstmlm.checkpoint.folders import folders_below
 from lstmlm.checkpoint.metrics_file import MetricsLog
 from lstmlm.checkpoint.storage import Checkpoint, FileRecord
@@ -110,8 +110,7 @@ class RunDirectory:
             CheckpointError: They have not.
         """
         needed = (n_checkpoints - len(_checkpoints_of(path).steps)) * checkpoint_bytes + ngram_bytes
-        n_free = files.free_bytes(path)
-        if n_free < needed:
+        if (n_free := files.free_bytes(path)) < needed:
             ngrams = f"n-grams ({ngram_bytes / 1e6:,.1f} MB) and " if ngram_bytes else ""
             raise StorageError(
                 f"{path}: has {n_free / 1e6:,.1f} MB free, but its {ngrams}checkpoints ({n_checkpoints} of "
@@ -185,10 +184,11 @@ class RunDirectory:
         Raises:
             CheckpointError: No run below `root` has a checkpoint, or the newest is damaged.
         """
-        published = [path for path in folders_below(root) if (path / LAST).exists() and cls.exists(path)]
+        found = {path: _checkpoints_of(path).published_at for path in folders_below(root) if cls.exists(path)}
+        published = {path: when for path, when in found.items() if when is not None}
         if not published:
             raise MissingRunError(f"{root}: holds no trained run. Train one first: lstmlm train --config quickstart")
-        return cls.open(max(published, key=lambda path: ((path / LAST).stat().st_mtime_ns, path)))
+        return cls.open(max(published, key=lambda path: (published[path], path)))
 
     def with_config(self, config: RunConfig) -> Self:
         """The same run, to go on by another configuration: of another length, or with its corpus elsewhere."""
@@ -259,12 +259,12 @@ class RunDirectory:
 
     @property
     def best(self) -> int | None:
-        """The step of the best checkpoint, if one was ever marked as that."""
+        """The step of the best checkpoint, if there is one."""
         return self._checkpoints.best
 
     @property
     def last(self) -> int | None:
-        """The step of the newest checkpoint, if there is one."""
+        """The step of the last checkpoint, if there is one."""
         return self._checkpoints.last
 
     @property

@@ -146,8 +146,13 @@ def load_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> Ch
     """All of a checkpoint, its tensors on the CPU, once all of it has been verified as by `verify_checkpoint`."""
     records = _records(directory, step, run_files)
     weights, training = (verified_tensors(directory / name, records[name]) for name in (MODEL, TRAINING))
-    state = json_object(directory / STATE, _verified_bytes(directory / STATE, records[STATE]))
-    return Checkpoint(weights, training, state)
+    return Checkpoint(weights, training, load_state(directory, step, run_files))
+
+
+def load_state(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, Any]:
+    """The state alone of a checkpoint, verified."""
+    record = _records(directory, step, run_files)[STATE]
+    return json_object(directory / STATE, _verified_bytes(directory / STATE, record))
 
 
 def verify_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> None:

@@ -100,18 +100,37 @@ def test_another_format_is_refused(run: RunDirectory) -> None:
     assert refusal(RunDirectory.open, run.path) == message
 
 
-@pytest.mark.parametrize("name", ["format", "last", "best"])
-@pytest.mark.parametrize("damaged", ["", "1", "1\x0b", "x\n", "-1\n", "1\n1\n", "١\n"])
-def test_a_damaged_number_is_refused(run: RunDirectory, name: str, damaged: str) -> None:
-    Path("runs/a", name).write_bytes(damaged.encode())
-    message = f"runs/a/{name}: is damaged (expected a number, got {damaged.encode()!r}). Restore it from a copy."
-    assert refusal(lambda: RunDirectory.open(run.path).best) == message
+NO_NUMBERS = ["", "1", "1\x0b", "x\n", "-1\n", "1\n1\n", "١\n"]
+
+
+@pytest.mark.parametrize("damaged", NO_NUMBERS)
+def test_a_damaged_format_is_refused(run: RunDirectory, damaged: str) -> None:
+    Path("runs/a/format").write_bytes(damaged.encode())
+    message = f"runs/a/format: is damaged (expected a number, got {damaged.encode()!r}). Restore it from a copy."
+    assert refusal(RunDirectory.open, run.path) == message
 
 
 def test_a_number_is_not_read_from_a_file_of_any_length(run: RunDirectory) -> None:
-    Path("runs/a/best").write_bytes(b"1" * 1000)
-    message = "runs/a/best: is damaged (1000 bytes, at most 20 are read). Restore it from a copy."
-    assert refusal(lambda: run.best) == message
+    Path("runs/a/format").write_bytes(b"1" * 1000)
+    message = "runs/a/format: is damaged (1000 bytes, at most 20 are read). Restore it from a copy."
+    assert refusal(RunDirectory.open, run.path) == message
+
+
+@pytest.mark.parametrize("damaged", [None, *NO_NUMBERS, "1" * 1000])
+def test_the_checkpoints_know_what_the_files_that_name_them_say(
+    run: RunDirectory, content: Content, damaged: str | None
+) -> None:
+    with run.lock():
+        for step, best_step in ((200, 200), (300, 200)):
+            state = content(step).state | {"best_step": best_step}
+            run.save(step, content(step)._replace(state=state), is_best=step == best_step)
+    for name in ("best", "last"):
+        (run.path / name).unlink() if damaged is None else (run.path / name).write_text(damaged, "utf-8")
+    assert (run.best, run.last) == (200, 300)
+    assert RunDirectory.newest(run.path.parent).path == run.path
+    with run.lock():
+        pass
+    assert [(run.path / name).read_text("utf-8") for name in ("best", "last")] == ["200\n", "300\n"]
 
 
 def test_the_newest_run_is_the_one_that_published_last(create: Create, content: Content) -> None:
@@ -148,7 +167,7 @@ def test_the_best_the_last_and_the_one_before_it_are_kept(
             run.save(step, content(step), is_best=is_best)
             kept.append((run.best, run.last, listing("runs/a/checkpoints")))
     assert kept == [
-        (None, 100, ["00000100"]),
+        (100, 100, ["00000100"]),  # none was marked: the newest is it
         (200, 200, ["00000100", "00000200"]),
         (200, 300, ["00000200", "00000300"]),
         (200, 400, ["00000200", "00000300", "00000400"]),

@@ -1,6 +1,7 @@
 """`lstmlm export` and `lstmlm import` from start to end."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -106,12 +107,14 @@ def test_without_its_corpus_a_run_is_exported_with_a_text_or_without_8_bits(
 def test_a_damaged_run_and_one_that_has_saved_nothing_are_not_exported(
     lstmlm: Callable[..., Any], trained: Path, damage: bytes
 ) -> None:
-    best = trained / "runs" / "tiny" / "best"
+    run = trained / "runs" / "tiny"
     if damage:
-        next(trained.glob("runs/tiny/checkpoints/*/model.safetensors")).write_bytes(damage)
+        next(run.glob("checkpoints/*/model.safetensors")).write_bytes(damage)
     else:
-        best.unlink()
-    result = lstmlm("export", "onnx", "out")
+        shutil.rmtree(run / "checkpoints")
+        for name in ("best", "last"):
+            (run / name).unlink()
+    result = lstmlm("export", "onnx", "out", "--run", "runs/tiny")
     assert result.exit_code == 4 and "runs/tiny" in result.stderr
     assert not (trained / "out").exists()
 
