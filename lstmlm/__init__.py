@@ -48,6 +48,8 @@ def train(
 ) -> "Model":
     """Train a model, leave in `run_dir` everything that is needed to use it, and return it with its best weights.
 
+    What the configuration asks for without effect, and what else the command line warns of, is logged.
+
     Args:
         config: The name of a configuration that comes with lstmlm, the path of a YAML file, its content as a mapping,
             or as checked options.

@@ -1,8 +1,9 @@
 """`lstmlm.train`: from a configuration to a model that answers."""
 
+import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lstmlm import workflows
@@ -11,9 +12,11 @@ from lstmlm.api.model import Model
 from lstmlm.config import RunConfig
 from lstmlm.config.recipes import load_config
 from lstmlm.errors import ConfigError, shown
-from lstmlm.training.events import Event
+from lstmlm.training.events import Event, StartEvent
 from lstmlm.yaml.schema import from_overrides
 from lstmlm.yaml.settings import as_override
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -27,9 +30,21 @@ def train(
     """Train a model and return it with its best weights; see `lstmlm.train`."""
     started = time.monotonic()
     where = path_of("run_dir", run_dir)
-    observers = [] if on_event is None else [on_event]
-    workflows.train(_checked(config, overrides), where, resume=resume, observers=observers, started=started)
+    checked = _checked(config, overrides)
+    _log(checked.warnings())
+    observers = [_log_start] if on_event is None else [_log_start, on_event]
+    workflows.train(checked, where, resume=resume, observers=observers, started=started)
     return Model.load(where)
+
+
+def _log_start(event: Event) -> None:
+    if isinstance(event, StartEvent):
+        _log(event.warnings)
+
+
+def _log(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        logger.warning("%s", warning)
 
 
 def _checked(config: StrPath | Mapping[str, Any] | RunConfig, overrides: Sequence[str]) -> RunConfig:

@@ -29,7 +29,7 @@ FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 ABSENT = -1
 """Stands for the row of an n-gram that is not in the table."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class NgramModel:
         guessed = [str(length) for length, found in enumerate(discounts, start=1) if found is FALLBACK_DISCOUNTS]
         if guessed:
             lengths, taken = ", ".join(guessed), ", ".join(map(str, FALLBACK_DISCOUNTS))
-            _log.info("n-grams of %s tokens: too few are rare to estimate discounts. Taking %s.", lengths, taken)
+            logger.info("n-grams of %s tokens: too few are rare to estimate discounts. Taking %s.", lengths, taken)
         uniform = np.array([1 / vocab_size])
         smoothed, backoffs = [_Smoothed(uniform, uniform)], []
         for ngrams, of_counts in zip(counted, discounts, strict=True):

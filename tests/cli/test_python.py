@@ -312,6 +312,14 @@ def test_training_tells_its_events_and_returns_the_model(here: Path) -> None:
     assert again.score("The cat") == model.score("The cat")
 
 
+def test_training_says_what_has_no_effect(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    import lstmlm
+
+    overrides = ["training.n_steps=1", "model.backbone.n_layers=1", "model.dropout.hidden=0.5"]
+    lstmlm.train("tiny.yaml", "runs/a", overrides=overrides)
+    assert "model.dropout.hidden: has no effect on a single layer. Use dropout.output." in caplog.messages
+
+
 def test_a_configuration_may_be_a_mapping_or_options(here: Path) -> None:
     import lstmlm
     from lstmlm.config import RunConfig

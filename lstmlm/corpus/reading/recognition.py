@@ -65,7 +65,7 @@ _MARKS = (
 _Written = Callable[[str, Sequence[str], str, str], str]
 """`conversion` or `replacement`."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def refuse_what_is_no_text(name: str, beginning: bytes) -> None:
@@ -239,4 +239,4 @@ def tell_once(level: int, message: str, about: tuple[str, PurePath] | None = Non
     """Log a message, or the first that is about the same: files are read more than once, and their like may be many."""
     if (about or message) not in _told:
         _told.add(about or message)
-        _log.log(level, "%s", message)
+        logger.log(level, "%s", message)

@@ -30,7 +30,7 @@ _BETWEEN_WORDS = re.compile(r"(?<=\n)|(?<=\S)(?= \S)")
 STANDARD_INPUT = Path("-")
 """Read in place of a file; like a pipe it is kept in memory, so that it can be read again."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Version(NamedTuple):
@@ -299,7 +299,7 @@ def _content_of_pipe(path: Path) -> bytes:
 def _content_of(stream: TextIOWrapper) -> bytes:
     """What a stream holds that can be read only once."""
     if stream.isatty():
-        _log.info("reading a text from the terminal: end it with Ctrl-D (on Windows Ctrl-Z) on a line of its own")
+        logger.info("reading a text from the terminal: end it with Ctrl-D (on Windows Ctrl-Z) on a line of its own")
     return bytes(stream.buffer.read())
 
 

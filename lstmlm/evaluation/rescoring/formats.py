@@ -31,7 +31,7 @@ from lstmlm.errors import OutputPathError, conversion, shown
 from lstmlm.files import make_directory, write_lines
 from lstmlm.metrics import finite
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 LN_10 = math.log(10)
 
@@ -186,7 +186,7 @@ def _parse_kaldi(line: Line) -> Parsed:
 def _write_kaldi(file: Path, lists: Sequence[Sequence[ScoredHypothesis]]) -> None:
     every = list(chain.from_iterable(lists))
     if any(scored.total != -scored.lm_nats for scored in every):
-        _log.info("%s: gets the nats of the words alone, without costs, weights and bonuses.", file)
+        logger.info("%s: gets the nats of the words alone, without costs, weights and bonuses.", file)
     write_lines(file, [f"{scored.hypothesis.kept} {scored.lm_nats:.8g}" for scored in every])
 
 

@@ -40,7 +40,7 @@ _FOREIGN = (
 _COSTS = re.compile(r"(\S+-[1-9]\d*[ \t]+-?\d+([.eE][-+\deE]+)?\s*)+")
 """All lines of a file of costs, group 2 the last fraction or exponent; hypotheses may be whole numbers."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
@@ -125,7 +125,7 @@ def _warn_of_counts(hypotheses: Sequence[Hypothesis]) -> None:
         if one.n_words is not None and one.n_words not in counts:
             wrong.append(one.line.error(f"{counts[0]} words, where nwords is {one.n_words}"))
     if wrong:
-        _log.warning("%s, in %s such lines. Name noises in --ignore.", wrong[0], f"{len(wrong):,}")
+        logger.warning("%s, in %s such lines. Name noises in --ignore.", wrong[0], f"{len(wrong):,}")
 
 
 def read_into(

@@ -21,7 +21,7 @@ _ALTERNATIVES = re.compile(r"[{}]|(?<!\S)\(\S+\)(?!\S)")
 _STM = re.compile(r"(?P<name>\S+)\s+\w\s+\S+\s+\d+(\.\d+)?\s+\d+(\.\d+)?(\s+<[^>]*>)?(?P<text>\s.*)?")
 _TRN = re.compile(r"(?P<text>.*)\((?P<name>[^()\s]+)\)\s*")
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Parsed = Iterable[tuple[str, str]]
 """The name of an utterance and what was said in it; none in a comment."""
@@ -56,7 +56,7 @@ def read_references(
             problems.append(str(line.error(f"no reference for {utterance}. Add one to {path}.")))
     others = [utterance for utterance in found if utterance not in listed]
     if others:
-        _log.info("%s: %s of its utterances have no list, such as %s", path, f"{len(others):,}", others[0])
+        logger.info("%s: %s of its utterances have no list, such as %s", path, f"{len(others):,}", others[0])
     return {name: without(ignored, text) for name, text in found.items() if name in listed}
 
 

@@ -29,7 +29,7 @@ from lstmlm.scoring import next_log_probabilities, score_tree
 FEW_COMMON = 0.1
 """So small a share of the reference in the lists says that the two are written in different ways."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _require_scores(
     if combination is None:
         raise DataError(f"--tune: {problem}")
     if is_measured:
-        _log.warning("%s", problem)
+        logger.warning("%s", problem)
 
 
 def _warn_of_other_spelling(
@@ -196,7 +196,7 @@ def _warn_of_other_spelling(
     said = [unit for text in references.values() for unit in units_of(text, metric)]
     strange = [unit for unit in said if unit not in heard]
     if len(said) - len(strange) < FEW_COMMON * len(said):
-        _log.warning(
+        logger.warning(
             "of %s words or characters of the references %s occur in no list, such as %s: are capitals or marks "
             "written otherwise there? Write both alike.",
             f"{len(said):,}",
@@ -210,7 +210,7 @@ def _count_tokens(rescorer: Rescorer, scored: Sequence[ScoredHypothesis]) -> dic
     unknown = (rescorer.tokenizer.unknown_pieces(rescorer.line_of(one.hypothesis)) for one in scored if one.n_unk)
     examples, n_within_lines = most_frequent(chain.from_iterable(unknown)), max(1, n_unk, n_tokens - len(scored))
     if n_unk > MANY_UNKNOWN * n_within_lines:
-        _log.warning("%.0f %% of the tokens are unknown, such as %s.", 100 * n_unk / n_within_lines, examples)
+        logger.warning("%.0f %% of the tokens are unknown, such as %s.", 100 * n_unk / n_within_lines, examples)
     return {"n_tokens": n_tokens, "n_unk": n_unk, "unk_examples": examples}
 
 
