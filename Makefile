@@ -8,17 +8,27 @@ LOWEST := .venv-lowest
 PEERS := .venv-peers
 INSTALL := sh scripts/install.sh "$(PYTHON)" "$(VENV)" --constraint constraints.txt
 
-.PHONY: check check-lowest check-peers check-portability check-wheel torture demo bench clean
+.PHONY: check check-lowest check-peers check-portability check-wheel types types-darwin types-win32 torture demo bench \
+	clean
 
 # A file of tests stays in one process, whose fixtures it shares. Reordered, files of one long test would come last.
+IN_PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
+
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict lstmlm
-	$(BIN)/mypy --strict --platform darwin --cache-dir .mypy_cache/darwin lstmlm
-	$(BIN)/mypy --strict --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 lstmlm
+	$(MAKE) --jobs 3 types types-darwin types-win32
 	$(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest $(IN_PARALLEL)
+
+types:
+	$(BIN)/mypy --strict lstmlm
+
+types-darwin:
+	$(BIN)/mypy --strict --platform darwin --cache-dir .mypy_cache/darwin lstmlm
+
+types-win32:
+	$(BIN)/mypy --strict --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 lstmlm
 
 # What a machine may lack, made on this one: instructions, cores, a compiler, rights, a locale. Some only root can make.
 check-portability: $(VENV)/installed-dev
@@ -30,8 +40,9 @@ check-wheel: $(VENV)/installed
 
 # The lowest versions that pyproject.toml admits, on the tests of what each library is used for. torch stays as it is
 # pinned: its old releases bring gigabytes for GPUs along. docs/support.md says what all tests gave with its lowest, too.
+# Shapes are checked by `make check` alone.
 check-lowest: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest --numprocesses auto --dist loadfile \
+	$(LOWEST)/bin/python -m pytest $(IN_PARALLEL) --jaxtyping-packages= \
 		tests/config tests/yaml tests/contracts/test_config.py tests/test_dependencies.py \
 		tests/cli/test_errors.py tests/cli/test_render.py tests/cli/test_surface.py tests/cli/test_inspect.py \
 		tests/cli/test_train_generate_evaluate.py tests/checkpoint/test_tensor_file.py \
@@ -41,9 +52,11 @@ check-lowest: $(LOWEST)/installed
 # minicons, model_signing and more. They bring much along, so that they have an environment of their own. No test here
 # needs a network; what is left out says what it lacks, such as a browser.
 check-peers: $(PEERS)/installed $(PEERS)/transformers-4
-	HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
-		tests/export tests/serving tests/evaluation/proof/test_transformer.py tests/test_dependencies.py
-	PYTHONPATH=$(PEERS)/transformers-4 HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest tests/export/test_huggingface.py
+	$(PEERS)/bin/python -m pytest tests/test_dependencies.py
+	HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest $(IN_PARALLEL) --jaxtyping-packages= -m "peer and not slow" \
+		tests/export tests/serving tests/evaluation/proof
+	PYTHONPATH=$(PEERS)/transformers-4 HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest --jaxtyping-packages= \
+		-m peer tests/export/test_huggingface.py
 
 # Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived. Then the
 # tests that `make check` leaves out because they take long.

@@ -148,6 +148,8 @@ class Shell:
         if arguments[0] == "tune":  # which searches the model's
             stand_ins = [change for change in stand_ins if not change.startswith("model.")]
         sets = [part for change in stand_ins for part in ("--set", change)]
+        if arguments[0] == "tune" and stand_ins:
+            sets += ["--trials", "2"]
         result = CliRunner().invoke(app, [*arguments, *sets], input=piped, env=environment)
         assert result.exit_code == status, (arguments, result.output, result.exception)
         if target is not None:

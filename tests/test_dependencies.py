@@ -16,6 +16,9 @@ MODULES = sorted((PROJECT / "lstmlm").rglob("*.py"))
 INSTALLED = packages_distributions()
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
+PEERS = ("transformers", "accelerate", "lm_eval", "minicons", "model_signing", "playwright", "axe_playwright_python")
+"""Asked by tests, and installed for `make check-peers` alone."""
+
 BEHIND_AN_ERROR = {
     "matplotlib": "plot",
     "backports-zstd": "zstd",
@@ -109,3 +112,11 @@ def test_what_an_extra_installs_is_named_by_an_error(name: str, extra: str) -> N
 def test_everything_that_an_error_names_is_an_extra() -> None:
     named = {name for path in MODULES for name in re.findall(r"lstmlm\[(\w+)\]", path.read_text(encoding="utf-8"))}
     assert named | {extra for _, extra in advised()} <= DECLARED["optional-dependencies"].keys()
+
+
+def test_tests_that_need_a_peer_are_marked_as_such() -> None:
+    for path in (PROJECT / "tests").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        needed = {name.split(".")[0] for name in asked_by_name(tree, {"importorskip"})} & {*PEERS}
+        marked = any(isinstance(node, ast.Attribute) and node.attr == "peer" for node in ast.walk(tree))
+        assert marked or not needed, f"{path}: needs {needed}"

@@ -114,7 +114,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", [pytest.param(place, marks=[pytest.mark.peer] if place == "transformers" else []) for place in PLACES]
+)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_token_has_the_same_surprisal(

@@ -191,6 +191,7 @@ def transformers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return pytest.importorskip("transformers", reason="needs the extra huggingface: pip install 'lstmlm[huggingface]'")
 
 
+@pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "layer_norm_lstm", "mogrifier", "n-grams"])
 def test_transformers_scores_and_pads(
@@ -212,6 +213,7 @@ def test_transformers_scores_and_pads(
                 torch.testing.assert_close(row[mask.bool()], single, atol=1e-5, rtol=0)
 
 
+@pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("model", ["lstm", "n-grams"])
 @pytest.mark.parametrize("tokenizer", ["word", "char", "bpe"])
@@ -243,6 +245,7 @@ def test_transformers_generates(
     assert beams[0].tolist() == beams[1].tolist()
 
 
+@pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
 def test_transformers_needs_no_code_where_lstmlm_is_imported(
     transformers: Any, make_run: Callable[..., Any], tmp_path: Path
@@ -259,6 +262,7 @@ def test_transformers_needs_no_code_where_lstmlm_is_imported(
     assert vocabulary == json.loads((directory / "config.json").read_text(encoding="utf-8"))["network"]["vocab_size"]
 
 
+@pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
 def test_a_trainer_of_transformers_gets_the_loss_of_a_step_and_of_outputs_the_logits(
     transformers: Any, make_run: Callable[..., Any], tmp_path: Path
@@ -278,6 +282,7 @@ def test_a_trainer_of_transformers_gets_the_loss_of_a_step_and_of_outputs_the_lo
     assert trainer.predict(texts).predictions.shape[0] == 4
 
 
+@pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
 def test_transformers_needs_no_lstmlm(transformers: Any, make_run: Callable[..., Any], tmp_path: Path) -> None:
     trained = make_run(MODELS["mogrifier"] | {"ngram_order": 3})

@@ -17,7 +17,7 @@ from lstmlm.errors import ConfigError, MissingExtraError
 from lstmlm.export.huggingface import export_huggingface
 from lstmlm.scoring import score
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore")]
 
 PAIRS = [
     ("the farmer waits by the river", "the farmer by waits the river"),

@@ -16,6 +16,7 @@ SENTENCES = ["The cat sleeps.", "the farmer waits by the old river", "don't ask 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 
 
+@pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("tokenizer", "ngram_order"),

@@ -14,6 +14,7 @@ from lstmlm.export.huggingface import export_huggingface
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 
 
+@pytest.mark.peer
 def test_the_lines_of_the_documentation_sign_and_verify(make_run: Callable[..., Any], tmp_path: Path) -> None:
     pytest.importorskip("model_signing", reason="needs model-signing: make check-peers")
     ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")

@@ -17,6 +17,7 @@ playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwr
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
+    pytest.mark.peer,
     pytest.mark.loopback,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
 ]

@@ -57,12 +57,12 @@ def run_dir(make_config: Any, add_run: AddRun, tmp_path: Path) -> Path:
         {"model__dropout": {"state": 0.3, "weight_drop": 0.3}},
         {"averaging": {"name": "ema", "decay": 0.8}},
         {"averaging": {"name": "tail", "fraction": 0.5}},
-        {"averaging": {"name": "nt_asgd", "nonmonotone_interval": 1}},
+        {"averaging": {"name": "nt_asgd", "nonmonotone_interval": 1}, **ALL},
         {"training__precision": "bfloat16", "training__compile": "always"},
         {"training__precision": "float32", "training__matmul": "own"},
         {"training__precision": "float32", "training__matmul": "onednn"},
         {"training__compile": "never"},
-        {"schedule": {"name": "anneal_on_plateau"}},
+        {"schedule": {"name": "anneal_on_plateau"}, **ALL},
         {"schedule": {"name": "one_cycle"}},
         {"schedule": {"name": "warmup_linear", "warmup_steps": 3, "decay_start": 0.6}},
         {"schedule": {"name": "warmup_cosine", "warmup_steps": 3}},
@@ -77,7 +77,7 @@ def run_dir(make_config: Any, add_run: AddRun, tmp_path: Path) -> Path:
     "reset_and_groups regularization epochs".split(),
 )
 def test_an_honest_run_repeats_to_the_bit(make_config: Any, tmp_path: Path, changes: dict[str, Any]) -> None:
-    train(make_config(**{**ALL, **changes}), tmp_path / "run")
+    train(make_config(**{**ALL, "training__validate_every": 4, **changes}), tmp_path / "run")
     n_stretches = len(RunDirectory.open(tmp_path / "run").steps)
     found = audit(tmp_path / "run", n_stretches)
     assert found.problems == []

@@ -7,6 +7,8 @@ import pytest
 from drawn_run import make_run
 from served import model_options
 
+pytestmark = pytest.mark.peer
+
 
 def test_a_directory_without_a_model_is_an_error(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
