@@ -40,9 +40,8 @@ check-wheel: $(VENV)/installed
 
 # The lowest versions that pyproject.toml admits, on the tests of what each library is used for. torch stays as it is
 # pinned: its old releases bring gigabytes for GPUs along. docs/support.md says what all tests gave with its lowest, too.
-# Shapes are checked by `make check` alone.
 check-lowest: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest $(IN_PARALLEL) --jaxtyping-packages= \
+	$(LOWEST)/bin/python -m pytest $(IN_PARALLEL) \
 		tests/config tests/yaml tests/contracts/test_config.py tests/test_dependencies.py \
 		tests/cli/test_errors.py tests/cli/test_render.py tests/cli/test_surface.py tests/cli/test_inspect.py \
 		tests/cli/test_train_generate_evaluate.py tests/checkpoint/test_tensor_file.py \
@@ -53,10 +52,10 @@ check-lowest: $(LOWEST)/installed
 # needs a network; what is left out says what it lacks, such as a browser.
 check-peers: $(PEERS)/installed $(PEERS)/transformers-4
 	$(PEERS)/bin/python -m pytest tests/test_dependencies.py
-	HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest $(IN_PARALLEL) --jaxtyping-packages= -m "peer and not slow" \
+	HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest $(IN_PARALLEL) -m "peer and not slow" \
 		tests/export tests/serving tests/evaluation/proof
-	PYTHONPATH=$(PEERS)/transformers-4 HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest --jaxtyping-packages= \
-		-m peer tests/export/test_huggingface.py
+	PYTHONPATH=$(PEERS)/transformers-4 HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest -m peer \
+		tests/export/test_huggingface.py
 
 # Kills, full disks, losses of power, damaged and malicious files, by the thousand: says how many were survived. Then the
 # tests that `make check` leaves out because they take long.

@@ -1,9 +1,10 @@
-"""What holds for every test: no network, one thread, results that repeat.
+"""What holds for every test: shapes are checked, no network, one thread, results that repeat.
 
-Nothing here imports lstmlm at module level: pytest would load it before the hook that checks shapes is in place.
+Nothing here imports lstmlm at module level: it would be loaded before the hook that checks shapes is in place.
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,8 +14,24 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from jaxtyping import install_import_hook
 
 PROJECT = Path(__file__).parent.parent
+
+HAS_SHAPES = re.compile(r"^\s*from (jaxtyping|lstmlm\.models\.(backbone|cells|output_layers)\S*) import", re.MULTILINE)
+
+
+def _modules_with_shapes() -> list[str]:
+    """Return the modules whose annotations say shapes, by jaxtyping's names or those that `lstmlm.models` gives them.
+
+    In all others mypy has seen what a check could find, and checks would be most of what a small training takes.
+    """
+    paths = (path for path in (PROJECT / "lstmlm").rglob("*.py") if HAS_SHAPES.search(path.read_text("utf-8")))
+    parts = (path.relative_to(PROJECT).with_suffix("").parts for path in paths)
+    return [".".join(names).removesuffix(".__init__") for names in parts]
+
+
+install_import_hook(_modules_with_shapes(), "typechecker.check")
 
 
 @pytest.fixture(scope="session")

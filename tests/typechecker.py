@@ -1,4 +1,4 @@
-"""The type checker behind the shape checks of every test run; pyproject.toml names it to pytest.
+"""The type checker behind the shape checks of every test run; conftest.py names it.
 
 Beartype with the reading of annotations that mypy has: an int passes for a float. It sees methods one by one, where it
 can make nothing of `Self`.
