@@ -21,13 +21,13 @@ check: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(IN_PARALLEL)
 
-types:
+types: $(VENV)/installed-dev
 	$(BIN)/mypy --strict lstmlm
 
-types-darwin:
+types-darwin: $(VENV)/installed-dev
 	$(BIN)/mypy --strict --platform darwin --cache-dir .mypy_cache/darwin lstmlm
 
-types-win32:
+types-win32: $(VENV)/installed-dev
 	$(BIN)/mypy --strict --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 lstmlm
 
 # What a machine may lack, made on this one: instructions, cores, a compiler, rights, a locale. Some only root can make.

@@ -16,8 +16,10 @@ MODULES = sorted((PROJECT / "lstmlm").rglob("*.py"))
 INSTALLED = packages_distributions()
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-PEERS = ("transformers", "accelerate", "lm_eval", "minicons", "model_signing", "playwright", "axe_playwright_python")
-"""Asked by tests, and installed for `make check-peers` alone."""
+PEERS = set(
+    "transformers accelerate lm_eval minicons model_signing playwright axe_playwright_python sherpa_onnx".split()
+)
+"""Asked by tests, and installed for `make check-peers` alone, or by hand."""
 
 BEHIND_AN_ERROR = {
     "matplotlib": "plot",
@@ -43,7 +45,7 @@ def distribution(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name[0]).lower()
 
 
-def asked_by_name(tree: ast.Module, functions: set[str]) -> Iterator[str]:
+def asked_by_name(tree: ast.AST, functions: set[str]) -> Iterator[str]:
     """Find the strings that calls such as `import_module("x")` have among their arguments."""
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) in functions:
@@ -115,8 +117,19 @@ def test_everything_that_an_error_names_is_an_extra() -> None:
 
 
 def test_tests_that_need_a_peer_are_marked_as_such() -> None:
-    for path in (PROJECT / "tests").rglob("*.py"):
+    """By the module, or one by one, also where a fixture has the name of what it gives."""
+
+    def needs(node: ast.AST) -> set[str]:
+        arguments = {argument.arg for argument in ast.walk(node) if isinstance(argument, ast.arg)}
+        return ({name.split(".")[0] for name in asked_by_name(node, {"importorskip"})} | arguments) & PEERS
+
+    def is_marked(node: ast.AST) -> bool:
+        return any(isinstance(part, ast.Attribute) and part.attr == "peer" for part in ast.walk(node))
+
+    for path in (PROJECT / "tests").rglob("test_*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        needed = {name.split(".")[0] for name in asked_by_name(tree, {"importorskip"})} & {*PEERS}
-        marked = any(isinstance(node, ast.Attribute) and node.attr == "peer" for node in ast.walk(tree))
-        assert marked or not needed, f"{path}: needs {needed}"
+        assert is_marked(tree) or not needs(tree), f"{path}: needs {needs(tree)}"
+        if not any(isinstance(node, ast.Assign) and is_marked(node) for node in tree.body):
+            for node in tree.body:
+                if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                    assert is_marked(node) or not needs(node), f"{path}, {node.name}: needs {needs(node)}"

@@ -53,32 +53,39 @@ class Checkpoints:
 
     @property
     def best(self) -> int | None:
-        """The step of the best checkpoint; where the file that names it is lost, the last one's state does, or is it.
+        """The step of the best checkpoint, if there is one; where the file that names it is lost, the newest state.
 
-        None if no checkpoint was ever made.
+        Raises:
+            CheckpointError: The disk does not give the file now.
         """
         if (marked := _number_in(self._best)) is not None:
             return marked
-        if (last := self.last) is None:
-            return None
-        try:
-            validated: int | None = self.read(last, storage.load_state).get("best_step")
-        except CheckpointError:
-            return last  # whoever reads it hears what is wrong with it
-        return validated or last
+        last, steps = self.last, self.steps
+        for step in reversed([step for step in steps if step <= (last or 0)]):
+            with suppress(CheckpointError):  # whoever reads the checkpoint hears what is wrong with it
+                state = storage.load_state(files.published(self.path(step)), step, self._run_files)
+                return state["best_step"] if state.get("best_step") in steps else last
+        return last
 
     @property
     def last(self) -> int | None:
-        """The step of the last checkpoint, if there is one; where the file that names it is lost, the newest."""
+        """The step of the last checkpoint, if there is one; where the file that names it is lost, the newest.
+
+        Raises:
+            CheckpointError: The disk does not give the file now.
+        """
         pointed = _number_in(self._last)
         return max(self.steps, default=_number_in(self._best)) if pointed is None else pointed
 
     @property
     def published_at(self) -> int | None:
         """When the last checkpoint was made, in nanoseconds of the clock of files; None if there is none."""
-        if self.last is None:
-            return None
-        return (self._last if self._last.exists() else self._directory).stat().st_mtime_ns
+        with suppress(OSError, CheckpointError):
+            if self._last.exists():
+                return self._last.stat().st_mtime_ns
+            if self.steps:
+                return self._directory.stat().st_mtime_ns
+        return None
 
     def publish(
         self,
@@ -94,14 +101,17 @@ class Checkpoints:
 
         See `RunDirectory.save`. The one before the last is kept so that a damaged one has a predecessor to go back to.
         """
+        before = self.best
+        best = step if is_best or before is None else before
         files.make_directory(self._directory)
         storage.publish_checkpoint(self.path(step), step, content, run_files, metrics)
         # `last` comes second: after a kill between the two, `tidy_up` finds by `best` which step is the last.
-        for pointer in [self._best, self._last] if is_best else [self._last]:
-            _point(pointer, step)
+        if _number_in(self._best) != best:
+            _point(self._best, best)
+        _point(self._last, step)
         steps = self.steps
-        before = [saved for saved in steps if saved < step]
-        kept = {self.best, step, *before[-1:], *kept_steps([*before, step], keep)}
+        earlier = [saved for saved in steps if saved < step]
+        kept = {best, step, *earlier[-1:], *kept_steps([*earlier, step], keep)}
         for saved in steps:
             if saved not in kept:
                 try:
@@ -256,10 +266,13 @@ def read_number(path: Path) -> int:
 
 
 def _number_in(pointer: Path) -> int | None:
-    """The number in a pointer; None where it is missing, damaged or not given by the disk: the checkpoints know it."""
-    with suppress(CheckpointError):
+    """The number in a pointer; None where it is missing or damaged: the checkpoints know what it said."""
+    try:
         return read_number(pointer) if pointer.exists() else None
-    return None
+    except StorageError:
+        raise
+    except CheckpointError:
+        return None
 
 
 def _point(pointer: Path, step: int) -> None:

@@ -27,13 +27,13 @@ class SharedRun:
 
     @property
     def best(self) -> int | None:
-        """The step of the best checkpoint, if one was ever marked as that."""
+        """The step of the best checkpoint, if there is one."""
         step: int | None = self.world.broadcast(self.directory.best if self.directory else None)
         return step
 
     @property
     def last(self) -> int | None:
-        """The step of the newest checkpoint, if there is one."""
+        """The step of the last checkpoint, if there is one."""
         step: int | None = self.world.broadcast(self.directory.last if self.directory else None)
         return step
 

@@ -150,8 +150,8 @@ def load_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> Ch
 
 
 def load_state(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, Any]:
-    """The state alone of a checkpoint, verified."""
-    record = _records(directory, step, run_files)[STATE]
+    """The state of a checkpoint, once it has been verified itself, and nothing else was."""
+    record = read_manifest(directory, step, run_files).checkpoint[STATE]
     return json_object(directory / STATE, _verified_bytes(directory / STATE, record))
 
 

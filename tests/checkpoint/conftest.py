@@ -50,7 +50,7 @@ def content() -> Callable[..., "Checkpoint"]:
     def content(step: int, version: int = 0) -> Checkpoint:
         weights = {"embedding": torch.full((3, 2), float(step)), "bias": torch.tensor([0.5, -0.0])}
         training = {"optimizer/step": torch.tensor(step, dtype=torch.int64)}
-        return Checkpoint(weights, training, {"step": step, "version": version})
+        return Checkpoint(weights, training, {"step": step, "version": version, "best_step": 200})
 
     return content
 

@@ -101,15 +101,33 @@ def test_a_kill_before_last_follows_best_loses_nothing(
     assert (saved.best, saved.last) == (500, 500)
 
 
-@pytest.mark.parametrize(("missing", "best"), [(("best", "last"), 400), (("best",), 400), (("last",), 200)])
-def test_the_newest_stands_in_where_a_copy_lacks_what_names_it(
-    saved: RunDirectory, caplog: pytest.LogCaptureFixture, assert_holds: AssertHolds, missing: tuple[str], best: int
+@pytest.mark.parametrize("name", [*FILES, "all"])
+def test_the_newest_state_that_is_intact_names_the_best(
+    saved: RunDirectory, caplog: pytest.LogCaptureFixture, assert_holds: AssertHolds, name: str
 ) -> None:
-    for name in missing:
-        Path("runs/a", name).unlink()
-    assert tidied_up(saved, caplog) == []
-    assert (saved.best, saved.last) == (best, 400)
-    assert_holds(saved, 400)
+    Path("runs/a/best").unlink()
+    if name == "all":
+        directory(400).rename("elsewhere")
+    else:
+        damage(400, name)
+    assert saved.best == 200
+    assert tidied_up(saved, caplog)[-1] == "runs/a: step 400 is lost; training goes on from step 300."
+    assert (saved.best, saved.last) == (200, 300)
+    assert_holds(saved, 200)
+
+
+def test_the_last_one_is_the_best_where_no_state_knows_it(
+    saved: RunDirectory, content: Content, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(200)
+    tidied_up(saved, caplog)
+    with saved.lock():
+        saved.save(500, content(500), is_best=True)
+    Path("runs/a/best").unlink()  # which said 500, while the states speak of what was lost
+    assert (saved.best, saved.last) == (500, 500)
+    with saved.lock():
+        saved.save(600, content(600), is_best=False)
+    assert Path("runs/a/best").read_text("utf-8") == "500\n"
 
 
 @contextmanager

@@ -121,12 +121,15 @@ def test_the_checkpoints_know_what_the_files_that_name_them_say(
     run: RunDirectory, content: Content, damaged: str | None
 ) -> None:
     with run.lock():
-        for step, best_step in ((200, 200), (300, 200)):
-            state = content(step).state | {"best_step": best_step}
-            run.save(step, content(step)._replace(state=state), is_best=step == best_step)
+        for step in (200, 300):
+            run.save(step, content(step), is_best=step == 200)
     for name in ("best", "last"):
         (run.path / name).unlink() if damaged is None else (run.path / name).write_text(damaged, "utf-8")
     assert (run.best, run.last) == (200, 300)
+    empty = run.path.with_name("a copy without checkpoints")
+    empty.mkdir()
+    for name, content_of_copy in (("format", "1\n"), ("best", "200\n")):
+        (empty / name).write_text(content_of_copy, "utf-8")
     assert RunDirectory.newest(run.path.parent).path == run.path
     with run.lock():
         pass

@@ -318,6 +318,11 @@ def test_training_says_what_has_no_effect(here: Path, caplog: pytest.LogCaptureF
     overrides = ["training.n_steps=1", "model.backbone.n_layers=1", "model.dropout.hidden=0.5"]
     lstmlm.train("tiny.yaml", "runs/a", overrides=overrides)
     assert "model.dropout.hidden: has no effect on a single layer. Use dropout.output." in caplog.messages
+    environment = json.loads((here / "runs/a/environment.json").read_text("utf-8"))
+    environment["packages"]["torch"] = "2.0.0"
+    (here / "runs/a/environment.json").write_text(json.dumps(environment), "utf-8")
+    lstmlm.train("tiny.yaml", "runs/a", overrides=overrides, resume=True)
+    assert "runs/a: was started with torch 2.0.0, here " in caplog.text
 
 
 def test_a_configuration_may_be_a_mapping_or_options(here: Path) -> None:

@@ -18,6 +18,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 WEB = Path(__file__).parents[2] / "node_modules" / "onnxruntime-web" / "dist"
 
 pytestmark = [
+    pytest.mark.peer,
     pytest.mark.loopback,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
     pytest.mark.skipif(not WEB.is_dir(), reason="needs onnxruntime-web: npm install --no-save onnxruntime-web"),

@@ -12,6 +12,8 @@ import pytest
 
 from lstmlm.scoring import score_each
 
+pytestmark = pytest.mark.peer
+
 sherpa_onnx = pytest.importorskip("sherpa_onnx", reason="needs sherpa-onnx: pip install sherpa-onnx")
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx: pip install 'lstmlm[onnx]'")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx: pip install 'lstmlm[onnx]'")

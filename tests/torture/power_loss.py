@@ -298,7 +298,7 @@ def _recovery_loss(path: Path, n_acknowledged: int) -> str | None:
             return f"step {saved} was saved, now the last one is {last}"
         if last is not None and not small_run.holds(run, last):
             return f"step {last} is not as it was saved"
-        if last is not None and run.best is None:
+        if last is not None and not (path / "best").exists():
             return "there is no best checkpoint"
         run.metrics.keep_until(last or 0)
         lines = run.metrics.path.read_text("utf-8").count("\n") if run.metrics.path.exists() else 0
