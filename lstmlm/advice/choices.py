@@ -155,10 +155,12 @@ def choose_model(tokenizer: str, vocab_size: int, n_tokens: int, longest_line: i
     if n_tokens < most_tokens and longest_line > order:
         known = f"{n_tokens:,} tokens: n-grams know more of them than a short training"
         ngrams = [Choice("model.ngram_order", order, known)]
+    skip = [Choice("model.backbone.skip", "layer_sum", "the softmax reads both layers: as many steps learn far more")]
     return [
         Choice("model.backbone.name", "lstm"),
         Choice("model.backbone.n_layers", n_layers, why),
         Choice("model.backbone.hidden_size", width),
+        *(skip if n_layers > 1 and not are_characters else []),  # of characters it was not measured
         Choice("model.backbone.input_gate_cap", True, "memories stay within -1 and 1: short trainings learn far more"),
         Choice("model.embedding_size", embedding),
         Choice("model.tie_weights", not are_characters, tied),

@@ -111,6 +111,8 @@ def test_little_text_has_one_layer_and_a_large_vocabulary_clusters() -> None:
     assert values_of(choose_model("word", 8_000, 10_000_000, 40, 200))["ngram_order"] == 3
     assert "ngram_order" not in values_of(choose_model("word", 8_000, 30_000_000, 40, 200))
     assert (characters["n_layers"], characters["embedding_size"], characters["tie_weights"]) == (2, 64, False)
+    assert "skip" not in characters
+    assert values_of(choose_model("word", 8_000, 1_000_000, 40, 200))["skip"] == "layer_sum"
 
 
 def test_what_is_read_often_is_dropped_more_and_not_longer_than_helps() -> None:
