@@ -53,7 +53,7 @@ class Checkpoints:
 
     @property
     def best(self) -> int | None:
-        """The step of the best checkpoint, if there is one; where the file that names it is lost, the newest state.
+        """The step of the best checkpoint, if there is one; where its file is lost, the one the newest state names.
 
         Raises:
             CheckpointError: The disk does not give the file now.

@@ -146,13 +146,16 @@ def load_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> Ch
     """All of a checkpoint, its tensors on the CPU, once all of it has been verified as by `verify_checkpoint`."""
     records = _records(directory, step, run_files)
     weights, training = (verified_tensors(directory / name, records[name]) for name in (MODEL, TRAINING))
-    return Checkpoint(weights, training, load_state(directory, step, run_files))
+    return Checkpoint(weights, training, _verified_state(directory, records))
 
 
 def load_state(directory: Path, step: int, run_files: Sequence[Path]) -> dict[str, Any]:
-    """The state of a checkpoint, once it has been verified itself, and nothing else was."""
-    record = read_manifest(directory, step, run_files).checkpoint[STATE]
-    return json_object(directory / STATE, _verified_bytes(directory / STATE, record))
+    """The state of a checkpoint, verified by its manifest; of no other file more than the name is looked at."""
+    return _verified_state(directory, read_manifest(directory, step, run_files).checkpoint)
+
+
+def _verified_state(directory: Path, records: Mapping[str, FileRecord]) -> dict[str, Any]:
+    return json_object(directory / STATE, _verified_bytes(directory / STATE, records[STATE]))
 
 
 def verify_checkpoint(directory: Path, step: int, run_files: Sequence[Path]) -> None:
