@@ -51,9 +51,9 @@ check-lowest: $(LOWEST)/installed
 # minicons, model_signing and more. They bring much along, so that they have an environment of their own. No test here
 # needs a network; what is left out says what it lacks, such as a browser.
 check-peers: $(PEERS)/installed $(PEERS)/transformers-4
-	$(PEERS)/bin/python -m pytest tests/test_dependencies.py
+	$(PEERS)/bin/python -m pytest tests/test_dependencies.py tests/test_without_posix.py::test_every_module_is_imported
 	HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest $(IN_PARALLEL) -m "peer and not slow" \
-		tests/export tests/serving tests/evaluation/proof
+		tests/export tests/serving tests/evaluation/proof tests/evaluation/rescoring
 	PYTHONPATH=$(PEERS)/transformers-4 HF_HUB_OFFLINE=1 $(PEERS)/bin/python -m pytest -m peer \
 		tests/export/test_huggingface.py
 

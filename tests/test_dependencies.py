@@ -17,7 +17,7 @@ INSTALLED = packages_distributions()
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 PEERS = set(
-    "transformers accelerate lm_eval minicons model_signing playwright axe_playwright_python sherpa_onnx".split()
+    "transformers accelerate lm_eval minicons model_signing playwright axe_playwright_python sherpa_onnx jiwer".split()
 )
 """Asked by tests, and installed for `make check-peers` alone, or by hand."""
 

@@ -14,7 +14,7 @@ from lstmlm.scoring import score_each
 
 pytestmark = pytest.mark.peer
 
-sherpa_onnx = pytest.importorskip("sherpa_onnx", reason="needs sherpa-onnx: pip install sherpa-onnx")
+sherpa_onnx = pytest.importorskip("sherpa_onnx", reason="needs sherpa-onnx: make check-peers")
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx: pip install 'lstmlm[onnx]'")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx: pip install 'lstmlm[onnx]'")
 

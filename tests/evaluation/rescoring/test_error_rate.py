@@ -30,8 +30,9 @@ def test_distances_are_those_of_the_definition(reference: list[str], hypotheses:
     assert edit_distances(reference, hypotheses).tolist() == wanted
 
 
+@pytest.mark.peer
 def test_jiwer_counts_the_same_errors() -> None:
-    jiwer = pytest.importorskip("jiwer", reason="jiwer is another tool")
+    jiwer = pytest.importorskip("jiwer", reason="needs jiwer: make check-peers")
     generator = random.Random(1)
     for _ in range(200):
         reference, hypothesis = (
