@@ -189,6 +189,15 @@ def counted(number: int, noun: str) -> str:
 SHOWN_PROBLEMS = 3
 """How many problems of many a command shows."""
 
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""What tells how a file is written that begins so."""
+
 _UNPACKERS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 
 _ICONV_NAMES = {
@@ -207,10 +216,10 @@ def conversion(name: str, command: Sequence[str], suffix: str, encoding: str = "
         name: What messages call the file.
         command: Reads the UTF-8 file that its last word names, or else standard input, and writes to standard output.
         suffix: As in `beside`.
-        encoding: How the file's characters are written, unless it has the mark of UTF-16; any name that Python knows.
+        encoding: How the file's characters are written, unless it has a byte-order mark; any name that Python knows.
     """
-    if encoding == "utf-8" and _begins_with(name, (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
+    if encoding == "utf-8":
+        encoding = _by_its_mark(name) or encoding
     known = codecs.lookup(encoding).name.replace("_", "-")
     is_utf8 = known in ("utf-8", "utf-8-sig")
     return _piped(name, [command] if is_utf8 else [_to_utf8(_ICONV_NAMES.get(known, known)), command], suffix)
@@ -218,7 +227,7 @@ def conversion(name: str, command: Sequence[str], suffix: str, encoding: str = "
 
 def to_utf8(name: str, encoding: str) -> str:
     """Write the command that makes UTF-8 of a file."""
-    kept = Path(name).with_suffix("") if Path(name).suffix in _UNPACKERS else Path(name)
+    kept = Path(name).with_suffix("") if Path(name).suffix.lower() in _UNPACKERS else Path(name)
     return _piped(name, [_to_utf8(encoding)], f".utf8{kept.suffix}")
 
 
@@ -237,21 +246,22 @@ def _piped(name: str, commands: Sequence[Sequence[str]], suffix: str) -> str:
     first, *others = commands
     if name == "standard input":
         return " | ".join(map(as_command, commands))
-    if path.suffix in _UNPACKERS:
+    if unpacker := _UNPACKERS.get(path.suffix.lower()):
         path = path.with_suffix("")
-        commands = [[_UNPACKERS[Path(name).suffix], "-dc", name], *commands]
+        commands = [[unpacker, "-dc", name], *commands]
     else:
         commands = [[*first, name], *others]
     return f"{' | '.join(map(as_command, commands))} > {as_command([str(beside(path, suffix))])}"
 
 
-def _begins_with(name: str, marks: tuple[bytes, ...]) -> bool:
-    """Whether a file that can be read does; a pipe cannot be read twice."""
+def _by_its_mark(name: str) -> str | None:
+    """How a file is written, if it begins with what tells that, and can be read; a pipe cannot be read twice."""
     if not Path(name).is_file():
-        return False
+        return None
     with suppress(OSError), Path(name).open("rb") as file:
-        return file.read(2).startswith(marks)
-    return False
+        beginning = file.read(4)
+        return next((encoding for mark, encoding in BYTE_ORDER_MARKS if beginning.startswith(mark)), None)
+    return None
 
 
 def in_proportion(problems: Iterable[str]) -> list[str]:

@@ -78,15 +78,27 @@ def new_path(text: str) -> Path:
     try:
         is_there = found.parent.is_dir()
         found.exists()  # which asks whether it may be known
-        nearest = next((parent for parent in found.parents if parent.exists()), None)
     except OSError as error:
         raise OutputPathError(f"{found}: cannot be written ({error.strerror}). Choose another place.") from None
-    if nearest is not None and not nearest.is_dir():
-        raise OutputPathError(f"{found}: cannot be written, as {nearest} is a file. Choose another place.")
+    _refuse_below_files(found, found.parents)
     if not is_there:
         command = as_command(["mkdir", "-p", str(found.parent)])
         raise OutputPathError(f"{found}: cannot be written, as there is no folder {found.parent}. Make it: {command}")
     return found
+
+
+def new_folder(text: str) -> Path:
+    """Read the path of a folder to write into, which is made where there is none; see `new_path`."""
+    found = path(text)
+    with suppress(OSError):  # which is told where it is made
+        _refuse_below_files(found, [found, *found.parents])
+    return found
+
+
+def _refuse_below_files(found: Path, folders: Iterable[Path]) -> None:
+    nearest = next((folder for folder in folders if folder.exists()), None)
+    if nearest is not None and not nearest.is_dir():
+        raise OutputPathError(f"{found}: cannot be written, as {nearest} is a file. Choose another place.")
 
 
 def new_file(text: str) -> Path:

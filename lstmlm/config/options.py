@@ -37,7 +37,7 @@ def expanded(path: str) -> str:
     return os.path.expanduser(path)  # noqa: PTH111 - a path of the user's as it was typed, `./` and all
 
 
-_NOT_OF_FILES = ("idna", "punycode", "raw-unicode-escape", "unicode-escape")
+_NOT_OF_FILES = ("idna", "punycode", "utf-7", "raw-unicode-escape", "unicode-escape")
 
 
 def known_encoding(name: str) -> str:

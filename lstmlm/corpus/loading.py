@@ -288,9 +288,11 @@ def _kept(text: Text, options: DataOptions) -> KeptText:
     versions = {str(file.absolute()): Version.of(file) for file in text.files}
     if sum(found.size for found in versions.values()) < SMALLEST_KEPT_BYTES or not cache_is_usable():
         return KeptText(text.name, text.blocks, None)
+    # Programs that set the time of a file, as archives do, cannot set that of its change.
+    changed = [file.stat().st_ctime_ns for file in text.files]
     made_by = options.model_dump(exclude={"tokenizer", "batch_size", "bptt", "variable_bptt", "partial_shuffle"})
     rules = [NORMALIZATION, CUTTING, version("lstmlm")]
-    origin = hashlib.sha256(json.dumps([text.name, versions, made_by, rules]).encode()).hexdigest()
+    origin = hashlib.sha256(json.dumps([text.name, versions, changed, made_by, rules]).encode()).hexdigest()
     return KeptText(text.name, text.blocks, origin)
 
 

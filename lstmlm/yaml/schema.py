@@ -302,8 +302,12 @@ def _mismatch(expected: str, value: object, field: FieldInfo | None = None) -> s
     if isinstance(value, str) and "number" in expected:
         if percentage := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?%", value):
             return f"{text} Write {float(percentage[1]) / 100:g}."
-        if re.fullmatch(r"[0-9]{1,3}([, '’][0-9]{3})+", value):
-            return f"{text} Write {re.sub('[^0-9]', '', value)}."
+        is_grouped = re.fullmatch(r"[1-9][0-9]{0,2}([, '’][0-9]{3})+", value)
+        written = [re.sub("[^0-9]", "", value)] if is_grouped else []
+        if "whole number" not in expected and re.fullmatch("[0-9]+,[0-9]+", value):
+            written.insert(0, value.replace(",", "."))
+        if written:
+            return f"{text} Write {' or '.join(written)}."
     if isinstance(value, str) and field is not None:
         return f"{text} {_meant(value, _literals(field.annotation))}".rstrip()
     return text

@@ -46,6 +46,13 @@ def test_counts(here: Path, lstmlm: Callable[..., Any]) -> None:
     assert result.stderr == "store is ready. Train from it: --set data.corpus=./store\n"
 
 
+def test_a_file_does_not_become_a_store(here: Path, lstmlm: Callable[..., Any]) -> None:
+    texts(here)
+    for output in ("v.txt", "v.txt/store"):
+        result = lstmlm("data", "encode", "a.txt", "--output", output)
+        assert result.stderr == f"{output}: cannot be written, as v.txt is a file. Choose another place.\n"
+
+
 def test_a_store_trains_like_the_texts_that_it_was_made_from(here: Path, lstmlm: Callable[..., Any]) -> None:
     texts(here)
     (here / "corpus").mkdir()

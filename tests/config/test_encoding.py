@@ -12,7 +12,7 @@ def test_an_encoding_by_any_of_its_names() -> None:
         assert DataOptions(corpus="./a.txt", encoding=name).encoding == name
 
 
-@pytest.mark.parametrize("name", ["", "latin-x", "hex", "rot13", "idna", "punycode", "unicode_escape"])
+@pytest.mark.parametrize("name", ["", "latin-x", "hex", "rot13", "idna", "punycode", "utf-7", "unicode_escape"])
 def test_what_is_none(name: str) -> None:
     with pytest.raises(ValidationError, match=f"unknown encoding '{name}'\\. Python has utf-8, windows-1252"):
         DataOptions(corpus="./a.txt", encoding=name)

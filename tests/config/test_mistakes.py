@@ -103,6 +103,15 @@ ADDED_LINES = [
     ("seed: {x: 1}", "3: seed: expected a whole number, got a mapping."),
     ("seed: [[1]]", "3: seed: expected a whole number, got a list."),
     ("seed: 1e6", "3: seed: expected a whole number, got 1000000.0. Write 1000000."),
+    ("seed: '1,500'", "3: seed: expected a whole number, got '1,500'. Write 1500."),
+    (
+        "optimizer: {name: adam, learning_rate: '0,002'}",
+        "3: optimizer.learning_rate: expected a number, got '0,002'. Write 0.002.",
+    ),
+    (
+        "optimizer: {name: adam, learning_rate: '1,500'}",
+        "3: optimizer.learning_rate: expected a number, got '1,500'. Write 1.500 or 1500.",
+    ),
     (
         "optimizer: {clip_norm: none}",
         "3: optimizer.clip_norm: expected a number, got 'none'. For none write null.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lstmlm.cli.data.tokenizer.show import name_or_place
-from lstmlm.cli.options import LEARNT_TOKENIZERS, EncodingOption, JsonOption, as_place, path
+from lstmlm.cli.options import LEARNT_TOKENIZERS, EncodingOption, JsonOption, as_place, new_folder, path
 from lstmlm.cli.render import SECONDS_BETWEEN_LINES, print_json, print_table, say, warn, working
 from lstmlm.errors import Interrupted, as_command
 
@@ -24,7 +24,9 @@ def encode(
             metavar="FILE...", parser=path, help="Texts to train on, one after the other; folders and patterns too."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", parser=path, help="The folder that becomes the store.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", parser=new_folder, help="The folder that becomes the store.")
+    ],
     tokenizer: Annotated[
         str,
         typer.Option(

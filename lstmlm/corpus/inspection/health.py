@@ -228,8 +228,9 @@ def _of_files(text: Text, encoding: str) -> Iterator[Finding]:
 
 
 def _lines(seen: Observation, text: Text, options: DataOptions) -> Finding:
-    longest = f"longest {counted(seen.longest_chars, 'character')} (line {seen.longest_line:,})"
-    found = f"{counted(seen.n_lines, 'line')}, {seen.n_blank / seen.n_lines:.0%} blank, {longest}."
+    longest = f", longest {counted(seen.longest_chars, 'character')} (line {seen.longest_line:,})"
+    found = f"{counted(seen.n_lines, 'line')}, {seen.n_blank / seen.n_lines:.0%} blank"
+    found += f"{longest if seen.longest_chars else ''}."
     advice = ""
     if options.eos == "never":
         pass

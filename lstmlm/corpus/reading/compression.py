@@ -11,11 +11,11 @@ from functools import partial
 from importlib import import_module
 from io import BufferedIOBase
 from pathlib import PurePath
-from typing import cast
 
 from lstmlm.errors import DataError, MissingExtraError
 
-Opener = Callable[[BufferedIOBase], BufferedIOBase]
+Reader = Callable[[BufferedIOBase, int], Iterator[bytes]]
+"""Yields what a file holds, in chunks of at most a number of bytes."""
 
 
 @dataclass(frozen=True)
@@ -25,23 +25,51 @@ class Compression:
     name: str
     marks: tuple[bytes, ...]
     """What a file can begin with."""
-    open: Opener
+    read: Reader
 
 
-def _open_zstd(file: BufferedIOBase) -> BufferedIOBase:
+def _read_gzip(file: BufferedIOBase, chunk_bytes: int) -> Iterator[bytes]:
+    return iter(partial(gzip.GzipFile(fileobj=file).read, chunk_bytes), b"")
+
+
+def _read_zstd(file: BufferedIOBase, chunk_bytes: int) -> Iterator[bytes]:
     try:
         zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     except ImportError:
         raise MissingExtraError("backports.zstd: is not installed. Install it: pip install 'lstmlm[zstd]'") from None
-    return cast(BufferedIOBase, zstd.open(file))
+    # Large texts are published with windows beyond the 128 MB that are read unless more is allowed.
+    widest = {zstd.DecompressionParameter.window_log_max: zstd.DecompressionParameter.window_log_max.bounds()[1]}
+    return iter(partial(zstd.open(file, options=widest).read, chunk_bytes), b"")
+
+
+def _read_streams(
+    new_stream: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor], file: BufferedIOBase, chunk_bytes: int
+) -> Iterator[bytes]:
+    """Yield one stream after the other, as `cat` and parallel programs write them; zeros may stand between.
+
+    Python's own files end, without a word, before a stream that is damaged where it begins.
+    """
+    content = file.read(chunk_bytes)
+    while content:
+        stream = new_stream()
+        while not stream.eof:
+            yield stream.decompress(content, chunk_bytes)
+            content = b""
+            if stream.needs_input and not (content := file.read(chunk_bytes)):
+                raise EOFError
+        content = stream.unused_data
+        while not (content := content.lstrip(b"\0")) and (content := file.read(chunk_bytes)):
+            pass
 
 
 COMPRESSIONS: Mapping[str, Compression] = {
-    ".bz2": Compression("bzip2", tuple(b"BZh%d" % level for level in range(1, 10)), bz2.BZ2File),
-    ".gz": Compression("gzip", (b"\x1f\x8b",), lambda file: gzip.GzipFile(fileobj=file)),
-    ".xz": Compression("xz", (b"\xfd7zXZ\0",), cast(Opener, lzma.LZMAFile)),
+    ".bz2": Compression(
+        "bzip2", tuple(b"BZh%d" % level for level in range(1, 10)), partial(_read_streams, bz2.BZ2Decompressor)
+    ),
+    ".gz": Compression("gzip", (b"\x1f\x8b",), _read_gzip),
+    ".xz": Compression("xz", (b"\xfd7zXZ\0",), partial(_read_streams, lzma.LZMADecompressor)),
     # pzstd writes a frame that is skipped before those with data.
-    ".zst": Compression("zstd", (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), _open_zstd),
+    ".zst": Compression("zstd", (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), _read_zstd),
 }
 """By the end of a file's name."""
 
@@ -80,7 +108,7 @@ def read_chunks(file: BufferedIOBase, name: str, beginning: bytes, suffix: str, 
             f"{name}: is not compressed ({expected.name}), though its name ends in {suffix}. Rename or compress it."
         )
     try:
-        yield from iter(partial(expected.open(file).read, chunk_bytes), b"")
+        yield from filter(None, expected.read(file, chunk_bytes))
     except (MemoryError, MissingExtraError):
         raise
     # The modules have no class of errors in common; those of the operating system have a number.

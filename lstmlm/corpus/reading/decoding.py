@@ -9,20 +9,13 @@ from itertools import chain
 
 from lstmlm.config.options import known_encoding
 from lstmlm.corpus.reading.recognition import BEGINNING_BYTES, refuse_what_is_no_text, tell_once
-from lstmlm.errors import EncodingError, ShortTextError, as_command, to_utf8
+from lstmlm.errors import BYTE_ORDER_MARKS, EncodingError, ShortTextError, as_command, counted, to_utf8
 
 UTF8 = "utf-8"
 
 NORMALIZATION = "utf8-lf-v1"
 """Name and version of what is done to a text: figures are comparable only where it was the same."""
 
-# UTF-32 first: its little-endian mark begins with that of UTF-16.
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _DECLARATION = re.compile(
     rb"""\A\s*(?:<\?xml[^>]*\sencoding\s*=\s*["']|<.*<meta[^>]*\scharset\s*=\s*["']?)([\w.:-]+)""",
     re.IGNORECASE | re.DOTALL,
@@ -82,7 +75,11 @@ def decoded(name: str, chunks: Iterable[bytes], encoding: str = UTF8) -> Iterato
             content, place = error.object, error.start
             line += line_ends.decode(content[:place].decode(error.encoding, "ignore"), final=True).count("\n")
             where = f"byte 0x{content[place]:02X} at offset {offset - len(content) + place}, line {line}"
-            advice = _advice(name, content, place, line, encoding, is_mixed=not is_ascii)
+            if error.reason == "unexpected end of data" and (not is_ascii or len(content) - place > 1):
+                n_bytes = counted(len(content) - place, "byte")
+                advice = f"It ends within a character: get the whole file, or remove its last {n_bytes}."
+            else:
+                advice = _advice(name, content, place, line, encoding, is_mixed=not is_ascii)
             raise EncodingError(f"{name}: not {encoding.upper()} ({where}). {advice}") from None
         except UnicodeError as error:  # such as of UTF-16 without the mark that says in which order its bytes are
             raise EncodingError(f"{name}: not {encoding.upper()} ({error}). {_guess(name, chunk, 0)}") from None
@@ -101,7 +98,7 @@ def encoding_read(name: str, beginning: bytes, encoding: str) -> str:
     """How a file that begins so is read: in place of UTF-8 as it says itself, unless it is UTF-8 all the same."""
     if codecs.lookup(encoding).name != UTF8:
         return encoding
-    for mark, encoding in _BYTE_ORDER_MARKS:
+    for mark, encoding in BYTE_ORDER_MARKS:
         if beginning.startswith(mark):
             tell_once(logging.INFO, f"{name}: is read as {encoding}, as its byte-order mark says.")
             return encoding

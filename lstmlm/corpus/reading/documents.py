@@ -12,8 +12,8 @@ from lstmlm.corpus.reading.recognition import Kind, kind_of, refuse_what_is_no_c
 from lstmlm.corpus.reading.text_files import Line, Version, encoding_of, in_blocks, lines_of, name_of, read_blocks
 from lstmlm.errors import DataError, in_proportion
 
-_CALLED_SPLITS = ("train", "valid", "validation", "dev", "test")
-"""What records of other corpora may have as their `split`."""
+CALLED_SPLITS = ("train", "valid", "validation", "dev", "test")
+"""How corpora call their splits: as the `split` of records, or in names of files."""
 
 
 class Piece(NamedTuple):
@@ -106,7 +106,7 @@ def _text_or_problem(line: Line, encoding: str, fields: Sequence[str], splits: s
     """The text of a record, or what is wrong with it; what it says of its split is added to `splits`."""
     try:
         record = parse_object(line.text)
-        if (split := record.get("split")) in _CALLED_SPLITS:
+        if (split := record.get("split")) in CALLED_SPLITS:
             splits.add(split)
         return text_of(record, fields, name_of(line.file), encoding)
     except ValueError as error:

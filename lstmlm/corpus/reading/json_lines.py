@@ -6,6 +6,9 @@ from typing import Any
 
 from lstmlm.errors import conversion, did_you_mean, shown
 
+_LONGEST_PATH_CHARS = 200
+"""What lies deeper in a record is not looked for."""
+
 
 def parse_object(line: str) -> dict[str, Any]:
     """The object of a line. Raises ValueError, which says what to do, if it holds none or text that is none."""
@@ -75,7 +78,9 @@ def text_of(record: Mapping[str, Any], fields: Sequence[str], file: str, encodin
 
 
 def _longest_text(value: Any, path: str = "") -> tuple[int, str]:
-    """How long the longest text in a value is, 0 where it has none, and how `jq` gets at it."""
+    """How long the longest text in a value is, 0 where none is within reach, and how `jq` gets at it."""
+    if len(path) > _LONGEST_PATH_CHARS:
+        return 0, ""
     if isinstance(value, str):
         return len(value), path
     if isinstance(value, dict):

@@ -122,7 +122,7 @@ def _kind_of_json(text: str, *, is_named: bool) -> Kind | None:
             return "jsonl"
         is_cut = is_cut and ("\n" in text or text.startswith("["))
         return "json" if is_cut or (is_named and first.strip() in ("{", "[")) else None
-    except RecursionError:
+    except (ValueError, RecursionError):  # such as a number of more digits than Python reads
         return None
 
 

@@ -1,6 +1,7 @@
 """Texts that can be read again and again, and the splits of a corpus that is given by its path."""
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob
@@ -14,6 +15,7 @@ from lstmlm.config.data import DataOptions
 from lstmlm.corpus.reading.compression import COMPRESSIONS, split_suffixes
 from lstmlm.corpus.reading.decoding import normalized
 from lstmlm.corpus.reading.documents import (
+    CALLED_SPLITS,
     Piece,
     document_ends,
     holds_records,
@@ -22,7 +24,7 @@ from lstmlm.corpus.reading.documents import (
     read_documents,
 )
 from lstmlm.corpus.reading.recognition import RECORD_SUFFIXES, tell_once
-from lstmlm.corpus.reading.text_files import Version, explained, files_below, in_blocks, name_of
+from lstmlm.corpus.reading.text_files import Version, each_once, explained, files_below, in_blocks, name_of
 from lstmlm.errors import ConfigError, DataError, MissingTextError, ShortTextError, in_proportion
 
 SPLITS = ("train", "valid", "test")
@@ -183,11 +185,19 @@ def _has_text(path: Path) -> bool:
 
 def _warn_of_likely_splits(corpus: Path, names: Iterable[str]) -> None:
     """Warn of files or folders called as splits are that become parts of one text, which is cut anew."""
-    stems = {name: name.split(".")[0].lower() for name in names}
-    likely = sorted(name for name, stem in stems.items() if stem in SPLITS)
-    if likely and len({*stems.values()}) > 1:  # the training splits of several corpora may well be one text
+    splits = {name: _split_in(name) for name in names}
+    likely = sorted(name for name, split in splits.items() if split)
+    # The training splits of several corpora may well be one text, and a word of one name is chance: `a-test.txt`.
+    is_whole_name = any(name.split(".")[0].lower() in CALLED_SPLITS for name in likely)
+    n_called = len({splits[name] for name in likely})
+    if n_called > 1 or (is_whole_name and len(likely) < len(splits)):
         told = f"{corpus}: is read as one text, of which {', '.join(likely)} may be splits. To have them as such, name"
         tell_once(logging.WARNING, f"{told} a folder with train.txt, valid.txt and test.txt.")
+
+
+def _split_in(name: str) -> str | None:
+    """The split that a name has among its words, as do `ptb.test.txt` and `train-00000-of-00002.jsonl`."""
+    return next((word for word in re.split(r"[^a-z]+", name.lower()) if word in CALLED_SPLITS), None)
 
 
 def refuse_splits(folder: Path) -> None:
@@ -202,7 +212,7 @@ def _files_of(corpus: str) -> list[Path]:
     """The files of a corpus that is one text, in their order."""
     path = Path(corpus)
     if path.is_dir():
-        if texts := files_below(path, SUFFIXES):
+        if texts := each_once(path, files_below(path, SUFFIXES)):
             _warn_of_likely_splits(path, (text.relative_to(path).parts[0] for text in texts))
             return texts
         raise MissingTextError(
@@ -218,7 +228,7 @@ def _files_of(corpus: str) -> list[Path]:
         )
     # Unlike that of a path, this one takes absolute patterns and leaves hidden files out.
     matches = map(Path, glob(corpus, recursive=True))  # noqa: PTH207
-    files = sorted(path for path in matches if not path.is_dir())
+    files = each_once(path, [path for path in matches if not path.is_dir()])
     if not files:
         literal = f" For [ itself write [[]: {corpus.replace('[', '[[]')}" if "[" in corpus else ""
         raise MissingTextError(

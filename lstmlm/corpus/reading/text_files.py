@@ -25,7 +25,10 @@ from lstmlm.errors import DataError, MissingTextError, as_command, in_proportion
 BLOCK_BYTES = 1 << 20
 """How much of a file is read at once; a block of text has no more characters."""
 
-_BETWEEN_WORDS = re.compile(r"(?<=\n)|(?<=\S)(?= \S)")
+_BETWEEN_WORDS = re.compile(r"(?<=\n)|(?= \S)")
+
+_OF_STORES_AND_RUNS = ({"store.lock"}, {"index.json", "tokenizer.json"}, {"format", "metrics.jsonl"})
+"""Names of files that tell what lstmlm has written."""
 
 STANDARD_INPUT = Path("-")
 """Read in place of a file; like a pipe it is kept in memory, so that it can be read again."""
@@ -121,7 +124,7 @@ def files_in(paths: Iterable[Path], suffixes: Sequence[str] = ()) -> Iterator[Pa
 
 
 def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """The files of a folder and of those in it, sorted by path, but for hidden and empty ones.
+    """The files of a folder and of those in it, by path, but for hidden and empty ones, and stores and runs.
 
     Only those count that have one of the suffixes, before that of a compression; without any all count.
 
@@ -130,7 +133,12 @@ def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """
     files: list[Path] = []
     linked: list[Path] = []
+    made: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
+        if Path(parent) != folder and any(marks <= {*names} for marks in _OF_STORES_AND_RUNS):
+            made.append(Path(parent))
+            folders[:] = []
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         linked += filter(_is_elsewhere, (Path(parent, name) for name in folders))
         files += [Path(parent, name) for name in names if not name.startswith(".")]
@@ -142,11 +150,27 @@ def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
         most = f"not {n_others} {f'that end in {suffix}' if suffix else 'without such an ending'}"
         told = f"{folder}: read are {len(counted)} of {len(files)} files, {most}. To read all of them: {pattern}"
         tell_once(logging.WARNING, told)
+    if made:
+        listed = ", ".join(in_proportion(map(str, sorted(made))))
+        tell_once(logging.INFO, f"{folder}: token stores and runs are no texts, and not read: {listed}")
     if linked:
         listed = ", ".join(in_proportion(map(str, sorted(linked))))
         told = f"{folder}: links to folders are not followed: {listed}. Copy what is there into it to read that too."
         tell_once(logging.WARNING, told)
     return sorted(file for file in counted if Version.of(file).size)
+
+
+def each_once(corpus: Path, files: Sequence[Path]) -> list[Path]:
+    """Sort files, and leave out those that links lead to again: a text would be in several splits."""
+
+    def directness(file: Path) -> tuple[bool, int, Path]:
+        return file.is_symlink(), len(file.parts), file
+
+    found = {file.resolve(): file for file in sorted(files, key=directness, reverse=True)}
+    if n_again := len(files) - len(found):
+        told = f"links lead to files that are read anyway, {n_again:,} in {len(files):,} paths. Each is read once."
+        tell_once(logging.WARNING, f"{corpus}: {told}")
+    return sorted(found.values())
 
 
 def _is_elsewhere(folder: Path) -> bool:
@@ -240,7 +264,7 @@ def lines_of(path: Path, blocks: Iterable[str]) -> Iterator[Line]:
 
 
 def cut_between_words(text: str, part_chars: int) -> Iterator[str]:
-    """A text in parts of about `part_chars`, cut after a newline or before a single space, so never within a word."""
+    """A text in parts of about `part_chars`, cut after a newline or before the space before a word."""
     start = 0
     while start < len(text):
         place = _BETWEEN_WORDS.search(text, start + part_chars)
@@ -309,7 +333,7 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, FileNotFoundError) or error.errno == errno.ENAMETOOLONG:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             problem = "no such file. Check the path, relative to the working directory."
             raise MissingTextError(f"{path}: {problem}") from None
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error

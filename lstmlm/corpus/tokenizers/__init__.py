@@ -81,7 +81,7 @@ def read_tokenizer(path: Path) -> tuple[AnyTokenizerOptions, Tokenizer]:
         path = path / "tokenizer.json" if path.is_dir() else path
     if path.suffix == ".json":
         with suppress(DataError, CheckpointError):
-            return _read_learnt(read_text(path, MOST_TOKENIZER_BYTES))
+            return _read_learnt(read_text(path, MOST_TOKENIZER_BYTES).removeprefix("\ufeff"))
     options = FileTokenizerOptions(path=str(path))
     return options, train_tokenizer(options, [])
 

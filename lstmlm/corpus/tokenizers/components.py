@@ -5,9 +5,15 @@ never end, and any chain of replacements, each of which may double the text. So 
 of regular expressions those that well-known tokenizers have.
 """
 
+import json
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
+
+import numpy as np
+import tokenizers as library
 
 from lstmlm.errors import DataError
 
@@ -129,3 +135,48 @@ _OF_PATTERNS = (
 
 def _refusal(what: str, remedy: str) -> DataError:
     return DataError(f"tokenizer.json: asks for {what}. {remedy}")
+
+
+def open_engine(json_text: str) -> library.Tokenizer:
+    """The library's tokenizer of a file. Raises DataError if it is none, or would stop the program."""
+    with suppress(ValueError, TypeError, RecursionError):  # of which the library says more
+        _require_sound_charsmaps(json.loads(json_text))
+    with explained():
+        return library.Tokenizer.from_str(json_text)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Let what the library raises say that the file is at fault; a panic of it is no `Exception`."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise DataError(f"tokenizer.json: not a tokenizer ({error}). Restore the file from its run.") from error
+        raise
+
+
+def _require_sound_charsmaps(content: Any) -> None:
+    """Refuse a map of characters that leads out of itself, at which the library would stop the program.
+
+    It is, after its length, a double array (Darts) and texts that end with NUL. What leads on in the array has bit 31
+    clear, and an offset in bits 10 to 30, times 256 where bit 9 is set; the rest are places among the texts.
+    """
+    for component in components_of(content.get("normalizer") if isinstance(content, dict) else None):
+        if component.get("type") != "Precompiled":
+            continue
+        charsmap = b64decode(component.get("precompiled_charsmap") or "")
+        size = int.from_bytes(charsmap[:4], "little")
+        texts = np.frombuffer(charsmap, dtype=np.uint8)[4 + size :]
+        is_sound = size > 0 and size % 1024 == 0 and len(charsmap) > 4 + size and texts[-1] == 0
+        if is_sound:
+            units = np.frombuffer(charsmap, dtype="<u4", count=size // 4, offset=4)
+            leads_on = units < 1 << 31
+            reached = (np.arange(len(units)) ^ ((units >> 10) << ((units & 512) >> 6)))[leads_on] | 255
+            places = units[~leads_on] & 0x7FFFFFFF
+            is_sound = reached.max() < len(units) and places.max(initial=0) < len(texts)
+            is_sound = is_sound and not ((texts[places] & 0xC0) == 0x80).any()
+        if not is_sound:
+            raise DataError(
+                "tokenizer.json: its map of characters (precompiled_charsmap) is damaged. Get the file once more."
+            )

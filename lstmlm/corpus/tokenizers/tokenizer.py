@@ -17,6 +17,7 @@ from tokenizers import pre_tokenizers
 
 from lstmlm.corpus.reading.text_files import cut_between_words
 from lstmlm.corpus.reading.white_space import is_white, words_of
+from lstmlm.corpus.tokenizers.components import open_engine
 from lstmlm.corpus.tokenizers.joining import ByteJoiner, Joiner, RawJoiner
 from lstmlm.errors import ConfigError, DataError, shown
 
@@ -34,7 +35,7 @@ CORE_CHARS = 1 << 11
 SHOWN_UNKNOWN = 5
 """Pieces of a text that a warning names."""
 
-LAST_BETWEEN_WORDS = re.compile(r"(?s:.+)(?:(?<=\n)|(?<=\S)(?= \S))")
+LAST_BETWEEN_WORDS = re.compile(r"(?s:.+)(?:(?<=\n)|(?= \S))")
 """A text up to the last place where `cut_between_words` may cut it."""
 
 
@@ -220,10 +221,7 @@ class LearntTokenizer(Tokenizer):
 
     def _open(self, options: Any, json_text: str) -> Mapping[str, int]:
         """Check that nothing but the vocabulary differs from what `options` describe."""
-        try:
-            self._engine = library.Tokenizer.from_str(json_text)
-        except Exception as error:  # the library raises nothing more specific
-            raise DataError(f"tokenizer.json: not a tokenizer ({error}). Restore the file from its run.") from error
+        self._engine = open_engine(json_text)
         self.model_type = type(self._engine.model).__name__
         ids = self._engine.get_vocab(with_added_tokens=False)
         is_whole = ids.keys() >= set(self.special_tokens) and sorted(ids.values()) == [*range(len(ids))]
@@ -301,10 +299,11 @@ def _uncut_words(blocks: Iterable[str]) -> Iterator[str]:
 
 
 def _refuse_long_words(part: str) -> None:
-    """Refuse a part in which a word is too long; what it has beside that word may be as long."""
+    """Refuse a part that is too long to be read as a whole; what it has beside its longest word may be as long."""
     if len(part) > 2 * LONGEST_WORD_CHARS:
         raise DataError(
-            f"data.tokenizer: the text has a word of over {LONGEST_WORD_CHARS:,} characters. Choose name: char or byte."
+            f"data.tokenizer: the text has over {LONGEST_WORD_CHARS:,} characters without a space between. "
+            "Choose name: char or byte."
         )
 
 

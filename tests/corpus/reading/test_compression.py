@@ -54,6 +54,26 @@ def test_parts_that_were_compressed_one_by_one(suffix: str, tmp_path: Path) -> N
     assert "".join(read_blocks(path)) == "one\ntwo\n"
 
 
+@pytest.mark.parametrize("suffix", [".bz2", ".xz"])
+def test_between_parts_there_may_be_zeros_and_nothing_else(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"text.txt{suffix}"
+    one, two = COMPRESS[suffix](b"one\n"), COMPRESS[suffix](b"two\n")
+    for zeros in (bytes(4), bytes(1 << 21)):
+        path.write_bytes(one + zeros + two + zeros)
+        assert "".join(read_blocks(path)) == "one\ntwo\n"
+    damaged = f"{path}: is damaged (not a whole {COMPRESSIONS[suffix].name} file). Compress it again."
+    for content in (one + b"!" + two[1:], one + two[:-1], one + b"more"):
+        assert refusal(path, content) == damaged
+
+
+def test_zstd_with_a_window_of_any_width(tmp_path: Path) -> None:
+    compress_zstd(b"")
+    path = tmp_path / "text.zst"
+    # A frame of one raw block, for which 2 GB were to be kept, if there were as many.
+    path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes([0, 21 << 3]) + (4 << 3 | 1).to_bytes(3, "little") + b"one\n")
+    assert "".join(read_blocks(path)) == "one\n"
+
+
 @each_compression
 def test_a_file_that_ends_too_early_or_holds_what_it_should_not(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"text{suffix}"

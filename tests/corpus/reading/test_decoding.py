@@ -81,6 +81,28 @@ def test_a_declaration_of_what_is_no_encoding_of_texts_is_none() -> None:
         assert read(text.encode()) == text
 
 
+@pytest.mark.parametrize(
+    ("content", "place", "advice"),
+    [
+        (
+            "日本語\n".encode() * 50 + "日".encode()[:2],
+            500,
+            "ends within a character: get the whole file, or remove its last 2 bytes.",
+        ),
+        (
+            "naïve\n".encode() + b"caf\xc3",
+            10,
+            "ends within a character: get the whole file, or remove its last 1 byte.",
+        ),
+        (b"a " + "日".encode()[:2], 2, "ends within a character: get the whole file, or remove its last 2 bytes."),
+        (b"a caf\xe9", 5, "may be "),
+    ],
+)
+def test_a_file_that_is_cut_off_within_a_character(content: bytes, place: int, advice: str) -> None:
+    assert f"at offset {place}, line " in refusal(content)
+    assert f"). It {advice}" in refusal(content)
+
+
 def test_a_mixed_file_is_mended_where_it_is_broken() -> None:
     mixed = "naïve\ncafé\n".encode() + b"a caf\xe9\n" + "naïve\n".encode() * 9
     assert refusal(mixed) == (

@@ -105,6 +105,10 @@ def test_files_are_documents_beside_records(tmp_path: Path) -> None:
             "jq -c '{text: (.doc.body)}' PATH.jsonl > PATH.new.jsonl",
         ),
         (
+            '{"a":' * 600 + '"x"' + "}" * 600,
+            "has no field 'text', got 'a'. Write one.",
+        ),
+        (
             '{"turns": [{"who": "a", "says": "a b"}]}',
             "has no field 'text', got 'turns'. Fields within fields are not read. Take it out: "
             "jq -c '{text: (.turns[].says)}' PATH.jsonl > PATH.new.jsonl",

@@ -40,6 +40,7 @@ from lstmlm.errors import DataError
         ("-", '{"id": 1, "text":', "jsonl"),
         ("a.txt", '["Ah,\nhe said.\n', "text"),
         ("a.txt", "{", "text"),
+        ("a.txt", f"[{'1' * 5000}] is a large number\n", "text"),
         ("a.csv", "prose\n", "table"),
         ("a.TSV.gz", "word\nThe\n", "table"),
         ("-", "item,sentence,word\n1,1,The\n1,1,cat\n", "table"),
@@ -131,6 +132,19 @@ def test_another_text_takes_the_place_of_a_file_that_is_kept(tmp_path: Path) -> 
         ".before.clean.novel.txt": "a b\n",
         ".before.lines.novel.txt": "x b\n",
     }
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_byte_order_mark_says_how_a_file_is_converted(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "novel.txt"
+    path.write_bytes("\ufeffa b\n".encode(encoding))
+    command = replacement(str(path), ["sed", "s/a/x/"], ".clean.txt", "utf-8")
+    assert shlex.split(command)[:5] == ["iconv", "-f", encoding[:6], "-t", "utf-8"]
+
+
+def test_a_compressed_file_is_unpacked_whatever_the_case_of_its_name() -> None:
+    command = replacement("NOVEL.TXT.GZ", ["sed", "s/a/x/"], ".clean.txt", "utf-8")
+    assert shlex.split(command)[:4] == ["gzip", "-dc", "NOVEL.TXT.GZ", "|"]
 
 
 @pytest.mark.parametrize(("name", "encoding"), [("standard input", "utf-8"), ("a.txt", "latin-1")])

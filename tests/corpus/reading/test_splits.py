@@ -79,7 +79,10 @@ class TestSplits:
         [
             ("", ["Train.txt", "Valid.txt", "Test.txt"], "Test.txt, Train.txt, Valid.txt"),
             ("", ["train/a.txt", "valid/a.txt", "more/test.txt"], "train, valid"),
-            ("/*.txt", ["train.txt", "dev.txt", "test.txt"], "test.txt, train.txt"),
+            ("/*.txt", ["train.txt", "dev.txt", "test.txt"], "dev.txt, test.txt, train.txt"),
+            ("", ["ptb.train.txt", "ptb.test.txt"], "ptb.test.txt, ptb.train.txt"),
+            ("/*", ["my_train.txt", "my_Dev.txt"], "my_Dev.txt, my_train.txt"),
+            ("", ["a-test.txt", "training-days.txt", "b.txt"], None),
             ("/*/train.txt", ["a/train.txt", "b/train.txt"], None),
             ("", ["b/train.txt", "c.txt"], None),
         ],
@@ -112,6 +115,22 @@ class TestSplits:
 
 
 class TestCollections:
+    def test_a_file_is_read_once_wherever_links_lead(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        put(tmp_path, {"a.txt": "".join(STORIES), "b/c.txt": "c\n"})
+        (tmp_path / "loop").symlink_to(".")
+        (tmp_path / "b" / "again.txt").symlink_to("c.txt")
+        with caplog.at_level("WARNING", "lstmlm"):
+            for corpus in ("", "/**/*.txt"):
+                assert whole(options_of(f"{tmp_path}{corpus}")) == "".join([*STORIES, "c\n"])
+        of_folder, of_pattern = caplog.messages
+        assert of_folder == f"{tmp_path}: links lead to files that are read anyway, 1 in 3 paths. Each is read once."
+        assert of_pattern.startswith(f"{tmp_path}/**/*.txt: links lead to files that are read anyway, ")
+
+    def test_token_stores_and_runs_in_a_folder_are_no_texts(self, tmp_path: Path) -> None:
+        put(tmp_path, {"a.txt": "".join(STORIES), "store/index.json": "{", "store/tokenizer.json": "{"})
+        put(tmp_path, {"begun/store.lock": "", "begun/x.json": "{", "run/format": "1", "run/metrics.jsonl": "{"})
+        assert whole(options_of(tmp_path)) == "".join(STORIES)
+
     def test_the_texts_of_a_folder_by_name(self, tmp_path: Path) -> None:
         put(
             tmp_path, {"b/2.txt": STORIES[2], "b/1.txt.gz": STORIES[1], "a.txt": STORIES[0], "c.JSONL": json_lines("x")}

@@ -274,11 +274,17 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
     assert str(caught.value) == changed
 
 
+def test_what_is_below_a_file_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a\n", "utf-8")
+    with pytest.raises(MissingTextError, match=r"a\.txt/b\.txt: no such file\. Check the path"):
+        list(read_blocks(tmp_path / "a.txt" / "b.txt"))
+
+
 @given(text=st.text(alphabet="ab \n\t\u2028", max_size=40), part_chars=st.integers(1, 8))
 def test_long_texts_are_cut_between_words(text: str, part_chars: int) -> None:
     parts = list(cut_between_words(text, part_chars))
     assert "".join(parts) == text
     assert all(len(part) >= part_chars for part in parts[:-1])
     for before, after in pairwise(parts):
-        assert before[-1] == "\n" or (not before[-1].isspace() and after[0] == " " and not after[1].isspace())
+        assert before[-1] == "\n" or (after[0] == " " and not after[1].isspace())
     assert sum(len(part.split()) for part in parts) == len(text.split())

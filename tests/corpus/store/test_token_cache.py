@@ -84,6 +84,16 @@ def test_a_text_that_changed_is_encoded_again(corpus: DataOptions) -> None:
     assert load_corpus(corpus).train.n_words == 2
 
 
+def test_a_text_that_changed_is_encoded_again_whatever_its_time(corpus: DataOptions) -> None:
+    """Of the same size, with the time of before, as `cp -p` and archives set it."""
+    load_corpus(corpus)
+    file = Path(corpus.corpus) / "train.txt"
+    before = file.stat()
+    file.write_text(file.read_text("utf-8").replace("line", "word"), "utf-8")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "word" in load_corpus(corpus).tokenizer.to_json()
+
+
 def test_other_options_of_the_text_are_another_text(corpus: DataOptions) -> None:
     file = DataOptions(corpus=f"{corpus.corpus}/train.txt", holdout=0.1)
     less = file.model_copy(update={"holdout": 0.2})

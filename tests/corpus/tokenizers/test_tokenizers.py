@@ -204,8 +204,17 @@ def test_a_text_without_spaces_is_no_text_of_words() -> None:
     with pytest.raises(DataError) as caught:
         tokenizer.encode(text)
     assert str(caught.value) == (
-        "data.tokenizer: the text has a word of over 1,048,576 characters. Choose name: char or byte."
+        "data.tokenizer: the text has over 1,048,576 characters without a space between. Choose name: char or byte."
     )
+
+
+@pytest.mark.parametrize("options", [WordTokenizerOptions(), BPETokenizerOptions(), UnigramTokenizerOptions()])
+def test_a_line_may_have_no_single_spaces(options: TokenizerOptions) -> None:
+    tokenizer = train_tokenizer(options, ["ab c\n"])
+    text = "ab  c   " * 300_000
+    assert len(text) > 2 << 20
+    n = len(tokenizer.encode("ab  c   " * 3 + "\n")) // 3
+    assert len(tokenizer.encode(text + "\n")) == 300_000 * n + 1
 
 
 @pytest.mark.parametrize("options", [WordTokenizerOptions(), BPETokenizerOptions(), UnigramTokenizerOptions()])

@@ -8,6 +8,7 @@ The file is kept as it is. The library's format has no room for a model of Sente
 user names: tokenizer.json then is an object with `sentencepiece` (base64) or the file as `tokenizer`, and `line_end`.
 """
 
+import codecs
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,7 +60,13 @@ class FileTokenizer(Tokenizer):
         self._line_end = content.get("line_end")
         self._file: Engine
         if "sentencepiece" in content:
-            self._file = SentencePieceEngine(b64decode(content["sentencepiece"]))
+            try:
+                model = b64decode(content["sentencepiece"])
+            except (TypeError, ValueError):
+                raise DataError(
+                    "tokenizer.json: is damaged (its sentencepiece is no base64). Restore the file from its run."
+                ) from None
+            self._file = SentencePieceEngine(model)
         else:
             self._file = LibraryEngine(json.dumps(content["tokenizer"]) if "tokenizer" in content else json_text)
         return self._file.ids
@@ -227,6 +234,7 @@ class FileTokenizer(Tokenizer):
 
 def _json_text(content: bytes, line_end: str | None) -> str:
     """The content of a file as tokenizer.json, with the line end that the user names."""
+    content = content.removeprefix(codecs.BOM_UTF8)
     if content.lstrip()[:1] != b"{":
         whole: dict[str, Any] = {"sentencepiece": b64encode(content).decode("ascii")}
     elif line_end is None:
@@ -241,6 +249,6 @@ def _object(json_text: str) -> dict[str, Any]:
     """A JSON object; an empty one in place of what is none, of which the library says more."""
     try:
         content = json.loads(json_text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -6,16 +6,18 @@ white space.
 """
 
 import json
-from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import tokenizers as library
 from tokenizers import decoders
 
-from lstmlm.corpus.tokenizers.components import component_types, components_of, require_known_components
+from lstmlm.corpus.tokenizers.components import (
+    component_types,
+    components_of,
+    explained,
+    open_engine,
+    require_known_components,
+)
 from lstmlm.corpus.tokenizers.foreign.engine import Engine
 from lstmlm.corpus.tokenizers.foreign.sentencepiece import SPACE
 from lstmlm.corpus.tokenizers.tokenizer import byte_alphabet
@@ -33,10 +35,7 @@ class LibraryEngine(Engine):
 
     def __init__(self, json_text: str) -> None:
         """Take the content of a file. Raises DataError if it is none, or asks for what cannot be run."""
-        with suppress(ValueError):  # of which the library says more
-            _require_sound_charsmaps(json.loads(json_text))
-        with _explained():
-            self._engine = library.Tokenizer.from_str(json_text)
+        self._engine = open_engine(json_text)
         content = json.loads(self._engine.to_str())
         require_known_components(content)
         self.ids = self._engine.get_vocab()
@@ -46,7 +45,7 @@ class LibraryEngine(Engine):
         _require_unknown_token(model)
         self._engine.no_truncation()
         self._engine.no_padding()
-        with _explained():
+        with explained():
             self._engine.encode(_PROBE)
             self.cuts_at_spaces = self._splits("a b") == ["a", "b"]
         self.model_type = model["type"]
@@ -93,17 +92,6 @@ class LibraryEngine(Engine):
         return [(token_id, line[slice(*span)]) for token_id, span in zip(encoding.ids, encoding.offsets, strict=True)]
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Let what the library raises say that the file is at fault; a panic of it is no `Exception`."""
-    try:
-        yield
-    except BaseException as error:
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise DataError(f"tokenizer.json: not a tokenizer ({error}). Restore the file from its run.") from error
-        raise
-
-
 def _require_unknown_token(model: Mapping[str, Any]) -> None:
     """Refuse a model that could not cut a text with what it does not know; BPE drops that where it has no token."""
     name, vocabulary = model.get("unk_token"), model["vocab"]
@@ -118,32 +106,6 @@ def _require_unknown_token(model: Mapping[str, Any]) -> None:
             "tokenizer.json: has no unknown token, so that nothing can be cut that has a character it does not know. "
             "Set unk_id in it, or use another tokenizer."
         )
-
-
-def _require_sound_charsmaps(content: Any) -> None:
-    """Refuse a map of characters that leads out of itself, at which the library would stop the program.
-
-    It is, after its length, a double array (Darts) and texts that end with NUL. What leads on in the array has bit 31
-    clear, and an offset in bits 10 to 30, times 256 where bit 9 is set; the rest are places among the texts.
-    """
-    for component in components_of(content.get("normalizer") if isinstance(content, dict) else None):
-        if component.get("type") != "Precompiled":
-            continue
-        charsmap = b64decode(component.get("precompiled_charsmap") or "")
-        size = int.from_bytes(charsmap[:4], "little")
-        texts = np.frombuffer(charsmap, dtype=np.uint8)[4 + size :]
-        is_sound = size > 0 and size % 1024 == 0 and len(charsmap) > 4 + size and texts[-1] == 0
-        if is_sound:
-            units = np.frombuffer(charsmap, dtype="<u4", count=size // 4, offset=4)
-            leads_on = units < 1 << 31
-            reached = (np.arange(len(units)) ^ ((units >> 10) << ((units & 512) >> 6)))[leads_on] | 255
-            places = units[~leads_on] & 0x7FFFFFFF
-            is_sound = reached.max() < len(units) and places.max(initial=0) < len(texts)
-            is_sound = is_sound and not ((texts[places] & 0xC0) == 0x80).any()
-        if not is_sound:
-            raise DataError(
-                "tokenizer.json: its map of characters (precompiled_charsmap) is damaged. Get the file once more."
-            )
 
 
 def _replacement_of_space(content: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from lstmlm.config.data import (
     WordTokenizerOptions,
 )
 from lstmlm.corpus.reading.white_space import cut_before_spaces
-from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer, training_text
+from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, read_tokenizer, train_tokenizer, training_text
 from lstmlm.corpus.tokenizers.components import PATTERNS
 from lstmlm.errors import DataError
 
@@ -309,6 +309,8 @@ def test_known_patterns_take_time_in_proportion_to_the_text(pattern: str) -> Non
             "is neither a tokenizer.json nor a SentencePiece model. Give another file.",
         ),
         (b"", "is neither a tokenizer.json nor a SentencePiece model. Give another file."),
+        (b'{"sentencepiece": "abc"}', "is damaged (its sentencepiece is no base64). Give another file."),
+        (b'{"sentencepiece": 5}', "is damaged (its sentencepiece is no base64). Give another file."),
     ],
 )
 def test_a_file_that_is_no_tokenizer(content: bytes, problem: str, tmp_path: Path) -> None:
@@ -317,6 +319,19 @@ def test_a_file_that_is_no_tokenizer(content: bytes, problem: str, tmp_path: Pat
     with pytest.raises(DataError) as caught:
         read(path)
     assert str(caught.value) == f"{path}: {problem}"
+
+
+def test_a_file_that_is_nested_too_deep(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b'{"model":' * 100_000)
+    with pytest.raises(DataError, match="not a tokenizer"):
+        read(tmp_path / "x")
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    own = train_tokenizer(WordTokenizerOptions(), ["a b\n"])
+    (tmp_path / "tokenizer.json").write_text(own.to_json(), "utf-8-sig")
+    assert read(tmp_path / "tokenizer.json").encode_prompt("b a") == own.encode_prompt("b a")
+    assert read_tokenizer(tmp_path)[1].digest == own.digest
 
 
 def test_no_file(tmp_path: Path) -> None:

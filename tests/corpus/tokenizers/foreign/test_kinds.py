@@ -16,7 +16,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from lstmlm.config.data import FileTokenizerOptions
 from lstmlm.corpus.encoded_text import encode_text
-from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
+from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, read_tokenizer, train_tokenizer
 from lstmlm.errors import DataError
 
 SENTENCES = [
@@ -281,6 +281,9 @@ class TestNormalisation:
         assert str(caught.value) == (
             f"{tmp_path}/brought: its map of characters (precompiled_charsmap) is damaged. Get the file once more."
         )
+        (tmp_path / "tokenizer.json").write_text(json.dumps(content), "utf-8")  # which is tried as one of ours, too
+        with pytest.raises(DataError, match="is damaged"):
+            read_tokenizer(tmp_path)
         assert capfd.readouterr().err == ""
 
     def test_a_sound_map_is_taken(self, tmp_path: Path) -> None:
