@@ -4,6 +4,7 @@ A text is read as everywhere here: its first token is predicted after the implic
 state is carried to its end, and an open last line is not ended.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from lstmlm.api.arguments import sampling_options
 from lstmlm.api.model import Model
+from lstmlm.corpus.reading.decoding import normalized
 from lstmlm.errors import ConfigError, DataError, MissingExtraError, did_you_mean, first_line, unknown
 from lstmlm.evaluation.report import Report
 from lstmlm.scoring import of_distributions, score_each
@@ -67,9 +69,16 @@ class LstmlmLM(LM):
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Continue each context up to the first of its stop texts, as `lstmlm generate` does."""
-        return [self._continued(*request.args) for request in requests]
+        n_asked = Counter[str]()
+        texts = []
+        for request in requests:
+            # A task that repeats a question wants other answers.
+            n_asked[repr(request.args)] += 1
+            context, options = request.args
+            texts.append(self._continued(context, options, n_asked[repr(request.args)] - 1))
+        return texts
 
-    def _continued(self, context: str, options: dict[str, Any]) -> str:
+    def _continued(self, context: str, options: dict[str, Any], seed: int) -> str:
         until = options.get("until") or []
         drawn = {name: options[name] for name in ("temperature", "top_k", "top_p") if options.get(name) is not None}
         sampling = sampling_options(
@@ -79,7 +88,8 @@ class LstmlmLM(LM):
                 **(drawn if options.get("do_sample") else {"temperature": 0}),
             }
         )
-        return "".join(sample.piece for [sample] in generate_texts(self._trained, context, sampling, [0]))
+        pieces = generate_texts(self._trained, normalized(context), sampling, [seed])
+        return "".join(sample.piece for [sample] in pieces)
 
     def _pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Ids of both: cut as one text, in which white space between them belongs to the continuation."""
@@ -87,7 +97,7 @@ class LstmlmLM(LM):
         return whole[: len(before)], whole[len(before) :]
 
     def _encode(self, text: str) -> list[int]:
-        return self._trained.tokenizer.encode_prompt(self._trained.beginning(text))
+        return self._trained.tokenizer.encode_prompt(self._trained.beginning(normalized(text)))
 
     def _measured(self, texts: Sequence[Sequence[int]]) -> list[Any]:
         start_id, measure = self._trained.tokenizer.start_id, of_distributions(_nats_and_rank)

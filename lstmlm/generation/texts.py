@@ -129,11 +129,10 @@ class Continuation:
 
 def _without_open_blank(prompt: str, tokenizer: Tokenizer) -> str:
     """Leave a blank at the end of a prompt to the next token, where the tokens of words begin with one."""
-    blank = tokenizer.encode_prompt(" ")
     is_begun = prompt.endswith(" ") and any(
-        tokenizer.encode_prompt(f" {letter}")[: len(blank)] != blank for letter in set(prompt) if letter.isalpha()
+        tokenizer.content(token_id).strip() for token_id in _beginning_with(" ", tokenizer)
     )
-    return prompt[:-1] if is_begun and any(True for _ in _beginning_with(" ", tokenizer)) else prompt
+    return prompt[:-1] if is_begun else prompt
 
 
 def _beginning_with(blank: str, tokenizer: Tokenizer) -> Iterator[int]:

@@ -58,6 +58,7 @@ class Completion:
         self._extra = extra
         self._pieces: asyncio.Queue[tuple[int, Piece | Exception]] = asyncio.Queue()
         self.choices: list[Choice] = []
+        self.is_cancelled = False
         self._head = {
             "id": f"cmpl-{secrets.token_hex(12)}",
             "object": "text_completion",
@@ -72,6 +73,7 @@ class Completion:
 
     def cancel(self) -> None:
         """Let nobody write on."""
+        self.is_cancelled = True
         for choice in self.choices:
             if choice.column is not None:
                 choice.column.is_cancelled = True

@@ -62,8 +62,7 @@ class Questions:
         served = self._models.find(request.model)
         n_tokens = await require_short(served, request.text, self._limits)
         _require_some(n_tokens)
-        if request.units:
-            _require_few_units(n_tokens, max(served.model.run.config.model.backbone.hidden_sizes), self._limits)
+        _require_few_units(n_tokens, max(served.model.run.config.model.backbone.hidden_sizes), self._limits)
         activity = await self._engine.ask(partial(_gates, served, request))
         # They may be millions; meanwhile others are answered.
         told = await asyncio.to_thread(_activity_as_json, activity, has_units=request.units)
@@ -132,9 +131,9 @@ def _require_few_readings(n_tokens: int, n_context_tokens: int, limits: Limits) 
 def _require_few_units(n_tokens: int, n_units: int, limits: Limits) -> None:
     if n_tokens * n_units > limits.units:
         raise too_large(
-            f"units: {n_units:,} at each of {n_tokens:,} tokens are {n_tokens * n_units:,}, of which a request has "
-            f"{limits.units:,} at most. Give a shorter text, or leave them out: the means have no such limit.",
-            "units",
+            f"text: {n_units:,} units at each of {n_tokens:,} tokens are {n_tokens * n_units:,}. A request has "
+            f"{limits.units:,} at most. Give a shorter text.",
+            "text",
         )
 
 

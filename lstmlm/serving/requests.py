@@ -32,7 +32,7 @@ class Limits:
     """That a request may have read and written in all; what tokenizer_info calls the longest text."""
 
     units: int = 1 << 20
-    """Of a layer, of which a request for all may be told what they do: tokens times units."""
+    """Of a layer, of which a request may ask what they do: tokens times units."""
 
     readings: int = 1 << 22
     """Of tokens where each is given a number of those before it, which are read anew."""

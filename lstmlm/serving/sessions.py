@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lstmlm.api.state import normalized_after
+from lstmlm.corpus.reading.white_space import is_white, words_of
 from lstmlm.generation.growing_text import GrowingText
 from lstmlm.generation.next_word import NextWords, find_following_words
 from lstmlm.models.backbone import BackboneState
@@ -47,13 +48,14 @@ class Session:
         return {"id": self.name, "object": "session", "model": self.served.name, "n_chars": self.n_chars}
 
     def feed(self, text: str) -> str:
-        """Read on; return what of a text has been read."""
+        """Read on; return what of a text has been read, from the beginning of the word that it goes on."""
+        begun = "" if is_white(self.line[-1:] or " ") else words_of(self.line)[-1]
         read = self.served.model.beginning(normalized_after(self._last, text))
         self._last = text[-1:] or self._last
         self.text.feed(read)
         self.n_chars += len(read)
         self.line = (self.line + read).rpartition("\n")[2][-max(LINE_CHARS, len(self.text.unread)) :]
-        return read
+        return begun + read
 
     def find_next_words(self, k: int) -> tuple[NextWords, str]:
         """Find what follows; return it with the line that it follows, as the next question may feed more."""
@@ -65,6 +67,8 @@ class Session:
         line_ids = self.served.tokenizer.encode_prompt(self.line)
         column = new_column(self.served, request, self.line, line_ids, seed_of(request), listener, n_before)
         completion.choices.append(Choice("", [], column))
+        if completion.is_cancelled:  # meanwhile
+            return
         engine.begin(
             self.served.model.model, self.served.tokenizer.unk_id, [column], *self._place(column.continuation.opening)
         )

@@ -91,6 +91,23 @@ def nats(trained: Any, text: str) -> float:
     return float(score(trained.model, ids, trained.tokenizer.start_id).sum())
 
 
+def test_line_ends_are_read_as_everywhere(harness: Any, make_run: Callable[..., Any]) -> None:
+    asked = harness.LstmlmLM(make_run(model(), {"name": "char"}))
+    texts = ["a cat\r\nthe dog\r\n", "a cat\nthe dog\n"]
+    assert len(set(asked.loglikelihood_rolling(requests(*((text,) for text in texts))))) == 1
+    options = {"max_gen_toks": 5}
+    assert len(set(asked.generate_until(requests(*((text, options) for text in texts))))) == 1
+
+
+def test_a_question_that_is_repeated_has_other_answers(harness: Any, make_run: Callable[..., Any]) -> None:
+    asked = harness.LstmlmLM(make_run(model(), {"name": "char"}))
+    drawn, likeliest = ({"max_gen_toks": 20, "do_sample": is_drawn} for is_drawn in (True, False))
+    again = requests(("a", drawn), ("a", likeliest)) * 3
+    texts = asked.generate_until(again)
+    assert (len(set(texts[::2])), len(set(texts[1::2]))) == (3, 1)
+    assert asked.generate_until(again) == texts
+
+
 @pytest.mark.parametrize("ngram_order", [None, 3], ids=["network", "n-grams"])
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 def test_both_ways_give_the_same_scores(

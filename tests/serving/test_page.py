@@ -339,6 +339,32 @@ def test_writing_is_shown_as_it_comes_and_can_be_stopped(page: Any) -> None:
     assert text_of(page) == stopped
 
 
+def test_writing_can_be_stopped_whatever_the_seed_field_holds(page: Any) -> None:
+    page.evaluate(SLOW_COMPLETIONS)
+    page.locator("#write").press("Enter")
+    expect(page.locator("#written article").first.locator("p")).to_contain_text("and and")
+    page.locator("#seed").fill("")
+    page.get_by_role("button", name="Stop").press("Enter")
+    expect(page.get_by_role("button", name="Write on")).to_be_visible()
+
+
+def test_layers_of_both_models_may_be_chosen_one_after_the_other(page: Any, ask: Callable[..., Any]) -> None:
+    write(page, f"{SENTENCE} ")
+    page.locator("#gates").scroll_into_view_if_needed()
+    articles = page.locator("#gates article").all()
+    for article in articles:
+        expect(article.locator(".strips li")).to_have_count(6)
+    choose = (
+        "articles => articles.forEach((article) => article.querySelector('input[name^=layer][value=\"1\"]').click())"
+    )
+    page.locator("#gates article").evaluate_all(choose)
+    for article, model in zip(articles, MODELS, strict=True):
+        article.get_by_label("State").check()
+        gates = ask("gates", model=model, text=f"{SENTENCE} ", layer=1, units=True)
+        means = [f"mean {sum(row) / len(row):.2f}" for row in gates["units"]["hidden"]]
+        expect(article.locator(".strips .unseen")).to_have_text(means)
+
+
 def test_gates_run_under_the_words(page: Any, ask: Callable[..., Any]) -> None:
     write(page, f"{SENTENCE} ")
     page.locator("#gates").scroll_into_view_if_needed()
@@ -495,8 +521,10 @@ def test_a_key_is_asked_for_and_kept(page: Any) -> None:
     expect(page.get_by_label("This server asks for a key")).to_be_visible()
     page.locator("#text").press_sequentially("The")
     page.wait_for_timeout(500)
-    page.get_by_label("This server asks for a key").fill("open sesame")
-    page.keyboard.press("Enter")
+    for key in ("“open sesame”", "open sesame"):
+        page.get_by_label("This server asks for a key").fill(key)
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(500)
     expect(page.locator("#notice")).to_be_hidden()
     expect(page.locator("#gloss li").first).to_be_visible()
 

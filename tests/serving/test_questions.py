@@ -1,5 +1,6 @@
 """The questions of `lstmlm next`, `eval surprisal` and `inspect gates`, tokens and sessions, over HTTP."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -104,6 +105,55 @@ def test_a_session_keeps_so_much_of_a_line_that_never_ends(models: Any, monkeypa
     assert (session.line, session.n_chars) == ("   a", 23)
 
 
+def test_a_text_that_nobody_waits_for_any_more_is_not_begun(models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client has left while the question stood in line."""
+    from lstmlm.serving.completions import Completion
+    from lstmlm.serving.engine import Engine
+    from lstmlm.serving.requests import Limits, SessionGenerateRequest
+    from lstmlm.serving.sessions import Session
+
+    begun: list[object] = []
+    engine = Engine(Limits())
+    monkeypatch.setattr(engine, "begin", lambda *arguments: begun.append(arguments))
+
+    async def leave_and_begin() -> None:
+        served, request = models.find("char"), SessionGenerateRequest()
+        completion = Completion(served, request, 0, 1.0, {})
+        completion.cancel()
+        Session("a", served, "the").begin(engine, completion, request)
+
+    asyncio.run(leave_and_begin())
+    assert begun == []
+
+
+def test_what_is_fed_may_begin_within_a_word(server: Any) -> None:
+    session = server.post("/v1/sessions", text="the far")
+    assert session["warnings"] == ["the model does not know far: read as <unk>."]
+    path = f"/v1/sessions/{session['id']}"
+    assert "warnings" not in server.post(f"{path}/feed", text="mer ")
+    assert server.post(f"{path}/feed", text="zyz")["warnings"] == ["the model does not know zyz: read as <unk>."]
+    assert server.post(f"{path}/feed", text="zy")["warnings"] == ["the model does not know zyzzy: read as <unk>."]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("text", ["the cat\n2 ", "the cat\n "])
+def test_a_session_writes_what_a_prompt_is_continued_with(server: Any, name: str, text: str) -> None:
+    """Whatever stands in its last line."""
+    session = server.post("/v1/sessions", model=name, text=text)
+    for seed in range(3):
+        [choice] = server.post(f"/v1/sessions/{session['id']}/generate", max_tokens=6, seed=seed)["choices"]
+        assert choice["text"] == server.choice(model=name, prompt=text, max_tokens=6, seed=seed)["text"]
+
+
+def test_blanks_at_the_end_of_a_text_take_no_time(server: Any) -> None:
+    """In proportion to their square it would be hours, in which nobody else is answered."""
+    text = "the farmer" + " " * 1_000_000
+    found = server.post("/v1/next", model="word", text=text, k=1)
+    assert (
+        found["words"][0]["word"] == server.post("/v1/next", model="word", text="the farmer ", k=1)["words"][0]["word"]
+    )
+
+
 @pytest.mark.parametrize(("path", "text"), [("/v1/gates", " "), ("/v1/surprisal", ""), ("/v1/surprisal", "\ufeff")])
 def test_a_text_without_tokens_says_nothing(server: Any, path: str, text: str) -> None:
     error = server.post_any(path, {"model": "word", "text": text}).json["error"]
@@ -118,14 +168,14 @@ def test_a_context_is_one_of_three(server: Any, context: object) -> None:
     assert (error["param"], error["code"]) == ("context", "invalid_value")
 
 
-def test_units_are_told_of_short_texts(models: Any, serving: Any) -> None:
+@pytest.mark.parametrize("units", [False, True])
+def test_gates_are_told_of_short_texts(models: Any, serving: Any, units: bool) -> None:
     with serving(models, units=16 * 5) as server:
-        assert server.post("/v1/gates", model="char", text="the c", units=True)["units"]
-        assert server.post("/v1/gates", model="char", text="the ca")["means"]
-        answer = server.post_any("/v1/gates", {"model": "char", "text": "the ca", "units": True})
+        assert ("units" in server.post("/v1/gates", model="char", text="the c", units=units)) == units
+        answer = server.post_any("/v1/gates", {"model": "char", "text": "the ca", "units": units})
     error = answer.json["error"]
-    assert (answer.status, error["code"], error["param"]) == (413, "too_large", "units")
-    assert error["message"].startswith("units: 16 at each of 6 tokens are 96, of which a request has 80 at most.")
+    assert (answer.status, error["code"], error["param"]) == (413, "too_large", "text")
+    assert error["message"].startswith("text: 16 units at each of 6 tokens are 96. A request has 80 at most.")
 
 
 def test_gates(server: Any) -> None:

@@ -21,8 +21,9 @@ def is_white(text: str) -> bool:
 
 def cut_before_spaces(text: str) -> list[str]:
     """A text in pieces: each of its words with the white space before it, and the white space at the end, maybe ""."""
-    pieces: list[str] = _WORD_AND_SPACE_BEFORE.findall(text)
-    return [*pieces, text[sum(map(len, pieces)) :]]
+    # For white space that no word follows, the pattern would be tried from each of its characters to the end.
+    end = max(len(text.rstrip()), *(text.rfind(mark) + 1 for mark in _SEPARATORS))
+    return [*_WORD_AND_SPACE_BEFORE.findall(text[:end]), text[end:]]
 
 
 def space_before(text: str) -> str:

@@ -20,9 +20,10 @@ export class Gone extends Error {}
 
 const KEY = "lstmlm-key";
 
-/** Keep the server's key for as long as this tab is open. */
+/** Keep the server's key for as long as this tab is open; none where it could not be sent, as with curly quotes. */
 export function useKey(key) {
-  sessionStorage.setItem(KEY, key);
+  if (/^[\x20-\x7e]+$/.test(key)) sessionStorage.setItem(KEY, key);
+  else sessionStorage.removeItem(KEY);
 }
 
 async function send(path, body, signal) {

@@ -21,7 +21,7 @@ const FIRST_SHOWN = ["f", "z", "hidden"];
 
 const NOTHING_READ = "Nothing has been read yet.";
 
-/** One model's heat map with its choices; `ask(layer)` is to answer with `show`. */
+/** One model's heat map with its choices; `ask()` is to answer with `show`. */
 export class GateMap {
   #shown = "";
   /** @type {Gates | null} */
@@ -31,6 +31,7 @@ export class GateMap {
 
   constructor(model, ask) {
     this.model = model;
+    this.ask = ask;
     this.layer = model.n_layers;
     this.choices = element("div", { className: "choices" });
     this.strips = element("ol", { className: "strips" });
@@ -42,7 +43,7 @@ export class GateMap {
     this.choices.addEventListener("change", ({ target }) => {
       if (target.name.startsWith("layer")) {
         this.layer = Number(target.value);
-        ask(this.layer);
+        ask();
       } else {
         this.#shown = target.value;
         this.draw();

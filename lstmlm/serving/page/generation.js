@@ -52,6 +52,7 @@ export class Generation {
   async #write() {
     const writing = (this.#writing = new AbortController());
     this.button.textContent = "Stop";
+    this.button.formNoValidate = true;
     const settings = {
       prompt: this.page.prompt(),
       max_tokens: MAX_TOKENS,
@@ -70,6 +71,7 @@ export class Generation {
       writing.abort();
     }
     this.button.textContent = "Write on";
+    this.button.formNoValidate = false;
     this.#writing = null;
   }
 

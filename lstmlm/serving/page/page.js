@@ -22,7 +22,7 @@ const OPENING_WORDS = 6;
 const writing = new Writing(byId("text"), byId("mirror"), byId("rankings"));
 const notice = new Notice(byId("notice"), start);
 const onError = (error) => notice.show(error);
-const [askNext, askWords, askGates, tell] = [SOON, LATER, LATER, AT_REST].map((wait) => latest(wait, onError));
+const [askNext, askWords, tell] = [SOON, LATER, AT_REST].map((wait) => latest(wait, onError));
 
 /** @type {api.Model[]} */
 let served = [];
@@ -78,7 +78,11 @@ function chooseModels() {
   document.body.classList.toggle("two", models.length > 1);
   byId("halves").textContent = models.length > 1 ? `Upper half of a word: ${models[0].id}; lower half: ${models[1].id}.` : "";
   writing.setModels(models);
-  maps = models.map((model, index) => new GateMap(model, () => askGates((signal) => readGates(signal, [index]))));
+  maps = models.map((model) => {
+    const ask = latest(LATER, onError);
+    const map = new GateMap(model, () => ask((signal) => readGates(map, signal)));
+    return map;
+  });
   byId("gates").replaceChildren(...maps.map((map) => map.root));
   writing.text = writing.text;
 }
@@ -93,7 +97,7 @@ function read() {
 function measure(text) {
   measured = text;
   askWords(measureWords);
-  askGates(readGates);
+  maps.forEach((map) => map.ask());
 }
 
 async function findNextWords(signal) {
@@ -126,20 +130,15 @@ async function measureWords(signal) {
   showWords({ sum: byId("sum"), gloss: byId("gloss"), table: byId("table") }, models, read);
 }
 
-async function readGates(signal, indices = maps.map((_, index) => index)) {
+async function readGates(map, signal) {
   if (!areGatesSeen) return;
-  await Promise.all(
-    indices.map(async (index) => {
-      const { model, layer } = maps[index];
-      try {
-        maps[index].show(measured.trim() ? await api.readGates(model.id, measured, layer, signal) : null);
-      } catch (error) {
-        // Next words are found for the same text, which would take a notice away.
-        if (!(error instanceof api.Refused) || error.status === 401) throw error;
-        maps[index].show(null, error.message);
-      }
-    }),
-  );
+  try {
+    map.show(measured.trim() ? await api.readGates(map.model.id, measured, map.layer, signal) : null);
+  } catch (error) {
+    // Next words are found for the same text, which would take a notice away.
+    if (!(error instanceof api.Refused) || error.status === 401) throw error;
+    map.show(null, error.message);
+  }
 }
 
 function say(words) {
@@ -153,7 +152,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => maps
 new IntersectionObserver(([{ isIntersecting }]) => {
   if (isIntersecting && !areGatesSeen) {
     areGatesSeen = true;
-    askGates(readGates);
+    maps.forEach((map) => map.ask());
   }
 }).observe(byId("gates").parentElement);
 start().catch(onError);
