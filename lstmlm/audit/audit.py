@@ -27,7 +27,7 @@ from lstmlm.checkpoint.storage import Checkpoint
 from lstmlm.corpus.loading import Corpus, load_corpus
 from lstmlm.corpus.stream import TrainingStream
 from lstmlm.distributed import ALONE
-from lstmlm.errors import AuditError, CheckpointError, ConfigError, DivergenceError, as_command, in_proportion
+from lstmlm.errors import AuditError, ConfigError, DivergenceError, as_command, in_proportion
 from lstmlm.evaluation.report import Report, Value
 from lstmlm.models.language_model import LanguageModel, weights_of
 from lstmlm.training.preparation.execution import find_device
@@ -40,6 +40,9 @@ from lstmlm.training.preparation.origin import (
 from lstmlm.training.preparation.preparation import build_trainer, initial_model
 from lstmlm.training.state import TrainState
 from lstmlm.training.trainer import Trainer, n_training_steps
+
+N_SEGMENTS = 3
+"""Stretches that are trained again where nobody says how many."""
 
 FEW_STRETCHES = 20
 """As many a training is cut into by what is advised: three of them take a seventh of its time."""
@@ -156,17 +159,18 @@ class _Recorded:
         return build_trainer(config, model, self.stream, n_training_steps(config.training, self.stream))
 
 
-def audit(run_dir: Path, n_segments: int, seed: int, tell: Callable[[str], None]) -> Audit:
-    """Verify every file of a run, train `n_segments` stretches between its checkpoints again, and compare.
+def audit(run_dir: Path, n_segments: int | None, seed: int, tell: Callable[[str], None]) -> Audit:
+    """Verify every file of a run, train stretches between its checkpoints again, and compare.
 
     Args:
         run_dir: The run; nothing is written to it.
-        n_segments: How many stretches.
+        n_segments: How many stretches; by default `N_SEGMENTS`, or all where there are fewer.
         seed: Draws them.
         tell: Is told what is being done.
 
     Raises:
-        CheckpointError: a file is missing or damaged, or there are too few checkpoints.
+        CheckpointError: a file is missing or damaged.
+        ConfigError: there are too few checkpoints.
         DataError: the corpus cannot be read, or is not the text that the run was started on.
     """
     started = time.monotonic()
@@ -176,6 +180,7 @@ def audit(run_dir: Path, n_segments: int, seed: int, tell: Callable[[str], None]
     starts = run.steps if run.config.training.initialize_from else [0, *run.steps]
     lost = _lost_ends(run)
     found = [(start, end) for start, end in pairwise(starts) if not any(start < step < end for step in lost)]
+    n_segments = max(1, min(N_SEGMENTS, len(found))) if n_segments is None else n_segments
     _require_enough(run, found, lost, n_segments)
     recorded = _Recorded.of(run)
     n_threads, of_run = torch.get_num_threads(), run.environment
@@ -240,13 +245,14 @@ def _require_enough(run: RunDirectory, found: Sequence[tuple[int, int]], lost: S
     save_every = max(1, (run.last or FEW_STRETCHES) // FEW_STRETCHES)
     again = command_for_another(run, {"training.keep": "all", "training.save_every": save_every}, "audited")
     fewer = as_command(["lstmlm", "audit", str(run.path), "--segments", str(len(found))])
-    stretches = "one stretch" if len(found) == 1 else f"{len(found)} stretches"
+    stretches = {0: "no stretch", 1: "one stretch"}.get(len(found), f"{len(found)} stretches")
     reason = ""
     if lost:
         steps = ", ".join(f"{step:,}" for step in lost)
         reason = f" that can be repeated (no checkpoint is left of step {steps}, where it had ended before)"
-    raise CheckpointError(
-        f"{run.path}: has {stretches} between checkpoints{reason}, and {n_segments} were asked for. "
+    asked = f", and {n_segments} were asked for" if n_segments > 1 else ""
+    raise ConfigError(
+        f"{run.path}: has {stretches} between checkpoints{reason}{asked}. "
         + (f"Ask for fewer: {fewer}\nOr train" if found else "Train")
         + f" a run that keeps them: {again}"
     )

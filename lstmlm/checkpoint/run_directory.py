@@ -368,9 +368,10 @@ class RunDirectory:
 
 
 def _what_to_type(path: Path) -> str:
-    if near := get_close_matches(path.name, [found.parent.name for found in path.parent.glob(f"*/{FORMAT}")], n=1):
-        return f"Did you mean {path.with_name(near[0])}?"
-    return "Train one: " + as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(path)])
+    runs = {one.parent.name: one.parent for at in ("runs" / path.parent, path.parent) for one in at.glob(f"*/{FORMAT}")}
+    if near := get_close_matches(path.name, runs, n=1):
+        return f"Did you mean {runs[near[0]]}?"
+    return f"Train one: {as_command(['lstmlm', 'train', '--config', 'quickstart', '--run-dir', str(path)])}"
 
 
 def changes_of(run_dir: Path) -> list[str]:

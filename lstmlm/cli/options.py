@@ -37,6 +37,8 @@ def name_or_path(text: str) -> str:
     """Read a name or a path, in which `~` and `${NAME}` are expanded also where no shell has done so."""
     from lstmlm.config.options import expanded
 
+    if not text:  # which pathlib takes for the working directory
+        raise ConfigError("'': is no name or path. A variable may be empty, as in --run \"$RUN\". Give one.")
     try:
         return expanded(text)
     except ValueError as error:

@@ -283,7 +283,8 @@ def is_numeric(cells: Iterable[str]) -> bool:
 def print_table(rows: "Sequence[Row]") -> None:
     """Print rows under the names of their columns on stdout, numbers to the right; a column of nothing is left out.
 
-    On a terminal that is too narrow, cells of words are put on several lines.
+    On a terminal that is too narrow, cells of words are put on several lines; where that does not help, each row is a
+    block, with a line for each column.
     """
     from rich.cells import cell_len
 
@@ -296,7 +297,11 @@ def print_table(rows: "Sequence[Row]") -> None:
     widths = [max(map(cell_len, cells)) for cells in columns.values()]
     if sys.stdout.isatty():
         least = [max(cell_len(word) for cell in cells for word in cell.split(" ")) for cells in columns.values()]
-        widths = _narrowed(widths, least, shutil.get_terminal_size().columns - 2 * (len(widths) - 1))
+        room = shutil.get_terminal_size().columns - 2 * (len(widths) - 1)
+        if sum(least) > room:
+            _print_blocks(columns)
+            return
+        widths = _narrowed(widths, least, room)
     for line in zip(*columns.values(), strict=True):
         for cells in zip_longest(*map(_folded, line, widths), fillvalue=""):
             padded = []
@@ -306,14 +311,21 @@ def print_table(rows: "Sequence[Row]") -> None:
             print("  ".join(padded).rstrip())
 
 
+def _print_blocks(columns: Mapping[str, Sequence[str]]) -> None:
+    """Print each row under what its first column holds, a line for each of the others in which it has something."""
+    (_, *titles), *others = columns.values()
+    width = max((len(cells[0]) for cells in others), default=0)
+    for place, title in enumerate(titles, start=1):
+        print(title)
+        for cells in (cells for cells in others if cells[place]):
+            print(f"  {cells[0]:{width}}  {cells[place]}")
+
+
 def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """Take from the widest columns what is too much, none becoming narrower than its least; nothing if in vain."""
+    """Take from the widest columns what is too much, none becoming narrower than its least, for which there is room."""
     found = list(widths)
     while sum(found) > room:
-        place = max(range(len(found)), key=lambda place: (found[place] > least[place], found[place]))
-        if found[place] == least[place]:
-            return list(widths)
-        found[place] -= 1
+        found[max(range(len(found)), key=lambda place: (found[place] > least[place], found[place]))] -= 1
     return found
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from lstmlm.evaluation.report import Report
 
 
+OF_PROGRESS = ("step", "validation", "checkpoint")
+"""Events of a training that has gone on, and was not finished already."""
+
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors alone.")]
 
 DryRunOption = Annotated[
@@ -98,20 +101,19 @@ def train(
 
 
 def _train(config: "RunConfig", where: Path, started: float, *, resume: bool, quiet: bool, as_json: bool) -> None:
-    from lstmlm.checkpoint.run_directory import last_step
     from lstmlm.cli.display import training_display
 
-    step_before = last_step(where) if resume else None
+    told = set[str]()
     with training_display(where, quiet=quiet, as_json=as_json) as show:
         # Not before there is something to see: torch takes seconds to load.
         from lstmlm import workflows
         from lstmlm.distributed import World
 
         with World.from_environment() as world:
-            observers = [show] if world.is_main else []
+            observers = [show, lambda event: told.add(event.event)] if world.is_main else []
             report = workflows.train(config, where, resume=resume, world=world, observers=observers, started=started)
     if speaks() and not quiet and not as_json:
-        _say_what_came_of_it(where, report, is_new=last_step(where) != step_before)
+        _say_what_came_of_it(where, report, is_new=not told.isdisjoint(OF_PROGRESS))
 
 
 def _refuse_beside_trial(dry_run: bool, overfit_batch: bool, resume: bool) -> None:
@@ -175,6 +177,9 @@ def _own_config(run_dir: Path | None, *, resume: bool) -> str:
         raise ConfigError(f"--config: is missing. {advice}")
     own = run_dir / CONFIG
     if not own.exists() and not RunDirectory.exists(run_dir):
+        below = Path("runs") / run_dir
+        if RunDirectory.exists(below):
+            raise MissingRunError(f"{run_dir}: holds no run to continue. Did you mean {below}?")
         begin = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(run_dir), "--resume"])
         raise MissingRunError(f"{run_dir}: holds no run to continue. Name what it is to begin with: {begin}")
     return str(own)

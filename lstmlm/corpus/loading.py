@@ -29,8 +29,9 @@ from lstmlm.corpus.reading.splits import (
     text_of_files,
 )
 from lstmlm.corpus.reading.text_files import Version, explained
+from lstmlm.corpus.store.shards import as_store_errors
 from lstmlm.corpus.store.token_cache import SMALLEST_KEPT_BYTES, KeptText, cache_is_usable
-from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, write_store
+from lstmlm.corpus.store.token_store import Observer, TokenStore, is_store, refuse_occupied, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, find_tokenizer
 from lstmlm.errors import ConfigError, DataError, MissingTextError, ShortTextError, unknown
 
@@ -221,8 +222,11 @@ def encode_files(
 
     Raises:
         ConfigError: there is no such tokenizer.
-        DataError: a text cannot be read, a folder has splits of its own, or the store cannot be written.
+        CheckpointError: the store is in use, or cannot be written.
+        DataError: a text cannot be read, a folder has splits of its own, or the store's holds something else.
     """
+    with as_store_errors(output):
+        refuse_occupied(output)  # before the text is read
     for path in chain(*files.values()):
         refuse_splits(path)
     readers = {

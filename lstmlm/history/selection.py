@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lstmlm.checkpoint.folders import folders_below
 from lstmlm.checkpoint.run_directory import METRICS, RunDirectory
-from lstmlm.errors import MissingRunError, nearest
+from lstmlm.errors import ConfigError, MissingRunError, nearest
 
 ROOT = Path("runs")
 
@@ -32,10 +32,13 @@ def find_runs(patterns: Sequence[str]) -> list[Path]:
     """Return the runs that are named: directories, names below runs/, patterns such as `ptb-*` of either.
 
     Raises:
+        ConfigError: A name is empty.
         CheckpointError: Nothing matches one of them; the message names what is nearly like it.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
+        if not pattern:
+            raise ConfigError("'': is no run. Give its name or directory.")
         matching = [path for path in (Path(pattern), ROOT / pattern) if RunDirectory.exists(path)][:1]
         matching = matching or _matching(pattern)
         if not matching:

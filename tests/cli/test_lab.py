@@ -118,6 +118,12 @@ def test_a_combination_beyond_the_memory_ends_no_other(
     assert [row["recipe"] for row in json.loads(result.stdout)["recipes"]] == ["bptt=7"]
 
 
+def test_what_is_varied_cannot_be_set(here: Path, lstmlm: Cli) -> None:
+    result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "data.bptt=3,4", "--set", "data.bptt=5")
+    message = "--set data.bptt: has no effect, as --vary data.bptt sets it, too. Leave one out.\n"
+    assert (result.exit_code, result.stderr) == (2, message)
+
+
 def test_seeds_are_counted_not_set(here: Path, lstmlm: Cli) -> None:
     result = lstmlm("lab", "--config", "tiny.yaml", "--vary", "data.bptt=3,4", "--set", "seed=5")
     assert (result.exit_code, result.stderr) == (2, "--set: seed is what --seeds counts. Say how many: --seeds 5\n")

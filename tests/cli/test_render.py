@@ -31,14 +31,12 @@ def test_columns_stand_under_each_other_in_every_script(capsys: pytest.CaptureFi
     [
         ("28", ["storage  4  The disk takes", "            nothing."]),
         ("22", ["storage  4  The disk", "            takes", "            nothing."]),
-        ("19", ["storage  4  The disk takes nothing."]),
         ("80", ["storage  4  The disk takes nothing."]),
     ],
 )
 def test_on_a_narrow_terminal_cells_of_words_have_several_lines(
     columns: str, lines: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where even the longest words do not fit side by side the terminal breaks lines as it does."""
     first, last = "code     n  what", "data     3  共同 共同"
     print_table([{"token": token, "n": 1} for token in (" the", "the", " ")])
     assert capsys.readouterr().out.splitlines() == ["token  n", " the   1", "the    1", "       1"]
@@ -52,6 +50,21 @@ def test_on_a_narrow_terminal_cells_of_words_have_several_lines(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     print_table(rows)
     assert capsys.readouterr().out.splitlines() == [first, *lines, last]
+
+
+def test_where_words_do_not_fit_side_by_side_each_row_is_a_block(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "16")
+    print_table([{"code": "storage", "n": 4, "what": "The disk."}, {"code": "data", "n": None, "what": "A word."}])
+    assert capsys.readouterr().out.splitlines() == [
+        "storage",
+        "  n     4",
+        "  what  The disk.",
+        "data",
+        "  what  A word.",
+    ]
 
 
 def test_a_table_of_nothing_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,6 +94,15 @@ def test_markdown(two: Path, lstmlm: Cli) -> None:
     assert "Scored again" not in text
 
 
+def test_the_name_of_the_file_says_what_it_is(two: Path, lstmlm: Cli) -> None:
+    assert lstmlm("report", "rnn<b>", "--output", "evening.MD", "--quick").exit_code == 0
+    assert Path("evening.MD").read_text("utf-8").startswith("# runs/rnn<b>")
+    for arguments in (("x.html", "--format", "md"), ("x.md", "--format", "html"), ("x.pdf",)):
+        result = lstmlm("report", "rnn<b>", "--quick", "--output", *arguments)
+        assert (result.exit_code, "is not called as a report" in result.stderr) == (2, True)
+        assert not Path(arguments[0]).exists()
+
+
 @pytest.mark.skipif(
     sys.platform != "linux" or os.fsdecode(b"\xe9") != "\udce9", reason="needs Linux, and names that are UTF-8"
 )

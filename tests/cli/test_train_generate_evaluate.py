@@ -119,6 +119,45 @@ def test_a_finished_run_says_that_it_is(here: Path, lstmlm: Cli) -> None:
     )
 
 
+def test_a_run_that_has_made_lost_steps_again_was_not_finished_already(here: Path, lstmlm: Cli) -> None:
+    assert lstmlm("train", "--config", "tiny.yaml", "--set", "training.save_every=2").exit_code == 0
+    last = max(Path("runs/tiny/checkpoints").glob("0*")) / "model.safetensors"
+    last.write_bytes(last.read_bytes()[:-9])
+    assert "\nruns/tiny is ready. Try it: " in lstmlm("train", "--resume", "--run-dir", "runs/tiny").stderr
+
+
+def test_a_name_of_a_run_is_no_new_run(here: Path, lstmlm: Cli) -> None:
+    assert lstmlm("train", "--config", "tiny.yaml").exit_code == 0
+    result = lstmlm("train", "--resume", "--run-dir", "tiny")
+    assert (result.exit_code, result.stderr) == (4, "tiny: holds no run to continue. Did you mean runs/tiny?\n")
+    result = lstmlm("train", "--config", "tiny.yaml", "--set", "training.initialize_from=tiny", "--run-dir", "new")
+    assert (result.exit_code, result.stderr) == (4, "tiny: no such run. Did you mean runs/tiny?\n")
+
+
+def test_after_a_divergence_another_rate_is_advised(here: Path, lstmlm: Cli) -> None:
+    sets = ("--set", "optimizer={name: sgd, learning_rate: 1.0e+6, clip_norm: null}", "--set", "training.n_steps=50")
+    assert lstmlm("train", "--config", "tiny.yaml", "--run-dir", "div", *sets).exit_code == 2
+    result = lstmlm("generate", "a", "--run", "div")
+    advice = "--set optimizer.learning_rate=100000.0 --run-dir div-slower"
+    assert (result.exit_code, advice in result.stderr) == (4, True), result.stderr
+
+
+def test_an_empty_name_stands_for_nothing(trained: Path, lstmlm: Cli) -> None:
+    """As of a variable that is not set."""
+    for arguments in (
+        ("runs", "prune", "--yes", ""),
+        ("runs", "list", ""),
+        ("generate", "a", "--run", ""),
+        ("train", "--config", "tiny.yaml", "--run-dir", ""),
+        ("eval", "perplexity", "--text", ""),
+        ("report", "--output", ""),
+        ("report", ""),
+    ):
+        result = lstmlm(*arguments)
+        assert (result.exit_code, "'': is no " in result.stderr) == (2, True), (arguments, result.stderr)
+    assert Path("runs/tiny/best").exists()
+
+
 def test_a_run_is_continued_by_its_own_configuration(here: Path, lstmlm: Cli) -> None:
     assert lstmlm("train", "--config", "tiny.yaml").exit_code == 0
     result = lstmlm("train", "--resume", "--run-dir", "runs/tiny")

@@ -13,7 +13,7 @@ from run_facts import StopAfter, facts_of
 
 from lstmlm.audit import audit as audits
 from lstmlm.checkpoint.run_directory import RunDirectory
-from lstmlm.errors import CheckpointError, DataError, Interrupted
+from lstmlm.errors import CheckpointError, ConfigError, DataError, Interrupted
 from lstmlm.history.history import read_history
 from lstmlm.training.events import Event
 from lstmlm.training.preparation.origin import command_for_another
@@ -122,7 +122,7 @@ def test_an_audit_leaves_out_what_spans_an_old_end(keep: Any, make_config: Any, 
     reason = (
         r"that can be repeated \(no checkpoint is left of step 10, where it had ended before\), and 9 were asked for"
     )
-    with pytest.raises(CheckpointError, match=reason):
+    with pytest.raises(ConfigError, match=reason):
         audits.audit(tmp_path / "run", 9, 1, lambda _: None)
 
 

@@ -17,7 +17,10 @@ def audit(
             metavar="RUN", parser=run_path, help="Run directory, or a name below runs/.", show_default=False
         ),
     ],
-    segments: Annotated[int, typer.Option(help="Stretches between checkpoints that are trained again.")] = 3,
+    segments: Annotated[
+        int | None,
+        typer.Option(help="Stretches between checkpoints that are trained again.", show_default="3, or all of fewer"),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Draws the stretches.", show_default="another one each time, which is printed")
     ] = None,

@@ -81,6 +81,10 @@ def _checked(
 
     if any(override.partition("=")[0] == "seed" for override in overrides):
         raise ConfigError("--set: seed is what --seeds counts. Say how many: --seeds 5")
+    for key in (override.partition("=")[0] for override in overrides):
+        for varied in (change.partition("=")[0] for chosen in combinations.values() for change in chosen):
+            if f"{key}.".startswith(f"{varied}."):
+                raise ConfigError(f"--set {key}: has no effect, as --vary {varied} sets it, too. Leave one out.")
     return {
         # Seed by seed, so that all recipes can be compared early.
         (name, seed): load_config(config, [*overrides, *chosen, f"seed={seed}"])

@@ -10,7 +10,7 @@ import typer
 from lstmlm.cli.options import name_or_path, new_file
 from lstmlm.cli.render import say
 from lstmlm.cli.runs.rows import NEWEST
-from lstmlm.errors import LstmlmError, as_command
+from lstmlm.errors import ConfigError, LstmlmError, as_command
 
 if TYPE_CHECKING:
     from lstmlm.history.summary import RecordedRun
@@ -42,7 +42,10 @@ def report(
             "--output", "-o", parser=new_file, metavar="FILE", help="Where it goes.", show_default="report.html or .md"
         ),
     ] = None,
-    form: Annotated[Literal["html", "md"], typer.Option("--format", help="A page, or Markdown.")] = "html",
+    form: Annotated[
+        Literal["html", "md"] | None,
+        typer.Option("--format", help="A page, or Markdown.", show_default="what the file is called, or html"),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Write what was recorded; score nothing again.")] = False,
 ) -> None:
     """Write a report of runs: results, curves, samples, configuration, data and environment, in one file.
@@ -58,6 +61,7 @@ def report(
 
     lstmlm report --format md --quick
     """
+    form = _form_of(output, form)
     from lstmlm.cli.display.report import sections, to_html, to_markdown
     from lstmlm.files import write_atomically
     from lstmlm.history.selection import find_runs, newest_run
@@ -76,6 +80,17 @@ def report(
     page = (to_html if form == "html" else to_markdown)(title, content)
     write_atomically(path, page.encode(errors="backslashreplace"))
     say(f"{path} is written.")
+
+
+def _form_of(output: Path | None, form: Literal["html", "md"] | None) -> Literal["html", "md"]:
+    """Return what is written: what is asked for, and else what the file's name says; these must not differ."""
+    suffix = "" if output is None else output.suffix.lower()
+    named: Literal["html", "md"] | None = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}.get(suffix)  # type: ignore[assignment]
+    if output is not None and (named is None if form is None else named not in (None, form)):
+        raise ConfigError(
+            f"--output: {output} is not called as a report of --format {form or 'html or md'}. Rename it."
+        )
+    return form or named or "html"
 
 
 def _computed(found: "Sequence[RecordedRun]", *, draws: bool) -> tuple[list[Mapping[str, Any]], list[str]]:

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Integer
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
-from lstmlm.errors import CheckpointError, DataError
+from lstmlm.errors import CheckpointError, DataError, RunInUseError, StorageError
 from lstmlm.files import write_blocks_atomically
 
 VERSION = 1
@@ -246,11 +246,13 @@ def refuse(path: Path, reason: str) -> NoReturn:
 
 @contextmanager
 def as_store_errors(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with a file of a store into a StoreError."""
+    """Turn what goes wrong with a file of a store into a StoreError, but for what disk or process refuses."""
     try:
         yield
     except FileNotFoundError:
         raise StoreError(f"{path}: is missing. {_REMEDY}") from None
+    except (RunInUseError, StorageError):
+        raise
     except CheckpointError as error:
         raise StoreError(str(error)) from error
     except OSError as error:

@@ -90,14 +90,14 @@ class KeptText:
                 stored = TokenStore.open(path).text("text", self.name, split)
                 _note_use(path)
                 return stored
-            except StoreError as error:
+            except (StoreError, CheckpointError) as error:
                 logger.info("%s", error)
                 with suppress(CheckpointError):  # another process may do the same
                     remove_directory(path)
         logger.info("%s: is encoded, once; the tokens are kept in %s", self.name, path)
         try:
             kept = write_store(path, options, tokenizer, {"text": self.blocks}).text("text", self.name, split)
-        except StoreError:
+        except (StoreError, CheckpointError):
             # It would keep a full disk full. The lock first: another process may just be finishing it.
             if path.exists() and not is_locked(path / LOCK) and not is_finished(path):
                 with suppress(CheckpointError):

@@ -192,15 +192,16 @@ def write_store(
     An encoding of the same that was interrupted goes on. The tokenizer is the one that `options` describe.
 
     Raises:
-        StoreError: the folder is in use, holds something else, or cannot be written.
+        CheckpointError: the folder is in use, or cannot be written.
+        StoreError: it holds something else.
         DataError: a text cannot be read.
     """
     with ExitStack() as owned:
         with as_store_errors(path):
             make_directory(path)
-            _refuse_occupied(path)
+            refuse_occupied(path)
             owned.enter_context(locked(path / LOCK))
-            _refuse_occupied(path)  # what another process has finished meanwhile
+            refuse_occupied(path)  # what another process has finished meanwhile
             remove_leftovers(path)
             write_atomically(path / TOKENIZER, tokenizer.to_json().encode())
         stored = {name: _encode_text(path, name, blocks, tokenizer, observe) for name, blocks in texts.items()}
@@ -210,10 +211,11 @@ def write_store(
     return TokenStore(path, index)
 
 
-def _refuse_occupied(path: Path) -> None:
+def refuse_occupied(path: Path) -> None:
+    """Refuse to encode into a folder that holds a store or something else. Raises StoreError."""
     if (path / INDEX).exists():
         raise StoreError(f"{path}: already holds a store. Choose another folder, or remove it.")
-    if not (path / LOCK).exists() and any(path.iterdir()):
+    if path.exists() and not (path / LOCK).exists() and any(path.iterdir()):
         raise StoreError(f"{path}: holds other files. Choose a folder that is empty or does not exist.")
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from lstmlm.corpus.reading.tables import DELIMITERS, Row, first_rows, is_number
+from lstmlm.corpus.reading.tables import DELIMITERS, Row, find_columns, first_rows, is_number
 from lstmlm.corpus.reading.text_files import WholeFile, read_file
-from lstmlm.errors import DataError
+from lstmlm.errors import ConfigError, DataError
 
 _NAMES = (
     ("good", "bad"),
@@ -70,6 +70,7 @@ def pairs_of_table(file: WholeFile, delimiter: str, columns: Sequence[str] = ())
     """Yield the pairs of a table, and in place of rows that have none the error that says why.
 
     Raises:
+        ConfigError: one column is given as both.
         DataError: the table has no pairs, or does not say which columns have them.
     """
     rows = [row for row in file.rows(delimiter) if any(map(str.strip, row.cells))]
@@ -77,6 +78,10 @@ def pairs_of_table(file: WholeFile, delimiter: str, columns: Sequence[str] = ())
         raise DataError(f"{file.name}: holds no pairs. {_WRITE_THEM}")
     first = rows[0]
     named = find_names(first.cells, columns)
+    if columns and columns[0] == columns[1]:
+        raise ConfigError(
+            f"--columns: names {columns[0]} twice. Give that of the better sentence, then the worse one's."
+        )
     if columns and named is None:
         raise first.error(f"has no columns {' and '.join(columns)}, got {_listed(first)}. Give two of them: --columns")
     if named and named[0] is None and len(first.cells) == 3:
@@ -88,7 +93,8 @@ def pairs_of_table(file: WholeFile, delimiter: str, columns: Sequence[str] = ())
         pairs = list[Pair | DataError](special)
     else:
         kinds = [named] if named else _BY_NUMBER.get(len(first.cells), []) if not _has_commas(file, delimiter) else []
-        if not kinds or (named is None and _is_header(rows, kinds[0][1:])):
+        is_of_words = bool(find_columns(first.cells, ("word", "item")))
+        if not kinds or (named is None and (is_of_words or _is_header(rows, kinds[0][1:]))):
             quotes = " Put quotes around sentences that have commas." if delimiter == "," else ""
             raise first.error(
                 f"nothing says which two columns have the better and the worse sentence, got {_listed(first)} between "

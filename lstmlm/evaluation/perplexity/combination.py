@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from lstmlm.corpus.reading.text_files import explained
 from lstmlm.errors import DataError
 from lstmlm.evaluation.interpolation import mixture_nats, mixture_weights
 from lstmlm.evaluation.perplexity.token_file import TokenFile, read_token_file, require_same
@@ -30,6 +31,9 @@ def combine_files(paths: Sequence[Path], tune: str | None) -> Report:
         ConfigError: a model is called like a row of all together.
         DataError: a file cannot be read; or files are of other texts, tokenizers or versions than they have to be.
     """
+    for path in paths:
+        with explained(path):
+            path.stat()
     by_split = _by_split([read_token_file(path) for path in paths])
     for files in by_split.values():
         require_same(files)

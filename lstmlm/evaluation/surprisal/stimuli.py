@@ -1,6 +1,7 @@
 """Stimuli of an experiment: sentences of the user's own words, from plain text, a table or JSON lines."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import dropwhile, pairwise
@@ -150,7 +151,9 @@ def _is_unnamed_table(content: str) -> bool:
 
 def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
     """Read rows of cells; rows of an item, condition and sentence belong together wherever they stand."""
-    delimiter = delimiter or _delimiter_of_header(file.content) or find_delimiter(file.content) or "\t"
+    delimiter = delimiter or _delimiter_of_header(file.content) or find_delimiter(file.content)
+    # Where rows are of many lengths, what the first has most of.
+    delimiter = delimiter or max(DELIMITERS, key=file.content.lstrip("\n").partition("\n")[0].count)
     table = list(dropwhile(_is_empty, read_table(file.name, file.content, delimiter)))
     while table and _is_empty(table[-1]):
         table.pop()
@@ -166,6 +169,7 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
             f"{', '.join(repr(name[:60]) for name in header.cells)}. Write a row a word, under names of which one is "
             "word, or a row a sentence, each once, under sentence; or if it is text, a sentence a line: --format text"
         )
+    _refuse_words_within_sentences(header, rows, columns)
     others = {name: place for place, name in enumerate(header.cells) if place not in columns.values()}
     labels = {name: place for name, place in columns.items() if name != "word"}
     documents: dict[_Document, dict[Any, list[tuple[str, Mapping[str, str]]]]] = {}
@@ -194,6 +198,21 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
         list(others),
         problems,
     )
+
+
+def _refuse_words_within_sentences(header: Row, rows: Sequence[Row], columns: Mapping[str, int]) -> None:
+    """Refuse rows that have a sentence as text and one of its words, which would be read after nothing."""
+    places = [columns[name] for name in ("sentence", "word") if name in columns]
+    if len(places) < 2:
+        return
+    pairs = [(row.cells[places[0]], row.cells[places[1]]) for row in rows if len(row.cells) > max(places)]
+    n_rows = Counter(sentence for sentence, _ in pairs)
+    n_within = sum(word in sentence and n_rows[sentence] < len(words_of(sentence)) for sentence, word in pairs)
+    if 2 * n_within > len(pairs):
+        raise header.error(
+            "has whole sentences under 'sentence', and under 'word' only some of their words. To measure sentences, "
+            "call that column otherwise, such as critical; it comes back with each word."
+        )
 
 
 def _sentence_column(header: Row, rows: Sequence[Row]) -> str | None:
@@ -253,6 +272,7 @@ def _cells(row: Row, n_cells: int, labels: Mapping[str, int], delimiter: str) ->
     if len(row.cells) != n_cells:
         found = f"{len(row.cells)} cell{'s' * (len(row.cells) != 1)}"
         between = f"one {DELIMITERS[delimiter][:-1]} between two cells"
+        between += f", and quotes around cells that have {DELIMITERS[delimiter]}" if delimiter != "\t" else ""
         of_r = ", and if R has named the rows, leave that out: row.names=FALSE" if len(row.cells) == n_cells + 1 else ""
         raise row.error(f"has {found} where the header has {n_cells}. Put {between}{of_r}.")
     for name, place in labels.items():

@@ -13,6 +13,7 @@ from lstmlm.config.data import NO_CORPUS, FileTokenizerOptions
 from lstmlm.corpus.loading import Corpus
 from lstmlm.corpus.tokenizers import Tokenizer, load_tokenizer, train_tokenizer
 from lstmlm.errors import CheckpointError, DataError, MissingRunError, RunMismatchError, as_command
+from lstmlm.history.summary import read_run
 from lstmlm.models.language_model import LanguageModel, load_weights
 from lstmlm.training.preparation.agreement import differences
 from lstmlm.training.preparation.execution import resolve_like
@@ -98,13 +99,21 @@ def load_best_weights(model: LanguageModel, run: RunDirectory | SharedRun) -> No
     """
     best = run.best
     if best is None:
-        again = as_command(["lstmlm", "train", "--resume", "--run-dir", str(run.path)])
-        raise MissingRunError(f"{run.path}: has no checkpoint yet. Train it: {again}")
+        raise MissingRunError(f"{run.path}: has no checkpoint {_why_none(run)}")
     weights = run.load_weights(best)
     try:
         load_weights(model, weights)
     except CheckpointError as error:
         raise type(error)(f"{run.path}: {error}") from None
+
+
+def _why_none(run: RunDirectory | SharedRun) -> str:
+    if isinstance(run, RunDirectory) and read_run(run.path).summary.state == "diverged":
+        slower = command_for_another(
+            run, {"optimizer.learning_rate": run.config.optimizer.learning_rate / 10}, "slower"
+        )
+        return f"as its training diverged before the first one. Train one like it with a lower rate: {slower}"
+    return f"yet. Train it: {as_command(['lstmlm', 'train', '--resume', '--run-dir', str(run.path)])}"
 
 
 def _require_same_config(run: RunDirectory, config: RunConfig) -> None:
@@ -161,7 +170,7 @@ def require_continuable(run: SharedRun, trainer: Trainer) -> None:
     """
     state, before, n_steps = trainer.state, trainer.length_before, trainer.n_steps
     if state.step > n_steps:
-        raise CheckpointError(
+        raise RunMismatchError(
             f"{run.path}: has made {state.step:,} steps, and was to end after {n_steps:,}. Give a training.n_epochs or "
             "training.n_steps that is longer, or another --run-dir."
         )
@@ -177,7 +186,7 @@ def require_continuable(run: SharedRun, trainer: Trainer) -> None:
         reason = f"training.patience has ended it, after step {state.step:,}, and would whatever its length"
     if reason and run.directory is not None:
         command = _in_a_new_run(run.directory, run.directory.config)
-        raise CheckpointError(f"{run.path}: {reason}. Train on from its best weights, in a new run: {command}")
+        raise RunMismatchError(f"{run.path}: {reason}. Train on from its best weights, in a new run: {command}")
 
 
 def record_changes(run: RunDirectory) -> None:

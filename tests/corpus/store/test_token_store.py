@@ -19,6 +19,7 @@ from lstmlm.corpus.store import shards, token_store
 from lstmlm.corpus.store.shards import HEADER_BYTES, StoreError
 from lstmlm.corpus.store.token_store import TokenStore, is_store, write_store
 from lstmlm.corpus.tokenizers import Tokenizer, train_tokenizer
+from lstmlm.errors import RunInUseError
 from lstmlm.files import locked
 
 TEXT = "".join(f"line {i} says <unk> and süß €{i * i}\n" for i in range(40)) + "\n\nan open end"
@@ -265,7 +266,7 @@ class TestTrouble:
         assert not is_store(tmp_path)
 
     def test_an_encoding_that_goes_on_elsewhere(self, tmp_path: Path) -> None:
-        with locked(tmp_path / "store.lock"), pytest.raises(StoreError) as caught:
+        with locked(tmp_path / "store.lock"), pytest.raises(RunInUseError) as caught:
             store(tmp_path)
         assert str(caught.value) == (
             f"{tmp_path}: is in use by process {os.getpid()}. Wait until that has ended, or choose another directory."

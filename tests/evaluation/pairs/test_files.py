@@ -291,6 +291,11 @@ UNLIKE = "holds no minimal pairs, as most have no word in common, such as"
             f"that have commas. {NAME_THEM}",
         ),
         (
+            "x.csv",
+            "item;word;region\n1;the;det\n1;dogs;noun\n2;a;det\n2;cat;noun\n",
+            f"x.csv:1: {UNSAID} 'item', 'word', 'region' between semicolons. {NAME_THEM}",
+        ),
+        (
             "x.txt",
             "It rained, and the dog slept.\nNobody came.\nYes, he said, no.\n",
             "x.txt: holds no pairs, as its lines are not cut into columns. Write a pair a line: the better and the "

@@ -164,7 +164,7 @@ def test_files_that_do_not_belong_together(write: Write) -> None:
 
 def test_files_that_are_none(write: Write, tmp_path: Path) -> None:
     one, missing = write(TEST, "test", 1), tmp_path / "missing"
-    assert message([one, missing]).startswith(f"{missing}: is missing.")
+    assert message([one, missing]).startswith(f"{missing}: no such file. Check the path")
     (tmp_path / "text").write_text("the cat sat on the mat\n", encoding="utf-8")
     assert message([one, tmp_path / "text"]).startswith(f"{tmp_path / 'text'}: is no safetensors file (")
     other = write(TEST, "test", 2)

@@ -285,6 +285,32 @@ def test_what_looks_like_something_else_is_no_text(name: str, content: str, mess
     assert [word for sentence in as_text.sentences for word in sentence.words] == content.split()
 
 
+def test_a_comma_too_many_is_named_where_it_is(tmp_path: Path) -> None:
+    content = "item,sentence,group\n1,The cat sat .,a\n2,The dog, my friend, slept .,b\n"
+    stimuli = read_stimuli(written(tmp_path, "a.csv", content))
+    assert len(stimuli.sentences) == 1
+    [problem] = stimuli.problems
+    assert problem.endswith(
+        "a.csv:3: has 5 cells where the header has 3. Put one comma between two cells, and quotes around cells that "
+        "have commas."
+    )
+
+
+@pytest.mark.parametrize("rows", ["1,The cat sat .,cat\n2,A dog slept .,slept\n", "1,The cat sat .,The cat\n"])
+def test_a_word_beside_its_sentence_is_not_read_after_nothing(rows: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", f"item,sentence,word\n{rows}")
+    with pytest.raises(DataError, match="has whole sentences under 'sentence', and under 'word' only some"):
+        read_stimuli(path)
+    stimuli = read_stimuli(written(tmp_path, "a.csv", f"item,sentence,critical\n{rows}"))
+    assert list(stimuli.sentences[0].words) == ["The", "cat", "sat", "."]
+
+
+def test_a_sentence_may_be_named_by_its_text(tmp_path: Path) -> None:
+    rows = "".join(f"The cat sat .,{word}\n" for word in ("The", "cat", "sat", "."))
+    stimuli = read_stimuli(written(tmp_path, "a.csv", f"sentence,word\n{rows}"))
+    assert [len(sentence.words) for sentence in stimuli.sentences] == [4]
+
+
 @pytest.mark.parametrize(
     "name", ["sentence_id", "sentid", "sent", "sent_id", "sent.no", "Sentence Number", "items", "item_id"]
 )
