@@ -76,11 +76,12 @@ class World:
     @contextmanager
     def one_per_machine_first(self) -> Iterator[None]:
         """Let one process of each machine go through a `with` block before the others, which find what it has left."""
+        # A sum has all for a barrier; who is sent something goes on before others have it.
         if self.local_rank > 0:
-            self.broadcast(None)
+            self.sum(torch.zeros(1))
         yield
         if self.local_rank == 0:
-            self.broadcast(None)
+            self.sum(torch.zeros(1))
 
     def _join(self, *, is_one_machine: bool, n_restarts: int) -> None:
         timeout = timedelta(seconds=_number(TIMEOUT_VARIABLE, TIMEOUT_SECONDS))

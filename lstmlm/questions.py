@@ -338,7 +338,7 @@ def evaluate_together(
     """Measure how well models predict a text together, their probabilities averaged; `prover` puts it under proof.
 
     Raises:
-        CheckpointError: they do not all have the tokenizer of the first.
+        CheckpointError: they do not all have the tokenizer of the first, or read a text otherwise.
         DataError: the text cannot be read, or the corpus of the first has no such split.
     """
     first, *others = members
@@ -348,6 +348,13 @@ def evaluate_together(
                 f"{other.name}: has another tokenizer than {first.name}, and only probabilities of the same "
                 "tokens can be averaged. Choose runs with one tokenizer.json."
             )
+        for key in ("eos", "field"):
+            there, here = (getattr(run.run.config.data, key) for run in (other, first))
+            if there != here:
+                raise RunMismatchError(
+                    f"{other.name}: reads a text otherwise than {first.name} (data.{key}: {there} there, {here} here), "
+                    "so that they have no tokens in common. Choose runs that read alike."
+                )
     measured = first.encode(split, text, encoding)
     report = evaluate_ensemble({m.name: m.model for m in members}, measured, first.tokenizer, prover or unproven)
     return report if prover is None else prover.proven(report, measured, first.source(split, text, encoding))

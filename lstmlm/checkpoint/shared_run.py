@@ -1,5 +1,6 @@
 """A run that several processes work on: the main one reads and writes it, the others learn from it what they need."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +29,19 @@ class SharedRun:
     @property
     def best(self) -> int | None:
         """The step of the best checkpoint, if there is one."""
-        step: int | None = self.world.broadcast(self.directory.best if self.directory else None)
-        return step
+        return self._told(lambda run: run.best)
 
     @property
     def last(self) -> int | None:
         """The step of the last checkpoint, if there is one."""
-        step: int | None = self.world.broadcast(self.directory.last if self.directory else None)
+        return self._told(lambda run: run.last)
+
+    def _told(self, ask: Callable[[RunDirectory], int | None]) -> int | None:
+        """What the main process reads; all raise what it raises, as none may wait for an answer that will not come."""
+        found: list[int | None] = []
+        run = self.directory
+        self.world.on_main(lambda: found.append(ask(run)) if run else None)
+        step: int | None = self.world.broadcast(found[0] if found else None)
         return step
 
     def save(self, step: int, content: Checkpoint, *, is_best: bool) -> None:

@@ -120,11 +120,14 @@ def unused_path(text: str) -> Path:
 
 
 def refuse_same_file(output: Path | None, inputs: Iterable[Path | None]) -> None:
-    """Refuse to write over a file that is read."""
+    """Refuse to write over a file that is read, by its name or as one of a folder."""
     if output is None or not output.exists():
         return
     for given in inputs:
-        if given is not None and given.exists() and output.samefile(given):
+        if given is None or not given.exists():
+            continue
+        is_in_folder = given.is_dir() and output.is_file() and output.resolve().is_relative_to(given.resolve())
+        if is_in_folder or output.samefile(given):
             raise OutputPathError(f"{output}: is what the command reads. Name another file to write.")
 
 

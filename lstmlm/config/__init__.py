@@ -74,7 +74,7 @@ class RunConfig(Options):
         found += self.length_warnings(training.n_steps, training.n_epochs, training.validate_every)
         averaging, patience = self.averaging, self.training.patience
         if patience is not None and (
-            averaging.name == "tail" or (averaging.name == "nt_asgd" and patience <= averaging.nonmonotone_interval)
+            averaging.name == "tail" or (averaging.name == "nt_asgd" and patience <= averaging.nonmonotone_interval + 1)
         ):
             found.append(f"training.patience: may stop before {averaging.name} has begun to average.")
         if self.training.initialize_from is not None and self.model.initial_bias != "zero":
@@ -102,7 +102,7 @@ class RunConfig(Options):
         """
         schedule, averaging = self.schedule, self.averaging
         found = []
-        if schedule.name in ("warmup_cosine", "warmup_linear") and n_steps and schedule.warmup_steps >= n_steps:
+        if schedule.name in ("warmup_cosine", "warmup_linear") and n_steps and schedule.warmup_steps >= n_steps - 1:
             found.append("schedule.warmup_steps: the training ends before the learning rate has risen. Lower it.")
         if schedule.name == "step" and schedule.milestones:
             length, last = n_epochs if schedule.unit == "epochs" else n_steps, max(schedule.milestones)

@@ -8,7 +8,10 @@ from pydantic import Field, PositiveInt
 from lstmlm.config.options import Options
 from lstmlm.errors import ConfigError, unknown
 
-Positive = Annotated[float, Field(gt=0, le=1e6)]
+MOST = 1_000_000
+"""Of what has no end by itself: a search tries no more."""
+
+Positive = Annotated[float, Field(gt=0, le=MOST)]
 
 
 class DynamicOptions(Options):
@@ -19,7 +22,7 @@ class DynamicOptions(Options):
     learning_rate: Positive
     """Step size; each form has its own scale."""
 
-    decay: Annotated[float, Field(ge=0, le=1e6)] = 1e-3
+    decay: Annotated[float, Field(ge=0, le=MOST)] = 1e-3
     """How far each update draws the average weight back toward its trained value, as a share of its distance."""
 
     window: PositiveInt = 5
@@ -54,7 +57,7 @@ AnyDynamicOptions = Annotated[RMSOptions | SGDOptions, Field(discriminator="name
 class CacheOptions(Options):
     """The continuous cache (Grave et al. 2017)."""
 
-    size: Annotated[int, Field(gt=0, le=1_000_000)] = 500
+    size: Annotated[int, Field(gt=0, le=MOST)] = 500
     """How many of the latest tokens it holds."""
 
     theta: Positive = 1.0

@@ -43,7 +43,7 @@ class TailOptions(AveragingOptions):
 
 
 class NTASGDOptions(AveragingOptions):
-    """The mean of the weights since validation stopped improving (NT-ASGD: Merity et al. 2018, section 4).
+    """The mean of the weights since validation stopped improving (NT-ASGD: Merity et al. 2018, section 3).
 
     The paper averages SGD at a constant learning rate.
     """

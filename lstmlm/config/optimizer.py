@@ -73,7 +73,8 @@ class AdamWOptions(AdamFamilyOptions):
     name: Literal["adamw"] = "adamw"
 
     weight_decay: WeightDecay = 0.01
-    """Share of a weight, times the learning rate, that it loses in every update, whatever its gradient."""
+    """Share of a weight, times the learning rate, that it loses in every update, whatever its gradient; none where
+    it has none, as in a cluster of an adaptive softmax that no target is in."""
 
 
 AnyOptimizerOptions = Annotated[SGDOptions | AdamOptions | AdamWOptions, Field(discriminator="name")]

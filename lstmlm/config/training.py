@@ -84,9 +84,9 @@ class TrainingOptions(Options):
     validation split."""
 
     keep: Literal["all", "2^k"] | PositiveInt | None = None
-    """Checkpoints that stay beside the best, the last and the one before it: `all`; so many, spread over the training
-    as evenly as can be; or `2^k`, the first at or after each power of two of the steps. `lstmlm audit` trains
-    again from one to the next. Without it: none."""
+    """Checkpoints that stay beside the best, the last and the one before it: `all`; so many at most, and at least half
+    as many, evenly spread over the training; or `2^k`, the first at or after each power of two of the steps. `lstmlm
+    audit` trains again from one to the next. Without it: none."""
 
     on_save_error: Literal["warn", "stop"] = "warn"
     """What a checkpoint that cannot be written does, because the disk is full or failing: `warn` trains on and tries

@@ -52,7 +52,8 @@ def ratio_interval(
         ratios, errors = _ratio_and_error(terms[drawn].sum(axis=1), len(terms))
         distances.append((ratios - ratio) / np.maximum(errors, LEAST_ERROR * error))
     ends = [(1 + confidence) / 2, (1 - confidence) / 2]
-    high, low = np.quantile(np.concatenate(distances), ends)
+    found = np.concatenate(distances)
+    high, low = np.quantile(found[np.isfinite(found)], ends)  # of items without units a resample may have nothing else
     return float(ratio - high * error), float(ratio - low * error)
 
 
@@ -66,8 +67,9 @@ def _ratio_and_error(
 ) -> tuple[Float[np.ndarray, " draws"], Float[np.ndarray, " draws"]]:
     """Return the ratio of sums, and its standard error by linearisation, from the sums of a, u, a², a u and u²."""
     amount, unit, squares, products, unit_squares = np.moveaxis(sums, -1, 0)
-    ratio = amount / unit
-    residuals = squares - 2 * ratio * products + ratio**2 * unit_squares
-    # Rounding leaves a little where every item has the same ratio.
-    residuals = np.where(residuals > 1e-12 * squares, residuals, 0.0)
-    return ratio, np.sqrt(residuals * n_items / (n_items - 1)) / unit
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = amount / unit
+        residuals = squares - 2 * ratio * products + ratio**2 * unit_squares
+        # Rounding leaves a little where every item has the same ratio.
+        residuals = np.where(residuals > 1e-12 * squares, residuals, 0.0)
+        return ratio, np.sqrt(residuals * n_items / (n_items - 1)) / unit

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lstmlm.checkpoint.metrics_file import MetricsReader
+from lstmlm.errors import DivergenceError
 
 Record = Mapping[str, Any]
 """An event as a line of metrics.jsonl has it."""
@@ -59,6 +60,11 @@ class History:
         """The validation with the lowest perplexity, the first of equals."""
         finite = [event for event in self.validations if event.get("perplexity") is not None]
         return min(finite, key=lambda event: event["perplexity"], default=None)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training has come to its end, and not to numbers that are none."""
+        return self.end is not None and self.end.get("reason") != DivergenceError.reason
 
     @property
     def elapsed_seconds(self) -> float:

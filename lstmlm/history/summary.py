@@ -10,7 +10,7 @@ from lstmlm import files
 from lstmlm.checkpoint.run_directory import LOCK, METRICS, RunDirectory
 from lstmlm.config import RunConfig
 from lstmlm.config.data import NO_CORPUS
-from lstmlm.errors import CheckpointError, ConfigError, DivergenceError
+from lstmlm.errors import CheckpointError, ConfigError
 from lstmlm.history.history import History, Record, read_history
 
 State = Literal["training", "finished", "diverged", "interrupted", "damaged"]
@@ -112,7 +112,7 @@ def _summary(path: Path, history: History, config: RunConfig | None, problem: st
 
 def _state(path: Path, history: History, config: RunConfig | None) -> State:
     if history.end is not None:
-        return "diverged" if history.end.get("reason") == DivergenceError.reason else "finished"
+        return "finished" if history.is_complete else "diverged"
     is_imported = config is not None and config.data.corpus == NO_CORPUS
     return "training" if is_training(path) else "finished" if is_imported else "interrupted"
 

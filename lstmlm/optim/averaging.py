@@ -14,6 +14,9 @@ from torch import nn
 
 from lstmlm.config.averaging import AveragingOptions, EMAOptions, NoAveragingOptions, NTASGDOptions, TailOptions
 
+ROUNDING = 1e-9
+"""Relative error of a share of steps that is none: 1 - 0.9 of 10 is less than 1."""
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -95,11 +98,11 @@ class Tail(Average[Model]):
     """Mean of the last iterates (Polyak & Juditsky 1992)."""
 
     def _counts(self, step: float) -> bool:
-        return bool(step > (1 - self.options.fraction) * self.n_steps)
+        return bool(step > (1 - self.options.fraction) * self.n_steps * (1 + ROUNDING))
 
 
 class NTASGD(Average[Model]):
-    """Mean of all iterates since validation stopped improving (Merity et al. 2018, section 4).
+    """Mean of all iterates since validation stopped improving (Merity et al. 2018, section 3).
 
     The trigger is that of the authors' program, `val_loss > min(best_val_loss[:-n])`; algorithm 1 of the paper, whose
     indices count from the other end, would compare with recent validations only.

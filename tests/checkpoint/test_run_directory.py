@@ -4,6 +4,7 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -312,10 +313,10 @@ def test_a_new_run_is_not_created_while_another_process_creates_it(create: Creat
         ("all", [3, 6, 9, 12, 15, 18, 21, 24]),
         ("2^k", [3, 6, 9, 18]),
         (8, [3, 6, 9, 12, 15, 18, 21, 24]),
-        (4, [6, 12, 18, 24]),
-        (3, [6, 12, 24]),
-        (2, [6, 24]),
-        (1, [24]),
+        (4, [9, 18, 24]),
+        (3, [9, 18, 24]),
+        (2, [18]),
+        (1, [18]),
     ],
 )
 def test_which_checkpoints_are_kept(keep: Keep, kept: list[int]) -> None:
@@ -323,6 +324,18 @@ def test_which_checkpoints_are_kept(keep: Keep, kept: list[int]) -> None:
     for step in range(3, 25, 3):
         steps = kept_steps([*steps, step], keep)
     assert steps == kept
+
+
+@pytest.mark.parametrize("keep", range(1, 12))
+@pytest.mark.parametrize("save_every", [30, 100, 977])
+def test_checkpoints_are_evenly_spread_however_many_there_were(keep: int, save_every: int) -> None:
+    """The longest way between two is twice that of an even spread at most; beside them the last two stay."""
+    steps: list[int] = []
+    for step in range(save_every, 200 * save_every + 1, save_every):
+        kept = kept_steps([*steps, step], keep)
+        assert len(kept) <= keep
+        steps = sorted({*kept, *steps[-1:], step})
+    assert max(after - before for before, after in pairwise([0, *steps])) <= 2 * 200 * save_every / keep
 
 
 def test_checkpoints_are_kept_beside_the_best_and_the_last(run: RunDirectory, content: Content) -> None:

@@ -154,6 +154,16 @@ def test_an_ensemble_of_different_tokens_is_refused(trained: Path, add_run: Call
     )
 
 
+def test_an_ensemble_that_reads_differently_is_refused(
+    trained: Path, add_run: Callable[..., None], lstmlm: Cli
+) -> None:
+    add_run("runs/never", "data.eos=never")
+    message = message_of(lstmlm("eval", "ensemble", "runs/tiny", "runs/never"), 4)
+    assert message.startswith(
+        "runs/never: reads a text otherwise than runs/tiny (data.eos: never there, line here), so that they"
+    )
+
+
 @pytest.mark.parametrize("runs", [["runs/a"], ["runs/a", "runs/a"]])
 def test_an_ensemble_needs_several_runs(runs: list[str], here: Path, lstmlm: Cli) -> None:
     message = message_of(lstmlm("eval", "ensemble", *runs), 2)

@@ -141,6 +141,18 @@ def test_ends_of_sentences_can_be_left_out(trained: Path, lstmlm: Cli) -> None:
         assert item["n_tokens"] == "6"
 
 
+def test_a_file_of_a_folder_that_is_read_is_not_written_over(trained: Path, lstmlm: Cli) -> None:
+    (trained / "pairs").mkdir()
+    own = trained / "pairs" / "a.tsv"
+    own.write_text("the cat sat\tthe sat cat\n", "utf-8")
+    result = lstmlm("eval", "pairs", "pairs", "--items", "pairs/a.tsv")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "pairs/a.tsv: is what the command reads. Name another file to write.\n",
+    )
+    assert own.read_text("utf-8") == "the cat sat\tthe sat cat\n"
+
+
 def test_columns_are_two(trained: Path, lstmlm: Cli) -> None:
     (trained / "x.tsv").write_text("a\tb\nthe farmer\tthe\n", "utf-8")
     assert lstmlm("eval", "pairs", "x.tsv", "--columns", "a,b").exit_code == 0

@@ -8,6 +8,8 @@ import pytest
 from lstmlm.checkpoint.run_directory import RunDirectory
 from lstmlm.cli.runs.seeds import Recipe, by_recipe, seed_rows
 from lstmlm.config import RunConfig
+from lstmlm.errors import DivergenceError
+from lstmlm.history.history import History
 
 
 @pytest.fixture(autouse=True)
@@ -19,12 +21,20 @@ def _runs_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def recorded(
-    seed: int, perplexity: float, name: str | None = None, texts: dict[str, str] | None = None, **training: Any
+    seed: int,
+    perplexity: float,
+    name: str | None = None,
+    texts: dict[str, str] | None = None,
+    end: str | None = "n_steps",
+    **training: Any,
 ) -> Any:
     """A run whose path is what stands in its directory."""
     settings = {"seed": seed, "data": {"corpus": "novel.txt"}, "training": {"n_steps": 9, **training}}
     summary = SimpleNamespace(name=name or f"seed-{seed}", perplexity=perplexity)
-    return SimpleNamespace(config=RunConfig.model_validate(settings), summary=summary, path=texts or {})
+    history = History(end=None if end is None else {"event": "end", "reason": end})
+    return SimpleNamespace(
+        config=RunConfig.model_validate(settings), summary=summary, path=texts or {}, history=history
+    )
 
 
 def figures_of(runs: list[Any]) -> dict[str, Any]:
@@ -66,7 +76,26 @@ def test_recipes_have_the_name_that_their_runs_share_where_it_tells_them_apart()
     assert names("first second") == ["first"]
 
 
+def test_what_did_not_come_to_its_end_is_no_measure_of_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [
+        recorded(1, 80.0),
+        recorded(2, 82.0),
+        recorded(3, 900.0, end=None),
+        recorded(4, 95.0, end=DivergenceError.reason),
+    ]
+    assert figures_of(runs) == {"seed-*": {1: 80.0, 2: 82.0}}
+    told = "is left out of means and tests over seeds, as it did not come to its end."
+    assert capsys.readouterr().err.splitlines() == [f"seed-3: {told}", f"seed-4: {told}"]
+
+
 TEXT = ("valid", "words")
+
+
+def test_a_best_recipe_of_one_seed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = seed_rows({"best": Recipe({1: 60.0}, TEXT), "other": Recipe({1: 80.0, 2: 81.0}, TEXT)})
+    assert [row["p"] for row in rows] == [None, None]
+    told = "best: has one seed, so that no other is tested against it. Train it with more.\n"
+    assert capsys.readouterr().err == told
 
 
 def test_p_allows_for_all_pairs_among_which_the_best_was_found(capsys: pytest.CaptureFixture[str]) -> None:

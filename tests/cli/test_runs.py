@@ -182,6 +182,11 @@ def test_compare(two: Path, lstmlm: Cli) -> None:
     assert test["low"] < test["ratio"] < test["high"]
     same = lstmlm("eval", "compare", best, other, "--split", "valid", "--json")
     assert json.loads(same.stdout)["rows"][0]["low"] == test["low"]
+    refused = lstmlm("runs", "compare", "lstm", "sub/rnn", "--quick", "--split", "test")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "--quick: cannot be combined with --split test. Give one of them.\n",
+    )
     shown = lstmlm("runs", "compare", "lstm", "sub/rnn", "--quick").stdout
     assert "verdict" not in shown
     assert "━━ lstm" in shown  # without the folder of them all

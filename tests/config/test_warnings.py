@@ -38,9 +38,11 @@ def test_schedules_that_a_training_with_patience_does_not_finish(name: str) -> N
 
 @pytest.mark.parametrize("name", ["warmup_cosine", "warmup_linear"])
 def test_a_warm_up_as_long_as_the_training(name: str) -> None:
-    assert warnings(schedule={"name": name, "warmup_steps": 1000}) == [
-        "schedule.warmup_steps: the training ends before the learning rate has risen. Lower it."
-    ]
+    for n_steps in (1000, 999):
+        assert warnings(schedule={"name": name, "warmup_steps": n_steps}) == [
+            "schedule.warmup_steps: the training ends before the learning rate has risen. Lower it."
+        ]
+    assert warnings(schedule={"name": name, "warmup_steps": 998}) == []
 
 
 def test_milestones_without_effect() -> None:
@@ -81,6 +83,9 @@ def test_averages_that_a_training_with_patience_does_not_reach(averaging: dict[s
         f"training.patience: may stop before {averaging['name']} has begun to average."
     ]
     assert warnings(averaging={"name": "nt_asgd"}, training={"n_steps": 1000, "patience": 20}) == []
+    nt_asgd = {"name": "nt_asgd", "nonmonotone_interval": 3}
+    found = [bool(warnings(averaging=nt_asgd, training={"n_steps": 1000, "patience": n})) for n in (4, 5)]
+    assert found == [True, False]
 
 
 def test_initial_values_that_are_replaced() -> None:

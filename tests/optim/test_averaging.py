@@ -42,6 +42,13 @@ def test_tail_is_the_mean_of_the_last_steps() -> None:
     assert said[7:] == pytest.approx([64.0, (64 + 81) / 2, (64 + 81 + 100) / 3])
 
 
+@pytest.mark.parametrize("fraction", [0.8, 0.9])
+def test_tail_is_so_many_steps_also_where_the_share_is_rounded(fraction: float) -> None:
+    said = train(average_of(TailOptions(fraction=fraction), 10), [float(step) for step in range(1, 11)])
+    first = 10 - round(fraction * 10) + 1
+    assert said[-1] == pytest.approx((first + 10) / 2)
+
+
 def test_nt_asgd_starts_at_the_first_validation_worse_than_the_best_of_those_before_the_last() -> None:
     average = average_of(NTASGDOptions(nonmonotone_interval=2), 100)
     # The fourth is worse than the first two, of which the second is the best; the third does not matter.

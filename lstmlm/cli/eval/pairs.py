@@ -89,7 +89,7 @@ def pairs(
 
 
 def _names(columns: str | None) -> list[str]:
-    names = columns.split(",") if columns else []
+    names = [name.strip() for name in columns.split(",")] if columns else []
     if names and len(names) != 2:
         raise ConfigError(f"--columns: needs two names with a comma between them, got {columns!r}.")
     return names

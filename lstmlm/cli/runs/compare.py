@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lstmlm.cli.options import JsonOption, PlotOption
+from lstmlm.cli.options import JsonOption, PlotOption, refuse_beside
 from lstmlm.cli.render import print_json, print_table, say
 from lstmlm.cli.runs.rows import NamedRunsArgument, SortOption, in_order, record, row
 from lstmlm.errors import LstmlmError, as_command
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def compare(
     runs: NamedRunsArgument,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
+    split: Annotated[str | None, typer.Option(help="train, valid or test.", show_default="valid")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Read what was recorded; score nothing again.")] = False,
     sort: SortOption = "perplexity",
     plot: PlotOption = None,
@@ -40,6 +40,8 @@ def compare(
 
     lstmlm runs compare 'ptb-*' --quick --plot curves.svg
     """
+    if quick:
+        refuse_beside("--quick", {f"--split {split}": split is not None})
     from lstmlm.cli.display.screen import Overlay, Screen
     from lstmlm.cli.runs.seeds import by_recipe, seed_rows
     from lstmlm.history.selection import find_runs
@@ -54,7 +56,7 @@ def compare(
     differing = differences(list(configs.values()))
     recipes = by_recipe(chosen)
     seeds = seed_rows(recipes) if any(len(recipe.figures) > 1 for recipe in recipes.values()) else []
-    tests = [] if quick else _tests(chosen, split)
+    tests = [] if quick else _tests(chosen, split or "valid")
     if plot is not None:
         from lstmlm.cli.display.figures import draw_curves
 

@@ -26,11 +26,15 @@ class Recipe(NamedTuple):
 
     @classmethod
     def of(cls, runs: "Sequence[RecordedRun]") -> "Recipe":
-        """Gather the runs of a recipe, of which some may have come to no perplexity."""
+        """Gather the runs of a recipe; those that did not come to their end are said, and left out."""
         by_seed: dict[int, list[float]] = {}
         measured_by: tuple[str | None, str] | None = None
         for run in runs:
-            if run.config is not None and run.summary.perplexity is not None:
+            if run.config is None or run.summary.perplexity is None:
+                continue
+            if not run.history.is_complete:
+                say(f"{run.summary.name}: is left out of means and tests over seeds, as it did not come to its end.")
+            else:
                 by_seed.setdefault(run.config.seed, []).append(run.summary.perplexity)
                 measured_by = measured_by or _texts(run)[1:]
         return cls({seed: fmean(figures) for seed, figures in by_seed.items()}, measured_by)
@@ -90,6 +94,8 @@ def seed_rows(recipes: Mapping[str, Recipe]) -> "list[Row]":
         for name in ordered[1:]
         if name not in apart and len(recipes[name].figures.keys() & best.figures.keys()) > 1
     }
+    if len(best.figures) == 1 and any(len(recipe.figures) > 1 for recipe in recipes.values()):
+        say(f"{ordered[0]}: has one seed, so that no other is tested against it. Train it with more.")
     n_pairs = math.comb(len(rivals) + 1, 2)
     tests = {name: seed_difference(best.figures, figures, n_pairs) for name, figures in rivals.items()}
     return [_row(name, means[name], tests.get(name)) for name in ordered]

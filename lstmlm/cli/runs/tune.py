@@ -12,6 +12,8 @@ from lstmlm.cli.render import print_json, print_table, say, warn
 from lstmlm.errors import as_command
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from lstmlm.tuning.study import Study
 
 
@@ -75,7 +77,12 @@ def tune(
 
 def _rows(study: "Study") -> list[dict[str, Any]]:
     """Return a row for each trial, the best first."""
-    order = sorted(study.trials, key=lambda trial: (trial.value is None, trial.value or 0.0, trial.number))
+
+    def rank(trial: "FrozenTrial") -> tuple[bool, float, int]:
+        is_measured = trial.state.name == "COMPLETE"  # a pruned one has its last value
+        return not is_measured, trial.value or 0.0, trial.number
+
+    order = sorted(study.trials, key=rank)
     return [
         {
             "trial": trial.number,

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lstmlm.config.adaptation import AdaptationOptions, AnyDynamicOptions, CacheOptions
+from lstmlm.config.adaptation import MOST, AdaptationOptions, AnyDynamicOptions, CacheOptions
 from lstmlm.corpus.encoded_text import EncodedText
 from lstmlm.corpus.tokenizers import Tokenizer
 from lstmlm.errors import DivergenceError
@@ -209,7 +209,7 @@ def _tuned_cache(nats: Nats, reading: _Reading, options: CacheOptions) -> CacheO
     """Return the cache that helps most beside a model's `nats`. Nothing is read again for it."""
 
     def best_weight(values: Mapping[str, float]) -> tuple[CacheOptions, float]:
-        tried = CacheOptions(size=max(1, round(values["size"])), theta=values["theta"])
+        tried = CacheOptions(size=min(max(1, round(values["size"])), MOST), theta=min(values["theta"], MOST))
         of_cache = _cache_nats(nats, reading, tried)
         weight = float(mixture_weights(np.stack([nats, of_cache]))[1])
         return tried.model_copy(update={"weight": weight}), float(_mixed_nats(nats, of_cache, weight).sum())

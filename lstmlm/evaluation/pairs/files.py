@@ -66,7 +66,8 @@ def recognize_format(file: WholeFile) -> str:
     """Return the name of a file's format. Raises DataError if it is none."""
     content = file.content.lstrip()
     if file.kind in ("json", "jsonl") or content.startswith("{"):
-        if content.startswith("{") and any(key in content for key in _KEYS_OF_SUITES):
+        is_suite = content.startswith("{") and any(key in content for key in _KEYS_OF_SUITES)
+        if is_suite and not _begins_with_pair(content):
             return "syntaxgym"
         if file.kind == "json":
             refuse_one_value(file.name, file.content, file.encoding)
@@ -78,6 +79,15 @@ def recognize_format(file: WholeFile) -> str:
             "the worse sentence, with a tab between them."
         )
     return "tsv" if delimiter == "\t" else "csv"
+
+
+def _begins_with_pair(content: str) -> bool:
+    """Whether the first line is a record of a pair, which may have fields that are called as those of a suite."""
+    try:
+        record = json.loads(content.partition("\n")[0])
+    except (ValueError, RecursionError):
+        return False
+    return find_names(list(record)) is not None
 
 
 def _delimiter_of(file: WholeFile) -> str | None:

@@ -202,7 +202,7 @@ def _pairs_of_forms(rows: Sequence[Row]) -> Iterator[Pair]:
 
 def _pairs_of_gold(file: WholeFile, rows: Sequence[Row]) -> Iterator[Pair]:
     """The pairs of a .gold file, which says where verbs are in the lines of the .text beside it, and their forms."""
-    text = read_file(file.path.with_suffix(".text"))
+    text = read_file(file.path.with_suffix(".text"), file.encoding)
     if len(rows) != len(text.lines()):
         raise DataError(
             f"{file.name}: has {len(rows):,} lines, {text.name} {len(text.lines()):,}. Put those that belong."

@@ -4,7 +4,8 @@ With the probabilities :math:`p_k` of expert k and its weight :math:`\pi_k`, the
 :math:`-\ln \sum_k \pi_k p_{ky}`. An expert's share in the target's probability,
 :math:`r_k = \pi_k p_{ky} / \sum_l \pi_l p_{ly}`, is what its gradients are weighed by: :math:`r_k (p_k - e_y)` with
 respect to its logits, and :math:`-r_k` with respect to :math:`\ln \pi_k`. As in `cross_entropy.py`, the forward pass
-computes the gradients at once, while a block's logits are there.
+computes the gradients at once, while a block's logits are there. Unlike there, in bfloat16
+:math:`p_k - e_y` is rounded as one number: gradients of the weights are off by 0.3 %, where those are by 0.01 %.
 """
 
 from typing import Any

@@ -24,7 +24,7 @@ def choose_cutoffs(
 
     A softmax costs rows × outcomes × width multiplications and `product_cost`. The head has all rows of a window, and
     as outcomes the tokens before the first cutoff and one for each tail. A tail has the rows whose target is in it, by
-    the share of its tokens in `counts`. This is the model of Grave et al. 2017, section 4.2, with a constant in place
+    the share of its tokens in `counts`. This is the model of Grave et al. 2017, section 4.1, with a constant in place
     of their least number of rows; they too search by dynamic programming.
 
     All clusters count as equally wide, whatever `div_value` is: else the cheapest would be those that narrow soonest.

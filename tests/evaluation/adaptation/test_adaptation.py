@@ -136,6 +136,8 @@ def test_tuned_values_are_such_as_can_be_given() -> None:
     found = tuned(adaptation_of(METHODS))
     assert AdaptationOptions.model_validate(found.model_dump()) == found
     assert found.dynamic.window == 4
+    widest = OPTIONS.model_copy(update={"cache": CacheOptions(size=1_000_000, theta=1e6)})
+    assert adaptation_of(["cache"]).tuned(tokens(), widest).cache.size <= 1_000_000
 
 
 def test_the_temperature_is_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -258,9 +258,21 @@ def test_agreement_of_linzen(tmp_path: Path) -> None:
         ("agr/0", "A dog sees", "A dog see"),
     ]
     assert not any(item.has_end for item in items)
+    (tmp_path / "agr.text").write_text("The cafés of it have . <eos>\nA dog sees . <eos>\n", "latin-1")
+    [first, _] = read_items(tmp_path / "agr.gold", None, str, encoding="latin-1")
+    assert isinstance(first, Item)
+    assert "cafés" in shown([first])[0][1]
     (tmp_path / "agr.text").write_text("A dog sees . <eos>\n", "utf-8")
     [problem] = map(str, read_items(tmp_path / "agr.gold", None, str))
     assert problem.startswith(f"{tmp_path}/agr.gold: has 2 lines, {tmp_path}/agr.text 1.")
+
+
+@pytest.mark.parametrize("field", ["meta", "conditions", "predictions"])
+def test_a_record_of_a_pair_is_no_suite_whatever_else_it_has(field: str) -> None:
+    line = json.dumps({"sentence_good": "the dog barks", "sentence_bad": "the dog bark", field: {}})
+    for content in (line, f"{line}\n{line}\n"):
+        items, problems = read("x.jsonl", content)
+        assert (len(items), problems) == (content.count("good"), [])
 
 
 NAME_THEM = "Name them good and bad in a first line, or say which they are: --columns GOOD,BAD"
