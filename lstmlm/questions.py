@@ -14,7 +14,7 @@ from lstmlm.corpus.reading.compression import gzipped
 from lstmlm.corpus.reading.decoding import UTF8
 from lstmlm.corpus.reading.text_files import files_in, name_of, read_lines
 from lstmlm.corpus.tokenizers import Tokenizer
-from lstmlm.errors import DataError, RunMismatchError, in_proportion
+from lstmlm.errors import DataError, in_proportion
 from lstmlm.evaluation.adaptation.adaptation import Adaptation
 from lstmlm.evaluation.adaptation.dynamic import measure_gradient_rms
 from lstmlm.evaluation.memory.gates import LayerActivity, read_gates
@@ -41,7 +41,7 @@ from lstmlm.generation.next_word import NextWords, find_next_words
 from lstmlm.models.arpa import ForeignNgrams, arpa_blocks, read_arpa
 from lstmlm.models.ngram import NgramModel
 from lstmlm.scoring import score_each
-from lstmlm.workflows import TrainedModel
+from lstmlm.workflows import TrainedModel, require_same_reading
 
 logger = logging.getLogger(__name__)
 
@@ -341,20 +341,7 @@ def evaluate_together(
         CheckpointError: they do not all have the tokenizer of the first, or read a text otherwise.
         DataError: the text cannot be read, or the corpus of the first has no such split.
     """
-    first, *others = members
-    for other in others:
-        if other.tokenizer.digest != first.tokenizer.digest:
-            raise RunMismatchError(
-                f"{other.name}: has another tokenizer than {first.name}, and only probabilities of the same "
-                "tokens can be averaged. Choose runs with one tokenizer.json."
-            )
-        for key in ("eos", "field"):
-            there, here = (getattr(run.run.config.data, key) for run in (other, first))
-            if there != here:
-                raise RunMismatchError(
-                    f"{other.name}: reads a text otherwise than {first.name} (data.{key}: {there} there, {here} here), "
-                    "so that they have no tokens in common. Choose runs that read alike."
-                )
+    first = require_same_reading(members)
     measured = first.encode(split, text, encoding)
     report = evaluate_ensemble({m.name: m.model for m in members}, measured, first.tokenizer, prover or unproven)
     return report if prover is None else prover.proven(report, measured, first.source(split, text, encoding))

@@ -256,3 +256,21 @@ def evaluate(
     read = prover or unproven
     report = evaluate_perplexity(trained.model, encoded, trained.tokenizer, trained.name, context, world, read, eos)
     return report if prover is None else prover.proven(report, encoded, trained.source(split, text, encoding))
+
+
+def require_same_reading(members: Sequence[TrainedModel]) -> TrainedModel:
+    """Return the first of models, where all read a text as the same tokens. Raises RunMismatchError otherwise."""
+    first, *others = members
+    for other in others:
+        if other.tokenizer.digest != first.tokenizer.digest:
+            raise RunMismatchError(
+                f"{other.name}: has another tokenizer than {first.name}, and only probabilities of the same "
+                "tokens can be averaged. Choose runs with one tokenizer.json."
+            )
+        there, here = (member.run.config.data.eos for member in (other, first))
+        if there != here:
+            raise RunMismatchError(
+                f"{other.name}: reads line ends otherwise than {first.name} (data.eos: {there} there, {here} here). "
+                "Choose runs that read alike."
+            )
+    return first

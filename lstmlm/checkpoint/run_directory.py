@@ -17,14 +17,13 @@
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lstmlm import files
 from lstmlm.checkpoint import storage
 from lstmlm.checkpoint.checkpoints import Checkpoints, read_number
-from lstmlm.checkpoint.folders import folders_below
+from lstmlm.checkpoint.folders import folders_below, nearest_folder
 from lstmlm.checkpoint.metrics_file import MetricsLog
 from lstmlm.checkpoint.storage import Checkpoint, FileRecord
 from lstmlm.checkpoint.tensor_file import TensorFile
@@ -368,9 +367,8 @@ class RunDirectory:
 
 
 def _what_to_type(path: Path) -> str:
-    runs = {one.parent.name: one.parent for at in ("runs" / path.parent, path.parent) for one in at.glob(f"*/{FORMAT}")}
-    if near := get_close_matches(path.name, runs, n=1):
-        return f"Did you mean {runs[near[0]]}?"
+    if near := nearest_folder(path, FORMAT):
+        return f"Did you mean {near}?"
     return f"Train one: {as_command(['lstmlm', 'train', '--config', 'quickstart', '--run-dir', str(path)])}"
 
 

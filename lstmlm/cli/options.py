@@ -93,6 +93,8 @@ def new_folder(text: str) -> Path:
     """Read the path of a folder to write into, which is made where there is none; see `new_path`."""
     found = path(text)
     with suppress(OSError):  # which is told where it is made
+        if found.is_symlink() and not found.exists():
+            raise OutputPathError(f"{found}: cannot be written, as it is a link to nothing. Choose another place.")
         _refuse_below_files(found, [found, *found.parents])
     return found
 
@@ -120,14 +122,11 @@ def unused_path(text: str) -> Path:
 
 
 def refuse_same_file(output: Path | None, inputs: Iterable[Path | None]) -> None:
-    """Refuse to write over a file that is read, by its name or as one of a folder."""
+    """Refuse to write over a file that is read."""
     if output is None or not output.exists():
         return
     for given in inputs:
-        if given is None or not given.exists():
-            continue
-        is_in_folder = given.is_dir() and output.is_file() and output.resolve().is_relative_to(given.resolve())
-        if is_in_folder or output.samefile(given):
+        if given is not None and given.exists() and output.samefile(given):
             raise OutputPathError(f"{output}: is what the command reads. Name another file to write.")
 
 

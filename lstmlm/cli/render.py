@@ -312,13 +312,14 @@ def print_table(rows: "Sequence[Row]") -> None:
 
 
 def _print_blocks(columns: Mapping[str, Sequence[str]]) -> None:
-    """Print each row under what its first column holds, a line for each of the others in which it has something."""
-    (_, *titles), *others = columns.values()
-    width = max((len(cells[0]) for cells in others), default=0)
-    for place, title in enumerate(titles, start=1):
-        print(title)
-        for cells in (cells for cells in others if cells[place]):
-            print(f"  {cells[0]:{width}}  {cells[place]}")
+    """Print each row as lines, one for each column in which it has something, the first of them further out."""
+    from rich.cells import set_cell_size
+
+    width = max(map(len, columns))
+    for place in range(1, len(next(iter(columns.values())))):
+        for number, (name, cells) in enumerate(columns.items()):
+            if cells[place]:
+                print(f"{'  ' if number else ''}{set_cell_size(name, width + 2 * (not number))}  {cells[place]}")
 
 
 def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:

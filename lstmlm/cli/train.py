@@ -170,16 +170,16 @@ def _say_what_came_of_it(where: Path, report: "Report | None", *, is_new: bool) 
 
 def _own_config(run_dir: Path | None, *, resume: bool) -> str:
     """Return the configuration that a run was started with, where it alone is named."""
-    from lstmlm.checkpoint.run_directory import CONFIG, RunDirectory
+    from lstmlm.checkpoint.folders import nearest_folder
+    from lstmlm.checkpoint.run_directory import CONFIG, FORMAT, RunDirectory
 
     if run_dir is None or not resume:
         advice = "Name one, such as quickstart, or a YAML file; or continue a run: --resume --run-dir RUN"
         raise ConfigError(f"--config: is missing. {advice}")
     own = run_dir / CONFIG
     if not own.exists() and not RunDirectory.exists(run_dir):
-        below = Path("runs") / run_dir
-        if RunDirectory.exists(below):
-            raise MissingRunError(f"{run_dir}: holds no run to continue. Did you mean {below}?")
+        if near := nearest_folder(run_dir, FORMAT):
+            raise MissingRunError(f"{run_dir}: holds no run to continue. Did you mean {near}?")
         begin = as_command(["lstmlm", "train", "--config", "quickstart", "--run-dir", str(run_dir), "--resume"])
         raise MissingRunError(f"{run_dir}: holds no run to continue. Name what it is to begin with: {begin}")
     return str(own)

@@ -102,8 +102,10 @@ class RunConfig(Options):
         """
         schedule, averaging = self.schedule, self.averaging
         found = []
-        if schedule.name in ("warmup_cosine", "warmup_linear") and n_steps and schedule.warmup_steps >= n_steps - 1:
-            found.append("schedule.warmup_steps: the training ends before the learning rate has risen. Lower it.")
+        if schedule.name in ("warmup_cosine", "warmup_linear") and n_steps:
+            n_rising = n_steps - (schedule.name == "warmup_linear")  # whose last step is that of the fall
+            if schedule.warmup_steps and schedule.warmup_steps >= n_rising:
+                found.append("schedule.warmup_steps: the training ends before the learning rate has risen. Lower it.")
         if schedule.name == "step" and schedule.milestones:
             length, last = n_epochs if schedule.unit == "epochs" else n_steps, max(schedule.milestones)
             if length and last >= length:

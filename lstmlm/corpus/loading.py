@@ -223,7 +223,7 @@ def encode_files(
     Raises:
         ConfigError: there is no such tokenizer.
         CheckpointError: the store is in use, or cannot be written.
-        DataError: a text cannot be read, a folder has splits of its own, or the store's holds something else.
+        DataError: a text cannot be read, a folder has splits of its own, or that of the store holds something else.
     """
     with as_store_errors(output):
         refuse_occupied(output)  # before the text is read

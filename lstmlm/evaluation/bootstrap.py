@@ -36,7 +36,7 @@ def ratio_interval(
     """
     # Of a token store units are small unsigned numbers, whose squares would not fit.
     n_items, amounts, units = len(amounts), amounts.astype(np.float64), units.astype(np.float64)
-    if n_items == 1:
+    if n_items == 1 or not units.any():
         return np.nan, np.nan
     if n_items > MOST_ITEMS:
         starts = np.arange(MOST_ITEMS) * n_items // MOST_ITEMS
@@ -50,7 +50,8 @@ def ratio_interval(
     for _ in range(N_RESAMPLES // RESAMPLES_AT_ONCE):
         drawn = generator.integers(len(terms), size=(RESAMPLES_AT_ONCE, len(terms)))
         ratios, errors = _ratio_and_error(terms[drawn].sum(axis=1), len(terms))
-        distances.append((ratios - ratio) / np.maximum(errors, LEAST_ERROR * error))
+        with np.errstate(invalid="ignore"):
+            distances.append((ratios - ratio) / np.maximum(errors, LEAST_ERROR * error))
     ends = [(1 + confidence) / 2, (1 - confidence) / 2]
     found = np.concatenate(distances)
     high, low = np.quantile(found[np.isfinite(found)], ends)  # of items without units a resample may have nothing else

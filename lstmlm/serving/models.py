@@ -43,10 +43,15 @@ class ServedModel:
             "step": self.step,
         }
 
-    async def warnings(self, text: str) -> dict[str, list[str]]:
-        """Return a field of an answer that says what of a text is unknown; none where all is known."""
+    async def warnings(self, text: str, begun: str = "") -> dict[str, list[str]]:
+        """Return a field of an answer that says what of a text is unknown; none where all is known.
+
+        Of the word `begun` that the text goes on it has been said before.
+        """
         # Seconds for a long one, in which others are answered.
-        warnings = warnings_of_unknown(await asyncio.to_thread(self.tokenizer.unknown_pieces, text))
+        pieces = await asyncio.to_thread(self.tokenizer.unknown_pieces, begun + text)
+        told = Counter(self.tokenizer.unknown_pieces(begun))
+        warnings = warnings_of_unknown([*(Counter(pieces) - told).elements()])
         return {"warnings": warnings} if warnings else {}
 
 

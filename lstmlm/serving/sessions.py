@@ -28,6 +28,10 @@ LINE_CHARS = 1 << 16
 """Kept of a session's last line, on which quotes, spaces and what counts as repeated depend: it may never end."""
 
 
+WORD_CHARS = 1 << 10
+"""Of a word that is fed in parts, of which parts are not to be told as unknown: none is longer."""
+
+
 class Session:
     """A text on its way, of one model."""
 
@@ -47,15 +51,15 @@ class Session:
         """Return what its requests are answered with."""
         return {"id": self.name, "object": "session", "model": self.served.name, "n_chars": self.n_chars}
 
-    def feed(self, text: str) -> str:
-        """Read on; return what of a text has been read, from the beginning of the word that it goes on."""
-        begun = "" if is_white(self.line[-1:] or " ") else words_of(self.line)[-1]
+    def feed(self, text: str) -> tuple[str, str]:
+        """Read on; return the word that it goes on, and what of a text has been read."""
+        begun = "" if is_white(self.line[-1:] or " ") else words_of(self.line[-WORD_CHARS:])[-1]
         read = self.served.model.beginning(normalized_after(self._last, text))
         self._last = text[-1:] or self._last
         self.text.feed(read)
         self.n_chars += len(read)
         self.line = (self.line + read).rpartition("\n")[2][-max(LINE_CHARS, len(self.text.unread)) :]
-        return begun + read
+        return begun, read
 
     def find_next_words(self, k: int) -> tuple[NextWords, str]:
         """Find what follows; return it with the line that it follows, as the next question may feed more."""
@@ -124,8 +128,8 @@ class Sessions:
         """`POST /v1/sessions/{id}/feed`."""
         session = self._find(name)
         await require_short(session.served, request.text, self._limits)
-        read = await self._engine.ask(partial(session.feed, request.text))
-        return {**session.describe(), **await session.served.warnings(read)}
+        begun, read = await self._engine.ask(partial(session.feed, request.text))
+        return {**session.describe(), **await session.served.warnings(read, begun)}
 
     async def next(self, name: str, request: SessionNextRequest) -> dict[str, Any]:
         """`POST /v1/sessions/{id}/next`."""

@@ -160,7 +160,7 @@ def test_an_ensemble_that_reads_differently_is_refused(
     add_run("runs/never", "data.eos=never")
     message = message_of(lstmlm("eval", "ensemble", "runs/tiny", "runs/never"), 4)
     assert message.startswith(
-        "runs/never: reads a text otherwise than runs/tiny (data.eos: never there, line here), so that they"
+        "runs/never: reads line ends otherwise than runs/tiny (data.eos: never there, line here). Choose"
     )
 
 

@@ -83,7 +83,9 @@ def test_what_did_not_come_to_its_end_is_no_measure_of_a_recipe(capsys: pytest.C
         recorded(3, 900.0, end=None),
         recorded(4, 95.0, end=DivergenceError.reason),
     ]
-    assert figures_of(runs) == {"seed-*": {1: 80.0, 2: 82.0}}
+    [[name, recipe]] = by_recipe(runs).items()
+    assert (name, recipe.figures, capsys.readouterr().err) == ("seed-*", {1: 80.0, 2: 82.0}, "")
+    assert [row["seeds"] for row in seed_rows({name: recipe})] == [2]
     told = "is left out of means and tests over seeds, as it did not come to its end."
     assert capsys.readouterr().err.splitlines() == [f"seed-3: {told}", f"seed-4: {told}"]
 

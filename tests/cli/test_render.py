@@ -59,10 +59,10 @@ def test_where_words_do_not_fit_side_by_side_each_row_is_a_block(
     monkeypatch.setenv("COLUMNS", "16")
     print_table([{"code": "storage", "n": 4, "what": "The disk."}, {"code": "data", "n": None, "what": "A word."}])
     assert capsys.readouterr().out.splitlines() == [
-        "storage",
+        "code    storage",
         "  n     4",
         "  what  The disk.",
-        "data",
+        "code    data",
         "  what  A word.",
     ]
 

@@ -99,8 +99,10 @@ def test_the_name_of_the_file_says_what_it_is(two: Path, lstmlm: Cli) -> None:
     assert Path("evening.MD").read_text("utf-8").startswith("# runs/rnn<b>")
     for arguments in (("x.html", "--format", "md"), ("x.md", "--format", "html"), ("x.pdf",)):
         result = lstmlm("report", "rnn<b>", "--quick", "--output", *arguments)
-        assert (result.exit_code, "is not called as a report" in result.stderr) == (2, True)
+        assert (result.exit_code, result.stderr.startswith(f"--output: {arguments[0]} ")) == (2, True)
         assert not Path(arguments[0]).exists()
+    assert lstmlm("report", "rnn<b>", "--quick", "--output", "evening").exit_code == 0
+    assert Path("evening").read_text("utf-8").startswith("<!doctype html>")
 
 
 @pytest.mark.skipif(

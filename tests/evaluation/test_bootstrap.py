@@ -77,6 +77,7 @@ def test_items_without_units_leave_an_interval() -> None:
     """Such as references without words, of which a resample may have nothing else."""
     low, high = ratio_interval(np.array([1.0] * 4 + [0.0] * 6), np.array([2] * 4 + [0] * 6))
     assert low <= 0.5 <= high
+    assert all(map(math.isnan, ratio_interval(np.array([1.0, 0.0]), np.array([0, 0]))))
 
 
 def test_a_single_item_has_no_interval() -> None:

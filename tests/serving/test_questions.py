@@ -131,6 +131,10 @@ def test_what_is_fed_may_begin_within_a_word(server: Any) -> None:
     assert session["warnings"] == ["the model does not know far: read as <unk>."]
     path = f"/v1/sessions/{session['id']}"
     assert "warnings" not in server.post(f"{path}/feed", text="mer ")
+    of_characters = server.post("/v1/sessions", model="char", text="naï")
+    assert of_characters["warnings"] == ["the model does not know ï: read as <unk>."]
+    for piece in ("ve", " is"):
+        assert "warnings" not in server.post(f"/v1/sessions/{of_characters['id']}/feed", text=piece)
     assert server.post(f"{path}/feed", text="zyz")["warnings"] == ["the model does not know zyz: read as <unk>."]
     assert server.post(f"{path}/feed", text="zy")["warnings"] == ["the model does not know zyzzy: read as <unk>."]
 

@@ -63,9 +63,8 @@ def encode(
             def observe(split: str, encoder: "TextEncoder") -> None:
                 tell(f"{split}: {encoder.n_bytes / 1e6:,.0f} MB read, {encoder.n_tokens:,} tokens")
 
-            store = encode_files(
-                {"train": files, **held_out}, tokenizer, output, observe, field=field, encoding=encoding
-            )
+            texts_of = {"train": files, **held_out}
+            store = encode_files(texts_of, tokenizer, output, observe, field=field, encoding=encoding)
     except Interrupted:
         if is_store(output):
             say(f"Interrupted. {output} is not finished: the same command goes on where it was.")

@@ -67,12 +67,14 @@ def pairs(
 
     lstmlm eval pairs own.csv --ngram 5 --json
     """
-    refuse_same_file(items, files)
     names = _names(columns)
     from lstmlm import questions, workflows
+    from lstmlm.corpus.reading.text_files import files_in
+    from lstmlm.evaluation.pairs.files import SUFFIXES
     from lstmlm.evaluation.report import to_tsv
     from lstmlm.files import write_lines
 
+    refuse_same_file(items, files_in(files, SUFFIXES))
     found = questions.read_pairs(files, format_name, names, normalization, encoding, has_ends=not no_eos)
     problems = [str(problem) for problem in found if isinstance(problem, DataError)]
     for problem in in_proportion(problems):

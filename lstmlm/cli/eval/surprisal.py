@@ -77,13 +77,11 @@ def surprisal(
 ) -> None:
     """Measure surprisal, entropy and rank of every word of a file, a row a word and one for each end of a sentence.
 
-    Of a word of several tokens entropy and rank are those of the first token, and surprisal is that of all.
-
-    A table (tabs, commas or semicolons) has columns word and maybe sentence, or else whole sentences in sentence or
-    text; an object of JSON lines has text, sentence or words. Both may have item: that is a document of its own, one in
-    each condition (condition, cond or list), and so is an object or a row a sentence without. Other columns come back
-    after ours. White space before a word belongs to it, as a text has it. R reads the result with
-    read.delim(FILE, quote = "", na.strings = "").
+    Of a word of several tokens entropy and rank are those of the first. A table (tabs, commas or semicolons) has
+    columns word and maybe sentence, or else whole sentences in sentence or text; JSON lines have text, sentence or
+    words. Both may have item: that is a document of its own, one in each condition (condition, cond or list), and so
+    is an object or a row a sentence without. Other columns come back after ours. White space before a word belongs to
+    it, as a text has it. R reads the result with read.delim(FILE, quote = "", na.strings = "").
 
     Examples:
 

@@ -86,10 +86,10 @@ def _form_of(output: Path | None, form: Literal["html", "md"] | None) -> Literal
     """Return what is written: what is asked for, and else what the file's name says; these must not differ."""
     suffix = "" if output is None else output.suffix.lower()
     named: Literal["html", "md"] | None = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}.get(suffix)  # type: ignore[assignment]
-    if output is not None and (named is None if form is None else named not in (None, form)):
-        raise ConfigError(
-            f"--output: {output} is not called as a report of --format {form or 'html or md'}. Rename it."
-        )
+    if form is None and named is None and suffix:
+        raise ConfigError(f"--output: {output} ends neither in .html nor in .md. Say what it is to be: --format md")
+    if form is not None and named not in (None, form):
+        raise ConfigError(f"--output: {output} is no name of --format {form}. Leave one of them out.")
     return form or named or "html"
 
 

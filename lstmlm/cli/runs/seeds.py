@@ -23,21 +23,24 @@ class Recipe(NamedTuple):
     measured_by: tuple[str | None, str] | None
     """Digest of the validation text, and the tokenizer: only where both are the same are perplexities comparable.
     None: there are no figures."""
+    unfinished: Sequence[str] = ()
+    """Names of runs that did not come to their end, and have no part in the figures."""
 
     @classmethod
     def of(cls, runs: "Sequence[RecordedRun]") -> "Recipe":
-        """Gather the runs of a recipe; those that did not come to their end are said, and left out."""
+        """Gather the runs of a recipe."""
         by_seed: dict[int, list[float]] = {}
         measured_by: tuple[str | None, str] | None = None
+        unfinished = list[str]()
         for run in runs:
             if run.config is None or run.summary.perplexity is None:
                 continue
             if not run.history.is_complete:
-                say(f"{run.summary.name}: is left out of means and tests over seeds, as it did not come to its end.")
+                unfinished.append(run.summary.name)
             else:
                 by_seed.setdefault(run.config.seed, []).append(run.summary.perplexity)
                 measured_by = measured_by or _texts(run)[1:]
-        return cls({seed: fmean(figures) for seed, figures in by_seed.items()}, measured_by)
+        return cls({seed: fmean(figures) for seed, figures in by_seed.items()}, measured_by, unfinished)
 
 
 def by_recipe(runs: "Sequence[RecordedRun]") -> dict[str, Recipe]:
@@ -79,6 +82,8 @@ def seed_rows(recipes: Mapping[str, Recipe]) -> "list[Row]":
     validation text or tokenizer than the best is not tested: that is said.
     """
     means = {name: seed_mean(list(recipe.figures.values())) for name, recipe in recipes.items() if recipe.figures}
+    for name in (name for recipe in recipes.values() for name in recipe.unfinished):
+        say(f"{name}: is left out of means and tests over seeds, as it did not come to its end.")
     if not means:
         return []
     ordered = sorted(means, key=lambda name: means[name].mean)

@@ -78,9 +78,9 @@ def tune(
 def _rows(study: "Study") -> list[dict[str, Any]]:
     """Return a row for each trial, the best first."""
 
-    def rank(trial: "FrozenTrial") -> tuple[bool, float, int]:
-        is_measured = trial.state.name == "COMPLETE"  # a pruned one has its last value
-        return not is_measured, trial.value or 0.0, trial.number
+    def rank(trial: "FrozenTrial") -> tuple[bool, bool, float, int]:
+        # A pruned one has its last value.
+        return trial.state.name != "COMPLETE", trial.value is None, trial.value or 0.0, trial.number
 
     order = sorted(study.trials, key=rank)
     return [

@@ -28,6 +28,10 @@ class Compression:
     read: Reader
 
 
+COMPRESSED_BYTES = 1 << 15
+"""How much is read at once of streams, of which there may be thousands: what follows each is copied."""
+
+
 def _read_gzip(file: BufferedIOBase, chunk_bytes: int) -> Iterator[bytes]:
     return iter(partial(gzip.GzipFile(fileobj=file).read, chunk_bytes), b"")
 
@@ -49,16 +53,17 @@ def _read_streams(
 
     Python's own files end, without a word, before a stream that is damaged where it begins.
     """
-    content = file.read(chunk_bytes)
+    n_bytes = min(chunk_bytes, COMPRESSED_BYTES)
+    content = file.read(n_bytes)
     while content:
         stream = new_stream()
         while not stream.eof:
             yield stream.decompress(content, chunk_bytes)
             content = b""
-            if stream.needs_input and not (content := file.read(chunk_bytes)):
+            if stream.needs_input and not (content := file.read(n_bytes)):
                 raise EOFError
         content = stream.unused_data
-        while not (content := content.lstrip(b"\0")) and (content := file.read(chunk_bytes)):
+        while not (content := content.lstrip(b"\0")) and (content := file.read(n_bytes)):
             pass
 
 

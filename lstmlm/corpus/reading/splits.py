@@ -185,19 +185,26 @@ def _has_text(path: Path) -> bool:
 
 def _warn_of_likely_splits(corpus: Path, names: Iterable[str]) -> None:
     """Warn of files or folders called as splits are that become parts of one text, which is cut anew."""
-    splits = {name: _split_in(name) for name in names}
-    likely = sorted(name for name, split in splits.items() if split)
-    # The training splits of several corpora may well be one text, and a word of one name is chance: `a-test.txt`.
-    is_whole_name = any(name.split(".")[0].lower() in CALLED_SPLITS for name in likely)
-    n_called = len({splits[name] for name in likely})
-    if n_called > 1 or (is_whole_name and len(likely) < len(splits)):
+    if likely := _likely_splits(sorted(names)):
         told = f"{corpus}: is read as one text, of which {', '.join(likely)} may be splits. To have them as such, name"
         tell_once(logging.WARNING, f"{told} a folder with train.txt, valid.txt and test.txt.")
 
 
-def _split_in(name: str) -> str | None:
-    """The split that a name has among its words, as do `ptb.test.txt` and `train-00000-of-00002.jsonl`."""
-    return next((word for word in re.split(r"[^a-z]+", name.lower()) if word in CALLED_SPLITS), None)
+def _likely_splits(names: Sequence[str]) -> list[str]:
+    """A name of each split that some are called as: so alone, or like another but for that word, as `ptb.test.txt`.
+
+    The training splits of several corpora may well be one text, and so may tests of several things.
+    """
+    stems = {name: name.split(".")[0].lower() for name in names}
+    found = {stem: name for name, stem in stems.items() if stem in CALLED_SPLITS and len({*stems.values()}) > 1}
+    alike: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in names:
+        words = [word for word in re.split(r"[^a-z]+", name.lower()) if word not in ("", "of")]
+        for split in [word for word in words if word in CALLED_SPLITS][:1]:
+            alike.setdefault((*(word for word in words if word != split),), {}).setdefault(split, name)
+    for splits in alike.values():
+        found |= splits if len(splits) > 1 else {}
+    return sorted(found.values())
 
 
 def refuse_splits(folder: Path) -> None:

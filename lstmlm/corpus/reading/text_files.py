@@ -25,7 +25,7 @@ from lstmlm.errors import DataError, MissingTextError, as_command, in_proportion
 BLOCK_BYTES = 1 << 20
 """How much of a file is read at once; a block of text has no more characters."""
 
-_BETWEEN_WORDS = re.compile(r"(?<=\n)|(?= \S)")
+_BETWEEN_WORDS = re.compile(r"(?<=\n)|(?<=\S)(?= \S)")
 
 _OF_STORES_AND_RUNS = ({"store.lock"}, {"index.json", "tokenizer.json"}, {"format", "metrics.jsonl"})
 """Names of files that tell what lstmlm has written."""
@@ -166,7 +166,9 @@ def each_once(corpus: Path, files: Sequence[Path]) -> list[Path]:
     def directness(file: Path) -> tuple[bool, int, Path]:
         return file.is_symlink(), len(file.parts), file
 
-    found = {file.resolve(): file for file in sorted(files, key=directness, reverse=True)}
+    files = list(dict.fromkeys(files))
+    # Not `Path.resolve`, which raises for a link to itself; that is told where it is read.
+    found = {os.path.realpath(file): file for file in sorted(files, key=directness, reverse=True)}
     if n_again := len(files) - len(found):
         told = f"links lead to files that are read anyway, {n_again:,} in {len(files):,} paths. Each is read once."
         tell_once(logging.WARNING, f"{corpus}: {told}")
@@ -263,11 +265,11 @@ def lines_of(path: Path, blocks: Iterable[str]) -> Iterator[Line]:
             number, begun = number + 1, []
 
 
-def cut_between_words(text: str, part_chars: int) -> Iterator[str]:
-    """A text in parts of about `part_chars`, cut after a newline or before the space before a word."""
+def cut_between_words(text: str, part_chars: int, between: re.Pattern[str] = _BETWEEN_WORDS) -> Iterator[str]:
+    """A text in parts of about `part_chars`, cut after a newline or before a single space, so never within a word."""
     start = 0
     while start < len(text):
-        place = _BETWEEN_WORDS.search(text, start + part_chars)
+        place = between.search(text, start + part_chars)
         stop = place.start() if place else len(text)
         yield text[start:stop]
         start = stop

@@ -35,8 +35,12 @@ CORE_CHARS = 1 << 11
 SHOWN_UNKNOWN = 5
 """Pieces of a text that a warning names."""
 
-LAST_BETWEEN_WORDS = re.compile(r"(?s:.+)(?:(?<=\n)|(?= \S))")
+LAST_BETWEEN_WORDS = re.compile(r"(?s:.+)(?:(?<=\n)|(?<=\S)(?= \S))")
 """A text up to the last place where `cut_between_words` may cut it."""
+
+_BEFORE_WORDS = re.compile(r"(?<=\n)|(?= \S)")
+_LAST_BEFORE_WORDS = re.compile(rf"(?s:.+)(?:{_BEFORE_WORDS.pattern})")
+"""Where what is learnt here may be cut, too: its words take one space along, of however many."""
 
 
 def warnings_of_unknown(pieces: Sequence[str]) -> list[str]:
@@ -276,7 +280,7 @@ def _settings_of(engine: library.Tokenizer) -> dict[str, Any]:
 
 def encode_parts(engine: library.Tokenizer, text: str) -> Int32[np.ndarray, " tokens"]:
     """Ids (int32) of a text, part by part on all cores. Raises DataError if a word is too long for the library."""
-    parts = list(cut_between_words(text, CORE_CHARS))
+    parts = list(cut_between_words(text, CORE_CHARS, _BEFORE_WORDS))
     _refuse_long_words(max(parts, key=len, default=""))
     # The threads of a batch take longer to start than a sentence to encode.
     encodings = engine.encode_batch_fast(parts) if len(parts) > 1 else map(engine.encode, parts)
@@ -285,11 +289,11 @@ def encode_parts(engine: library.Tokenizer, text: str) -> Int32[np.ndarray, " to
 
 
 def _uncut_words(blocks: Iterable[str]) -> Iterator[str]:
-    """A text in stretches of about the length of its blocks, cut as `cut_between_words` does."""
+    """A text in stretches of about the length of its blocks, cut before words."""
     pending = ""
     for block in blocks:
         pending += block
-        if place := LAST_BETWEEN_WORDS.match(pending):
+        if place := _LAST_BEFORE_WORDS.match(pending):
             yield place[0]
             pending = pending[place.end() :]
         else:

@@ -166,13 +166,12 @@ def _srilm_file(folder: Path, hypothesis: Hypothesis) -> Path:
 
 
 def require_apart(output: Path, list_format: str, lists: Iterable[Sequence[Hypothesis]]) -> None:
-    """Refuse a folder in which SRILM's lists would be written over those that were read. Raises OutputPathError."""
-    if list_format != "srilm":
-        return
+    """Refuse a file, or a folder for SRILM's lists, that would be written over what is read. Raises OutputPathError."""
     read = {file.resolve() for file in {of_one.line.file for hypotheses in lists for of_one in hypotheses}}
-    for written in (_srilm_file(output, hypotheses[0]) for hypotheses in lists):
+    is_folder = list_format == "srilm"
+    for written in (_srilm_file(output, hypotheses[0]) for hypotheses in lists) if is_folder else [output]:
         if written.resolve() in read:
-            raise OutputPathError(f"{written}: is what the command reads. Name another folder to write.")
+            raise OutputPathError(f"{written}: is what the command reads. Name another place to write.")
 
 
 def _parse_kaldi(line: Line) -> Parsed:

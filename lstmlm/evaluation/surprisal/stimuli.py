@@ -201,16 +201,19 @@ def _read_rows(file: WholeFile, delimiter: str | None) -> Stimuli:
 
 
 def _refuse_words_within_sentences(header: Row, rows: Sequence[Row], columns: Mapping[str, int]) -> None:
-    """Refuse rows that have a sentence as text and one of its words, which would be read after nothing."""
+    """Refuse rows that have each a sentence as text and a part of it, which would be read after nothing."""
     places = [columns[name] for name in ("sentence", "word") if name in columns]
     if len(places) < 2:
         return
     pairs = [(row.cells[places[0]], row.cells[places[1]]) for row in rows if len(row.cells) > max(places)]
     n_rows = Counter(sentence for sentence, _ in pairs)
-    n_within = sum(word in sentence and n_rows[sentence] < len(words_of(sentence)) for sentence, word in pairs)
+    n_within = sum(
+        word in sentence and n_rows[sentence] == 1 and len(words_of(word)) < len(words_of(sentence))
+        for sentence, word in pairs
+    )
     if 2 * n_within > len(pairs):
         raise header.error(
-            "has whole sentences under 'sentence', and under 'word' only some of their words. To measure sentences, "
+            "has whole sentences under 'sentence', and under 'word' one word of each. To measure sentences, "
             "call that column otherwise, such as critical; it comes back with each word."
         )
 

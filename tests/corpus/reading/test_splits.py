@@ -82,7 +82,12 @@ class TestSplits:
             ("/*.txt", ["train.txt", "dev.txt", "test.txt"], "dev.txt, test.txt, train.txt"),
             ("", ["ptb.train.txt", "ptb.test.txt"], "ptb.test.txt, ptb.train.txt"),
             ("/*", ["my_train.txt", "my_Dev.txt"], "my_Dev.txt, my_train.txt"),
-            ("", ["a-test.txt", "training-days.txt", "b.txt"], None),
+            (
+                "/*",
+                [f"c4-{split}.0000{n}-of-00002.txt" for split in ("train", "dev") for n in (0, 1)],
+                "c4-dev.00000-of-00002.txt, c4-train.00000-of-00002.txt",
+            ),
+            ("", ["how-to-train-a-dog.txt", "the-test-of-time.txt", "training-days.txt", "b.txt"], None),
             ("/*/train.txt", ["a/train.txt", "b/train.txt"], None),
             ("", ["b/train.txt", "c.txt"], None),
         ],
@@ -119,6 +124,8 @@ class TestCollections:
         put(tmp_path, {"a.txt": "".join(STORIES), "b/c.txt": "c\n"})
         (tmp_path / "loop").symlink_to(".")
         (tmp_path / "b" / "again.txt").symlink_to("c.txt")
+        assert whole(options_of(f"{tmp_path}/**/**/a.txt")) == "".join(STORIES)
+        caplog.clear()
         with caplog.at_level("WARNING", "lstmlm"):
             for corpus in ("", "/**/*.txt"):
                 assert whole(options_of(f"{tmp_path}{corpus}")) == "".join([*STORIES, "c\n"])

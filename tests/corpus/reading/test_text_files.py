@@ -286,5 +286,5 @@ def test_long_texts_are_cut_between_words(text: str, part_chars: int) -> None:
     assert "".join(parts) == text
     assert all(len(part) >= part_chars for part in parts[:-1])
     for before, after in pairwise(parts):
-        assert before[-1] == "\n" or (after[0] == " " and not after[1].isspace())
+        assert before[-1] == "\n" or (not before[-1].isspace() and after[0] == " " and not after[1].isspace())
     assert sum(len(part.split()) for part in parts) == len(text.split())

@@ -299,7 +299,7 @@ def test_a_comma_too_many_is_named_where_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", ["1,The cat sat .,cat\n2,A dog slept .,slept\n", "1,The cat sat .,The cat\n"])
 def test_a_word_beside_its_sentence_is_not_read_after_nothing(rows: str, tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", f"item,sentence,word\n{rows}")
-    with pytest.raises(DataError, match="has whole sentences under 'sentence', and under 'word' only some"):
+    with pytest.raises(DataError, match="has whole sentences under 'sentence', and under 'word' one word of each"):
         read_stimuli(path)
     stimuli = read_stimuli(written(tmp_path, "a.csv", f"item,sentence,critical\n{rows}"))
     assert list(stimuli.sentences[0].words) == ["The", "cat", "sat", "."]
@@ -309,6 +309,9 @@ def test_a_sentence_may_be_named_by_its_text(tmp_path: Path) -> None:
     rows = "".join(f"The cat sat .,{word}\n" for word in ("The", "cat", "sat", "."))
     stimuli = read_stimuli(written(tmp_path, "a.csv", f"sentence,word\n{rows}"))
     assert [len(sentence.words) for sentence in stimuli.sentences] == [4]
+    regions = "".join(f"The old cat sat down .,{region}\n" for region in ("The old cat", "sat down"))
+    stimuli = read_stimuli(written(tmp_path, "a.csv", f"sentence,word\n{regions}"))
+    assert [len(sentence.words) for sentence in stimuli.sentences] == [2]
 
 
 @pytest.mark.parametrize(
