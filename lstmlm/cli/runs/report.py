@@ -22,6 +22,9 @@ LAGS = 100
 SHOWN = ("perplexity", "perplexity_per_word", "bits_per_char", "n_tokens")
 """Figures of an evaluation that a report has."""
 
+FORMS: Mapping[str, Literal["html", "md"]] = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
+"""What a file is written as, by the end of its name."""
+
 FINGERPRINT_SHOWN = 12
 """Digits of a fingerprint, as many as `eval perplexity` shows."""
 
@@ -85,7 +88,7 @@ def report(
 def _form_of(output: Path | None, form: Literal["html", "md"] | None) -> Literal["html", "md"]:
     """Return what is written: what is asked for, and else what the file's name says; these must not differ."""
     suffix = "" if output is None else output.suffix.lower()
-    named: Literal["html", "md"] | None = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}.get(suffix)  # type: ignore[assignment]
+    named = FORMS.get(suffix)
     if form is None and named is None and suffix:
         raise ConfigError(f"--output: {output} ends neither in .html nor in .md. Say what it is to be: --format md")
     if form is not None and named not in (None, form):

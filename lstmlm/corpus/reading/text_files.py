@@ -266,7 +266,10 @@ def lines_of(path: Path, blocks: Iterable[str]) -> Iterator[Line]:
 
 
 def cut_between_words(text: str, part_chars: int, between: re.Pattern[str] = _BETWEEN_WORDS) -> Iterator[str]:
-    """A text in parts of about `part_chars`, cut after a newline or before a single space, so never within a word."""
+    """A text in parts of about `part_chars`, cut after a newline or before a single space, so never within a word.
+
+    Or else `between` what it matches, for readers to whom more places are alike.
+    """
     start = 0
     while start < len(text):
         place = between.search(text, start + part_chars)

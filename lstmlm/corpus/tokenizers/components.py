@@ -141,13 +141,13 @@ def open_engine(json_text: str) -> library.Tokenizer:
     """The library's tokenizer of a file. Raises DataError if it is none, or would stop the program."""
     with suppress(ValueError, TypeError, RecursionError):  # of which the library says more
         _require_sound_charsmaps(json.loads(json_text))
-    with explained():
+    with as_tokenizer_errors():
         return library.Tokenizer.from_str(json_text)
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Let what the library raises say that the file is at fault; a panic of it is no `Exception`."""
+def as_tokenizer_errors() -> Iterator[None]:
+    """Turn what the library raises into a DataError of the file; a panic of it is no `Exception`."""
     try:
         yield
     except BaseException as error:

@@ -12,9 +12,9 @@ from typing import Any
 from tokenizers import decoders
 
 from lstmlm.corpus.tokenizers.components import (
+    as_tokenizer_errors,
     component_types,
     components_of,
-    explained,
     open_engine,
     require_known_components,
 )
@@ -45,7 +45,7 @@ class LibraryEngine(Engine):
         _require_unknown_token(model)
         self._engine.no_truncation()
         self._engine.no_padding()
-        with explained():
+        with as_tokenizer_errors():
             self._engine.encode(_PROBE)
             self.cuts_at_spaces = self._splits("a b") == ["a", "b"]
         self.model_type = model["type"]
